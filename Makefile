@@ -1,0 +1,43 @@
+# `make help` lists what can be made. Every target brings its own set-up (tools/setup).
+.DEFAULT_GOAL := help
+.PHONY: help run test test-hw check fmt lint monitor bench clean setup-run setup-test setup-hardware setup-benchmark
+BIN := .venv/bin
+
+help: ## show this list
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: setup-run ## run several real programs, each in a virtual machine of its own, and show what each cost
+	@$(BIN)/python tools/demo.py
+
+test: setup-test lint ## run every test; those that need KVM are skipped without it (KWHOST_MUST=kvm: they fail)
+	$(BIN)/python -m pytest
+
+test-hw: setup-hardware ## run the named subset of the tests on hardware-style KVM, emulated
+	KWHOST_MUST=kvm tests/hw/run.sh --timeout 600 -- $(BIN)/python -m pytest -m hw -p no:cacheprovider
+
+check: setup-test lint ## what to run before each commit: formats, types, layers, fast tests
+	$(BIN)/python -m pytest -q -m "not slow"
+
+lint: setup-test
+	KWHOST_STRICT=1 tools/build-native
+	$(BIN)/ruff format --check --quiet .
+	$(BIN)/ruff check --quiet .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache >/dev/null || $(BIN)/lint-imports --no-cache
+	$(BIN)/python tools/clang_format.py --check
+
+fmt: setup-test ## format Python and C
+	$(BIN)/ruff format --quiet .
+	$(BIN)/ruff check --quiet --fix-only .
+	$(BIN)/python tools/clang_format.py
+
+monitor: setup-run ## rebuild the native parts after a change (a second call costs nothing)
+
+bench: setup-benchmark ## measure, beside crun, runsc and bubblewrap where they are installed
+	$(BIN)/python -m benchmarks
+
+clean: ## remove the virtual environment and everything built
+	rm -rf .venv build .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+setup-run setup-test setup-hardware setup-benchmark:
+	@tools/setup $(@:setup-%=%)

@@ -1,0 +1,78 @@
+"""Reads the statistics page (struct kw_stats).
+
+Monitors write it, and a monitor may have been taken over: every value is bounded, text is cleaned.
+"""
+
+from typing import Any
+
+from kwhost.core.abi._abi import ffi, lib
+from kwhost.core.abi.call_names import call_name
+from kwhost.core.abi.messages import clean_text
+from kwhost.core.model.statistics import CallStatistics, Crash, InstanceStatistics
+
+__all__ = ["STATS_SIZE", "decode_statistics", "new_statistics"]
+
+STATS_SIZE: int = ffi.sizeof("struct kw_stats")
+
+_COUNT_MAX = 10**15
+_TIME_MAX_NS = 10 * 365 * 86_400 * 10**9
+_MEMORY_MAX = 1 << 50
+
+
+def new_statistics() -> bytes:
+    """An empty page for a new instance."""
+    page = ffi.new("struct kw_stats *")
+    page.magic, page.version, page.size = lib.KW_STATS_MAGIC, lib.KW_ABI_VERSION, STATS_SIZE
+    return bytes(ffi.buffer(page))
+
+
+def _count(value: int) -> int:
+    return min(value, _COUNT_MAX)
+
+
+def _seconds(nanoseconds: int) -> float:
+    return min(nanoseconds, _TIME_MAX_NS) / 1e9
+
+
+def _crash(page: Any) -> Crash | None:  # a cffi structure has no static type
+    if not 1 <= page.crash_signal <= 64:
+        return None
+    return Crash(
+        signal=page.crash_signal,
+        address=page.crash_address,
+        instruction=page.crash_rip,
+        mapping=clean_text(bytes(ffi.buffer(page.crash_mapping))),
+    )
+
+
+def decode_statistics(data: bytes, started_ns: int) -> InstanceStatistics | None:
+    """The page's content; None when it is none of this version. `started_ns`: when the launch began."""
+    if len(data) != STATS_SIZE:
+        return None
+    page = ffi.new("struct kw_stats *")
+    ffi.memmove(page, data, STATS_SIZE)
+    if page.magic != lib.KW_STATS_MAGIC or page.version != lib.KW_ABI_VERSION:
+        return None
+    calls = tuple(
+        CallStatistics(
+            number=number,
+            name=call_name(number),
+            count=_count(call.count),
+            failed=_count(call.failed),
+            refused=_count(call.refused),
+            seconds=_seconds(call.time_ns),
+        )
+        for number, call in enumerate(page.calls)
+        if call.count
+    )
+    ran = page.first_run_ns > started_ns
+    return InstanceStatistics(
+        start_seconds=_seconds(page.first_run_ns - started_ns) if ran else None,
+        exits=_count(page.exits),
+        faults=_count(page.faults),
+        processes=_count(page.processes),
+        threads=_count(page.threads),
+        peak_memory=min(page.peak_memory, _MEMORY_MAX),
+        calls=calls,
+        crash=_crash(page),
+    )

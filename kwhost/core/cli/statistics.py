@@ -1,0 +1,38 @@
+"""What `--stats` prints: one table on standard error."""
+
+import sys
+
+from kwhost.core.model.statistics import CallStatistics, InstanceStatistics
+from kwhost.core.model.units import format_bytes
+
+__all__ = ["format_statistics", "show_statistics"]
+
+
+def _call_row(call: CallStatistics) -> str:
+    mean = call.seconds / call.count * 1e6
+    return f"  {call.count:>9}  {call.failed:>7}  {call.refused:>7}  {mean:>10.1f}  {call.name}"
+
+
+def format_statistics(statistics: InstanceStatistics) -> str:
+    """The lines, with the most frequent calls first."""
+    start = statistics.start_seconds
+    lines = [
+        f"start time      {start * 1000:.1f} ms" if start is not None else "start time      (never ran)",
+        f"system calls    {statistics.call_count}",
+        f"VM exits        {statistics.exits}",
+        f"page faults     {statistics.faults}",
+        f"processes       {statistics.processes}",
+        f"threads         {statistics.threads}",
+        f"peak memory     {format_bytes(statistics.peak_memory)}",
+    ]
+    if statistics.calls:
+        lines.append("      calls   failed  refused     mean us  name")
+        lines += [
+            _call_row(call) for call in sorted(statistics.calls, key=lambda call: (-call.count, call.name))
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def show_statistics(statistics: InstanceStatistics) -> None:
+    """Print them where results do not go."""
+    sys.stderr.write(format_statistics(statistics))

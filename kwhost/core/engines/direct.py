@@ -1,0 +1,27 @@
+"""The engine `direct`: the program runs on the virtual CPU itself, the monitor serves its system calls."""
+
+import os
+
+from kwhost.core.engines.base import RunningInstance
+from kwhost.core.engines.id_ranges import IdLease
+from kwhost.core.engines.kvm_device import open_kvm
+from kwhost.core.engines.launch import launch_supervised
+from kwhost.core.model.instance import LaunchPlan
+
+__all__ = ["DirectEngine"]
+
+
+class DirectEngine:
+    """Starts instances; holds their ids until `supervise` does."""
+
+    def __init__(self, lease: IdLease) -> None:
+        self._lease = lease
+
+    async def launch(self, plan: LaunchPlan) -> RunningInstance:
+        """Begin to start an instance; raises KvmError where KVM cannot be used."""
+        kvm = open_kvm()
+        keep = () if self._lease.fd < 0 else (self._lease.fd,)
+        try:
+            return launch_supervised(plan, kvm, keep)
+        finally:
+            os.close(kvm)

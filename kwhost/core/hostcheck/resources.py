@@ -1,0 +1,103 @@
+"""Limits, control groups, ids and memory settings of this host."""
+
+import os
+import resource
+from pathlib import Path
+
+from kwhost.core.config.host import load_host_config
+from kwhost.core.engines.id_ranges import subordinate_ranges
+from kwhost.core.hostcheck.report import Finding, Verdict
+from kwhost.core.model.ids import FULL_RANGE
+
+__all__ = ["check_resources"]
+
+_NOFILE_WANTED = 1280 + 4096
+_CONTROLLERS = ("cpu", "memory", "pids", "io")
+
+
+def _check_descriptors() -> Finding:
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    unlimited = hard == resource.RLIM_INFINITY
+    few = not unlimited and hard < _NOFILE_WANTED
+    return Finding(
+        name="open files",
+        verdict=Verdict.WEAKER if few else Verdict.OK,
+        seen="no limit" if unlimited else f"hard limit {hard}",
+        advice=f"instances get {max(hard - 1280, 0)}; raise the hard limit (ulimit -Hn) for more"
+        if few
+        else "",
+    )
+
+
+def _cgroup_controllers(mounts: str) -> tuple[str, set[str]]:
+    """The kind of hierarchy in use, and the controllers of interest that it has."""
+    v1: set[str] = set()
+    v2: set[str] = set()
+    for line in mounts.splitlines():
+        fields = line.split(" ")
+        if len(fields) < 4:
+            continue
+        if fields[2] == "cgroup":
+            v1 |= {"io" if option == "blkio" else option for option in fields[3].split(",")}
+        elif fields[2] == "cgroup2":
+            try:
+                v2 |= set((Path(fields[1]) / "cgroup.controllers").read_text().split())
+            except OSError:
+                continue
+    wanted = set(_CONTROLLERS)
+    if v2 & wanted or not v1 & wanted:
+        return "version 2", v2 & wanted
+    return "version 1", v1 & wanted
+
+
+def _check_cgroups() -> Finding:
+    kind, found = _cgroup_controllers(Path("/proc/self/mounts").read_text())
+    missing = [name for name in _CONTROLLERS if name not in found]
+    return Finding(
+        name="control groups",
+        verdict=Verdict.WEAKER if missing else Verdict.OK,
+        seen=f"{kind}: {' '.join(sorted(found)) or 'no controllers'}",
+        advice=f"no limits for {', '.join(missing)} can be held here" if missing else "",
+    )
+
+
+def _check_ids() -> Finding:
+    if os.geteuid() != 0:
+        return Finding(
+            name="ids",
+            verdict=Verdict.WEAKER,
+            seen="one for all instances of yours, your own",
+            advice="as root each instance has 65536 ids of its own",
+        )
+    base = load_host_config().uid_base
+    taken = subordinate_ranges()
+    overlap = any(base < other.stop and other.start < base + FULL_RANGE for other in taken)
+    return Finding(
+        name="ids",
+        verdict=Verdict.WEAKER if overlap else Verdict.OK,
+        seen=f"{FULL_RANGE} for each instance, from {base}"
+        + (" (partly given to users by /etc/subuid, which is passed over)" if overlap else ""),
+        advice="choose another host.uid_base" if overlap else "",
+    )
+
+
+def _check_huge_pages() -> Finding:
+    try:
+        text = Path("/sys/kernel/mm/transparent_hugepage/enabled").read_text()
+        mode = text.partition("[")[2].partition("]")[0]
+    except OSError:
+        mode = "unknown"
+    never = mode == "never"
+    return Finding(
+        name="huge pages",
+        verdict=Verdict.WEAKER if never else Verdict.OK,
+        seen=f"transparent huge pages: {mode}",
+        advice="echo madvise > /sys/kernel/mm/transparent_hugepage/enabled makes memory faster"
+        if never
+        else "",
+    )
+
+
+def check_resources() -> list[Finding]:
+    """What bounds and feeds instances."""
+    return [_check_descriptors(), _check_cgroups(), _check_ids(), _check_huge_pages()]

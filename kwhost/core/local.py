@@ -1,0 +1,147 @@
+"""Composition root of a command that runs without a daemon: puts an instance together and runs it.
+
+May import: everything below the command line. Imported late by the commands that run something, since it
+brings trio and cffi along.
+"""
+
+import os
+import resource
+from collections.abc import Callable
+
+import trio
+
+from kwhost.core.config.host import HostConfig, load_host_config
+from kwhost.core.engines.direct import DirectEngine
+from kwhost.core.engines.id_ranges import lease_ids
+from kwhost.core.engines.kernel_version import check_kernel
+from kwhost.core.errors import HostError, ImageError, KvmError, NotAvailableYet, UsageError
+from kwhost.core.images.accounts import resolve_user
+from kwhost.core.images.host import host_image
+from kwhost.core.images.image import Image
+from kwhost.core.images.rootfs import rootfs_image
+from kwhost.core.model.ids import IdRange
+from kwhost.core.model.instance import (
+    Engine,
+    Identity,
+    InstanceSpec,
+    Isolation,
+    LaunchPlan,
+    TerminalSize,
+)
+from kwhost.core.model.mounts import Mount, MountFlag, MountKind
+from kwhost.core.model.volume import Volume
+from kwhost.core.supervise.foreground import Outcome, run_foreground
+from kwhost.core.supervise.terminal import OperatorTerminal
+
+__all__ = ["run_instance"]
+
+_DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+# The monitor keeps the highest descriptor numbers for itself, and its tables small (DESIGN: descriptors).
+_MONITOR_FDS = 1280
+_NOFILE_MAX = 15_104
+_NOFILE_MIN = 64
+
+
+def _check_engine(spec: InstanceSpec) -> None:
+    """Refuse what cannot be had; nothing is ever weakened silently."""
+    if spec.engine in (Engine.KERNEL, Engine.PROCESS):
+        raise NotAvailableYet(f"the engine {spec.engine.value!r}")
+    if spec.isolation is Isolation.KERNEL:
+        raise NotAvailableYet("the isolation 'kernel', which needs the engine 'kernel',")
+
+
+def _image(spec: InstanceSpec) -> Image:
+    if spec.rootfs is not None:
+        return rootfs_image(spec.rootfs)
+    if spec.image == "host":
+        return host_image(spec.name, read_only=spec.read_only)
+    raise NotAvailableYet(f"the image {spec.image!r} (there is 'host', and --rootfs DIR)")
+
+
+def _volume_mount(volume: Volume) -> Mount:
+    try:
+        source = os.path.realpath(volume.source, strict=True)
+        os.close(os.open(source, os.O_PATH | os.O_CLOEXEC))
+    except OSError as error:
+        raise ImageError(f"cannot use the volume {volume.source}: {error.strerror}") from error
+    if not os.access(source, os.R_OK):
+        raise ImageError(f"cannot use the volume {volume.source}: you may not read it")
+    flags = MountFlag.ID_MAPPED | MountFlag.RECURSIVE
+    if volume.read_only:
+        flags |= MountFlag.READ_ONLY
+    return Mount(MountKind.BIND, volume.target, source, flags)
+
+
+def build_environment(spec: InstanceSpec, identity: Identity) -> dict[str, str]:
+    """The program's environment: built, never inherited."""
+    environment = {"PATH": _DEFAULT_PATH, "HOME": identity.home, "HOSTNAME": spec.name}
+    if spec.terminal:
+        environment["TERM"] = os.environ.get("TERM") or "xterm"
+    return environment | spec.environment
+
+
+def descriptor_limit() -> int:
+    """How many descriptors the program may have, from this process's own hard limit."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    room = _NOFILE_MAX if hard == resource.RLIM_INFINITY else min(_NOFILE_MAX, hard - _MONITOR_FDS)
+    if room < _NOFILE_MIN:
+        raise HostError(
+            f"the hard limit of {hard} open files is too low: the monitor keeps {_MONITOR_FDS} for itself; "
+            f"raise it to {_MONITOR_FDS + 1024} or more (ulimit -Hn)"
+        )
+    return room
+
+
+def plan_instance(spec: InstanceSpec, ids: IdRange, size: TerminalSize | None) -> LaunchPlan:
+    """Everything about the instance, decided."""
+    image = _image(spec)
+    identity = resolve_user(image.accounts, spec.user, ids.count)
+    if not spec.workdir.startswith("/"):
+        raise UsageError(f"the working directory must be absolute, not {spec.workdir!r}")
+    return LaunchPlan(
+        name=spec.name,
+        argv=spec.argv,
+        environment=build_environment(spec, identity),
+        workdir=spec.workdir,
+        identity=identity,
+        ids=ids,
+        mounts=image.mounts + tuple(_volume_mount(volume) for volume in spec.volumes),
+        nofile=descriptor_limit(),
+        interactive=spec.interactive,
+        terminal=(size or TerminalSize()) if spec.terminal else None,
+        init=spec.init,
+        read_only=spec.read_only,
+        rootless=os.geteuid() != 0,
+    )
+
+
+def run_instance(spec: InstanceSpec, report: Callable[[str], None]) -> Outcome:
+    """Run one instance to its end in this process. Raises KwhostError where it does not start."""
+    check_kernel()
+    _check_engine(spec)
+    config: HostConfig = load_host_config()
+    terminal = OperatorTerminal.of(0) if spec.terminal and spec.interactive else None
+    if spec.terminal and spec.interactive and terminal is None:
+        raise UsageError("-i with -t needs a terminal on standard input; leave out -t to feed it from a pipe")
+    lease = lease_ids(config.uid_base)
+    try:
+        plan = plan_instance(spec, lease.ids, terminal.size() if terminal else None)
+        return trio.run(_run, DirectEngine(lease), plan, spec, terminal, report)
+    except KvmError as error:
+        if spec.isolation is Isolation.PROCESS and spec.engine is Engine.AUTO:
+            raise KvmError(
+                f"{error}; the engine 'process', which works without, is not available yet"
+            ) from error
+        raise
+    finally:
+        lease.close()
+
+
+async def _run(
+    engine: DirectEngine,
+    plan: LaunchPlan,
+    spec: InstanceSpec,
+    terminal: OperatorTerminal | None,
+    report: Callable[[str], None],
+) -> Outcome:
+    return await run_foreground(engine, plan, timeout=spec.timeout, terminal=terminal, report=report)

@@ -1,0 +1,4 @@
+"""Frozen records and enumerations, without any input or output.
+
+May import: core.errors.
+"""

@@ -1,0 +1,85 @@
+"""An instance: what was asked for, and the plan that an engine carries out."""
+
+from dataclasses import dataclass, field
+from enum import Enum
+
+from kwhost.core.model.ids import IdRange, InstanceName
+from kwhost.core.model.mounts import Mount
+from kwhost.core.model.volume import Volume
+
+__all__ = ["Engine", "Identity", "InstanceSpec", "Isolation", "LaunchPlan", "TerminalSize"]
+
+
+class Engine(Enum):
+    """How an instance is isolated; AUTO leaves the choice to the host's abilities."""
+
+    AUTO = "auto"
+    DIRECT = "direct"
+    KERNEL = "kernel"
+    PROCESS = "process"
+
+
+class Isolation(Enum):
+    """The least isolation that is acceptable."""
+
+    VM = "vm"
+    KERNEL = "kernel"
+    PROCESS = "process"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InstanceSpec:
+    """What a user asked for, checked by itself but not yet against this host."""
+
+    argv: tuple[str, ...]
+    name: InstanceName
+    image: str = "host"
+    rootfs: str | None = None
+    environment: dict[str, str] = field(default_factory=dict)
+    workdir: str = "/"
+    user: str | None = None
+    volumes: tuple[Volume, ...] = ()
+    interactive: bool = False
+    terminal: bool = False
+    init: bool = False
+    read_only: bool = False
+    engine: Engine = Engine.AUTO
+    isolation: Isolation = Isolation.VM
+    timeout: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """Who the program starts as, inside its instance."""
+
+    uid: int
+    gid: int
+    groups: tuple[int, ...] = ()
+    home: str = "/"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TerminalSize:
+    """Of the pseudo terminal, in characters."""
+
+    rows: int = 24
+    columns: int = 80
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LaunchPlan:
+    """Everything an engine needs to start an instance; complete, nothing is looked up later."""
+
+    name: InstanceName
+    argv: tuple[str, ...]
+    environment: dict[str, str]
+    workdir: str
+    identity: Identity
+    ids: IdRange
+    mounts: tuple[Mount, ...]
+    nofile: int
+    interactive: bool = False
+    terminal: TerminalSize | None = None
+    init: bool = False
+    read_only: bool = False
+    rootless: bool = False

@@ -1,0 +1,149 @@
+"""One instance in the foreground: its events, the operator's signals and terminal, its time limit."""
+
+import signal
+from collections.abc import AsyncIterator, Callable
+from contextlib import nullcontext
+from dataclasses import dataclass
+
+import trio
+
+from kwhost.core.abi.messages import Event, EventType, resize, send_signal
+from kwhost.core.engines.base import Engine, RunningInstance
+from kwhost.core.errors import EXIT_SIGNAL_BASE, EXIT_TIMEOUT, LaunchError
+from kwhost.core.model.instance import LaunchPlan
+from kwhost.core.model.statistics import InstanceStatistics
+from kwhost.core.supervise.terminal import OperatorTerminal
+
+__all__ = ["Outcome", "run_foreground"]
+
+_FORWARDED = (
+    signal.SIGINT,
+    signal.SIGTERM,
+    signal.SIGHUP,
+    signal.SIGQUIT,
+    signal.SIGUSR1,
+    signal.SIGUSR2,
+)
+# Whoever presses ^C again this soon means it.
+_INSIST_SECONDS = 3.0
+# SIGKILL acts at once; an instance that is still there after this long is cut off with its lifeline.
+_KILL_SECONDS = 5.0
+_STATUS_SIGNAL = 256
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """How an instance ended."""
+
+    exit_status: int
+    statistics: InstanceStatistics | None
+    crash: str = ""
+
+
+class _Foreground:
+    """One run; `report` shows a line to the operator."""
+
+    def __init__(
+        self,
+        instance: RunningInstance,
+        terminal: OperatorTerminal | None,
+        report: Callable[[str], None],
+    ) -> None:
+        self._instance = instance
+        self._terminal = terminal
+        self._report = report
+        self._timed_out = False
+
+    async def run(self, timeout: float | None) -> tuple[int, str]:
+        """The exit status, and the line about a crash."""
+        watched = [*_FORWARDED, *([signal.SIGWINCH, signal.SIGCONT] if self._terminal else [])]
+        result: tuple[int, str] = EXIT_TIMEOUT, ""
+        failure: LaunchError | None = None
+        # The terminal is raw only while signals are received here: none can end this process in between.
+        with trio.open_signal_receiver(*watched) as signals, self._terminal or nullcontext():
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._forward_signals, signals)
+                if timeout is not None:
+                    nursery.start_soon(self._enforce_timeout, timeout, nursery.cancel_scope)
+                try:
+                    result = await self._wait_end()
+                except LaunchError as error:
+                    failure = error
+                nursery.cancel_scope.cancel()
+        if failure:
+            raise failure
+        return (EXIT_TIMEOUT, "") if self._timed_out else result
+
+    async def _wait_end(self) -> tuple[int, str]:
+        while event := await self._instance.wait_event():
+            match event.type:
+                case EventType.EXITED:
+                    return _exit_status(event), event.text
+                case EventType.FAILED:
+                    raise LaunchError(event.text or "the instance did not start", event.value)
+                case EventType.NOTICE:
+                    self._report(event.text)
+                case EventType.STOPPED if self._terminal:
+                    await self._stop_with_instance(self._terminal)
+                case _:
+                    pass
+        if self._timed_out:
+            return EXIT_TIMEOUT, ""
+        raise LaunchError("the instance's supervisor ended without saying how the instance did")
+
+    async def _stop_with_instance(self, terminal: OperatorTerminal) -> None:
+        """The instance's first process was stopped from the keyboard: stop too, and go on with it later."""
+        terminal.restore()
+        signal.raise_signal(signal.SIGSTOP)
+        terminal.enter_raw()
+        await self._instance.send(send_signal(signal.SIGCONT))
+
+    async def _forward_signals(self, signals: AsyncIterator[int]) -> None:
+        interrupted = -_INSIST_SECONDS
+        async for number in signals:
+            if number in (signal.SIGWINCH, signal.SIGCONT):
+                await self._update_terminal(number)
+                continue
+            now = trio.current_time()
+            insisted = number == signal.SIGINT and now - interrupted < _INSIST_SECONDS
+            if number == signal.SIGINT:
+                interrupted = now
+            await self._instance.send(send_signal(signal.SIGKILL if insisted else number))
+
+    async def _update_terminal(self, number: int) -> None:
+        assert self._terminal
+        if number == signal.SIGCONT:
+            # The shell restored its own modes while this command was stopped.
+            self._terminal.enter_raw()
+        if size := self._terminal.size():
+            await self._instance.send(resize(size.rows, size.columns))
+
+    async def _enforce_timeout(self, timeout: float, whole: trio.CancelScope) -> None:
+        await trio.sleep(timeout)
+        self._timed_out = True
+        await self._instance.send(send_signal(signal.SIGKILL))
+        await trio.sleep(_KILL_SECONDS)
+        whole.cancel()
+
+
+def _exit_status(event: Event) -> int:
+    if event.value >= _STATUS_SIGNAL:
+        return EXIT_SIGNAL_BASE + (event.value - _STATUS_SIGNAL & 0x7F)
+    return event.value & 0xFF
+
+
+async def run_foreground(
+    engine: Engine,
+    plan: LaunchPlan,
+    *,
+    timeout: float | None,
+    terminal: OperatorTerminal | None,
+    report: Callable[[str], None],
+) -> Outcome:
+    """Run an instance to its end. Raises KwhostError where it does not start."""
+    instance = await engine.launch(plan)
+    try:
+        status, crash = await _Foreground(instance, terminal, report).run(timeout)
+        return Outcome(exit_status=status, statistics=instance.statistics(), crash=crash)
+    finally:
+        await instance.aclose()

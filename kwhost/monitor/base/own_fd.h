@@ -1,0 +1,44 @@
+/* The descriptors that the monitor itself holds, out of the guest's reach. */
+#ifndef KW_BASE_OWN_FD_H
+#define KW_BASE_OWN_FD_H
+
+#include "base/types.h"
+
+/* The monitor's own descriptors are numbers from own_fd_base(): the top 1,280 below the hard
+ * RLIMIT_NOFILE. The fixed ones stay open across execve, the others (VM, vCPUs) do not. */
+#define OWN_FD_COUNT 1280
+enum own_fd {
+    OWN_RECORD,   /* struct exec_record, read once at start and closed */
+    OWN_SELF,     /* sealed memfd (mode 0111) of this very executable */
+    OWN_KVM,      /* /dev/kvm */
+    OWN_STATS,    /* struct kw_stats */
+    OWN_TABLE,    /* instance-wide process table */
+    OWN_PROC,     /* detached procfs mount of the instance's pid namespace */
+    OWN_PROGRAM,  /* the program's executable file (O_RDONLY or O_PATH); /proc/self/exe */
+    OWN_SCRIPT,   /* spare, used during exec */
+    OWN_STANDINS, /* detached tmpfs where procfs makes what it hands to guests (procfs/standin.h) */
+    OWN_FIRST_VARIABLE = 16,
+};
+u32 own_fd_base(void); /* constant for the life of an instance */
+static inline int own_fd(enum own_fd which) {
+    return (int)(own_fd_base() + which);
+}
+
+/* The soft RLIMIT_NOFILE of the host is the guest's own, below the monitor's descriptors: it has to be
+ * raised while one of them, or any descriptor a guest with a full table did not leave room for, is
+ * made. Nested use is fine. Callers see to it that no other guest thread makes descriptors meanwhile. */
+struct own_fd_limit {
+    u64 soft, hard;
+};
+void own_fd_limit_raise(struct own_fd_limit *saved);
+void own_fd_limit_restore(const struct own_fd_limit *saved);
+
+/* Duplicates `fd` to a fixed slot, replacing what was there; close-on-exec only for OWN_SCRIPT. `fd`
+ * stays the caller's. Returns 0 or a negative errno. */
+int own_fd_place(int fd, enum own_fd slot);
+
+/* Moves `fd` to a free number above the fixed ones, close-on-exec, and closes the old number also on
+ * failure. Returns the new number or a negative errno (-EMFILE: none is free). */
+int own_fd_move(int fd);
+
+#endif

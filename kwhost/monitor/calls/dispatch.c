@@ -1,0 +1,78 @@
+#include "calls/call.h"
+#include "calls/dispatch.h"
+#include "calls/handlers.h"
+#include "calls/interruptible.h"
+#include "calls/stats.h"
+#include "process/exec.h"
+#include "process/thread.h"
+
+bool guest_fd_ok(u64 fd) {
+    return (s32)fd < (s32)own_fd_base();
+}
+
+long host_interruptible(struct thread *thread, long nr, const u64 arg[6]) {
+    long result = interruptible_call(&thread->signal_pending, &thread->work, nr, arg);
+    return result == -ERESTARTNOINTR ? -EINTR : result;
+}
+
+long interrupted(struct thread *thread, enum call_restart restart, long result) {
+    if (result != -EINTR)
+        return result;
+    /* Kicked for the monitor's own reasons: the guest must not notice. */
+    if (!thread->signal_pending && thread->work)
+        return -ERESTARTNOINTR;
+    if (restart == RESTART_SYS)
+        return -ERESTARTSYS;
+    if (restart == RESTART_NOHAND)
+        return -ERESTARTNOHAND;
+    return -EINTR;
+}
+
+long make_host_call(struct call *call, const struct call_entry *entry,
+                    const struct host_args *args) {
+    const u64 *value = args->value;
+
+    if (entry->restart == RESTART_NONE)
+        return host6((long)call->nr, (long)value[0], (long)value[1], (long)value[2],
+                     (long)value[3], (long)value[4], (long)value[5]);
+    return interrupted(call->thread, entry->restart,
+                       host_interruptible(call->thread, (long)call->nr, value));
+}
+
+long call_forward(struct call *call) {
+    const struct call_entry *entry = &call_table[call->nr];
+    struct host_args args;
+    long failed = translate_args(call, entry, &args);
+
+    return failed ? failed : make_host_call(call, entry, &args);
+}
+
+long call_dispatch(struct call *call) {
+    static const struct call_entry unknown = {.class = CALL_UNKNOWN};
+    u64 began = stats_ticks();
+    const struct call_entry *entry = call->nr < CALL_LIMIT ? &call_table[call->nr] : &unknown;
+    bool refused = false;
+    long result;
+
+    call->thread->scratch_used = 0;
+    /* Order: lookup, policy (a later issue puts its decision here, before anything is copied), handler,
+     * statistics. */
+    switch ((enum call_class)entry->class) {
+    case CALL_SERVED:
+    case CALL_BROKERED:
+    case CALL_FORWARDED:
+        result = entry->handler(call);
+        break;
+    case CALL_REFUSED:
+        result = -(long)entry->refusal;
+        refused = true;
+        break;
+    case CALL_UNKNOWN:
+    default:
+        result = -ENOSYS;
+        refused = true;
+        break;
+    }
+    stats_call(call->nr, began, result, refused);
+    return result;
+}

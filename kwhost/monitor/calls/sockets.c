@@ -1,0 +1,160 @@
+/* Sockets: families, options, and calls whose restart depends on a time-out. */
+#include <linux/filter.h>
+#include <linux/in.h>
+#include <linux/in6.h>
+#include <linux/net.h>
+#include <linux/netlink.h>
+#include <linux/socket.h>
+#include <linux/tcp.h>
+#include <linux/time_types.h>
+#include <linux/udp.h>
+#include <asm/socket.h>
+
+#include "calls/call.h"
+#include "calls/dispatch.h"
+#include "calls/handlers.h"
+#include "calls/interruptible.h"
+#include "calls/sockets.h"
+#include "calls/stats.h"
+#include "process/thread.h"
+
+enum { FAMILY_UNIX = 1, FAMILY_INET = 2, FAMILY_INET6 = 10, FAMILY_NETLINK = 16 };
+enum { LEVEL_SOCKET = 1, LEVEL_NETLINK = 270, LEVEL_MPTCP = 284 };
+#define IP_TABLES_FIRST 64 /* options of iptables, and above 199 of the multicast router */
+#define IPV6_LAST 79
+
+static bool family_ok(struct call *call, s32 family, s32 protocol) {
+    if (family == FAMILY_UNIX || family == FAMILY_INET || family == FAMILY_INET6)
+        return true;
+    if (family == FAMILY_NETLINK && protocol == NETLINK_ROUTE)
+        return true;
+    stats_refused(call->nr);
+    return false;
+}
+
+long sys_socket(struct call *call) {
+    if (!family_ok(call, (s32)call->arg[0], (s32)call->arg[2]))
+        return (s32)call->arg[0] == FAMILY_NETLINK ? -EPROTONOSUPPORT : -EAFNOSUPPORT;
+    return call_forward(call);
+}
+
+long sys_socketpair(struct call *call) {
+    if (!family_ok(call, (s32)call->arg[0], (s32)call->arg[2]))
+        return -EAFNOSUPPORT;
+    return call_forward(call);
+}
+
+/* With a time-out set, the kernel gives EINTR whatever the handler's flags are. */
+static bool has_timeout(int fd, int option) {
+    struct __kernel_old_timeval value = {0, 0};
+    u32 size = sizeof(value);
+    if (host(__NR_getsockopt, fd, LEVEL_SOCKET, option, &value, &size))
+        return false;
+    return value.tv_sec || value.tv_usec;
+}
+
+static bool is_sending(u64 nr) {
+    return nr == __NR_write || nr == __NR_writev || nr == __NR_sendto || nr == __NR_sendmsg ||
+           nr == __NR_sendmmsg || nr == __NR_connect;
+}
+
+long socket_restart(struct call *call, long result) {
+    if (result != -ERESTARTSYS)
+        return result;
+    return has_timeout((s32)call->arg[0],
+                       is_sending(call->nr) ? SO_SNDTIMEO_OLD : SO_RCVTIMEO_OLD)
+               ? -EINTR
+               : result;
+}
+
+long socket_forward(struct call *call) {
+    return socket_restart(call, call_forward(call));
+}
+
+/* A connect that gave EINTR goes on in the background. One that was not made at all must therefore be
+ * made after the signal's handler. */
+long sys_connect(struct call *call) {
+    struct thread *thread = call->thread;
+    struct host_args args;
+    long result = translate_args(call, &call_table[__NR_connect], &args);
+
+    if (result)
+        return result;
+    result = interruptible_call(&thread->signal_pending, &thread->work, __NR_connect, args.value);
+    return socket_restart(call, interrupted(thread, RESTART_SYS, result));
+}
+
+/* Whether an option is one that takes plain data and means the socket alone. */
+static bool option_ok(s32 level, s32 option, bool setting) {
+    switch (level) {
+    case LEVEL_SOCKET:
+        /* Programs of the guest's in the kernel: classic filters only, which are copied. */
+        return option != SO_ATTACH_BPF && option != SO_ATTACH_REUSEPORT_EBPF &&
+               option != SO_ATTACH_REUSEPORT_CBPF;
+    case IPPROTO_TCP:
+        /* Maps memory; loads modules; writes the state of connections. */
+        return option != TCP_ZEROCOPY_RECEIVE && option != TCP_ULP && option != TCP_REPAIR;
+    case IPPROTO_UDP:
+        return option != UDP_ENCAP || !setting;
+    case IPPROTO_IP:
+        return option < IP_TABLES_FIRST;
+    case IPPROTO_IPV6:
+        /* Those of ip6tables lie between the socket's own. */
+        return option <= IPV6_LAST && option != 64 && option != 65 && option != 68 && option != 69;
+    case IPPROTO_ICMPV6:
+    case IPPROTO_RAW:
+    case LEVEL_NETLINK:
+    case LEVEL_MPTCP:
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* A classic filter holds a pointer to its instructions: both are copied. */
+static long attach_filter(struct call *call, struct host_args *args) {
+    struct sock_fprog program;
+    void *copy;
+    u64 size;
+
+    if ((s32)call->arg[4] != (s32)sizeof(program))
+        return -EINVAL;
+    if (copy_from_guest(&program, call->arg[3], sizeof(program)))
+        return -EFAULT;
+    if (!program.len || program.len > BPF_MAXINSNS)
+        return -EINVAL;
+    size = program.len * sizeof(struct sock_filter);
+    copy = scratch_take(call->thread, size);
+    if (!copy)
+        return -ENOMEM;
+    if (copy_from_guest(copy, (gva_t)program.filter, size))
+        return -EFAULT;
+    program.filter = copy;
+    return host(__NR_setsockopt, args->value[0], args->value[1], args->value[2], &program,
+                sizeof(program));
+}
+
+long sys_setsockopt(struct call *call) {
+    const struct call_entry *entry = &call_table[__NR_setsockopt];
+    s32 level = (s32)call->arg[1], option = (s32)call->arg[2];
+    struct host_args args;
+    long result = translate_args(call, entry, &args);
+
+    if (result)
+        return result;
+    if (!option_ok(level, option, true)) {
+        stats_refused(call->nr);
+        return -ENOPROTOOPT;
+    }
+    if (level == LEVEL_SOCKET && option == SO_ATTACH_FILTER)
+        return attach_filter(call, &args);
+    return make_host_call(call, entry, &args);
+}
+
+long sys_getsockopt(struct call *call) {
+    if (!option_ok((s32)call->arg[1], (s32)call->arg[2], false)) {
+        stats_refused(call->nr);
+        return guest_fd_ok(call->arg[0]) ? -ENOPROTOOPT : -EBADF;
+    }
+    return call_forward(call);
+}

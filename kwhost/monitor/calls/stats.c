@@ -1,0 +1,78 @@
+#include "calls/stats.h"
+
+#include <linux/time.h>
+#include <linux/time_types.h>
+
+#include "base/host.h"
+#include "calls/call.h"
+
+
+/* Nanoseconds per tick as a 32.32 fraction, measured against the host's clock: the first calls refine
+ * it until 10 ms have passed. Wrong by a few percent at worst in between; threads may race here, each
+ * stores a valid value. */
+static struct {
+    u64 scale;
+    u64 first_ticks, first_ns;
+    u32 calls;
+    bool settled;
+} clock;
+
+static u64 monotonic_ns(void) {
+    struct __kernel_timespec now = {0};
+    host(__NR_clock_gettime, CLOCK_MONOTONIC, &now);
+    return (u64)now.tv_sec * 1000000000ul + (u64)now.tv_nsec;
+}
+
+static void refine_scale(void) {
+    u64 ticks, ns;
+    if (!clock.first_ticks) {
+        clock.first_ns = monotonic_ns();
+        clock.first_ticks = stats_ticks();
+        return;
+    }
+    /* At the 1st, 2nd, 4th, 8th, ... call only. */
+    u32 calls = ++clock.calls;
+    if (calls & (calls - 1))
+        return;
+    ns = monotonic_ns() - clock.first_ns;
+    ticks = stats_ticks() - clock.first_ticks;
+    if (!ns || !ticks)
+        return;
+    if (ns > 10000000)
+        clock.settled = true;
+    while (ns >> 32) {
+        ns >>= 1;
+        ticks >>= 1;
+    }
+    clock.scale = (ns << 32) / ticks;
+}
+
+static u64 ticks_to_ns(u64 ticks) {
+    if (unlikely(!clock.settled))
+        refine_scale();
+    return (u64)((unsigned __int128)ticks * clock.scale >> 32);
+}
+
+void stats_call(u64 nr, u64 began, long result, bool refused) {
+    struct kw_call_stats *call;
+    u64 ns = ticks_to_ns(stats_ticks() - began);
+    u32 power = ns ? 63 - (u32)__builtin_clzl(ns) : 0;
+
+    if (!stats_page)
+        return;
+    /* The last slot collects the numbers that no Linux has. */
+    call = &stats_page->calls[nr < KW_CALL_LIMIT ? nr : KW_CALL_LIMIT - 1];
+    stats_add(&call->count, 1);
+    stats_add(&call->time_ns, ns);
+    if (host_failed(result))
+        stats_add(&call->failed, 1);
+    if (refused)
+        stats_add(&call->refused, 1);
+    __atomic_fetch_add(&call->histogram[power < KW_HISTOGRAM ? power : KW_HISTOGRAM - 1], 1,
+                       __ATOMIC_RELAXED);
+}
+
+void stats_refused(u64 nr) {
+    if (stats_page && nr < KW_CALL_LIMIT)
+        stats_add(&stats_page->calls[nr].refused, 1);
+}

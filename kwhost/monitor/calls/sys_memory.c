@@ -1,0 +1,105 @@
+/* The memory calls: thin over mm/space.h. */
+#include <linux/mman.h>
+#include <linux/resource.h>
+
+#include "calls/handlers.h"
+#include "mm/space.h"
+#include "process/thread.h"
+#include "procfs/table.h"
+
+static long sized(struct call *call, long result) {
+    table_publish_size(call->thread->process, space_size());
+    return result;
+}
+
+long sys_mmap(struct call *call) {
+    u64 *arg = call->arg;
+    int flags = (int)arg[3];
+    if (!(flags & MAP_ANONYMOUS) && !guest_fd_ok(arg[4]))
+        return -EBADF;
+    u64 limit = call->thread->process->rlimits[RLIMIT_AS].rlim_cur;
+    if (arg[1] > limit || space_size() > limit - arg[1])
+        return -ENOMEM;
+    return sized(call, space_map(arg[0], arg[1], (int)arg[2], flags,
+                                 flags & MAP_ANONYMOUS ? -1 : (int)arg[4], arg[5],
+                                 flags & MAP_ANONYMOUS ? MAPPING_ANONYMOUS : MAPPING_FILE));
+}
+
+long sys_munmap(struct call *call) {
+    return sized(call, space_unmap(call->arg[0], call->arg[1]));
+}
+
+long sys_mprotect(struct call *call) {
+    return space_protect(call->arg[0], call->arg[1], (int)call->arg[2]);
+}
+
+long sys_mremap(struct call *call) {
+    return sized(call, space_remap(call->arg[0], call->arg[1], call->arg[2], (int)call->arg[3],
+                                   call->arg[4]));
+}
+
+long sys_madvise(struct call *call) {
+    return space_advise(call->arg[0], call->arg[1], (int)call->arg[2]);
+}
+
+long sys_brk(struct call *call) {
+    return sized(call, (long)space_break(call->arg[0]));
+}
+
+/* The calls below act on what is mapped and on nothing else: the host knows the window as one piece. */
+static long on_mapped(struct call *call, long unmapped) {
+    u64 start = call->arg[0], size = page_up(call->arg[1]);
+    if (size < call->arg[1] || !window_range_ok(page_down(start), size))
+        return unmapped;
+    return space_all_mapped(page_down(start), size) ? 0 : unmapped;
+}
+
+long sys_msync(struct call *call) {
+    u64 start = call->arg[0];
+    if (start & ~PAGE_MASK)
+        return -EINVAL;
+    long error = on_mapped(call, -ENOMEM);
+    return error ? error : host(__NR_msync, WINDOW_BASE + start, call->arg[1], call->arg[2]);
+}
+
+long sys_mincore(struct call *call) {
+    u64 start = call->arg[0];
+    if (start & ~PAGE_MASK)
+        return -EINVAL;
+    u64 pages = page_up(call->arg[1]) / PAGE_SIZE;
+    if (!window_range_ok(call->arg[2], pages))
+        return -EFAULT;
+    long error = on_mapped(call, -ENOMEM);
+    return error ? error
+                 : host(__NR_mincore, WINDOW_BASE + start, call->arg[1], window_ptr(call->arg[2]));
+}
+
+static long lock_memory(struct call *call, u64 flags) {
+    long error = on_mapped(call, -ENOMEM);
+    if (error || !call->arg[1])
+        return error;
+    return host(__NR_mlock2, WINDOW_BASE + call->arg[0], call->arg[1], flags);
+}
+
+long sys_mlock(struct call *call) {
+    return lock_memory(call, 0);
+}
+
+long sys_mlock2(struct call *call) {
+    return lock_memory(call, call->arg[2]);
+}
+
+long sys_munlock(struct call *call) {
+    long error = on_mapped(call, -ENOMEM);
+    return error ? error : host(__NR_munlock, WINDOW_BASE + call->arg[0], call->arg[1]);
+}
+
+long sys_mlockall(struct call *call) {
+    /* The host would try to lock the whole window: answered as over the limit. */
+    return call->arg[0] && !(call->arg[0] & ~7ul) ? -ENOMEM : -EINVAL;
+}
+
+long sys_munlockall(struct call *call) {
+    (void)call;
+    return 0;
+}

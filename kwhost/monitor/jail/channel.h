@@ -1,0 +1,37 @@
+/* Packets with descriptors over a Unix socket: between supervise and the child on its way into the
+ * jail, and on the control socket. */
+#ifndef KW_JAIL_CHANNEL_H
+#define KW_JAIL_CHANNEL_H
+
+#include "base/types.h"
+#include "jail/errors.h"
+#include "jail/sources.h"
+
+/* From supervise: the maps are written, here are the sources. */
+struct channel_start {
+    u32 count;                /* of sources */
+    u8 present[SOURCE_LIMIT]; /* which of them have a descriptor attached, in order */
+};
+
+/* From the child. When the child's end closes without a failure the program is running. */
+enum channel_type {
+    CHANNEL_FAILED = 1,
+    CHANNEL_NOTICE = 2,
+    CHANNEL_TERMINAL = 3, /* with two descriptors: master and slave */
+};
+struct channel_report {
+    u32 type;
+    struct failure failure;
+};
+
+/* Two connected packet sockets, closed on exec. Returns 0 or a negative errno. */
+long channel_pair(int ends[2]);
+
+/* Sends one packet with `count` descriptors; waits while the other side is full. */
+long channel_send(int socket, const void *data, size_t size, const int *fds, u32 count);
+
+/* Receives one packet, waiting for it: its size, 0 at the end, or a negative errno (-EBADMSG: cut
+ * off). The caller owns the *count descriptors (closed on exec) put into fds[limit]. */
+long channel_receive(int socket, void *data, size_t size, int *fds, u32 limit, u32 *count);
+
+#endif

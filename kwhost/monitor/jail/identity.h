@@ -1,0 +1,23 @@
+/* Who the child is and what it may use: ids, capabilities, limits. */
+#ifndef KW_JAIL_IDENTITY_H
+#define KW_JAIL_IDENTITY_H
+
+#include "jail/record.h"
+
+struct limits {
+    u64 values[16][2]; /* soft and hard, as the guest sees them */
+    u32 own_base;      /* the monitor's own descriptors are numbers from here */
+};
+
+/* Becomes root of the user namespace, which the maps have just made possible. */
+bool identity_become_root(bool may_set_groups, struct failure *failure);
+
+/* Lowers the limits. The soft limit on descriptors stays high, for placing the monitor's own, until
+ * identity_finish_limits. */
+bool identity_limit(const struct launch *launch, struct limits *limits, struct failure *failure);
+bool identity_finish_limits(const struct limits *limits, struct failure *failure);
+
+/* Becomes the program's user for good, with the capabilities that user has. */
+bool identity_drop(const struct launch *launch, bool may_set_groups, struct failure *failure);
+
+#endif

@@ -1,0 +1,188 @@
+#include "jail/record.h"
+
+#include <linux/mman.h>
+
+#include "base/text.h"
+#include "jail/kernel.h"
+
+#define KNOWN_FLAGS                                                                                \
+    (KW_LAUNCH_TTY | KW_LAUNCH_STDIN | KW_LAUNCH_INIT | KW_LAUNCH_READ_ONLY | KW_LAUNCH_ROOTLESS)
+#define KNOWN_MOUNT_FLAGS                                                                          \
+    (KW_MOUNT_READ_ONLY | KW_MOUNT_ID_MAPPED | KW_MOUNT_RECURSIVE | KW_MOUNT_NO_EXEC |             \
+     KW_MOUNT_OPTIONAL | KW_MOUNT_DEVICE)
+#define NOFILE_LEAST 64u
+#define NOFILE_MOST 15104u /* with the monitor's own the tables stay at 16,384 entries */
+
+static bool bad(struct failure *failure, const char *what) {
+    return fail(failure, STATUS_OWN, 0, "the launch record is not valid: %s", what);
+}
+
+/* The string at `offset`, or NULL when there is none or it does not end inside the record. */
+static const char *string_at(const struct kw_launch *record, u32 offset) {
+    if (offset < sizeof *record || offset >= record->size)
+        return NULL;
+    const char *text = (const char *)record + offset;
+    return memchr(text, 0, record->size - offset) ? text : NULL;
+}
+
+static bool fits(const struct kw_launch *record, u32 offset, u64 count, u64 size) {
+    return offset % 4 == 0 && offset >= sizeof *record && offset <= record->size &&
+           count <= (record->size - offset) / size;
+}
+
+/* Absolute, and made of plain names: what is made step by step must not walk upwards. */
+static bool is_plain_path(const char *path) {
+    if (!path || path[0] != '/' || strlen(path) >= PATH_MAX)
+        return false;
+    for (const char *name = path + 1; *name;) {
+        const char *end = strchr(name, '/');
+        size_t length = end ? (size_t)(end - name) : strlen(name);
+        if (length == 0 || (length == 1 && name[0] == '.') ||
+            (length == 2 && name[0] == '.' && name[1] == '.'))
+            return false;
+        name += length + (end ? 1 : 0);
+    }
+    return true;
+}
+
+static bool check_header(const struct kw_launch *record, u64 size, struct failure *failure) {
+    if (size < sizeof *record || record->magic != KW_LAUNCH_MAGIC)
+        return bad(failure, "it is none");
+    if (record->version != KW_ABI_VERSION)
+        return fail(failure, STATUS_OWN, 0,
+                    "the launch record has version %u, this monitor knows %u: install kwhost anew",
+                    record->version, KW_ABI_VERSION);
+    if (record->size != size)
+        return bad(failure, "its size");
+    if (record->flags & ~(u32)KNOWN_FLAGS)
+        return bad(failure, "unknown flags");
+    if (!record->name[0] || !memchr(record->name, 0, sizeof record->name))
+        return bad(failure, "the name");
+    if (record->nofile < NOFILE_LEAST || record->nofile > NOFILE_MOST)
+        return bad(failure, "the number of descriptors");
+    if (record->control_fd < 3 || record->kvm_fd < 3 || record->stats_fd < 3 ||
+        (record->lifeline_fd < 3 && record->lifeline_fd != KW_NO_FD))
+        return bad(failure, "a descriptor");
+    for (u32 i = 0; i < array_size(record->reserved); i++)
+        if (record->reserved[i])
+            return bad(failure, "unknown fields");
+    return true;
+}
+
+/* Ids 0 to id_count-1 must have numbers on the host, and root never its own. */
+static bool check_ids(const struct kw_launch *record, struct failure *failure) {
+    u32 count = record->id_count;
+    bool rootless = record->flags & KW_LAUNCH_ROOTLESS;
+    if (count == 0 || count > 1u << 24)
+        return bad(failure, "the number of ids");
+    bool needs_range = !rootless || count > 1;
+    if (needs_range && (record->host_uid_base == 0 || record->host_gid_base == 0 ||
+                        record->host_uid_base > 0xfffffffeu - count ||
+                        record->host_gid_base > 0xfffffffeu - count))
+        return bad(failure, "the range of ids");
+    if (record->uid >= count || record->gid >= count)
+        return fail(failure, STATUS_OWN, 0,
+                    "user %u:%u is outside of the instance's ids 0 to %u: an ordinary user needs "
+                    "subordinate ids in /etc/subuid and /etc/subgid for more than one",
+                    record->uid, record->gid, count - 1);
+    if (record->group_count > KW_GROUPS_MAX)
+        return bad(failure, "the number of groups");
+    for (u32 i = 0; i < record->group_count; i++)
+        if (record->groups[i] >= count)
+            return fail(failure, STATUS_OWN, 0, "group %u is outside of the instance's ids 0 to %u",
+                        record->groups[i], count - 1);
+    return true;
+}
+
+/* Turns `count` string offsets into pointers. */
+static bool read_strings(const struct kw_launch *record, u32 offset, u32 count, char **strings) {
+    const u32 *offsets = (const u32 *)((const char *)record + offset);
+    for (u32 i = 0; i < count; i++) {
+        const char *text = string_at(record, offsets[i]);
+        if (!text)
+            return false;
+        strings[i] = (char *)text;
+    }
+    strings[count] = NULL;
+    return true;
+}
+
+static bool read_mount(const struct kw_launch *record, const struct kw_mount *from, u32 index,
+                       struct launch_mount *mount) {
+    *mount = (struct launch_mount){.kind = from->kind,
+                                   .flags = from->flags,
+                                   .mode = from->mode,
+                                   .source = string_at(record, from->source_offset),
+                                   .target = string_at(record, from->target_offset),
+                                   .data = string_at(record, from->data_offset)};
+    if (from->kind < KW_MOUNT_TMPFS || from->kind > KW_MOUNT_HIDE ||
+        from->flags & ~(u32)KNOWN_MOUNT_FLAGS || from->mode > 07777)
+        return false;
+    if ((from->source_offset && !mount->source) || (from->data_offset && !mount->data))
+        return false;
+    if (!is_plain_path(mount->target))
+        return false;
+    bool needs_source = from->kind == KW_MOUNT_BIND || from->kind == KW_MOUNT_OVERLAY ||
+                        from->kind == KW_MOUNT_SYMLINK || from->kind == KW_MOUNT_FILE;
+    if (needs_source && !mount->source)
+        return false;
+    if (mount->target[1])
+        return true;
+    return index == 0 && (from->kind == KW_MOUNT_TMPFS || from->kind == KW_MOUNT_BIND ||
+                          from->kind == KW_MOUNT_OVERLAY);
+}
+
+bool launch_parse(const void *data, u64 size, struct launch *launch, struct failure *failure) {
+    const struct kw_launch *record = data;
+    if (!check_header(record, size, failure) || !check_ids(record, failure))
+        return false;
+    if (record->mount_count > LAUNCH_MOUNTS_MAX ||
+        !fits(record, record->mounts_offset, record->mount_count, sizeof(struct kw_mount)) ||
+        !fits(record, record->argv_offset, record->argc, sizeof(u32)) || record->argc == 0 ||
+        !fits(record, record->env_offset, record->envc, sizeof(u32)))
+        return bad(failure, "a table outside of it");
+
+    u64 strings = (u64)record->argc + record->envc + 2;
+    u64 needed = strings * sizeof(char *) + record->mount_count * sizeof(struct launch_mount);
+    long memory = host(__NR_mmap, 0, page_up(needed), PROT_READ | PROT_WRITE,
+                       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (host_failed(memory))
+        return fail(failure, STATUS_OWN, memory, "memory for the launch record");
+    *launch = (struct launch){.record = record, .argv = (char **)memory};
+    launch->envp = launch->argv + record->argc + 1;
+    struct launch_mount *mounts = (struct launch_mount *)(launch->argv + strings);
+    launch->mounts = mounts;
+
+    if (!read_strings(record, record->argv_offset, record->argc, launch->argv) ||
+        !read_strings(record, record->env_offset, record->envc, launch->envp))
+        return bad(failure, "a string outside of it");
+    const struct kw_mount *from =
+        (const struct kw_mount *)((const char *)record + record->mounts_offset);
+    for (u32 i = 0; i < record->mount_count; i++)
+        if (!read_mount(record, &from[i], i, &mounts[i]))
+            return fail(failure, STATUS_OWN, 0, "the launch record is not valid: mount %u", i + 1);
+    launch->workdir = record->workdir_offset ? string_at(record, record->workdir_offset) : "/";
+    if (!launch->workdir || launch->workdir[0] != '/' || strlen(launch->workdir) >= PATH_MAX)
+        return fail(failure, STATUS_OWN, 0, "the working directory must be an absolute path");
+    return true;
+}
+
+bool launch_read(int fd, struct launch *launch, struct failure *failure) {
+    struct statx stat;
+    long result = host_stat(fd, "", AT_EMPTY_PATH, &stat);
+    if (result < 0)
+        return fail(failure, STATUS_OWN, result, "the launch record's descriptor %d", fd);
+    u64 size = stat.stx_size;
+    if (size < sizeof(struct kw_launch) || size > LAUNCH_SIZE_MAX)
+        return bad(failure, "its size");
+    long memory = host(__NR_mmap, 0, page_up(size), PROT_READ | PROT_WRITE,
+                       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (host_failed(memory))
+        return fail(failure, STATUS_OWN, memory, "memory for the launch record");
+    for (u64 done = 0; done < size; done += (u64)result) {
+        result = host(__NR_pread64, fd, memory + (long)done, size - done, done);
+        if (result <= 0)
+            return fail(failure, STATUS_OWN, result, "the launch record could not be read");
+    }
+    return launch_parse((void *)memory, size, launch, failure);
+}

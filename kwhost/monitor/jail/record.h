@@ -1,0 +1,35 @@
+/* Reading the launch record (struct kw_launch). */
+#ifndef KW_JAIL_RECORD_H
+#define KW_JAIL_RECORD_H
+
+#include "abi/kw_abi.h"
+#include "jail/errors.h"
+
+#define LAUNCH_SIZE_MAX (16ul << 20)
+#define LAUNCH_MOUNTS_MAX 512u
+
+struct launch_mount {
+    u32 kind, flags, mode;
+    const char *source, *target, *data; /* NULL: none; target: absolute, without "." and ".." */
+};
+
+/* A record that passed all checks. The pointers lead into it, or into tables made for it; both live
+ * as long as the process. */
+struct launch {
+    const struct kw_launch *record;
+    const struct launch_mount *mounts; /* record->mount_count */
+    char **argv, **envp;               /* NULL-terminated */
+    const char *workdir;               /* absolute */
+};
+
+/* Copies the record out of `fd` and checks it. */
+bool launch_read(int fd, struct launch *launch, struct failure *failure);
+
+/* Checks a record of `size` bytes that nobody else can change, 8-byte aligned. */
+bool launch_parse(const void *record, u64 size, struct launch *launch, struct failure *failure);
+
+static inline bool launch_is(const struct launch *launch, u32 flag) {
+    return launch->record->flags & flag;
+}
+
+#endif

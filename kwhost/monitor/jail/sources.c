@@ -1,0 +1,120 @@
+#include "jail/sources.h"
+
+#include "base/text.h"
+#include "jail/filesystem.h"
+#include "jail/kernel.h"
+
+size_t layer_length(const char *list) {
+    const char *colon = strchr(list, ':');
+    return colon ? (size_t)(colon - list) : strlen(list);
+}
+
+/* The devices an instance may have: null, zero, full, random, urandom and its own terminal. */
+static bool is_harmless_device(int fd) {
+    struct statx stat;
+    if (host_stat(fd, "", AT_EMPTY_PATH, &stat) < 0 || !S_ISCHR(stat.stx_mode))
+        return false;
+    u32 minor = stat.stx_rdev_minor;
+    if (stat.stx_rdev_major == 5)
+        return minor == 0;
+    return stat.stx_rdev_major == 1 && (minor == 3 || minor == 5 || (minor >= 7 && minor <= 9));
+}
+
+static u64 attributes_of(const struct launch_mount *mount) {
+    u64 attributes = MOUNT_ATTR_NOSUID;
+    attributes |= mount->flags & KW_MOUNT_DEVICE ? MOUNT_ATTR_NOEXEC : MOUNT_ATTR_NODEV;
+    attributes |= mount->flags & KW_MOUNT_NO_EXEC ? MOUNT_ATTR_NOEXEC : 0;
+    bool read_only = mount->flags & KW_MOUNT_READ_ONLY || mount->kind == KW_MOUNT_OVERLAY;
+    return attributes | (read_only ? MOUNT_ATTR_RDONLY : 0);
+}
+
+/* Sets the attributes, with the owners mapped where the file system can. */
+static long change(struct sources *sources, const struct launch_mount *mount, int fd, int ids,
+                   bool recursive) {
+    u64 attributes = attributes_of(mount);
+    if (ids >= 0 && mount->flags & KW_MOUNT_ID_MAPPED) {
+        if (mount_change(fd, attributes, ids, recursive) >= 0)
+            return 0;
+        /* One file system below it may be what cannot: map at least the uppermost. */
+        bool mapped = recursive && mount_change(fd, 0, ids, false) >= 0;
+        if (!mapped && mount->kind == KW_MOUNT_BIND && !(mount->flags & KW_MOUNT_READ_ONLY))
+            sources->unmapped = mount->target;
+    }
+    return mount_change(fd, attributes, -1, recursive);
+}
+
+/* A detached copy of the mount that holds `path`, from there on. */
+static bool open_tree(struct sources *sources, const struct launch_mount *mount, const char *path,
+                      int ids, struct failure *failure) {
+    /* In a mount namespace copied into a new user namespace, mounts and those below them can only be
+     * copied together. */
+    bool recursive = ids < 0 || mount->flags & KW_MOUNT_RECURSIVE;
+    u32 flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_NO_AUTOMOUNT;
+    long fd = host(__NR_open_tree, AT_FDCWD, path, flags | (recursive ? AT_RECURSIVE : 0));
+    if (fd == -ENOENT && mount->flags & KW_MOUNT_OPTIONAL) {
+        sources->fds[sources->count++] = -1;
+        return true;
+    }
+    if (fd < 0)
+        return fail(failure, STATUS_OWN, fd, "%s (for %s in the instance)", path, mount->target);
+    if (mount->flags & KW_MOUNT_DEVICE && !is_harmless_device((int)fd))
+        return fail(failure, STATUS_OWN, 0, "%s is not a device that an instance may have", path);
+    long result = change(sources, mount, (int)fd, ids, recursive);
+    if (result < 0)
+        return fail(failure, STATUS_OWN, result, "protecting the mount of %s", path);
+    sources->fds[sources->count++] = (int)fd;
+    return true;
+}
+
+static bool open_layers(struct sources *sources, const struct launch_mount *mount, int ids,
+                        struct failure *failure) {
+    char path[PATH_MAX];
+    for (const char *list = mount->source; *list;) {
+        size_t length = layer_length(list);
+        if (length == 0 || length >= sizeof path || sources->count == SOURCE_LIMIT)
+            return fail(failure, STATUS_OWN, 0, "the layers of %s: %s", mount->target,
+                        sources->count == SOURCE_LIMIT ? "too many" : "not a list of directories");
+        memcpy(path, list, length);
+        path[length] = 0;
+        if (!open_tree(sources, mount, path, ids, failure))
+            return false;
+        list += length + (list[length] ? 1 : 0);
+    }
+    return true;
+}
+
+/* An empty directory that nobody in the instance can search: its owner has no number there, so that
+ * no capability of the instance's root reaches it. */
+static bool make_sealed(struct sources *sources, int ids, struct failure *failure) {
+    char log[FILESYSTEM_LOG];
+    long fd = -1;
+    if (ids >= 0) {
+        u64 attributes = FILESYSTEM_SAFE | MOUNT_ATTR_NOEXEC | MOUNT_ATTR_RDONLY;
+        fd = filesystem_new("tmpfs", "mode=0,size=4k,nr_inodes=2,uid=0,gid=0", attributes, log);
+        if (fd < 0)
+            return fail(failure, STATUS_OWN, fd, "making the sealed /proc%s", log);
+    }
+    sources->fds[sources->count++] = (int)fd;
+    return true;
+}
+
+bool sources_open(const struct launch *launch, int ids, struct sources *sources,
+                  struct failure *failure) {
+    sources->count = 0;
+    sources->unmapped = NULL;
+    for (u32 i = 0; i < launch->record->mount_count; i++) {
+        const struct launch_mount *mount = &launch->mounts[i];
+        bool good = true;
+        if (sources->count == SOURCE_LIMIT)
+            return fail(failure, STATUS_OWN, 0, "more than %u mounts", SOURCE_LIMIT);
+        if (mount->kind == KW_MOUNT_BIND)
+            good = open_tree(sources, mount, mount->source, ids, failure);
+        else if (mount->kind == KW_MOUNT_OVERLAY)
+            good = open_layers(sources, mount, ids, failure);
+        else if (mount->kind == KW_MOUNT_PROC)
+            good = make_sealed(sources, ids, failure);
+        if (!good)
+            return false;
+    }
+    return true;
+}

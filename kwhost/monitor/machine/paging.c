@@ -1,0 +1,194 @@
+#include "machine/paging.h"
+
+#include <linux/errno.h>
+#include <linux/mman.h>
+
+#include "base/host.h"
+#include "base/text.h"
+#include "machine/machine.h"
+
+/* Memory for tables comes in chunks, each a memory slot; the first is enough for most programs. */
+#define CHUNK_FIRST HUGE_SIZE
+#define CHUNK_LIMIT 24
+
+struct chunk {
+    gpa_t gpa;
+    u64 size;
+    u64 used;
+    u8 *memory;
+    u32 slot;
+};
+static struct chunk chunks[CHUNK_LIMIT];
+static u32 chunk_count;
+static gpa_t top_table;
+
+/* The precise tables' pages. Software KVM would not see a table page change its content, so each set
+ * is made of untouched pages, and when they are used up the slot is replaced. */
+#define SCRATCH_TABLES (32ul << 20)
+static struct chunk scratch;
+static bool scratch_mode;
+
+static int make_chunk(struct chunk *chunk, u64 size) {
+    gpa_t gpa = gpa_take(size);
+    if (!gpa)
+        return -ENOMEM;
+    long at = host(__NR_mmap, 0, size, PROT_READ | PROT_WRITE,
+                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (host_failed(at)) {
+        gpa_give(gpa, size);
+        return (int)at;
+    }
+    *chunk = (struct chunk){.gpa = gpa, .size = size, .memory = (u8 *)at};
+    int error = slot_add(gpa, size, chunk->memory, false, &chunk->slot);
+    if (error) {
+        host(__NR_munmap, at, size);
+        gpa_give(gpa, size);
+        *chunk = (struct chunk){0};
+    }
+    return error;
+}
+
+static void *host_in(const struct chunk *chunk, gpa_t gpa) {
+    return gpa >= chunk->gpa && gpa - chunk->gpa < chunk->size ? chunk->memory + (gpa - chunk->gpa)
+                                                               : NULL;
+}
+
+void *table_host(gpa_t gpa) {
+    for (u32 i = 0; i < chunk_count; i++) {
+        void *page = host_in(&chunks[i], gpa);
+        if (page)
+            return page;
+    }
+    return host_in(&scratch, gpa);
+}
+
+static void *take_from(struct chunk *chunk, gpa_t *gpa) {
+    if (chunk->used == chunk->size)
+        return NULL;
+    *gpa = chunk->gpa + chunk->used;
+    chunk->used += PAGE_SIZE;
+    return chunk->memory + (*gpa - chunk->gpa);
+}
+
+void *table_page(gpa_t *gpa) {
+    if (scratch_mode)
+        return take_from(&scratch, gpa);
+    void *page = chunk_count ? take_from(&chunks[chunk_count - 1], gpa) : NULL;
+    if (page)
+        return page;
+    u64 size = CHUNK_FIRST << (chunk_count < 5 ? chunk_count : 5);
+    if (chunk_count == CHUNK_LIMIT || make_chunk(&chunks[chunk_count], size))
+        return NULL;
+    return take_from(&chunks[chunk_count++], gpa);
+}
+
+int table_scratch_begin(void) {
+    int error = 0;
+    if (!scratch.memory) {
+        error = make_chunk(&scratch, SCRATCH_TABLES);
+    } else if (scratch.used > scratch.size / 2) {
+        error = slot_remove(scratch.slot, scratch.gpa);
+        host(__NR_madvise, scratch.memory, scratch.size, MADV_DONTNEED);
+        scratch.used = 0;
+        if (!error)
+            error = slot_add(scratch.gpa, scratch.size, scratch.memory, false, &scratch.slot);
+    }
+    scratch_mode = !error;
+    return error;
+}
+
+void table_scratch_end(void) {
+    scratch_mode = false;
+}
+
+gpa_t paging_top(void) {
+    return top_table;
+}
+
+int paging_start(void) {
+    return table_page(&top_table) ? 0 : -ENOMEM;
+}
+
+/* The table that `entry` points to, made when absent. Rights are granted in the leaves alone. */
+static u64 *descend(u64 *entry) {
+    if (!(*entry & PTE_PRESENT)) {
+        gpa_t gpa;
+        if (!table_page(&gpa))
+            return NULL;
+        *entry = gpa | PTE_PRESENT | PTE_WRITE | PTE_USER | PTE_ACCESSED;
+    }
+    return table_host(*entry & PTE_ADDRESS);
+}
+
+/* The level 2 (page directory) entry for an address, tables above made when absent. */
+static u64 *block_entry(gpa_t top, gva_t address) {
+    u64 *level4 = table_host(top);
+    u64 *level3 = descend(&level4[(address >> 39) & 511]);
+    u64 *level2 = level3 ? descend(&level3[(address >> 30) & 511]) : NULL;
+    return level2 ? &level2[(address >> 21) & 511] : NULL;
+}
+
+int paging_map_block(gpa_t top, gva_t address, gpa_t gpa, u64 bits) {
+    u64 *entry = block_entry(top, address);
+    if (!entry)
+        return -ENOMEM;
+    *entry = gpa | bits | PTE_HUGE;
+    return 0;
+}
+
+int paging_map_page(gpa_t top, gva_t address, gpa_t gpa, u64 bits) {
+    u64 *entry = block_entry(top, address);
+    u64 *level1 = entry ? descend(entry) : NULL;
+    if (!level1)
+        return -ENOMEM;
+    level1[(address >> 12) & 511] = gpa | bits;
+    return 0;
+}
+
+int paging_map_blocks(gva_t address, u64 size, gpa_t gpa) {
+    u64 bits = PTE_PRESENT | PTE_WRITE | PTE_USER | PTE_ACCESSED | PTE_DIRTY | PTE_NO_EXECUTE;
+    for (u64 offset = 0; offset < size; offset += HUGE_SIZE)
+        if (paging_map_block(top_table, address + offset, gpa + offset, bits))
+            return -ENOMEM;
+    return 0;
+}
+
+void paging_unmap_blocks(gva_t address, u64 size) {
+    for (u64 offset = 0; offset < size; offset += HUGE_SIZE) {
+        u64 *entry = block_entry(top_table, address + offset);
+        if (entry)
+            *entry = 0;
+    }
+}
+
+void paging_allow_execute(gva_t address, u64 size) {
+    gva_t end = huge_up(address + size);
+    for (gva_t at = huge_down(address); at < end; at += HUGE_SIZE) {
+        u64 *entry = block_entry(top_table, at);
+        if (entry && (*entry & PTE_PRESENT))
+            __atomic_and_fetch(entry, ~PTE_NO_EXECUTE, __ATOMIC_RELAXED);
+    }
+}
+
+void paging_each_chunk(int (*each)(gpa_t gpa, u64 size, void *memory, u32 slot, void *context),
+                       void *context) {
+    for (u32 i = 0; i < chunk_count; i++)
+        if (each(chunks[i].gpa, chunks[i].size, chunks[i].memory, chunks[i].slot, context))
+            return;
+    if (scratch.memory)
+        each(scratch.gpa, scratch.size, scratch.memory, scratch.slot, context);
+}
+
+void paging_copy_top(gpa_t top, gva_t address) {
+    u64 *from = table_host(top_table), *to = table_host(top);
+    u32 index = (address >> 39) & 511;
+    to[index] = from[index];
+}
+
+int paging_copy_block(gpa_t top, gva_t address) {
+    u64 *from = block_entry(top_table, address), *to = block_entry(top, address);
+    if (!from || !to)
+        return -ENOMEM;
+    *to = *from;
+    return 0;
+}

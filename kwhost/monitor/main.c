@@ -1,0 +1,137 @@
+/* The monitor's beginning: which role this process has, and the ordered steps to the first guest
+ * instruction. */
+#include <linux/auxvec.h>
+#include <linux/mman.h>
+#include <linux/prctl.h>
+#include <linux/time.h>
+#include <linux/time_types.h>
+
+#include "base/host.h"
+#include "base/report.h"
+#include "base/text.h"
+#include "jail/supervise.h"
+#include "machine/machine.h"
+#include "mm/space.h"
+#include "process/exec.h"
+#include "process/load.h"
+#include "process/signal.h"
+#include "process/thread.h"
+#include "procfs/table.h"
+
+static struct process process;
+static struct exec_record record;
+
+_Noreturn void monitor_start(u64 *stack);
+
+static u64 monotonic_ns(void) {
+    struct __kernel_timespec now = {0};
+    host(__NR_clock_gettime, CLOCK_MONOTONIC, &now);
+    return (u64)now.tv_sec * 1000000000ul + (u64)now.tv_nsec;
+}
+
+static u64 auxiliary(const u64 *auxv, u64 type) {
+    for (; auxv[0] != AT_NULL; auxv += 2)
+        if (auxv[0] == type)
+            return auxv[1];
+    return 0;
+}
+
+static void map_stats(void) {
+    long page = host(__NR_mmap, 0, page_up(sizeof(struct kw_stats)), PROT_READ | PROT_WRITE,
+                     MAP_SHARED, own_fd(OWN_STATS), 0);
+    if (!host_failed(page))
+        stats_page = (struct kw_stats *)page;
+}
+
+static struct thread *start_process(void) {
+    process.pid = (int)host(__NR_getpid);
+    process.is_first = process.pid == 1;
+    process.dumpable = record.dumpable;
+    process.cwd_in_proc = (record.flags & EXEC_CWD_IN_PROC) != 0;
+    for (u32 i = 0; i < RLIM_NLIMITS; i++)
+        process.rlimits[i] = (struct rlimit64){record.rlimits[i][0], record.rlimits[i][1]};
+    struct thread *thread = thread_new(&process);
+    if (!thread)
+        monitor_fail(125, "no memory for the monitor's first thread");
+    thread->kernel_tid = process.pid;
+    thread->tid = process.pid;
+    thread->guest_mask = record.guest_mask;
+    thread_set_current(thread);
+    thread_link(thread);
+    return thread;
+}
+
+static void start_machine(struct thread *thread) {
+    const char *what = "reserving the window";
+    int error = space_start();
+    enum syscall_landing landing = record.flags & EXEC_RING0   ? LANDING_RING0
+                                   : record.flags & EXEC_RING3 ? LANDING_RING3
+                                                               : LANDING_UNKNOWN;
+    if (!error)
+        error = machine_create(own_fd(OWN_KVM), landing, &what);
+    if (error)
+        monitor_fail(125, "cannot make the virtual machine: %s: error %d", what, -error);
+    if (landing == LANDING_UNKNOWN)
+        landing = machine_self_test();
+    else if ((error = vcpu_make_batch(1)))
+        monitor_fail(125, "cannot make a virtual CPU: error %d", -error);
+    if (landing == LANDING_UNKNOWN)
+        monitor_fail(125, "KVM's self-test failed: SYSCALL did not arrive; see `kwhost doctor`");
+    exec_flags_add(landing == LANDING_RING0 ? EXEC_RING0 : EXEC_RING3);
+    stats_page->syscall_ring = landing == LANDING_RING0 ? 1 : 4;
+    thread->vcpu = vcpu_take();
+    space_set_stack_size(min_u64(process.rlimits[RLIMIT_STACK].rlim_cur, 64ul << 20));
+    vdso_place(own_fd(OWN_PROC), &record.vdso_before, &record.vdso_size);
+    vdso_layout.before = record.vdso_before;
+    vdso_layout.size = record.vdso_size;
+}
+
+static void start_program(struct thread *thread, char **argv, char **envp) {
+    struct program_image *image = &program_image;
+    int error = program_start(thread, &record, argv, envp, image);
+    if (error && (record.flags & EXEC_FIRST))
+        monitor_fail(error == -ENOENT ? 127 : 126, "%s: %s", record.exec_name, image->reason);
+    if (error) /* the old program is gone: the end is what Linux makes of that */
+        process_die(thread, SIGSEGV);
+    struct kvm_regs *regs = vcpu_regs(thread->vcpu);
+    regs->rip = image->entry;
+    regs->rsp = image->stack_pointer;
+}
+
+static _Noreturn void run_monitor(char **argv, char **envp) {
+    host(__NR_prctl, PR_SET_DUMPABLE, 0, 0, 0, 0);
+    map_stats();
+    bool first = record.flags & EXEC_FIRST;
+    if (first) {
+        stats_page->launched_ns = monotonic_ns();
+        stats_count(processes, 1);
+    }
+    struct thread *thread = start_process();
+    start_machine(thread);
+    signal_start(thread);
+    table_start();
+    start_program(thread, argv, envp);
+    table_publish_exec(&process);
+    if (first)
+        stats_page->first_run_ns = monotonic_ns();
+    thread_loop(thread);
+}
+
+_Noreturn void monitor_start(u64 *stack) {
+    u64 argc = stack[0];
+    char **argv = (char **)(stack + 1), **envp = argv + argc + 1;
+    char **end = envp;
+    while (*end)
+        end++;
+    host_vdso = auxiliary((u64 *)(end + 1), AT_SYSINFO_EHDR);
+    /* The role is decided by what only the jail or another monitor can have put there, never by the
+     * arguments, which are the guest's. */
+    int taken = exec_record_take(&record);
+    if (taken == 0)
+        run_monitor(argv, envp);
+    u64 fd;
+    if (taken == -EBADF && argc == 3 && !strcmp(argv[1], "supervise") &&
+        parse_decimal(argv[2], 1 << 20, &fd))
+        supervise_main((int)fd);
+    monitor_fail(125, "kwhost-monitor is started by kwhost; see `kwhost run --help`");
+}

@@ -1,0 +1,253 @@
+/* mmap, munmap, mprotect and brk. */
+#include <linux/errno.h>
+#include <linux/mman.h>
+#include <linux/stat.h>
+
+#include "base/host.h"
+#include "base/text.h"
+#include "machine/paging.h"
+#include "mm/extent.h"
+#include "mm/list.h"
+
+#define MAP_TYPES (MAP_SHARED | MAP_PRIVATE)
+/* Flags handed to the host; the others ask for nothing here (MAP_STACK, MAP_DENYWRITE, ...). */
+#define MAP_PASSED                                                                                 \
+    (MAP_TYPES | MAP_ANONYMOUS | MAP_NORESERVE | MAP_POPULATE | MAP_NONBLOCK | MAP_SYNC)
+/* Larger accessible mappings are backed piece by piece, when first touched. */
+#define COVER_AT_ONCE (1ul << 30)
+
+/* What the host enforces: the guest's page tables see to execution, and x86 has no write-only pages. */
+static int host_prot(int prot) {
+    int host = prot & (PROT_READ | PROT_WRITE);
+    return prot & (PROT_WRITE | PROT_EXEC) ? host | PROT_READ : host;
+}
+
+/* Gives [start, end) back to the reservation. */
+static long reserve_again(gva_t start, gva_t end) {
+    return host(__NR_mmap, WINDOW_BASE + start, end - start, PROT_NONE,
+                MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
+}
+
+void space_allow_execute(gva_t start, gva_t end) {
+    for (u32 at = list_first_after(start); at < space.count && space.list[at].start < end; at++) {
+        const struct mapping *mapping = &space.list[at];
+        gva_t from = max_u64(start, mapping->start), to = min_u64(end, mapping->end);
+        if (mapping->prot & PROT_EXEC)
+            paging_allow_execute(from, to - from);
+    }
+}
+
+/* After [start, end) became accessible with `prot`. */
+static long back(gva_t start, gva_t end, int prot) {
+    if (prot == PROT_NONE)
+        return 0;
+    if (end - start <= COVER_AT_ONCE) {
+        long error = extent_cover(start, end);
+        if (error)
+            return error;
+    }
+    if (prot & PROT_EXEC)
+        space_allow_execute(start, end);
+    return 0;
+}
+
+/* Where a mapping goes. Returns an address or a negative errno. */
+static long choose_place(gva_t hint, u64 size, int flags) {
+    bool fixed = flags & (MAP_FIXED | MAP_FIXED_NOREPLACE);
+    if (fixed) {
+        if (hint & ~PAGE_MASK)
+            return -EINVAL;
+        if (hint > SPACE_LIMIT || size > SPACE_LIMIT - hint)
+            return -ENOMEM;
+        if (hint < MAP_LOWEST)
+            return -EPERM;
+        if ((flags & MAP_FIXED_NOREPLACE) && space_any_in(hint, hint + size))
+            return -EEXIST;
+        return list_special_in(hint, hint + size) ? -EINVAL : (long)hint;
+    }
+    hint = page_up(hint);
+    if (hint >= MAP_LOWEST && hint <= SPACE_LIMIT && size <= SPACE_LIMIT - hint &&
+        !(flags & MAP_32BIT) && !space_any_in(hint, hint + size))
+        return (long)hint;
+    gva_t top = flags & MAP_32BIT ? 1ul << 31 : space.map_top;
+    gva_t place = list_find_gap(size, MAP_LOWEST, top);
+    if (!place && !(flags & MAP_32BIT)) /* the stack's own area and what lies above it */
+        place = list_find_gap(size, MAP_LOWEST, SPACE_LIMIT);
+    return place ? (long)place : -ENOMEM;
+}
+
+/* A file may be mapped executable only where its file system allows running programs. */
+static bool exec_allowed(int fd) {
+    struct {
+        long type, bsize;
+        u64 blocks, bfree, bavail, files, ffree;
+        int fsid[2];
+        long namelen, frsize, flags, spare[4];
+    } status;
+    return host(__NR_fstatfs, fd, &status) != 0 || !(status.flags & 8 /* ST_NOEXEC */);
+}
+
+static long check_map(u64 size, int prot, int flags, int fd, u64 offset) {
+    u32 type = flags & MAP_TYPE;
+    if (!size || (offset & ~PAGE_MASK) || type == 0 || type > MAP_SHARED_VALIDATE)
+        return -EINVAL;
+    if (page_up(size) < size || page_up(size) > SPACE_LIMIT)
+        return -ENOMEM;
+    if (flags & MAP_HUGETLB)
+        return -ENOMEM; /* as on a host that has none set aside */
+    if (!(flags & MAP_ANONYMOUS) && (prot & PROT_EXEC) && !exec_allowed(fd))
+        return -EPERM;
+    return list_has_room() ? 0 : -ENOMEM;
+}
+
+static long map_host(gva_t place, u64 size, int prot, int flags, int fd, u64 offset, bool fresh) {
+    bool nothing = prot == PROT_NONE && (flags & MAP_ANONYMOUS) && (flags & MAP_TYPE) == MAP_PRIVATE;
+    if (nothing) /* the reservation serves */
+        return fresh ? (long)place : reserve_again(place, place + size);
+    int passed = flags & MAP_PASSED;
+    if ((flags & MAP_TYPE) == MAP_SHARED_VALIDATE)
+        passed |= MAP_SHARED_VALIDATE;
+    return host(__NR_mmap, WINDOW_BASE + place, size, host_prot(prot), passed | MAP_FIXED, fd,
+                offset);
+}
+
+static long map_locked(gva_t hint, u64 size, int prot, int flags, int fd, u64 offset,
+                       enum mapping_kind kind) {
+    prot &= PROT_READ | PROT_WRITE | PROT_EXEC;
+    long place = check_map(size, prot, flags, fd, offset);
+    if (!place)
+        place = choose_place(hint, page_up(size), flags);
+    if (place < 0)
+        return place;
+    gva_t start = (gva_t)place, end = start + page_up(size);
+    bool fresh = !space_any_in(start, end);
+    long result = map_host(start, end - start, prot, flags, fd, offset, fresh);
+    if (host_failed(result)) {
+        /* Linux may have unmapped what was there already. */
+        if (!fresh) {
+            reserve_again(start, end);
+            list_carve(start, end);
+        }
+        return result;
+    }
+    if (!fresh)
+        list_carve(start, end);
+    list_add((struct mapping){.start = start,
+                              .end = end,
+                              .prot = (u8)prot,
+                              .kind = (u8)kind,
+                              .shared = (flags & MAP_TYPE) != MAP_PRIVATE});
+    long error = back(start, end, prot);
+    if (error) {
+        reserve_again(start, end);
+        list_carve(start, end);
+        return error;
+    }
+    return place;
+}
+
+long space_map(gva_t hint, u64 size, int prot, int flags, int fd, u64 offset,
+               enum mapping_kind kind) {
+    lock_take(&space.lock);
+    long result = map_locked(hint, size, prot, flags, fd, offset, kind);
+    lock_release(&space.lock);
+    return result;
+}
+
+static long unmap_locked(gva_t start, u64 size) {
+    if ((start & ~PAGE_MASK) || !size || start > WINDOW_SIZE || size > WINDOW_SIZE - start)
+        return -EINVAL;
+    gva_t end = start + page_up(size);
+    if (!space_any_in(start, end))
+        return 0;
+    if (list_special_in(start, end))
+        return -EINVAL;
+    if (!list_has_room())
+        return -ENOMEM;
+    long result = reserve_again(start, end);
+    if (host_failed(result))
+        return result;
+    u64 before = space.mapped;
+    list_carve(start, end);
+    extent_forget(start, start + (before - space.mapped));
+    return 0;
+}
+
+long space_unmap(gva_t start, u64 size) {
+    lock_take(&space.lock);
+    long result = unmap_locked(start, size);
+    lock_release(&space.lock);
+    return result;
+}
+
+/* One mapping's part of an mprotect. */
+static long protect_piece(gva_t start, gva_t end, int prot) {
+    long result = host(__NR_mprotect, WINDOW_BASE + start, end - start, host_prot(prot));
+    if (result)
+        return result;
+    list_split(start);
+    list_split(end);
+    for (u32 at = list_first_after(start); at < space.count && space.list[at].start < end; at++)
+        space.list[at].prot = (u8)prot;
+    return back(start, end, prot);
+}
+
+static long protect_locked(gva_t start, u64 size, int prot) {
+    gva_t end = start + page_up(size);
+    bool grows_down = prot & PROT_GROWSDOWN;
+    if ((start & ~PAGE_MASK) || (prot & ~(PROT_READ | PROT_WRITE | PROT_EXEC | PROT_SEM |
+                                          PROT_GROWSDOWN | PROT_GROWSUP)))
+        return -EINVAL;
+    if (!size)
+        return 0;
+    if (start > WINDOW_SIZE || page_up(size) < size || end > WINDOW_SIZE || end < start)
+        return -ENOMEM;
+    if (list_special_in(start, end))
+        return -EACCES;
+    prot &= PROT_READ | PROT_WRITE | PROT_EXEC;
+    u32 first = list_first_after(start);
+    if (grows_down && first < space.count && space.list[first].start <= start)
+        start = space.list[first].start;
+    gva_t at = start;
+    long result = 0;
+    while (at < end && !result) {
+        u32 index = list_first_after(at);
+        if (index == space.count || space.list[index].start > at || !list_has_room()) {
+            result = -ENOMEM;
+            break;
+        }
+        gva_t stop = min_u64(end, space.list[index].end);
+        result = protect_piece(at, stop, prot);
+        at = stop;
+    }
+    list_merge_around(start, end);
+    return result;
+}
+
+long space_protect(gva_t start, u64 size, int prot) {
+    lock_take(&space.lock);
+    long result = protect_locked(start, size, prot);
+    lock_release(&space.lock);
+    return result;
+}
+
+void space_set_break(gva_t start) {
+    space.break_start = space.break_end = page_up(start);
+}
+
+gva_t space_break(gva_t end) {
+    lock_take(&space.lock);
+    gva_t old = page_up(space.break_end), new = page_up(end);
+    bool ok = end >= space.break_start && end < SPACE_LIMIT;
+    if (ok && new > old)
+        ok = map_locked(old, new - old, PROT_READ | PROT_WRITE,
+                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0,
+                        MAPPING_HEAP) == (long)old;
+    else if (ok && new < old)
+        ok = unmap_locked(new, old - new) == 0;
+    if (ok)
+        space.break_end = end;
+    end = space.break_end;
+    lock_release(&space.lock);
+    return end;
+}

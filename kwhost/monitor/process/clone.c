@@ -1,0 +1,336 @@
+/* clone, clone3, fork and vfork: threads, copies of the process, and children that borrow its memory. */
+#include <linux/sched.h>
+
+#include "base/report.h"
+#include "base/text.h"
+#include "calls/handlers.h"
+#include "machine/machine.h"
+#include "mm/extent.h"
+#include "mm/space.h"
+#include "process/exec.h"
+#include "process/signal.h"
+#include "process/signal_host.h"
+#include "process/thread.h"
+#include "procfs/table.h"
+
+#define CLONE_NAMESPACES                                                                           \
+    (CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID |  \
+     CLONE_NEWNET | CLONE_NEWTIME)
+#define CLONE_THREAD_NEEDS (CLONE_VM | CLONE_SIGHAND | CLONE_FILES)
+/* Flags of a new process that the host acts on by itself. */
+#define CLONE_PASSED (CLONE_FS | CLONE_PARENT | CLONE_IO | CLONE_SYSVSEM | CLONE_VFORK)
+
+/* A request of any of the four calls. */
+struct request {
+    u64 flags, exit_signal;
+    gva_t stack; /* initial stack pointer; 0: the caller's */
+    u64 tls;
+    gva_t parent_tid, child_tid, pidfd;
+};
+
+extern long clone_start(u64 flags, void *stack_top, int *parent_tid, int *child_tid,
+                        struct thread *thread);
+_Noreturn void clone_child(struct thread *thread);
+
+/* CLONE_CLEAR_SIGHAND: handled signals get their default action. */
+static void clear_handlers(struct process *process) {
+    for (int signal = 1; signal < SIGNAL_LIMIT; signal++) {
+        struct guest_action *action = &process->actions[signal];
+        if (action->handler == HANDLER_DEFAULT || action->handler == HANDLER_IGNORE)
+            continue;
+        *action = (struct guest_action){0};
+        host_action_follow(signal, action);
+    }
+}
+
+/* First code of a new host thread or vfork'd child, on its own stack, all signals blocked. */
+_Noreturn void clone_child(struct thread *thread) {
+    thread_set_current(thread);
+    thread->kernel_tid = (int)host(__NR_gettid);
+    struct process *process = thread->process;
+    if (process->vforked && !process->pid) {
+        process->pid = thread->kernel_tid;
+        table_publish_fork(process, (int)host(__NR_getppid));
+        if (process->clear_handlers)
+            clear_handlers(process);
+    }
+    if (thread->set_child_tid) {
+        u32 tid = (u32)thread->kernel_tid;
+        put_guest(tid, thread->set_child_tid);
+    }
+    signal_release(thread);
+    thread_loop(thread);
+}
+
+/* The child's vCPU continues where the parent's stands, with 0 as the call's result. */
+static void copy_registers(struct vcpu *to, const struct kvm_regs *regs, const void *xsave,
+                           u64 fs_base, u64 gs_base, const struct request *request) {
+    *vcpu_regs(to) = *regs;
+    vcpu_regs(to)->rax = 0;
+    if (request->stack)
+        vcpu_regs(to)->rsp = request->stack;
+    to->fs_base = request->flags & CLONE_SETTLS ? request->tls : fs_base;
+    to->gs_base = gs_base;
+    vcpu_set_xsave(to, xsave);
+}
+
+/* A record and a vCPU for a child that shares memory. NULL with *error. */
+static struct thread *new_runner(struct thread *thread, struct process *process,
+                                 const struct request *request, long *error) {
+    struct thread *child = thread_new(process);
+    *error = -EAGAIN;
+    if (!child)
+        return NULL;
+    child->vcpu = thread_obtain_vcpu(thread, error);
+    void *xsave = scratch_take(thread, XSAVE_SIZE);
+    if (!child->vcpu || !xsave) {
+        if (child->vcpu)
+            vcpu_give(child->vcpu);
+        thread_free(child);
+        return NULL;
+    }
+    vcpu_get_xsave(thread->vcpu, xsave);
+    copy_registers(child->vcpu, vcpu_regs(thread->vcpu), xsave, vcpu_fs_base(thread->vcpu),
+                   vcpu_gs_base(thread->vcpu), request);
+    child->guest_mask = thread->guest_mask;
+    child->set_child_tid = request->flags & CLONE_CHILD_SETTID ? request->child_tid : 0;
+    child->clear_child_tid = request->flags & CLONE_CHILD_CLEARTID ? request->child_tid : 0;
+    return child;
+}
+
+static void drop_runner(struct thread *child) {
+    vcpu_give(child->vcpu);
+    child->tid = 0;
+    thread_free(child);
+}
+
+static int *host_parent_tid(const struct request *request) {
+    return request->flags & CLONE_PARENT_SETTID ? window_ptr(request->parent_tid) : NULL;
+}
+
+static long clone_thread(struct thread *thread, const struct request *request) {
+    if ((request->flags & CLONE_THREAD_NEEDS) != CLONE_THREAD_NEEDS ||
+        (request->flags & (CLONE_PIDFD | CLONE_VFORK)) || !request->stack)
+        return -EINVAL;
+    long result;
+    struct thread *child = new_runner(thread, thread->process, request, &result);
+    if (!child)
+        return result;
+    if (!signal_hold(thread)) {
+        drop_runner(child);
+        return -ERESTARTNOINTR;
+    }
+    u64 flags = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM |
+                CLONE_CHILD_CLEARTID | CLONE_CHILD_SETTID |
+                (request->flags & (CLONE_PARENT_SETTID | CLONE_IO));
+    child->tid = -1; /* not free until the kernel says so */
+    thread_link(child);
+    result = clone_start(flags, thread_stack_top(child), host_parent_tid(request), &child->tid,
+                         child);
+    if (result < 0) {
+        thread_unlink(child);
+        drop_runner(child);
+    }
+    signal_release(thread);
+    table_publish_threads(thread->process);
+    return result;
+}
+
+static long clone_vfork(struct thread *thread, const struct request *request) {
+    struct process *process = process_copy(thread->process);
+    if (!process)
+        return -ENOMEM;
+    long result;
+    struct thread *child = new_runner(thread, process, request, &result);
+    if (!child) {
+        process_free(process);
+        return result;
+    }
+    if (!signal_hold(thread)) {
+        drop_runner(child);
+        process_free(process);
+        return -ERESTARTNOINTR;
+    }
+    process->vforked = true;
+    child->altstack_base = thread->altstack_base;
+    child->altstack_size = thread->altstack_size;
+    child->altstack_flags = thread->altstack_flags;
+    thread_link(child);
+    if (request->flags & CLONE_CLEAR_SIGHAND)
+        process->clear_handlers = true;
+    u64 flags = CLONE_VM | CLONE_VFORK | request->exit_signal |
+                (request->flags & (CLONE_PASSED | CLONE_PARENT_SETTID | CLONE_PIDFD));
+    int pidfd = -1;
+    int *parent_tid = request->flags & CLONE_PIDFD ? &pidfd : host_parent_tid(request);
+    if (request->flags & CLONE_PIDFD)
+        flags &= ~(u64)CLONE_PARENT_SETTID;
+    stats_count(processes, 1);
+    thread_go_away(thread);
+    result = clone_start(flags, thread_stack_top(child), parent_tid, NULL, child);
+    thread_come_back(thread);
+    signal_release(thread);
+    exec_memory_free(child);
+    drop_runner(child); /* it has executed a program or ended */
+    process_free(process);
+    if (result > 0 && (request->flags & CLONE_PIDFD))
+        put_guest(pidfd, request->pidfd);
+    return result;
+}
+
+/* In the forked child: the process is this one thread, with a VM of its own. */
+static void become_child(struct thread *thread, const struct request *request,
+                         const struct kvm_regs *regs, const void *xsave, u64 fs_base,
+                         u64 gs_base) {
+    struct process *process = thread->process;
+    int parent = process->pid;
+    process->pid = (int)host(__NR_getpid);
+    thread_refork();
+    process->threads = thread;
+    process->thread_count = 1;
+    process->parking = process->parked = 0;
+    process->is_first = 0;
+    process->vforked = false;
+    thread->next = NULL;
+    thread->kernel_tid = process->pid;
+    thread->work = 0;
+    thread->kept = 0; /* pending signals are not inherited */
+    thread->robust_head = 0;
+    thread->clear_child_tid = request->flags & CLONE_CHILD_CLEARTID ? request->child_tid : 0;
+    int error = machine_refork();
+    if (!error)
+        error = extent_refork();
+    if (!error)
+        error = vdso_refork();
+    if (!error)
+        error = vcpu_make_batch(1);
+    if (error)
+        monitor_fail(125, "fork: cannot make a virtual machine for the child (error %d)", -error);
+    thread->vcpu = vcpu_take();
+    copy_registers(thread->vcpu, regs, xsave, fs_base, gs_base, request);
+    if (request->flags & CLONE_CLEAR_SIGHAND)
+        clear_handlers(process);
+    if (request->flags & CLONE_CHILD_SETTID)
+        put_guest(process->pid, request->child_tid);
+    stats_count(processes, 1);
+    stats_count(threads, 1);
+    table_publish_fork(process, parent);
+}
+
+static void take_all_locks(struct process *process) {
+    lock_take(&process->actions_lock);
+    lock_take(&process->threads_lock);
+    space_lock_all();
+}
+
+static void release_all_locks(struct process *process) {
+    space_unlock_all();
+    lock_release(&process->threads_lock);
+    lock_release(&process->actions_lock);
+}
+
+static long clone_fork(struct thread *thread, const struct request *request) {
+    void *xsave = scratch_take(thread, XSAVE_SIZE);
+    struct vcpu *vcpu = thread->vcpu;
+    struct process *process = thread->process;
+    vcpu_get_xsave(vcpu, xsave);
+    u64 fs_base = vcpu_fs_base(vcpu), gs_base = vcpu_gs_base(vcpu);
+    struct kvm_regs regs = *vcpu_regs(vcpu); /* the child does not inherit the vCPU's pages */
+    if (!signal_hold(thread))
+        return -ERESTARTNOINTR;
+    u64 flags = (request->flags & (CLONE_PASSED | CLONE_PARENT_SETTID | CLONE_PIDFD)) |
+                request->exit_signal;
+    int pidfd = -1;
+    int *parent_tid = request->flags & CLONE_PIDFD ? &pidfd : host_parent_tid(request);
+    if (request->flags & CLONE_PIDFD)
+        flags &= ~(u64)CLONE_PARENT_SETTID;
+    take_all_locks(process);
+    long result = host(__NR_clone, flags, 0, parent_tid, 0, 0);
+    release_all_locks(process);
+    if (result == 0)
+        become_child(thread, request, &regs, xsave, fs_base, gs_base);
+    signal_release(thread);
+    if (result > 0 && (request->flags & CLONE_PIDFD))
+        put_guest(pidfd, request->pidfd);
+    return result;
+}
+
+static long clone_any(struct thread *thread, const struct request *request) {
+    u64 flags = request->flags;
+    if (flags & CLONE_NAMESPACES)
+        return -EPERM;
+    if ((flags & CLONE_THREAD) && !(flags & CLONE_SIGHAND))
+        return -EINVAL;
+    if (((flags & CLONE_SIGHAND) && !(flags & CLONE_VM)) ||
+        ((flags & CLONE_CLEAR_SIGHAND) && (flags & CLONE_SIGHAND)))
+        return -EINVAL;
+    if (request->exit_signal > 64 || (request->stack && !window_range_ok(request->stack, 0)))
+        return -EINVAL;
+    if ((flags & CLONE_PIDFD) && (flags & CLONE_PARENT_SETTID) &&
+        request->pidfd == request->parent_tid)
+        return -EINVAL;
+    if (flags & CLONE_THREAD)
+        return clone_thread(thread, request);
+    if ((flags & CLONE_VM) && (flags & CLONE_VFORK) && !(flags & (CLONE_FILES | CLONE_SIGHAND)))
+        return clone_vfork(thread, request);
+    /* Sharing memory or descriptors between processes that run side by side: see table.def. */
+    if (flags & (CLONE_VM | CLONE_FILES | CLONE_SIGHAND))
+        return -EINVAL;
+    return clone_fork(thread, request);
+}
+
+long sys_clone(struct call *call) {
+    struct request request = {
+        .flags = call->arg[0] & ~0xfful & 0xffffffff,
+        .exit_signal = call->arg[0] & 0xff,
+        .stack = call->arg[1],
+        .parent_tid = call->arg[2],
+        .pidfd = call->arg[2],
+        .child_tid = call->arg[3],
+        .tls = call->arg[4],
+    };
+    request.flags &= ~(u64)(CLONE_DETACHED | CLONE_PTRACE | CLONE_UNTRACED);
+    return clone_any(call->thread, &request);
+}
+
+long sys_clone3(struct call *call) {
+    struct clone_args args = {0};
+    u64 size = call->arg[1];
+    if (size < CLONE_ARGS_SIZE_VER0)
+        return -EINVAL;
+    if (size > PAGE_SIZE)
+        return -E2BIG;
+    if (copy_from_guest(&args, call->arg[0], min_u64(size, sizeof args)))
+        return -EFAULT;
+    for (u64 at = sizeof args; at < size; at++) {
+        u8 byte;
+        if (copy_from_guest(&byte, call->arg[0] + at, 1))
+            return -EFAULT;
+        if (byte)
+            return -E2BIG;
+    }
+    if (args.set_tid || args.set_tid_size)
+        return -EPERM;
+    if ((args.flags & (CLONE_INTO_CGROUP | CLONE_DETACHED | CLONE_NEWTIME)) || (args.flags & 0xff) ||
+        (args.stack == 0) != (args.stack_size == 0))
+        return -EINVAL;
+    struct request request = {
+        .flags = args.flags & ~(u64)(CLONE_PTRACE | CLONE_UNTRACED),
+        .exit_signal = args.exit_signal,
+        .stack = args.stack + args.stack_size,
+        .tls = args.tls,
+        .parent_tid = args.parent_tid,
+        .child_tid = args.child_tid,
+        .pidfd = args.pidfd,
+    };
+    return clone_any(call->thread, &request);
+}
+
+long sys_fork(struct call *call) {
+    struct request request = {.exit_signal = SIGCHLD};
+    return clone_any(call->thread, &request);
+}
+
+long sys_vfork(struct call *call) {
+    struct request request = {.flags = CLONE_VM | CLONE_VFORK, .exit_signal = SIGCHLD};
+    return clone_any(call->thread, &request);
+}

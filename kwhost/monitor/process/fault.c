@@ -1,0 +1,156 @@
+/* Guest exceptions, and pages that KVM could not reach, become what Linux would make of them. */
+#include <asm-generic/siginfo.h>
+#include <linux/mman.h>
+
+#include "base/host.h"
+#include "base/report.h"
+#include "base/text.h"
+#include "calls/call.h"
+#include "machine/machine.h"
+#include "mm/space.h"
+#include "process/signal.h"
+#include "process/thread.h"
+
+#define FAULT_WRITE 2u /* page fault error code (SDM 3, 4.7) */
+#define FAULT_FETCH 16u
+#define VECTOR_PAGE_FAULT 14
+
+/* A page that a fault under the precise tables named, and that turned out to be there: it joins the
+ * tables of the next attempt at the same instruction. */
+static void remember_page(struct thread *thread, gva_t page) {
+    u64 rip = vcpu_regs(thread->vcpu)->rip;
+    if (thread->fault_rip != rip)
+        thread->fault_count = 0;
+    thread->fault_rip = rip;
+    thread->fault_pages[thread->fault_count++ % array_size(thread->fault_pages)] = page;
+}
+
+/* Runs the instruction again under tables that name the address. */
+static void run_precisely(struct thread *thread) {
+    u32 known = 0;
+    if (thread->fault_rip == vcpu_regs(thread->vcpu)->rip)
+        known = (u32)min_u64(thread->fault_count, array_size(thread->fault_pages));
+    gpa_t top = space_precise_tables(thread->fault_pages, known);
+    if (!top) {
+        signal_fault(thread, SIGBUS, BUS_ADRERR, 0, VECTOR_PAGE_FAULT, 0);
+        return;
+    }
+    thread->precise = true;
+    vcpu_use_tables(thread->vcpu, top);
+}
+
+static bool access_allowed(const struct mapping *mapping, u64 error) {
+    if (error & FAULT_WRITE)
+        return mapping->prot & PROT_WRITE;
+    if (error & FAULT_FETCH)
+        return mapping->prot & PROT_EXEC;
+    return mapping->prot != PROT_NONE;
+}
+
+/* Asks the host for the page. 0: it is there now; a negative errno otherwise. */
+static long probe_page(gva_t page, bool write) {
+    return host(__NR_madvise, WINDOW_BASE + page, PAGE_SIZE,
+                write ? MADV_POPULATE_WRITE : MADV_POPULATE_READ);
+}
+
+static void page_fault(struct thread *thread, gva_t address, u64 error) {
+    struct mapping mapping;
+    if (address >= WINDOW_SIZE || !space_find(address, &mapping)) {
+        signal_fault(thread, SIGSEGV, SEGV_MAPERR, address, VECTOR_PAGE_FAULT, error & ~1ul);
+        return;
+    }
+    if (!access_allowed(&mapping, error)) {
+        signal_fault(thread, SIGSEGV, SEGV_ACCERR, address, VECTOR_PAGE_FAULT, error | 5);
+        return;
+    }
+    if (space_back_page(address))
+        return;
+    if (error & FAULT_FETCH) {
+        space_lock_all(); /* a block that was made executable meanwhile */
+        space_allow_execute(page_down(address), page_down(address) + PAGE_SIZE);
+        space_unlock_all();
+    }
+    long probed = mapping.kind >= MAPPING_VDSO
+                      ? 0
+                      : probe_page(page_down(address), error & FAULT_WRITE);
+    if (probed == 0 || probed == -EINTR || probed == -EAGAIN) {
+        remember_page(thread, page_down(address));
+        return;
+    }
+    if (probed == -ENOMEM) /* no memory left, or unmapped meanwhile: try, or be named, again */
+        probed = space_find(address, &mapping) ? -EFAULT : 0;
+    if (probed)
+        signal_fault(thread, SIGBUS, BUS_ADRERR, address, VECTOR_PAGE_FAULT, error);
+}
+
+/* si_code of a floating-point exception, from the unmasked flags (Linux fpu__exception_code). */
+static int float_code(u32 flags) {
+    if (flags & 1)
+        return FPE_FLTINV;
+    if (flags & 4)
+        return FPE_FLTDIV;
+    if (flags & 8)
+        return FPE_FLTOVF;
+    if (flags & 0x12)
+        return FPE_FLTUND;
+    return flags & 0x20 ? FPE_FLTRES : FPE_FLTINV;
+}
+
+static int float_exception_code(struct thread *thread, u32 vector) {
+    void *area = scratch_take(thread, XSAVE_SIZE);
+    if (!area)
+        return FPE_FLTINV;
+    vcpu_get_xsave(thread->vcpu, area);
+    u16 control, status;
+    u32 mxcsr;
+    memcpy(&control, area, 2);
+    memcpy(&status, (u8 *)area + 2, 2);
+    memcpy(&mxcsr, (u8 *)area + 24, 4);
+    return float_code(vector == 16 ? (u32)(status & ~control & 0x3f) : mxcsr & ~(mxcsr >> 7) & 0x3f);
+}
+
+static void exception(struct thread *thread, const struct vcpu_fault *fault) {
+    gva_t rip = vcpu_regs(thread->vcpu)->rip;
+    u32 vector = fault->vector;
+    switch (vector) {
+    case 0:
+        signal_fault(thread, SIGFPE, FPE_INTDIV, rip, vector, 0);
+        return;
+    case 1:
+        signal_fault(thread, SIGTRAP, TRAP_TRACE, rip, vector, 0);
+        return;
+    case 3:
+        signal_fault(thread, SIGTRAP, SI_KERNEL, 0, vector, 0);
+        return;
+    case 6:
+        signal_fault(thread, SIGILL, ILL_ILLOPN, rip, vector, 0);
+        return;
+    case 11:
+    case 12:
+        signal_fault(thread, SIGBUS, SI_KERNEL, 0, vector, fault->error);
+        return;
+    case 16:
+    case 19:
+        signal_fault(thread, SIGFPE, float_exception_code(thread, vector), rip, vector, 0);
+        return;
+    case 17:
+        signal_fault(thread, SIGBUS, BUS_ADRALN, 0, vector, fault->error);
+        return;
+    default: /* general protection and what else only a program in error can raise */
+        signal_fault(thread, SIGSEGV, SI_KERNEL, 0, vector, fault->error);
+        return;
+    }
+}
+
+void fault_serve(struct thread *thread, const struct vcpu_fault *fault) {
+    stats_count(faults, 1);
+    thread->scratch_used = 0;
+    if (!fault && !thread->fault_precise)
+        run_precisely(thread);
+    else if (!fault) /* present by all we know, and yet unreachable: memory that failed */
+        signal_fault(thread, SIGBUS, BUS_ADRERR, 0, VECTOR_PAGE_FAULT, 0);
+    else if (fault->vector == VECTOR_PAGE_FAULT)
+        page_fault(thread, fault->address, fault->error);
+    else
+        exception(thread, fault);
+}

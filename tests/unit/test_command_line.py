@@ -1,0 +1,115 @@
+"""The command line: what is understood, refused, and said."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kwhost.core.cli.main import main
+from kwhost.core.cli.run import parse_run
+from kwhost.core.errors import KwhostError, NotAvailableYet, UsageError
+from kwhost.core.model.instance import Engine, Isolation
+from kwhost.core.model.units import parse_duration
+from kwhost.core.model.volume import Volume, parse_volume
+
+
+def test_options_become_the_spec(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TAKEN", "over")
+    monkeypatch.delenv("ABSENT", raising=False)
+
+    spec, options = parse_run(
+        "-it --rm --init --read-only --stats --name box -w /srv -u www:web -e A=1=2 -e TAKEN -e ABSENT "
+        "-v ./x:/y//z/../w:ro --timeout 1.5m --engine direct --isolation vm -- ls -l --name z".split()
+    )
+
+    assert spec.argv == ("ls", "-l", "--name", "z")
+    assert spec.environment == {"A": "1=2", "TAKEN": "over"}
+    assert spec.volumes == (Volume(source="./x", target="/y/w", read_only=True),)
+    assert (spec.name, spec.workdir, spec.user, spec.timeout) == ("box", "/srv", "www:web", 90.0)
+    assert spec.interactive
+    assert spec.terminal
+    assert spec.init
+    assert spec.read_only
+    assert (spec.engine, spec.isolation) == (Engine.DIRECT, Isolation.VM)
+    assert options.stats
+
+
+def test_the_commands_own_options_are_left_alone() -> None:
+    for arguments in (["sh", "-c", "x", "--", "-i"], ["--", "sh", "-c", "x", "--", "-i"]):
+        assert parse_run(arguments)[0].argv == ("sh", "-c", "x", "--", "-i")
+
+
+@pytest.mark.parametrize(
+    "option",
+    "--tenant=a -p=80 --publish=80 --network=none --memory=1G --cpus=1 --pids=3 --policy=p -d --detach".split(),
+)
+def test_options_to_come_are_refused_by_name(option: str) -> None:
+    with pytest.raises(NotAvailableYet, match="not available yet"):
+        parse_run([*option.split("="), "--", "true"])
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["--"],
+        ["--", ""],
+        ["--nam", "x", "true"],
+        ["--engine", "magic", "true"],
+        ["--timeout", "soon", "true"],
+        ["--timeout", "0", "true"],
+        ["--name", "-x", "true"],
+        ["-e", "=v", "true"],
+        ["-v", "/a", "true"],
+        ["-v", "/a:b", "true"],
+        ["-v", "/a:/", "true"],
+        ["--image", "host", "--rootfs", "/x", "true"],
+    ],
+)
+def test_mistakes_are_usage_errors(arguments: list[str]) -> None:
+    with pytest.raises(UsageError):
+        parse_run(arguments)
+
+
+def test_named_volumes_are_to_come() -> None:
+    with pytest.raises(NotAvailableYet, match=r"\./data"):
+        parse_volume("data:/data")
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("30s", 30), ("2", 2), ("250ms", 0.25), ("1.5m", 90), ("1d", 86400)]
+)
+def test_durations(text: str, seconds: float) -> None:
+    assert parse_duration(text) == seconds
+
+
+@given(st.lists(st.text(max_size=8), max_size=6))
+def test_no_arguments_crash_the_parser(arguments: list[str]) -> None:
+    try:
+        spec, _ = parse_run(arguments)
+    except (KwhostError, SystemExit):
+        return
+    assert spec.argv
+
+
+def test_commands_to_come_and_misspelt_ones_are_told_apart(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["logs"]) == 125
+    assert main(["rnu"]) == 125
+    errors = capsys.readouterr().err.splitlines()
+    assert errors == [
+        "kwhost: the command 'logs' is not available yet",
+        "kwhost: there is no command 'rnu'; did you mean 'run'?",
+    ]
+
+
+def test_help_and_version_are_results(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == main(["--help"]) == main(["--version"]) == 0
+    output = capsys.readouterr()
+    assert "kwhost run" in output.out
+    assert output.err == ""
+
+
+def test_an_error_is_one_line_and_a_traceback_only_with_debug(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", "--rootfs", "/nonexistent", "--", "true"]) == 125
+    assert capsys.readouterr().err.count("\n") == 1
+    assert main(["--debug", "run", "--rootfs", "/nonexistent", "--", "true"]) == 125
+    assert "Traceback" in capsys.readouterr().err

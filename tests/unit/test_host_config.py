@@ -1,0 +1,72 @@
+"""The `[host]` table, its defaults and its errors."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kwhost.core.config.host import DEFAULT_UID_BASE, config_file, load_host_config
+from kwhost.core.errors import ConfigError
+
+
+def write(home: Path, text: str) -> dict[str, str]:
+    environment = {"HOME": str(home)}
+    path = config_file(environment, 1000)
+    path.parent.mkdir(parents=True)
+    path.write_text(text)
+    return environment
+
+
+def test_roots_defaults_are_the_systems_directories() -> None:
+    config = load_host_config({}, 0)
+
+    assert (config.state_dir, config.run_dir) == (Path("/var/lib/kwhost"), Path("/run/kwhost"))
+    assert config.uid_base == DEFAULT_UID_BASE
+
+
+def test_a_users_defaults_follow_xdg() -> None:
+    environment = {"HOME": "/home/u", "XDG_RUNTIME_DIR": "/run/user/7", "XDG_STATE_HOME": "/s"}
+
+    config = load_host_config(environment, 7)
+
+    assert (config.state_dir, config.run_dir) == (Path("/s/kwhost"), Path("/run/user/7/kwhost"))
+
+
+def test_the_file_overrides_defaults_and_the_environment_the_file(tmp_path: Path) -> None:
+    environment = write(tmp_path, '[host]\nstate_dir = "/a"\nrun_dir = "/b"\nuid_base = 655360\n')
+
+    config = load_host_config(environment | {"KWHOST_RUN_DIR": "/c"}, 1000)
+
+    assert (config.state_dir, config.run_dir, config.uid_base) == (Path("/a"), Path("/c"), 655360)
+
+
+def test_all_problems_are_reported_at_once_with_the_nearest_name(tmp_path: Path) -> None:
+    environment = write(tmp_path, '[host]\nstate_dri = "/a"\nrun_dir = "b"\nuid_base = 7\n')
+
+    with pytest.raises(ConfigError) as caught:
+        load_host_config(environment, 1000)
+
+    text = str(caught.value)
+    assert "state_dri; did you mean state_dir?" in text
+    assert "host.run_dir must be an absolute path" in text
+    assert "multiple of 65536" in text
+    assert "\n" not in text
+
+
+@pytest.mark.parametrize("text", ["[host", "host = 3", "[host]\nuid_base = true", "\xff"])
+def test_broken_files_are_one_line(tmp_path: Path, text: str) -> None:
+    environment = write(tmp_path, "")
+    config_file(environment, 1000).write_bytes(text.encode("latin-1"))
+
+    with pytest.raises(ConfigError, match=r"config\.toml"):
+        load_host_config(environment, 1000)
+
+
+@given(st.integers())
+def test_any_accepted_base_leaves_room_for_a_range(base: int) -> None:
+    from kwhost.core.config.host import UID_LIMIT, _check_table
+
+    if not _check_table(Path("f"), {"uid_base": base}):
+        assert base % 65536 == 0
+        assert 65536 <= base <= UID_LIMIT - 65536

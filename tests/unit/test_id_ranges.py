@@ -1,0 +1,81 @@
+"""No two instances share ids, and none gets ids that belong to somebody else."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from kwhost.core.engines import id_ranges
+from kwhost.core.engines.id_ranges import lease_ids
+from kwhost.core.errors import HostError
+
+BASE = 0x7000_0000
+
+
+@pytest.fixture(autouse=True)
+def _as_root(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(id_ranges.os, "geteuid", lambda: 0)
+
+
+def lease(tmp_path: Path, subordinate: str = "", base: int = BASE) -> id_ranges.IdLease:
+    file = tmp_path / "subuid"
+    file.write_text(subordinate)
+    return lease_ids(base, lock_file=tmp_path / "run" / "ids.lock", subordinate_files=(file,))
+
+
+def test_two_leases_differ_and_a_closed_one_is_given_again(tmp_path: Path) -> None:
+    first, second = lease(tmp_path), lease(tmp_path)
+    assert (first.ids.uid_base, second.ids.uid_base) == (BASE, BASE + 65_536)
+
+    first.close()
+    third = lease(tmp_path)
+
+    assert third.ids.uid_base == BASE
+    second.close()
+    third.close()
+
+
+def test_a_lease_lives_as_long_as_a_process_that_inherited_it(tmp_path: Path) -> None:
+    first = lease(tmp_path)
+    holder = subprocess.Popen(
+        [sys.executable, "-c", "import sys; sys.stdin.read()"], stdin=subprocess.PIPE, pass_fds=(first.fd,)
+    )
+    first.close()
+
+    second = lease(tmp_path)
+    assert second.ids.uid_base == BASE + 65_536
+
+    holder.communicate()
+    third = lease(tmp_path)
+    assert third.ids.uid_base == BASE
+    second.close()
+    third.close()
+
+
+def test_subordinate_ids_of_users_are_passed_over(tmp_path: Path) -> None:
+    taken = lease(tmp_path, f"alice:{BASE + 1000}:65536\nnonsense\n")
+
+    assert taken.ids.uid_base == BASE + 2 * 65_536
+    taken.close()
+
+
+def test_configurations_with_different_bases_agree_on_slots(tmp_path: Path) -> None:
+    first = lease(tmp_path, base=BASE + 65_536)
+    second, third = lease(tmp_path), lease(tmp_path)
+
+    assert third.ids.uid_base == BASE + 2 * 65_536
+    for taken in (first, second, third):
+        taken.close()
+
+
+def test_nothing_free_is_an_error_that_says_so(tmp_path: Path) -> None:
+    with pytest.raises(HostError, match="uid_base"):
+        lease(tmp_path, f"all:0:{2**31}\n")
+
+
+def test_the_lock_file_is_nobody_elses(tmp_path: Path) -> None:
+    lease(tmp_path).close()
+
+    assert os.stat(tmp_path / "run" / "ids.lock").st_mode & 0o777 == 0o600

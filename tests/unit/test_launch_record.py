@@ -1,0 +1,106 @@
+"""The launch record holds the plan, whatever the plan is."""
+
+import os
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kwhost.core.abi._abi import ffi, lib
+from kwhost.core.abi.record import LaunchFds, encode_launch
+from kwhost.core.errors import LaunchError
+from kwhost.core.model.instance import LaunchPlan
+from kwhost.core.model.mounts import MountFlag
+from tests.unit.strategies import plans
+
+FDS = LaunchFds(control=7, lifeline=8, kvm=9, stats=10)
+
+
+def read_text(record: bytes, offset: int) -> str | None:
+    if offset == 0:
+        return None
+    return os.fsdecode(record[offset : record.index(b"\0", offset)])
+
+
+def read_texts(record: bytes, offset: int, count: int) -> list[str | None]:
+    offsets = ffi.from_buffer("uint32_t[]", record[offset : offset + 4 * count])
+    return [read_text(record, place) for place in offsets]
+
+
+def read_header(record: bytes) -> Any:
+    header = ffi.new("struct kw_launch *")
+    ffi.memmove(header, record, ffi.sizeof("struct kw_launch"))
+    return header
+
+
+@given(plans, st.integers(0, 2**63))
+def test_reading_the_record_back_gives_the_plan(plan: LaunchPlan, started_ns: int) -> None:
+    record = encode_launch(plan, FDS, started_ns)
+    header = read_header(record)
+
+    assert (header.magic, header.version, header.size) == (
+        lib.KW_LAUNCH_MAGIC,
+        lib.KW_ABI_VERSION,
+        len(record),
+    )
+    assert ffi.string(header.name).decode() == plan.name
+    assert read_texts(record, header.argv_offset, header.argc) == list(plan.argv)
+    environment = [f"{key}={value}" for key, value in plan.environment.items()]
+    assert read_texts(record, header.env_offset, header.envc) == environment
+    assert read_text(record, header.workdir_offset) == plan.workdir
+    assert tuple(header.groups[0 : header.group_count]) == plan.identity.groups
+    assert bool(header.flags & lib.KW_LAUNCH_TTY) == (plan.terminal is not None)
+    assert bool(header.flags & lib.KW_LAUNCH_READ_ONLY) == plan.read_only
+    assert (header.control_fd, header.lifeline_fd, header.kvm_fd, header.stats_fd) == (7, 8, 9, 10)
+    assert header.started_ns == started_ns
+
+
+@given(plans)
+def test_mounts_are_read_back_in_order(plan: LaunchPlan) -> None:
+    record = encode_launch(plan, FDS, 0)
+    header = read_header(record)
+    size = ffi.sizeof("struct kw_mount")
+
+    assert header.mounts_offset % 4 == 0
+    for index, mount in enumerate(plan.mounts):
+        start = header.mounts_offset + index * size
+        found = ffi.new("struct kw_mount *")
+        ffi.memmove(found, record[start : start + size], size)
+        assert found.kind == getattr(lib, f"KW_MOUNT_{mount.kind.name}")
+        assert read_text(record, found.target_offset) == mount.target
+        assert read_text(record, found.source_offset) == mount.source
+        assert read_text(record, found.data_offset) == mount.data
+        assert found.mode == mount.mode
+        assert bool(found.flags & lib.KW_MOUNT_READ_ONLY) == (MountFlag.READ_ONLY in mount.flags)
+
+
+def test_nul_in_an_argument_is_refused(plan: LaunchPlan) -> None:
+    with pytest.raises(LaunchError, match="NUL"):
+        encode_launch(replace(plan, argv=("a\0b",)), FDS, 0)
+
+
+def test_arguments_beyond_the_kernels_limits_are_refused_with_126(plan: LaunchPlan) -> None:
+    for argv in (("x" * (128 * 1024),), ("x" * 100_000,) * 30):
+        with pytest.raises(LaunchError, match="too long") as caught:
+            encode_launch(replace(plan, argv=argv), FDS, 0)
+        assert caught.value.exit_status == 126
+
+
+def test_too_many_groups_are_refused(plan: LaunchPlan) -> None:
+    identity = replace(plan.identity, groups=tuple(range(40)))
+    with pytest.raises(LaunchError, match="groups"):
+        encode_launch(replace(plan, identity=identity), FDS, 0)
+
+
+def replace(record: Any, **changes: Any) -> Any:
+    import dataclasses
+
+    return dataclasses.replace(record, **changes)
+
+
+@pytest.fixture
+def plan() -> LaunchPlan:
+    from tests.unit.builders import make_plan
+
+    return make_plan()

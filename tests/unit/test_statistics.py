@@ -1,0 +1,53 @@
+"""The statistics page may have been written by a hostile monitor."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kwhost.core.abi._abi import ffi
+from kwhost.core.abi.statistics import STATS_SIZE, decode_statistics, new_statistics
+from kwhost.core.cli.statistics import format_statistics
+
+HEADER = 12  # magic, version, size: what makes the rest be read at all
+
+
+def test_a_new_page_says_that_nothing_ran() -> None:
+    statistics = decode_statistics(new_statistics(), 1)
+
+    assert statistics is not None
+    assert statistics.start_seconds is None
+    assert statistics.call_count == 0
+    assert "never ran" in format_statistics(statistics)
+
+
+def test_counts_are_shown_with_names() -> None:
+    page = ffi.new("struct kw_stats *")
+    ffi.memmove(page, new_statistics(), STATS_SIZE)
+    page.first_run_ns, page.exits, page.peak_memory = 3_000_000, 7, 3 << 20
+    page.calls[1].count, page.calls[1].time_ns = 4, 8000
+
+    statistics = decode_statistics(bytes(ffi.buffer(page)), 1_000_000)
+
+    assert statistics is not None
+    assert statistics.start_seconds == 0.002
+    text = format_statistics(statistics)
+    assert "start time      2.0 ms" in text
+    assert "peak memory     3.0 MiB" in text
+    assert any(line.split() == ["4", "0", "0", "2.0", "write"] for line in text.splitlines())
+
+
+@given(st.data())
+def test_no_content_breaks_the_reader(data: st.DataObject) -> None:
+    pattern = data.draw(st.binary(min_size=1, max_size=64))
+    body = (pattern * (STATS_SIZE // len(pattern) + 1))[: STATS_SIZE - HEADER]
+
+    statistics = decode_statistics(new_statistics()[:HEADER] + body, data.draw(st.integers(0, 2**63)))
+
+    assert statistics is not None
+    assert statistics.peak_memory <= 1 << 50
+    assert all(call.count <= 10**15 for call in statistics.calls)
+    assert format_statistics(statistics)
+
+
+def test_a_foreign_page_is_none() -> None:
+    assert decode_statistics(bytes(STATS_SIZE), 0) is None
+    assert decode_statistics(b"", 0) is None
