@@ -1,7 +1,7 @@
 #!/bin/sh
 # Builds and runs the monitor's C tests on the build machine, with address and undefined-behaviour
 # sanitizers, then each fuzz target for a fixed number of inputs where clang's libFuzzer is installed.
-# The comment `link: FILE...` on a test's first line names the monitor sources it needs.
+# A test's first comment, `link: FILE...`, names the monitor's sources that it needs.
 # Usage: tools/c_tests.sh [NAME...]      KWHOST_FUZZ_RUNS=N: inputs for each fuzz target (0: none)
 set -eu
 cd "$(dirname "$0")/../kwhost/monitor"
@@ -10,10 +10,12 @@ mkdir -p "$out"
 [ -n "${KWHOST_C_TESTS:-}" ] || trap 'rm -rf "$out"' EXIT INT TERM
 runs=${KWHOST_FUZZ_RUNS:-200000}
 flags="-std=gnu11 -g -O1 -Wall -Wextra -Werror -Wshadow -Wvla -Wstrict-prototypes -fno-builtin -I. -Itests"
-sanitize="-fsanitize=address,undefined -fno-sanitize-recover=all"
+sanitize="-fno-sanitize-recover=all -fsanitize=address,undefined"
 passed=0 failed='' fuzzed=0
 
-linked() { sed -n '1s,^/\* link: \(.*\) \*/$,\1,p' "$1"; }
+linked() { # the files named by the first comment of $1, which may take several lines
+    awk '{ print } /\*\// { exit }' "$1" | tr -s '\n* ' ' ' | sed -n 's,^/ link: \(.*\) / *$,\1,p'
+}
 wanted() { # is $1 among the names asked for?
     [ -n "$names" ] || return 0
     for name in $names; do [ "$name" = "$1" ] && return 0; done
@@ -21,11 +23,29 @@ wanted() { # is $1 among the names asked for?
 }
 names=$*
 
+# Compiles the sources that test $1 links with compiler $2 and flags $3, like the monitor itself without
+# a C library's headers unless they include them; prints the objects.
+objects() {
+    for unit in $(linked "$1"); do
+        object=$out/$2-$(echo "$unit" | tr / _).o
+        # shellcheck disable=SC2086
+        case $unit in
+        tests/fake_space.c) "$2" $flags $3 -c "$unit" -o "$object" || return 1 ;;
+        *) "$2" $flags -ffreestanding $3 -c "$unit" -o "$object" || return 1 ;;
+        esac
+        echo "$object"
+    done
+}
+build() { # test, compiler, sanitizers of the units, of the whole
+    units=$(objects "$1" "$2" "$3") || return 1
+    # shellcheck disable=SC2086
+    "$2" $flags $4 -o "$out/$name" "$1" $units
+}
+
 for source in tests/test_*.c; do
     name=$(basename "$source" .c)
     wanted "$name" || continue
-    # shellcheck disable=SC2046,SC2086
-    if gcc $flags $sanitize -o "$out/$name" "$source" $(linked "$source") && "$out/$name" >"$out/$name.log" 2>&1; then
+    if build "$source" gcc "$sanitize" "$sanitize" && "$out/$name" >"$out/$name.log" 2>&1; then
         passed=$((passed + 1))
         echo "ok   $name ($(sed -n 's/^# \([0-9]* checks\).*/\1/p' "$out/$name.log"))"
     else
@@ -45,8 +65,8 @@ for source in fuzz/fuzz_*.c; do
     mkdir -p "$out/corpus"
     seeds=fuzz/corpus/${name#fuzz_}
     [ -d "$seeds" ] || seeds=
-    # shellcheck disable=SC2046,SC2086
-    if clang $flags -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -o "$out/$name" "$source" $(linked "$source") &&
+    # shellcheck disable=SC2086
+    if build "$source" clang "$sanitize,fuzzer-no-link" "$sanitize,fuzzer" &&
         "$out/$name" -seed=1 -runs="$runs" -max_len=4096 -artifact_prefix="$out/" "$out/corpus" $seeds >"$out/$name.log" 2>&1; then
         fuzzed=$((fuzzed + 1))
         echo "ok   $name ($runs inputs)"

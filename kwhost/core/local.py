@@ -1,16 +1,16 @@
 """Composition root of a command that runs without a daemon: puts an instance together and runs it.
 
-May import: everything below the command line. Imported late by the commands that run something, since it
-brings trio and cffi along.
+May import: everything below the command line. Imported late by the commands that run something, since
+it brings cffi along, and trio once the instance was launched.
 """
 
+import gc
 import os
 import resource
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-import trio
-
-from kwhost.core.config.host import HostConfig, load_host_config
+from kwhost.core.config.host import load_host_config
 from kwhost.core.engines.direct import DirectEngine
 from kwhost.core.engines.id_ranges import lease_ids
 from kwhost.core.engines.kernel_version import check_kernel
@@ -30,8 +30,10 @@ from kwhost.core.model.instance import (
 )
 from kwhost.core.model.mounts import Mount, MountFlag, MountKind
 from kwhost.core.model.volume import Volume
-from kwhost.core.supervise.foreground import Outcome, run_foreground
 from kwhost.core.supervise.terminal import OperatorTerminal
+
+if TYPE_CHECKING:
+    from kwhost.core.supervise.foreground import Outcome
 
 __all__ = ["run_instance"]
 
@@ -95,7 +97,7 @@ def descriptor_limit() -> int:
 def plan_instance(spec: InstanceSpec, ids: IdRange, size: TerminalSize | None) -> LaunchPlan:
     """Everything about the instance, decided."""
     image = _image(spec)
-    identity = resolve_user(image.accounts, spec.user, ids.count)
+    identity = resolve_user(image.accounts, spec.user, ids.size)
     if not spec.workdir.startswith("/"):
         raise UsageError(f"the working directory must be absolute, not {spec.workdir!r}")
     return LaunchPlan(
@@ -115,18 +117,20 @@ def plan_instance(spec: InstanceSpec, ids: IdRange, size: TerminalSize | None) -
     )
 
 
-def run_instance(spec: InstanceSpec, report: Callable[[str], None]) -> Outcome:
+def run_instance(spec: InstanceSpec, report: Callable[[str], None], *, want_statistics: bool) -> "Outcome":
     """Run one instance to its end in this process. Raises KwhostError where it does not start."""
     check_kernel()
     _check_engine(spec)
-    config: HostConfig = load_host_config()
+    config = load_host_config()
     terminal = OperatorTerminal.of(0) if spec.terminal and spec.interactive else None
     if spec.terminal and spec.interactive and terminal is None:
         raise UsageError("-i with -t needs a terminal on standard input; leave out -t to feed it from a pipe")
+    if terminal:
+        _load_watch()  # first: the terminal is raw before the instance writes to it
     lease = lease_ids(config.uid_base)
     try:
         plan = plan_instance(spec, lease.ids, terminal.size() if terminal else None)
-        return trio.run(_run, DirectEngine(lease), plan, spec, terminal, report)
+        launched = DirectEngine(lease).launch(plan)
     except KvmError as error:
         if spec.isolation is Isolation.PROCESS and spec.engine is Engine.AUTO:
             raise KvmError(
@@ -135,13 +139,20 @@ def run_instance(spec: InstanceSpec, report: Callable[[str], None]) -> Outcome:
         raise
     finally:
         lease.close()
+    try:
+        watch = _load_watch()
+        gc.freeze()
+        gc.enable()
+    except BaseException:
+        launched.abandon()
+        raise
+    return watch(
+        launched, timeout=spec.timeout, terminal=terminal, report=report, want_statistics=want_statistics
+    )
 
 
-async def _run(
-    engine: DirectEngine,
-    plan: LaunchPlan,
-    spec: InstanceSpec,
-    terminal: OperatorTerminal | None,
-    report: Callable[[str], None],
-) -> Outcome:
-    return await run_foreground(engine, plan, timeout=spec.timeout, terminal=terminal, report=report)
+def _load_watch() -> Callable[..., "Outcome"]:
+    """Load trio and what uses it: takes longer than an instance needs to start, so it does so meanwhile."""
+    from kwhost.core.supervise.foreground import watch_launched
+
+    return watch_launched

@@ -9,6 +9,7 @@
 #include "base/host.h"
 #include "base/report.h"
 #include "base/text.h"
+#include "jail/init.h"
 #include "jail/supervise.h"
 #include "machine/machine.h"
 #include "mm/space.h"
@@ -133,5 +134,8 @@ _Noreturn void monitor_start(u64 *stack) {
     if (taken == -EBADF && argc == 3 && !strcmp(argv[1], "supervise") &&
         parse_decimal(argv[2], 1 << 20, &fd))
         supervise_main((int)fd);
+    if (taken == -EBADF && argc == 3 && !strcmp(argv[1], "init") &&
+        parse_decimal(argv[2], 1 << 22, &fd))
+        init_main((int)fd);
     monitor_fail(125, "kwhost-monitor is started by kwhost; see `kwhost run --help`");
 }

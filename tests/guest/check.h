@@ -9,6 +9,7 @@
 #endif
 #include <errno.h>
 #include <fcntl.h>
+#include <ftw.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -74,16 +75,7 @@ static inline void title(const char *text) {
 }
 
 static char check_directory[64];
-static inline void check_leave(void) {
-    if (check_directory[0]) {
-        char command[128];
-        snprintf(command, sizeof command, "rm -rf %s", check_directory);
-        if (system(command) != 0)
-            printf("could not clean up\n");
-    }
-}
-/* Makes a private directory and works there. The caller empties it itself or leaves it to the
- * instance's private /tmp. */
+/* Makes a private directory and works there. */
 static inline void enter_directory(void) {
     strcpy(check_directory, "/tmp/check.XXXXXX");
     if (!mkdtemp(check_directory) || chdir(check_directory) != 0) {
@@ -91,6 +83,15 @@ static inline void enter_directory(void) {
         exit(99);
     }
     umask(022);
+}
+static inline int check_remove(const char *path, const struct stat *info, int kind, struct FTW *at) {
+    (void)info, (void)kind, (void)at;
+    return remove(path);
+}
+/* Removes the private directory and all that is in it. */
+static inline void check_leave(void) {
+    MUST(chdir("/"));
+    MUST(nftw(check_directory, check_remove, 16, FTW_DEPTH | FTW_PHYS));
 }
 
 /* How a child ended, in words. */

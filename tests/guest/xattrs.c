@@ -26,7 +26,8 @@ int main(void) {
     memcpy(name, "user.", 5);
     name[299] = 0;
     SHOW(setxattr("f", name, "v", 1, 0));
-    SHOW(setxattr("f", "user.big", text, 70000, 0));
+    static char big[70000];
+    SHOW(setxattr("f", "user.big", big, sizeof big, 0));
     SHOW(setxattr("f", "user.null", NULL, 5, 0));
     SHOW(syscall(SYS_setxattr, "f", 8, "v", 1, 0));
     SHOW(lsetxattr("l", "user.one", "v", 1, 0));

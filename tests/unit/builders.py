@@ -13,7 +13,7 @@ def make_plan() -> LaunchPlan:
         environment={"PATH": "/bin"},
         workdir="/",
         identity=Identity(uid=0, gid=0),
-        ids=IdRange(uid_base=1_879_048_192, gid_base=1_879_048_192, count=65_536),
+        ids=IdRange(uid_base=1_879_048_192, gid_base=1_879_048_192, size=65_536),
         mounts=(),
         nofile=1024,
     )

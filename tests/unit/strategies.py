@@ -32,7 +32,7 @@ plans = st.builds(
     environment=st.dictionaries(variable_names, os_texts, max_size=5),
     workdir=os_texts.map(lambda text: "/" + text),
     identity=st.builds(Identity, uid=ids32, gid=ids32, groups=st.lists(ids32, max_size=32).map(tuple)),
-    ids=st.builds(IdRange, uid_base=ids32, gid_base=ids32, count=ids32),
+    ids=st.builds(IdRange, uid_base=ids32, gid_base=ids32, size=ids32),
     mounts=st.lists(mounts, max_size=6).map(tuple),
     nofile=ids32,
     interactive=st.booleans(),

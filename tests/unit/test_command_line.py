@@ -40,7 +40,7 @@ def test_the_commands_own_options_are_left_alone() -> None:
 
 @pytest.mark.parametrize(
     "option",
-    "--tenant=a -p=80 --publish=80 --network=none --memory=1G --cpus=1 --pids=3 --policy=p -d --detach".split(),
+    "--tenant=a -p=80 --publish=80 --network=x --memory=1G --cpus=1 --pids=3 --policy=p -d --detach".split(),
 )
 def test_options_to_come_are_refused_by_name(option: str) -> None:
     with pytest.raises(NotAvailableYet, match="not available yet"):
@@ -108,7 +108,10 @@ def test_help_and_version_are_results(capsys: pytest.CaptureFixture[str]) -> Non
     assert output.err == ""
 
 
-def test_an_error_is_one_line_and_a_traceback_only_with_debug(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_error_is_one_line_and_a_traceback_only_with_debug(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kwhost.core.cli.diagnostics._shown", {"traceback": False})
     assert main(["run", "--rootfs", "/nonexistent", "--", "true"]) == 125
     assert capsys.readouterr().err.count("\n") == 1
     assert main(["--debug", "run", "--rootfs", "/nonexistent", "--", "true"]) == 125

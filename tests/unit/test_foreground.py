@@ -1,4 +1,4 @@
-"""Watching one instance: its end, its time limit, the operator's signals. On an engine in memory."""
+"""Watching one instance: its end, its time limit, the operator's signals. The instance is one in memory."""
 
 import os
 import signal
@@ -9,12 +9,9 @@ import trio
 
 from kwhost.core.abi._abi import ffi, lib
 from kwhost.core.abi.messages import MESSAGE_SIZE, Event, EventType
-from kwhost.core.engines.base import RunningInstance
 from kwhost.core.errors import LaunchError
-from kwhost.core.model.instance import LaunchPlan
 from kwhost.core.model.statistics import InstanceStatistics
 from kwhost.core.supervise.foreground import Outcome, run_foreground
-from tests.unit.builders import make_plan
 
 
 def event(kind: EventType, value: int = 0, text: str = "") -> Event:
@@ -52,20 +49,9 @@ class MemoryInstance:
         await trio.lowlevel.checkpoint()
 
 
-class MemoryEngine:
-    def __init__(self, instance: MemoryInstance) -> None:
-        self._instance = instance
-
-    async def launch(self, plan: LaunchPlan) -> RunningInstance:
-        await trio.lowlevel.checkpoint()
-        return self._instance
-
-
 async def run(instance: MemoryInstance, timeout: float | None = None) -> tuple[Outcome, list[str]]:
     notices: list[str] = []
-    outcome = await run_foreground(
-        MemoryEngine(instance), make_plan(), timeout=timeout, terminal=None, report=notices.append
-    )
+    outcome = await run_foreground(instance, timeout=timeout, terminal=None, report=notices.append)
     assert instance.closed
     return outcome, notices
 

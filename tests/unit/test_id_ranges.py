@@ -1,6 +1,7 @@
 """No two instances share ids, and none gets ids that belong to somebody else."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -8,21 +9,22 @@ from pathlib import Path
 import pytest
 
 from kwhost.core.engines import id_ranges
-from kwhost.core.engines.id_ranges import lease_ids
+from kwhost.core.engines.id_ranges import lease_ids, user_ids
 from kwhost.core.errors import HostError
+from kwhost.core.model.ids import IdRange
 
 BASE = 0x7000_0000
 
 
 @pytest.fixture(autouse=True)
 def _as_root(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(id_ranges.os, "geteuid", lambda: 0)
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
 
 
 def lease(tmp_path: Path, subordinate: str = "", base: int = BASE) -> id_ranges.IdLease:
     file = tmp_path / "subuid"
     file.write_text(subordinate)
-    return lease_ids(base, lock_file=tmp_path / "run" / "ids.lock", subordinate_files=(file,))
+    return lease_ids(base, lock_file=tmp_path / "run" / "ids.lock", subordinate_files=(file, file))
 
 
 def test_two_leases_differ_and_a_closed_one_is_given_again(tmp_path: Path) -> None:
@@ -79,3 +81,23 @@ def test_the_lock_file_is_nobody_elses(tmp_path: Path) -> None:
     lease(tmp_path).close()
 
     assert os.stat(tmp_path / "run" / "ids.lock").st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize(
+    ("subuid", "subgid", "expected"),
+    [
+        ("", "", IdRange(uid_base=1000, gid_base=100, size=1)),
+        ("al:200000:65536\n", "", IdRange(uid_base=1000, gid_base=100, size=1)),
+        ("al:200000:65536\n", "al:300000:65536\n", IdRange(uid_base=200_000, gid_base=300_000, size=65_536)),
+        ("1000:5000:10\nbo:1:9\n", "al:6000:20\n", IdRange(uid_base=5000, gid_base=6000, size=11)),
+    ],
+)
+def test_users_get_their_own_id_and_their_subordinate_ids(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, subuid: str, subgid: str, expected: IdRange
+) -> None:
+    monkeypatch.setattr(shutil, "which", lambda name: f"/usr/bin/{name}")
+    files = tmp_path / "subuid", tmp_path / "subgid"
+    files[0].write_text(subuid)
+    files[1].write_text(subgid)
+
+    assert user_ids(1000, 100, "al", subordinate_files=files) == expected

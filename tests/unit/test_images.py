@@ -9,8 +9,8 @@ from kwhost.core.images.host import HIDDEN_IN_ETC, HostLayout, plan_host, probe_
 from kwhost.core.images.rootfs import check_rootfs, plan_rootfs
 from kwhost.core.model.mounts import Mount, MountFlag, MountKind
 
-MERGED = HostLayout(entries={"usr": None, "bin": "usr/bin", "lib": "usr/lib", "lib64": "usr/lib64"})
-SPLIT = HostLayout(entries={"usr": None, "bin": None, "lib": None})
+MERGED: HostLayout = {"usr": None, "bin": "usr/bin", "lib": "usr/lib", "lib64": "usr/lib64"}
+SPLIT: HostLayout = {"usr": None, "bin": None, "lib": None}
 
 
 def by_target(mounts: tuple[Mount, ...]) -> dict[str, Mount]:
@@ -59,7 +59,7 @@ def test_a_read_only_root_keeps_the_usual_places_writable() -> None:
 
 
 def test_the_probe_sees_this_machine() -> None:
-    entries = probe_host().entries
+    entries = probe_host()
 
     assert entries["usr"] is None
     assert "bin" in entries

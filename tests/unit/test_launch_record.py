@@ -88,7 +88,7 @@ def test_arguments_beyond_the_kernels_limits_are_refused_with_126(plan: LaunchPl
 
 
 def test_too_many_groups_are_refused(plan: LaunchPlan) -> None:
-    identity = replace(plan.identity, groups=tuple(range(40)))
+    identity = plan.identity._replace(groups=tuple(range(40)))
     with pytest.raises(LaunchError, match="groups"):
         encode_launch(replace(plan, identity=identity), FDS, 0)
 

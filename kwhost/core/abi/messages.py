@@ -3,8 +3,8 @@
 `supervise` is trusted, but the text of an event may quote its instance: it is bounded and cleaned.
 """
 
-from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 
 from kwhost.core.abi._abi import ffi, lib
 
@@ -23,8 +23,7 @@ class EventType(Enum):
     NOTICE = lib.KW_EVENT_NOTICE
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Event:
+class Event(NamedTuple):
     """One report; what `value` means depends on the type (see the header)."""
 
     type: EventType

@@ -1,7 +1,7 @@
 """Encodes a launch plan as the launch record that `supervise` reads (struct kw_launch)."""
 
 import os
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from kwhost.core.abi._abi import ffi, lib
 from kwhost.core.errors import LaunchError
@@ -16,14 +16,14 @@ _ARGUMENTS_MAX = 2 * 1024 * 1024
 _RECORD_MAX = 16 * 1024 * 1024
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LaunchFds:
+class LaunchFds(NamedTuple):
     """Descriptors of the process that reads the record."""
 
     control: int
     lifeline: int
     kvm: int
     stats: int
+    lease: int = -1
 
 
 class _Blob:
@@ -100,7 +100,7 @@ def encode_launch(plan: LaunchPlan, fds: LaunchFds, started_ns: int) -> bytes:
     header.flags = _flags(plan)
     header.name = os.fsencode(plan.name)
     header.host_uid_base, header.host_gid_base = plan.ids.uid_base, plan.ids.gid_base
-    header.id_count = plan.ids.count
+    header.id_count = plan.ids.size
     header.uid, header.gid = plan.identity.uid, plan.identity.gid
     header.group_count = len(groups)
     header.groups[0 : len(groups)] = list(groups)
@@ -114,6 +114,6 @@ def encode_launch(plan: LaunchPlan, fds: LaunchFds, started_ns: int) -> bytes:
         header.tty_columns = min(plan.terminal.columns, 0xFFFF)
     header.nofile, header.started_ns = plan.nofile, started_ns
     header.control_fd, header.lifeline_fd = fds.control, fds.lifeline
-    header.kvm_fd, header.stats_fd = fds.kvm, fds.stats
+    header.kvm_fd, header.stats_fd, header.lease_fd = fds.kvm, fds.stats, fds.lease
     header.size = len(blob.finish(b""))
     return blob.finish(bytes(ffi.buffer(header)))

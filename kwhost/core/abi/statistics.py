@@ -8,22 +8,14 @@ from typing import Any
 from kwhost.core.abi._abi import ffi, lib
 from kwhost.core.abi.call_names import call_name
 from kwhost.core.abi.messages import clean_text
+from kwhost.core.abi.statistics_page import STATS_SIZE
 from kwhost.core.model.statistics import CallStatistics, Crash, InstanceStatistics
 
-__all__ = ["STATS_SIZE", "decode_statistics", "new_statistics"]
-
-STATS_SIZE: int = ffi.sizeof("struct kw_stats")
+__all__ = ["decode_statistics"]
 
 _COUNT_MAX = 10**15
 _TIME_MAX_NS = 10 * 365 * 86_400 * 10**9
 _MEMORY_MAX = 1 << 50
-
-
-def new_statistics() -> bytes:
-    """An empty page for a new instance."""
-    page = ffi.new("struct kw_stats *")
-    page.magic, page.version, page.size = lib.KW_STATS_MAGIC, lib.KW_ABI_VERSION, STATS_SIZE
-    return bytes(ffi.buffer(page))
 
 
 def _count(value: int) -> int:
@@ -57,7 +49,7 @@ def decode_statistics(data: bytes, started_ns: int) -> InstanceStatistics | None
         CallStatistics(
             number=number,
             name=call_name(number),
-            count=_count(call.count),
+            calls=_count(call.count),
             failed=_count(call.failed),
             refused=_count(call.refused),
             seconds=_seconds(call.time_ns),

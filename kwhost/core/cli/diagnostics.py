@@ -4,7 +4,14 @@ import sys
 
 from kwhost.core.errors import EXIT_INTERNAL, EXIT_SIGNAL_BASE, KwhostError
 
-__all__ = ["notice", "report_failure"]
+__all__ = ["notice", "report_failure", "show_tracebacks"]
+
+_shown = {"traceback": False}
+
+
+def show_tracebacks() -> None:
+    """From now on an error is shown with where it happened."""
+    _shown["traceback"] = True
 
 
 def notice(line: str) -> None:
@@ -13,9 +20,9 @@ def notice(line: str) -> None:
     sys.stderr.flush()
 
 
-def report_failure(error: BaseException, *, debug: bool) -> int:
+def report_failure(error: BaseException) -> int:
     """Say what went wrong in one line, with the traceback only where it was asked for."""
-    if debug:
+    if _shown["traceback"]:
         import traceback
 
         traceback.print_exception(error)

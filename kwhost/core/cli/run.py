@@ -4,7 +4,7 @@ import os
 from argparse import REMAINDER, Namespace
 from collections.abc import Sequence
 
-from kwhost.core.cli.diagnostics import notice
+from kwhost.core.cli.diagnostics import notice, show_tracebacks
 from kwhost.core.cli.options import CommandParser, add_later_option
 from kwhost.core.errors import UsageError
 from kwhost.core.model.ids import InstanceName, instance_name
@@ -25,13 +25,20 @@ _EPILOG = """examples:
   kwhost run -v ./data:/data:ro -w /data --timeout 30s --stats -- sha256sum file
   kwhost run --rootfs ./alpine -u nobody -- /bin/sh -c id"""
 
+_LATER_WITH_ARGUMENT = (
+    ("--tenant",),
+    ("-p", "--publish"),
+    ("--network",),
+    ("--memory",),
+    ("--cpus",),
+    ("--pids",),
+    ("--policy",),
+)
 
-def _parser() -> CommandParser:
-    parser = CommandParser("run", _USAGE, _DESCRIPTION, _EPILOG)
+
+def _add_program_options(parser: CommandParser) -> None:
     root = parser.add_mutually_exclusive_group()
-    root.add_argument(
-        "--image", default="host", help="host: this machine's own programs, read-only (the default)"
-    )
+    root.add_argument("--image", metavar="REF", help="host: this machine's own programs, read-only (default)")
     root.add_argument("--rootfs", metavar="DIR", help="a directory as the root; it is never written to")
     parser.add_argument(
         "-e",
@@ -39,12 +46,10 @@ def _parser() -> CommandParser:
         action="append",
         default=[],
         metavar="K=V|K",
-        help="set K to V, or to its value here",
+        help="set K to V, or to the value that it has here",
     )
     parser.add_argument("-w", "--workdir", default="/", metavar="DIR", help="where the program starts (/)")
-    parser.add_argument(
-        "-u", "--user", metavar="USER[:GROUP]", help="who it starts as, by name or number (root)"
-    )
+    parser.add_argument("-u", "--user", metavar="USER[:GROUP]", help="who it is, by name or number (root)")
     parser.add_argument(
         "-v",
         "--volume",
@@ -53,43 +58,30 @@ def _parser() -> CommandParser:
         metavar="SRC:DST[:ro]",
         help="show a directory or file of this host",
     )
+    parser.add_argument("--read-only", action="store_true", help="make the root read-only")
+    parser.add_argument("--init", action="store_true", help="start it under a process that reaps orphans")
+
+
+def _add_instance_options(parser: CommandParser) -> None:
     parser.add_argument("-i", "--interactive", action="store_true", help="connect standard input")
     parser.add_argument("-t", "--tty", action="store_true", help="give the program a terminal")
     parser.add_argument("--name", help="the instance's name and host name")
-    parser.add_argument(
-        "--rm", action="store_true", help="leave no record of it (always so without a daemon)"
-    )
-    parser.add_argument(
-        "--timeout", metavar="TIME", help="end it after so long, such as 30s; exit status 124"
-    )
+    parser.add_argument("--rm", action="store_true", help="leave no record (always so without a daemon)")
+    parser.add_argument("--timeout", metavar="TIME", help="end it after so long, such as 30s; status 124")
     parser.add_argument("--stats", action="store_true", help="show at the end what it did and what that cost")
-    parser.add_argument("--read-only", action="store_true", help="make the root read-only")
-    parser.add_argument("--init", action="store_true", help="start it under a process that reaps orphans")
-    parser.add_argument(
-        "--engine",
-        choices=[engine.value for engine in Engine],
-        default="auto",
-        help="how it is isolated",
-    )
-    parser.add_argument(
-        "--isolation",
-        choices=[floor.value for floor in Isolation],
-        default="vm",
-        help="the least isolation to accept (vm)",
-    )
+    engines = [engine.value for engine in Engine]
+    parser.add_argument("--engine", choices=engines, default="auto", help="how it is isolated")
+    floors = [floor.value for floor in Isolation]
+    parser.add_argument("--isolation", choices=floors, default="vm", help="the least isolation (vm)")
     parser.add_argument("--debug", action="store_true", help="show tracebacks of errors")
-    add_later_option(
-        parser,
-        "--tenant",
-        "-p",
-        "--publish",
-        "--network",
-        "--memory",
-        "--cpus",
-        "--pids",
-        "--policy",
-        argument=True,
-    )
+
+
+def _parser() -> CommandParser:
+    parser = CommandParser("run", _USAGE, _DESCRIPTION, _EPILOG)
+    _add_program_options(parser)
+    _add_instance_options(parser)
+    for names in _LATER_WITH_ARGUMENT:
+        add_later_option(parser, *names, argument=True)
     add_later_option(parser, "-d", "--detach", argument=False)
     parser.add_argument("command", nargs=REMAINDER, metavar="COMMAND", help="the program and its arguments")
     return parser
@@ -125,7 +117,7 @@ def parse_run(arguments: Sequence[str]) -> tuple[InstanceSpec, Namespace]:
     spec = InstanceSpec(
         argv=tuple(command),
         name=instance_name(options.name) if options.name is not None else _default_name(),
-        image=options.image,
+        image=options.image or "host",
         rootfs=options.rootfs,
         environment=_environment(options.env),
         workdir=options.workdir,
@@ -145,9 +137,11 @@ def parse_run(arguments: Sequence[str]) -> tuple[InstanceSpec, Namespace]:
 def main(arguments: Sequence[str]) -> int:
     """Run the instance; returns the exit status."""
     spec, options = parse_run(arguments)
+    if options.debug:
+        show_tracebacks()
     from kwhost.core.local import run_instance  # brings trio: not for usage errors and --help
 
-    outcome = run_instance(spec, notice)
+    outcome = run_instance(spec, notice, want_statistics=options.stats)
     if outcome.crash:
         notice(outcome.crash)
     if options.stats and outcome.statistics:

@@ -9,8 +9,8 @@ __all__ = ["format_statistics", "show_statistics"]
 
 
 def _call_row(call: CallStatistics) -> str:
-    mean = call.seconds / call.count * 1e6
-    return f"  {call.count:>9}  {call.failed:>7}  {call.refused:>7}  {mean:>10.1f}  {call.name}"
+    mean = call.seconds / call.calls * 1e6
+    return f"  {call.calls:>9}  {call.failed:>7}  {call.refused:>7}  {mean:>10.1f}  {call.name}"
 
 
 def format_statistics(statistics: InstanceStatistics) -> str:
@@ -28,7 +28,7 @@ def format_statistics(statistics: InstanceStatistics) -> str:
     if statistics.calls:
         lines.append("      calls   failed  refused     mean us  name")
         lines += [
-            _call_row(call) for call in sorted(statistics.calls, key=lambda call: (-call.count, call.name))
+            _call_row(call) for call in sorted(statistics.calls, key=lambda call: (-call.calls, call.name))
         ]
     return "\n".join(lines) + "\n"
 

@@ -3,8 +3,8 @@
 import difflib
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from kwhost.core.errors import ConfigError
 from kwhost.core.model.ids import FULL_RANGE
@@ -19,8 +19,7 @@ _PATH_KEYS = ("state_dir", "run_dir")
 _KEYS = (*_PATH_KEYS, "uid_base")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HostConfig:
+class HostConfig(NamedTuple):
     """What applies on this host, for this user."""
 
     state_dir: Path

@@ -1,32 +1,38 @@
 """What every engine offers."""
 
-from typing import Protocol
+import os
+import socket
+import subprocess
+from typing import NamedTuple, Protocol
 
-from kwhost.core.abi.messages import Event
 from kwhost.core.model.instance import LaunchPlan
-from kwhost.core.model.statistics import InstanceStatistics
 
-__all__ = ["Engine", "RunningInstance"]
+__all__ = ["Engine", "Launched"]
 
 
-class RunningInstance(Protocol):
-    """An instance whose start was begun; whoever got it closes it."""
+class Launched(NamedTuple):
+    """An instance whose start was begun: its supervising process, and this process's ends to it.
 
-    async def wait_event(self) -> Event | None:
-        """The next event, in order; None once there can be no more."""
+    Whoever has it closes it. Nothing here needs an event loop, so that an instance can start while
+    one is still being loaded.
+    """
 
-    async def send(self, message: bytes) -> None:
-        """Send a control message; silently nothing once the instance is gone."""
+    process: subprocess.Popen[bytes]
+    control: socket.socket
+    lifeline: int
+    stats: int
+    started_ns: int
 
-    def statistics(self) -> InstanceStatistics | None:
-        """As far as counted now; None where the page cannot be read."""
-
-    async def aclose(self) -> None:
-        """End the instance if it still runs, and wait until nothing of it is left."""
+    def abandon(self) -> None:
+        """End the instance and wait for its end."""
+        os.close(self.lifeline)
+        self.process.wait()
+        self.control.close()
+        os.close(self.stats)
 
 
 class Engine(Protocol):
     """Starts instances in one way of isolating them."""
 
-    async def launch(self, plan: LaunchPlan) -> RunningInstance:
+    def launch(self, plan: LaunchPlan) -> Launched:
         """Begin to start an instance that uses the caller's standard streams; raises KwhostError."""

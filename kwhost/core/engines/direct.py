@@ -2,7 +2,7 @@
 
 import os
 
-from kwhost.core.engines.base import RunningInstance
+from kwhost.core.engines.base import Launched
 from kwhost.core.engines.id_ranges import IdLease
 from kwhost.core.engines.kvm_device import open_kvm
 from kwhost.core.engines.launch import launch_supervised
@@ -17,11 +17,10 @@ class DirectEngine:
     def __init__(self, lease: IdLease) -> None:
         self._lease = lease
 
-    async def launch(self, plan: LaunchPlan) -> RunningInstance:
+    def launch(self, plan: LaunchPlan) -> Launched:
         """Begin to start an instance; raises KvmError where KVM cannot be used."""
         kvm = open_kvm()
-        keep = () if self._lease.fd < 0 else (self._lease.fd,)
         try:
-            return launch_supervised(plan, kvm, keep)
+            return launch_supervised(plan, kvm, self._lease.fd)
         finally:
             os.close(kvm)

@@ -10,23 +10,24 @@ same ids.
 import errno
 import fcntl
 import os
+import pwd
+import shutil
 import struct
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from kwhost.core.config.host import UID_LIMIT
 from kwhost.core.errors import HostError
 from kwhost.core.model.ids import FULL_RANGE, IdRange
 
-__all__ = ["IdLease", "lease_ids", "subordinate_ranges"]
+__all__ = ["IdLease", "lease_ids", "subordinate_ranges", "user_ids"]
 
 _LOCK_FILE = Path("/run/kwhost/ids.lock")
 _SUBORDINATE_FILES = (Path("/etc/subuid"), Path("/etc/subgid"))
 _FLOCK = struct.Struct("hhqqi4x")
 
 
-@dataclass(frozen=True, slots=True)
-class IdLease:
+class IdLease(NamedTuple):
     """A range of ids, held as long as the descriptor is open somewhere; -1: held by nothing."""
 
     ids: IdRange
@@ -38,19 +39,23 @@ class IdLease:
             os.close(self.fd)
 
 
-def subordinate_ranges(files: tuple[Path, ...] = _SUBORDINATE_FILES) -> list[range]:
-    """Ids that the host's administrator gave to users."""
+def _read_ranges(path: Path) -> list[tuple[str, range]]:
+    """The lines of /etc/subuid or /etc/subgid that make sense."""
+    try:
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return []
     found = []
-    for file in files:
-        try:
-            lines = file.read_text(encoding="utf-8", errors="replace").splitlines()
-        except OSError:
-            continue
-        for line in lines:
-            fields = line.split(":")
-            if len(fields) == 3 and fields[1].isdecimal() and fields[2].isdecimal():
-                found.append(range(int(fields[1]), int(fields[1]) + int(fields[2])))
+    for line in lines:
+        fields = line.split(":")
+        if len(fields) == 3 and all(field.isascii() and field.isdecimal() for field in fields[1:]):
+            found.append((fields[0], range(int(fields[1]), int(fields[1]) + int(fields[2]))))
     return found
+
+
+def subordinate_ranges(files: tuple[Path, Path] = _SUBORDINATE_FILES) -> list[range]:
+    """Ids that the host's administrator gave to users."""
+    return [ids for file in files for _, ids in _read_ranges(file)]
 
 
 def _overlaps(start: int, taken: list[range]) -> bool:
@@ -81,7 +86,7 @@ def _lease_slot(uid_base: int, path: Path, taken: list[range]) -> IdLease:
         for start in range(uid_base, UID_LIMIT, FULL_RANGE):
             # Slots go by their absolute place, so that configurations with other bases agree on them.
             if not _overlaps(start, taken) and _lock_slot(fd, start // FULL_RANGE):
-                return IdLease(IdRange(uid_base=start, gid_base=start, count=FULL_RANGE), fd)
+                return IdLease(IdRange(uid_base=start, gid_base=start, size=FULL_RANGE), fd)
     except BaseException:
         os.close(fd)
         raise
@@ -92,14 +97,33 @@ def _lease_slot(uid_base: int, path: Path, taken: list[range]) -> IdLease:
     )
 
 
+def _own_range(path: Path, names: tuple[str, ...]) -> range:
+    """The largest range that a subordinate id file gives to a user."""
+    own = (ids for owner, ids in _read_ranges(path) if owner in names)
+    return max(own, key=len, default=range(0))
+
+
+def user_ids(
+    uid: int, gid: int, user: str, *, subordinate_files: tuple[Path, Path] = _SUBORDINATE_FILES
+) -> IdRange:
+    """A user's instances: id 0 is the user's own; subordinate ids follow where the user has any."""
+    names = (user, str(uid))
+    uids, gids = (_own_range(file, names) for file in subordinate_files)
+    more = min(len(uids), len(gids), FULL_RANGE - 1)
+    if more == 0 or not (shutil.which("newuidmap") and shutil.which("newgidmap")):
+        return IdRange(uid_base=uid, gid_base=gid, size=1)
+    return IdRange(uid_base=uids.start, gid_base=gids.start, size=more + 1)
+
+
 def lease_ids(
-    uid_base: int,
-    *,
-    lock_file: Path = _LOCK_FILE,
-    subordinate_files: tuple[Path, ...] = _SUBORDINATE_FILES,
+    uid_base: int, *, lock_file: Path = _LOCK_FILE, subordinate_files: tuple[Path, Path] = _SUBORDINATE_FILES
 ) -> IdLease:
-    """A range for a new instance: root's instances get one of their own, a user's their user's id."""
-    uid, gid = os.geteuid(), os.getegid()
-    if uid != 0:
-        return IdLease(IdRange(uid_base=uid, gid_base=gid, count=1))
-    return _lease_slot(uid_base, lock_file, subordinate_ranges(subordinate_files))
+    """Ids for a new instance: root's get a range of their own, a user's what belongs to the user."""
+    uid = os.geteuid()
+    if uid == 0:
+        return _lease_slot(uid_base, lock_file, subordinate_ranges(subordinate_files))
+    try:
+        user = pwd.getpwuid(uid).pw_name
+    except KeyError:
+        user = str(uid)
+    return IdLease(user_ids(uid, os.getegid(), user, subordinate_files=subordinate_files))

@@ -1,7 +1,7 @@
 """One finding about the host, and what it means for an engine."""
 
-from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 
 __all__ = ["Finding", "Verdict", "can_run"]
 
@@ -14,8 +14,7 @@ class Verdict(Enum):
     MISSING = "missing"  # an engine that needs it cannot run
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
+class Finding(NamedTuple):
     """What was looked at, what was seen, and the advice where something is missing."""
 
     name: str

@@ -6,7 +6,7 @@ bounded, and a line that makes no sense is passed over as the C library does.
 
 import os
 import stat
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from kwhost.core.errors import ImageError, UsageError
 from kwhost.core.model.instance import Identity
@@ -18,8 +18,7 @@ _ID_MAX = 0xFFFF_FFFE
 _GROUPS_MAX = 32
 
 
-@dataclass(frozen=True, slots=True)
-class Account:
+class Account(NamedTuple):
     """A line of /etc/passwd."""
 
     name: str
@@ -28,8 +27,7 @@ class Account:
     home: str
 
 
-@dataclass(frozen=True, slots=True)
-class Accounts:
+class Accounts(NamedTuple):
     """Both files; groups by name with their members."""
 
     users: tuple[Account, ...] = ()

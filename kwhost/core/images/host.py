@@ -7,7 +7,6 @@ keeps what the instance writes.
 """
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
 
 from kwhost.core.images.accounts import Accounts, read_accounts
@@ -16,6 +15,9 @@ from kwhost.core.images.system_dirs import system_mounts
 from kwhost.core.model.mounts import Mount, MountFlag, MountKind
 
 __all__ = ["HIDDEN_IN_ETC", "HostLayout", "host_image", "plan_host", "probe_host"]
+
+# The machine's top-level program directories: the text of a link, or None for a directory.
+HostLayout = dict[str, str | None]
 
 # Hidden although the kernel would refuse them too: so that not even their names or sizes show.
 HIDDEN_IN_ETC = (
@@ -47,13 +49,6 @@ _HOSTS = """127.0.0.1\tlocalhost
 _RESOLV_CONF = "# This instance has no network beyond its own loopback.\n"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HostLayout:
-    """The machine's top-level program directories: the text of a link, or None for a directory."""
-
-    entries: dict[str, str | None]
-
-
 def probe_host(root: Path = Path("/")) -> HostLayout:
     """Look at /usr, /bin, /sbin and /lib* as they are on this machine."""
     names = ["usr", "bin", "sbin", *sorted(path.name for path in root.glob("lib*"))]
@@ -64,7 +59,7 @@ def probe_host(root: Path = Path("/")) -> HostLayout:
             entries[name] = os.readlink(path)
         elif path.is_dir():
             entries[name] = None
-    return HostLayout(entries=entries)
+    return entries
 
 
 def _programs(layout: HostLayout) -> list[Mount]:
@@ -73,7 +68,7 @@ def _programs(layout: HostLayout) -> list[Mount]:
         Mount(MountKind.BIND, f"/{name}", f"/{name}", flags)
         if link is None
         else Mount(MountKind.SYMLINK, f"/{name}", link)
-        for name, link in layout.entries.items()
+        for name, link in layout.items()
     ]
 
 

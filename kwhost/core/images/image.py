@@ -1,6 +1,6 @@
 """What every kind of image comes to."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from kwhost.core.images.accounts import Accounts
 from kwhost.core.model.mounts import Mount
@@ -8,8 +8,7 @@ from kwhost.core.model.mounts import Mount
 __all__ = ["Image"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Image:
+class Image(NamedTuple):
     """The steps that make the root, and the image's own accounts."""
 
     mounts: tuple[Mount, ...]

@@ -1,8 +1,7 @@
 """Names of instances and ranges of user ids."""
 
 import re
-from dataclasses import dataclass
-from typing import NewType
+from typing import NamedTuple, NewType
 
 from kwhost.core.errors import UsageError
 
@@ -26,10 +25,12 @@ def instance_name(text: str) -> InstanceName:
     return InstanceName(text)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class IdRange:
-    """The host ids that ids 0 to count-1 of an instance are."""
+class IdRange(NamedTuple):
+    """The host ids that an instance's ids are: `size` of them, from 0 inside.
+
+    Of an ordinary user's instance, id 0 is always the user, and the bases are those of id 1.
+    """
 
     uid_base: int
     gid_base: int
-    count: int
+    size: int

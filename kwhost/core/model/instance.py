@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import NamedTuple
 
 from kwhost.core.model.ids import IdRange, InstanceName
 from kwhost.core.model.mounts import Mount
@@ -48,8 +49,7 @@ class InstanceSpec:
     timeout: float | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Identity:
+class Identity(NamedTuple):
     """Who the program starts as, inside its instance."""
 
     uid: int
@@ -58,8 +58,7 @@ class Identity:
     home: str = "/"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TerminalSize:
+class TerminalSize(NamedTuple):
     """Of the pseudo terminal, in characters."""
 
     rows: int = 24

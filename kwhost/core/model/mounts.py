@@ -3,8 +3,8 @@
 The names of kinds and flags are those of the ABI header (KW_MOUNT_...), which gives them numbers.
 """
 
-from dataclasses import dataclass
 from enum import Enum, Flag, auto
+from typing import NamedTuple
 
 __all__ = ["Mount", "MountFlag", "MountKind"]
 
@@ -37,8 +37,7 @@ class MountFlag(Flag):
     DEVICE = auto()
 
 
-@dataclass(frozen=True, slots=True)
-class Mount:
+class Mount(NamedTuple):
     """One step of making a root; steps are made in order, targets lie inside the new root."""
 
     kind: MountKind

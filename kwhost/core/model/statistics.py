@@ -1,24 +1,22 @@
 """What an instance did and what that cost."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 __all__ = ["CallStatistics", "Crash", "InstanceStatistics"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CallStatistics:
+class CallStatistics(NamedTuple):
     """Of one system call."""
 
     number: int
     name: str
-    count: int
+    calls: int
     failed: int
     refused: int
     seconds: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Crash:
+class Crash(NamedTuple):
     """The fault that ended the first process."""
 
     signal: int
@@ -27,8 +25,7 @@ class Crash:
     mapping: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class InstanceStatistics:
+class InstanceStatistics(NamedTuple):
     """As the monitors counted it; start_seconds is None before the first guest instruction."""
 
     start_seconds: float | None
@@ -43,4 +40,4 @@ class InstanceStatistics:
     @property
     def call_count(self) -> int:
         """All system calls together."""
-        return sum(call.count for call in self.calls)
+        return sum(call.calls for call in self.calls)

@@ -1,15 +1,14 @@
 """Host directories and files that an instance sees: `-v SRC:DST[:ro]`."""
 
 import posixpath
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from kwhost.core.errors import NotAvailableYet, UsageError
 
 __all__ = ["Volume", "parse_volume"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Volume:
+class Volume(NamedTuple):
     """A host path and where the instance sees it."""
 
     source: str

@@ -3,18 +3,18 @@
 import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import nullcontext
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import trio
 
 from kwhost.core.abi.messages import Event, EventType, resize, send_signal
-from kwhost.core.engines.base import Engine, RunningInstance
+from kwhost.core.engines.base import Launched
 from kwhost.core.errors import EXIT_SIGNAL_BASE, EXIT_TIMEOUT, LaunchError
-from kwhost.core.model.instance import LaunchPlan
 from kwhost.core.model.statistics import InstanceStatistics
+from kwhost.core.supervise.instance import RunningInstance, SupervisedInstance
 from kwhost.core.supervise.terminal import OperatorTerminal
 
-__all__ = ["Outcome", "run_foreground"]
+__all__ = ["Outcome", "run_foreground", "watch_launched"]
 
 _FORWARDED = (
     signal.SIGINT,
@@ -31,8 +31,7 @@ _KILL_SECONDS = 5.0
 _STATUS_SIGNAL = 256
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class Outcome(NamedTuple):
     """How an instance ended."""
 
     exit_status: int
@@ -133,17 +132,39 @@ def _exit_status(event: Event) -> int:
 
 
 async def run_foreground(
-    engine: Engine,
-    plan: LaunchPlan,
+    instance: RunningInstance,
     *,
     timeout: float | None,
     terminal: OperatorTerminal | None,
     report: Callable[[str], None],
+    want_statistics: bool = False,
 ) -> Outcome:
-    """Run an instance to its end. Raises KwhostError where it does not start."""
-    instance = await engine.launch(plan)
+    """Watch an instance to its end, and close it. Raises KwhostError where it does not start."""
     try:
         status, crash = await _Foreground(instance, terminal, report).run(timeout)
-        return Outcome(exit_status=status, statistics=instance.statistics(), crash=crash)
+        statistics = instance.statistics() if want_statistics else None
+        return Outcome(exit_status=status, statistics=statistics, crash=crash)
     finally:
         await instance.aclose()
+
+
+def watch_launched(
+    launched: Launched,
+    *,
+    timeout: float | None,
+    terminal: OperatorTerminal | None,
+    report: Callable[[str], None],
+    want_statistics: bool,
+) -> Outcome:
+    """Run an event loop that watches a launched instance to its end."""
+
+    async def watch() -> Outcome:
+        return await run_foreground(
+            SupervisedInstance(launched),
+            timeout=timeout,
+            terminal=terminal,
+            report=report,
+            want_statistics=want_statistics,
+        )
+
+    return trio.run(watch)

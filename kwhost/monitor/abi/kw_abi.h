@@ -49,12 +49,14 @@ struct kw_launch {
     uint16_t tty_rows;
     uint16_t tty_columns;
     uint32_t nofile;            /* descriptor numbers the guest may use (hard limit it sees) */
+    uint32_t padding;
     uint64_t started_ns;        /* CLOCK_MONOTONIC when the command began */
     int32_t control_fd;         /* SOCK_SEQPACKET: struct kw_message both ways */
     int32_t lifeline_fd;        /* read end; end of file ends the instance; KW_NO_FD: none */
     int32_t kvm_fd;             /* /dev/kvm, opened */
     int32_t stats_fd;           /* memfd of sizeof(struct kw_stats) */
-    uint32_t reserved[4];
+    int32_t lease_fd;           /* holds the range of ids while it is open; KW_NO_FD: none */
+    uint32_t reserved[3];
 };
 
 /* Mounts are made in order, targets inside the new root, missing target directories are made. */

@@ -1,5 +1,5 @@
-/* Calls with paths. The host kernel resolves the copied path beneath the instance's root; what leads
- * into the guest's /proc is answered by the procfs module instead. */
+/* Calls with paths. The host kernel resolves the copied path beneath the instance's root; what
+ * leads into the guest's /proc is answered by the procfs module instead. */
 #include <linux/fcntl.h>
 #include <linux/inotify.h>
 #include <linux/limits.h>
@@ -74,7 +74,8 @@ static bool follows_last(const struct call *call, u32 index) {
     }
 }
 
-/* Collects the path arguments; NULL and the descriptor itself ("") are no paths. Returns their count. */
+/* Collects the path arguments; NULL and the descriptor itself ("") are no paths. Returns their
+ * count. */
 static u32 find_places(const struct call *call, const struct call_entry *entry,
                        const struct host_args *args, struct place place[PATHS_MAX]) {
     u32 i, count = 0;
@@ -98,8 +99,8 @@ bool broker_may_be_proc(long result) {
     return result == -EACCES || (result == -ENOENT && (exec_flags() & EXEC_PROC_UNSEALED));
 }
 
-/* Asks procfs about each place, with `before` only about those that may start there. Returns the inner
- * path of the first that it claims (in scratch memory), or NULL. */
+/* Asks procfs about each place, with `before` only about those that may start there. Returns the
+ * inner path of the first that it claims (in scratch memory), or NULL. */
 static char *claimed(struct thread *thread, const struct place *place, u32 count, bool before,
                      char **inside) {
     u32 i;
@@ -144,15 +145,14 @@ long call_brokered(struct call *call) {
     count = find_places(call, entry, &args, place);
     if (!claimed(thread, place, count, true, &inside)) {
         result = make_host_call(call, entry, &args);
-        if (likely(!broker_may_be_proc(result)) ||
-            !claimed(thread, place, count, false, &inside))
+        if (likely(!broker_may_be_proc(result)) || !claimed(thread, place, count, false, &inside))
             return result;
     }
     return procfs_call(call, inside);
 }
 
-/* Copies struct open_how of the size the guest says, as extensible structures are: unknown parts must
- * be zero. */
+/* Copies struct open_how of the size the guest says, as extensible structures are: unknown parts
+ * must be zero. */
 static long copy_how(gva_t from, u64 size, struct open_how *how) {
     u8 rest[64];
     u64 done = sizeof(*how);

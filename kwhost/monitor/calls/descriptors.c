@@ -86,7 +86,7 @@ long sys_fcntl(struct call *call) {
     case FCNTL_UNKNOWN:
     default:
         stats_refused(call->nr);
-        return -EINVAL;
+        return host(__NR_fcntl, args.value[0], F_GETFD) < 0 ? -EBADF : -EINVAL;
     }
     return make_host_call(call, entry, &args);
 }

@@ -1,5 +1,5 @@
-/* The working directory, reading directories, and calls on descriptors that may stand for something in
- * procfs (procfs/standin.h). */
+/* The working directory, reading directories, and calls on descriptors that may stand for something
+ * in procfs (procfs/standin.h). */
 #include <linux/fcntl.h>
 #include <linux/limits.h>
 
@@ -57,8 +57,8 @@ long sys_getdents64(struct call *call) {
     return result == -ENOTTY ? make_host_call(call, entry, &args) : result;
 }
 
-/* Records of getdents and getdents64 differ in where the type stands: in front of the name, or in the
- * last byte. Their lengths are the same. */
+/* Records of getdents and getdents64 differ in where the type stands: in front of the name, or in
+ * the last byte. Their lengths are the same. */
 struct dirent64 {
     u64 inode;
     s64 offset;

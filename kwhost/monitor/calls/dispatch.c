@@ -33,8 +33,8 @@ long make_host_call(struct call *call, const struct call_entry *entry,
     const u64 *value = args->value;
 
     if (entry->restart == RESTART_NONE)
-        return host6((long)call->nr, (long)value[0], (long)value[1], (long)value[2],
-                     (long)value[3], (long)value[4], (long)value[5]);
+        return host6((long)call->nr, (long)value[0], (long)value[1], (long)value[2], (long)value[3],
+                     (long)value[4], (long)value[5]);
     return interrupted(call->thread, entry->restart,
                        host_interruptible(call->thread, (long)call->nr, value));
 }
@@ -55,8 +55,8 @@ long call_dispatch(struct call *call) {
     long result;
 
     call->thread->scratch_used = 0;
-    /* Order: lookup, policy (a later issue puts its decision here, before anything is copied), handler,
-     * statistics. */
+    /* Order: lookup, policy (a later issue puts its decision here, before anything is copied),
+     * handler, statistics. */
     switch ((enum call_class)entry->class) {
     case CALL_SERVED:
     case CALL_BROKERED:

@@ -8,7 +8,8 @@
 long make_host_call(struct call *call, const struct call_entry *entry,
                     const struct host_args *args);
 
-/* Maps -EINTR by `restart`. An interruption that was only the monitor's kick is always made again. */
+/* Maps -EINTR by `restart`. An interruption that was only the monitor's kick is always made again.
+ */
 long interrupted(struct thread *thread, enum call_restart restart, long result);
 
 #endif

@@ -14,7 +14,8 @@
 #include "calls/stats.h"
 #include "process/thread.h"
 
-/* What the argument is. POINTER: a structure of fixed size without pointers or descriptors in it. */
+/* What the argument is. POINTER: a structure of fixed size without pointers or descriptors in it.
+ */
 enum ioctl_argument { IOCTL_NONE, IOCTL_VALUE, IOCTL_POINTER, IOCTL_FD, IOCTL_RANGE, IOCTL_CONF };
 
 #define TIMERFD_SET_TICKS _IOW('T', 0, u64)

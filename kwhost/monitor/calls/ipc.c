@@ -56,9 +56,9 @@ static long reserve_segment(gva_t hint, u64 size, u32 flags) {
     return (long)hint == -EEXIST ? -EINVAL : (long)hint;
 }
 
-/* Puts the segment over its reservation. Other guest threads wait meanwhile: they could map something
+/* Puts the segment over its reservation, with other guest threads parked: they could map something
  * else there. */
-static long attach_segment(struct thread *thread, int id, gva_t hint, u32 flags, int slot) {
+static long attach_segment(int id, gva_t hint, u32 flags, int slot) {
     struct shmid64_ds state;
     long place, result = host(__NR_shmctl, id, IPC_STAT, &state);
     u64 size;
@@ -66,7 +66,6 @@ static long attach_segment(struct thread *thread, int id, gva_t hint, u32 flags,
     if (result < 0)
         return result;
     size = page_up(state.shm_segsz);
-    process_park(thread);
     place = reserve_segment(hint, size, flags);
     if (!host_failed(place)) {
         result = host(__NR_shmat, id, window_ptr((gva_t)place), (flags & SHM_RDONLY) | SHM_REMAP);
@@ -78,7 +77,6 @@ static long attach_segment(struct thread *thread, int id, gva_t hint, u32 flags,
             attached.segment[slot].size = size;
         }
     }
-    process_unpark(thread);
     return place;
 }
 
@@ -93,16 +91,19 @@ long sys_shmat(struct call *call) {
     }
     if ((s32)call->arg[0] < 0)
         return -EINVAL;
+    /* Parked first: the lock is only against vfork'd processes in the same memory. */
+    process_park(call->thread);
     lock_take(&attached.lock);
     slot = find_segment(0);
     if (slot >= 0)
-        result = attach_segment(call->thread, (int)call->arg[0], call->arg[1], flags, slot);
+        result = attach_segment((int)call->arg[0], call->arg[1], flags, slot);
     lock_release(&attached.lock);
+    process_unpark(call->thread);
     return result;
 }
 
-/* The host's shmdt says whether the segment is still there. It leaves a hole in the window, which the
- * unmap closes before another guest thread runs. */
+/* The host's shmdt says whether the segment is still there. It leaves a hole in the window, which
+ * the unmap closes before another guest thread runs. */
 long sys_shmdt(struct call *call) {
     struct thread *thread = call->thread;
     long result = -EINVAL;
@@ -110,17 +111,17 @@ long sys_shmdt(struct call *call) {
 
     if (!call->arg[0] || call->arg[0] >= WINDOW_SIZE || call->arg[0] & ~PAGE_MASK)
         return -EINVAL;
+    process_park(thread);
     lock_take(&attached.lock);
     slot = find_segment(call->arg[0]);
     if (slot >= 0) {
-        process_park(thread);
         result = host(__NR_shmdt, window_ptr(call->arg[0]));
         if (result == 0)
             space_unmap(call->arg[0], attached.segment[slot].size);
         attached.segment[slot].start = 0;
-        process_unpark(thread);
     }
     lock_release(&attached.lock);
+    process_unpark(thread);
     return result;
 }
 
@@ -178,8 +179,8 @@ long sys_mq_notify(struct call *call) {
 long sys_futex_waitv(struct call *call) {
     struct futex_waitv *waiters;
     u64 i, count = (u32)call->arg[1];
-    struct host_args args = {{0, count, (u32)call->arg[2], host_pointer(call->arg[3]),
-                              (u32)call->arg[4]}};
+    struct host_args args = {
+        {0, count, (u32)call->arg[2], host_pointer(call->arg[3]), (u32)call->arg[4]}};
 
     if (!count || count > FUTEX_WAITV_MAX || !call->arg[0])
         return -EINVAL;

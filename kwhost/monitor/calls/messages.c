@@ -6,6 +6,7 @@
 
 #include "base/text.h"
 #include "calls/call.h"
+#include "calls/control_data.h"
 #include "calls/dispatch.h"
 #include "calls/handlers.h"
 #include "calls/sockets.h"
@@ -29,51 +30,11 @@ struct many_message {
     u32 length;
     u32 padding;
 };
-struct control_header {
-    u64 length; /* with this header */
-    s32 level;
-    s32 type;
-};
-
-enum { SOCKET_LEVEL = 1, RIGHTS = 1 };
+enum { SOCKET_LEVEL = 1 };
 #define MESSAGES_MAX 1024
 #define CONTROL_MAX 20480 /* net.core.optmem_max defaults to no more; larger is ENOBUFS */
 #define MSG_WAITFORONE_FLAG 0x10000
 #define MSG_DONTWAIT_FLAG 0x40
-
-/* No descriptor of the monitor may be in a SCM_RIGHTS array. */
-static long check_rights(const u8 *data, u64 size) {
-    u64 i;
-    for (i = 0; i + sizeof(s32) <= size; i += sizeof(s32)) {
-        s32 fd;
-        memcpy(&fd, data + i, sizeof(fd));
-        if (!guest_fd_ok((u64)(s64)fd))
-            return -EBADF;
-    }
-    return 0;
-}
-
-static long check_control(const u8 *control, u64 size) {
-    u64 at = 0;
-
-    while (size - at >= sizeof(struct control_header)) {
-        struct control_header header;
-        memcpy(&header, control + at, sizeof(header));
-        if (header.length < sizeof(header) || header.length > size - at)
-            return 0; /* the kernel stops here with EINVAL */
-        if (header.level == SOCKET_LEVEL && header.type == RIGHTS) {
-            long failed =
-                check_rights(control + at + sizeof(header), header.length - sizeof(header));
-            if (failed)
-                return failed;
-        }
-        header.length = (header.length + 7) & ~7ul;
-        if (header.length > size - at)
-            return 0;
-        at += header.length;
-    }
-    return 0;
-}
 
 /* Makes the host's form of a message to send in place. */
 static long translate_sent(struct thread *thread, struct message *message) {
@@ -102,7 +63,7 @@ static long translate_sent(struct thread *thread, struct message *message) {
             return -ENOMEM;
         if (copy_from_guest(copy, message->control, message->control_size))
             return -EFAULT;
-        failed = check_control(copy, message->control_size);
+        failed = control_data_check(copy, message->control_size);
         message->control = (u64)copy;
     }
     return failed;
@@ -124,8 +85,8 @@ static long return_received(gva_t to, const struct message *message) {
     long failed = copy_to_guest(to + offsetof(struct message, name_size), &message->name_size,
                                 sizeof(message->name_size));
     if (!failed)
-        failed = copy_to_guest(to + offsetof(struct message, control_size),
-                               &message->control_size, sizeof(message->control_size));
+        failed = copy_to_guest(to + offsetof(struct message, control_size), &message->control_size,
+                               sizeof(message->control_size));
     if (!failed)
         failed = copy_to_guest(to + offsetof(struct message, flags), &message->flags,
                                sizeof(message->flags));

@@ -32,7 +32,8 @@ static long get_death_signal(struct call *call) {
     return put_u32(call->arg[1], call->thread->process->pdeath_signal);
 }
 
-/* Options whose arguments are all plain numbers, and mean this thread's credentials and habits only. */
+/* Options whose arguments are all plain numbers, and mean this thread's credentials and habits
+ * only. */
 static bool is_plain(u32 option) {
     switch (option) {
     case PR_GET_KEEPCAPS:

@@ -1,5 +1,5 @@
-/* Resource limits. Those that would hit the monitor itself (its 64 TiB window, its descriptors) are kept
- * here and enforced by the monitor; all others are the host kernel's. */
+/* Resource limits. Those that would hit the monitor itself (its 64 TiB window, its descriptors) are
+ * kept here and enforced by the monitor; all others are the host kernel's. */
 #include <linux/capability.h>
 #include <linux/limits.h>
 #include <linux/resource.h>
@@ -86,8 +86,7 @@ long sys_prlimit64(struct call *call) {
         result = host(__NR_prlimit64, pid, RLIMIT_CPU, 0, 0);
         return result == -ESRCH ? result : -EPERM;
     }
-    result = change_limit(process, (u32)call->arg[1], set_from ? &set : NULL,
-                          old_to ? &old : NULL);
+    result = change_limit(process, (u32)call->arg[1], set_from ? &set : NULL, old_to ? &old : NULL);
     if (result == 0 && old_to && put_guest(old, old_to))
         return -EFAULT;
     return result;

@@ -61,8 +61,7 @@ static bool is_sending(u64 nr) {
 long socket_restart(struct call *call, long result) {
     if (result != -ERESTARTSYS)
         return result;
-    return has_timeout((s32)call->arg[0],
-                       is_sending(call->nr) ? SO_SNDTIMEO_OLD : SO_RCVTIMEO_OLD)
+    return has_timeout((s32)call->arg[0], is_sending(call->nr) ? SO_SNDTIMEO_OLD : SO_RCVTIMEO_OLD)
                ? -EINTR
                : result;
 }
@@ -71,8 +70,8 @@ long socket_forward(struct call *call) {
     return socket_restart(call, call_forward(call));
 }
 
-/* A connect that gave EINTR goes on in the background. One that was not made at all must therefore be
- * made after the signal's handler. */
+/* A connect that gave EINTR goes on in the background. One that was not made at all must therefore
+ * be made after the signal's handler. */
 long sys_connect(struct call *call) {
     struct thread *thread = call->thread;
     struct host_args args;

@@ -6,10 +6,9 @@
 #include "base/host.h"
 #include "calls/call.h"
 
-
-/* Nanoseconds per tick as a 32.32 fraction, measured against the host's clock: the first calls refine
- * it until 10 ms have passed. Wrong by a few percent at worst in between; threads may race here, each
- * stores a valid value. */
+/* Nanoseconds per tick as a 32.32 fraction, measured against the host's clock: the first calls
+ * refine it until 10 ms have passed. Wrong by a few percent at worst in between; threads may race
+ * here, each stores a valid value. */
 static struct {
     u64 scale;
     u64 first_ticks, first_ns;
@@ -58,8 +57,6 @@ void stats_call(u64 nr, u64 began, long result, bool refused) {
     u64 ns = ticks_to_ns(stats_ticks() - began);
     u32 power = ns ? 63 - (u32)__builtin_clzl(ns) : 0;
 
-    if (!stats_page)
-        return;
     /* The last slot collects the numbers that no Linux has. */
     call = &stats_page->calls[nr < KW_CALL_LIMIT ? nr : KW_CALL_LIMIT - 1];
     stats_add(&call->count, 1);
@@ -73,6 +70,6 @@ void stats_call(u64 nr, u64 began, long result, bool refused) {
 }
 
 void stats_refused(u64 nr) {
-    if (stats_page && nr < KW_CALL_LIMIT)
+    if (nr < KW_CALL_LIMIT)
         stats_add(&stats_page->calls[nr].refused, 1);
 }

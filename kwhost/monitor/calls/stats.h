@@ -2,11 +2,8 @@
 #ifndef KW_CALLS_STATS_H
 #define KW_CALLS_STATS_H
 
-#include "abi/kw_abi.h"
+#include "base/report.h"
 #include "base/types.h"
-
-/* The page; mapped shared by main before the first call, NULL before that. */
-extern struct kw_stats *stats_page;
 
 static inline void stats_add(u64 *counter, u64 value) {
     __atomic_fetch_add(counter, value, __ATOMIC_RELAXED);
@@ -22,7 +19,7 @@ static inline u64 stats_ticks(void) {
 /* Counts call `nr` that took from tick `began` to now. */
 void stats_call(u64 nr, u64 began, long result, bool refused);
 
-/* Counts one refused use inside a call that is otherwise served (an ioctl request, a prctl option). */
+/* Counts one refused use inside a call that is otherwise served (an ioctl request, an option). */
 void stats_refused(u64 nr);
 
 #endif

@@ -16,20 +16,20 @@ static long epoll_wait(struct call *call, u64 timeout, u64 mask_address, u64 mas
     u64 space, host_mask = 0;
     const u64 *mask;
 
-    if (!guest_fd_ok(call->arg[0]))
-        return -EBADF;
     long failed = mask_argument(mask_address, mask_size, &space, &mask);
     if (failed)
         return failed;
-    if (count <= 0 || count > EVENTS_MAX)
-        return -EINVAL;
+    /* The host refuses other counts, in its own order of checks. */
+    u64 size = count > 0 && count <= EVENTS_MAX ? (u64)count * EVENT_SIZE : 0;
     if (mask)
         host_mask = signal_host_mask(*mask);
     if (timeout && timeout != NO_DEADLINE)
         left = deadline_left(deadline_start(thread, timeout));
-    const u64 arg[6] = {(u64)(s64)(s32)call->arg[0],
-                        host_buffer(call->arg[1], (u64)count * EVENT_SIZE),
-                        (u64)count,
+    /* The host finds -1 bad at the point where it looks at the descriptor. */
+    s64 fd = guest_fd_ok(call->arg[0]) ? (s32)call->arg[0] : -1;
+    const u64 arg[6] = {(u64)fd,
+                        host_buffer(call->arg[1], size),
+                        (u64)(s64)count,
                         timeout == NO_DEADLINE ? 0 : (u64)&left,
                         mask ? (u64)&host_mask : 0,
                         MASK_SIZE};

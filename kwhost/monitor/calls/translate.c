@@ -15,8 +15,8 @@ u64 host_buffer(gva_t address, u64 size) {
     return window_range_ok(address, size) ? (u64)window_ptr(address) : WILD_POINTER;
 }
 
-/* Copies `count` iovecs and replaces each base with its host address. What is wrong with them is left
- * for the kernel to find: it has its own order of checks, after the descriptor's. */
+/* Copies `count` iovecs and replaces each base with its host address. What is wrong with them is
+ * left for the kernel to find: it has its own order of checks, after the descriptor's. */
 long copy_iovec(struct thread *thread, gva_t from, u64 count, u64 *result) {
     struct iovec *vector;
     u64 i;
@@ -57,8 +57,8 @@ static long copy_path(char *to, gva_t from, u64 *result) {
     return 0;
 }
 
-/* Copies a short string. Longer ones than 4,095 bytes are cut: every call that takes such a name has a
- * smaller limit of its own, and its own errno for it. */
+/* Copies a short string. Longer ones than 4,095 bytes are cut: every call that takes such a name
+ * has a smaller limit of its own, and its own errno for it. */
 static long copy_string(struct thread *thread, gva_t from, u64 *result) {
     char *to;
     long length;
@@ -154,8 +154,7 @@ long translate_args(struct call *call, const struct call_entry *entry, struct ho
     u32 i, paths = 0;
 
     for (i = 0; i < array_size(host->value); i++) {
-        long failed =
-            translate_arg(call, &entry->arg[i], call->arg[i], &paths, &host->value[i]);
+        long failed = translate_arg(call, &entry->arg[i], call->arg[i], &paths, &host->value[i]);
         if (failed)
             return failed;
         /* Arguments the table does not know of are the guest's left-over registers. */

@@ -1,5 +1,6 @@
 /* link: process/elf.c process/script.c */
-/* The checks of program files against anything: what passes must be safe to map without more checks. */
+/* The checks of program files against anything: what passes must be safe to map without more
+ * checks. */
 #include <stdlib.h>
 #include <string.h>
 

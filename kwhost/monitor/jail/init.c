@@ -28,7 +28,7 @@ _Noreturn void init_main(int child) {
     host(__NR_prctl, PR_SET_DUMPABLE, 0, 0, 0, 0);
     host(__NR_prctl, PR_SET_NAME, "kw-init", 0, 0, 0);
     host(__NR_rt_sigprocmask, SIG_SETMASK, &all, 0, sizeof all);
-    reap(child); /* it may have ended before the signals were blocked */
+    reap(child); /* a signal from before may stand for several */
     for (;;) {
         long signal = host(__NR_rt_sigtimedwait, &all, &info, 0, sizeof all);
         if (signal == SIGCHLD)

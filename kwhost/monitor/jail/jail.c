@@ -18,6 +18,8 @@
 #include "jail/program.h"
 #include "jail/terminal.h"
 #include "process/exec.h"
+#include "procfs/procfs.h"
+#include "procfs/table.h"
 
 /* The child's state on its way. */
 struct entry {
@@ -27,6 +29,7 @@ struct entry {
     struct root root;
     struct limits limits;
     int proc;     /* detached procfs */
+    int standins; /* detached tmpfs of procfs/standin.h */
     int terminal; /* slave of the program's terminal, -1: none */
     struct failure failure;
     struct exec_record record;
@@ -70,10 +73,14 @@ static bool make_procfs(struct entry *entry) {
     u64 attributes = FILESYSTEM_SAFE | MOUNT_ATTR_NOEXEC;
     long fd = filesystem_new("proc", NULL, attributes, log);
     entry->proc = (int)fd;
-    return fd >= 0 || fail(&entry->failure, STATUS_OWN, fd,
-                           "making a procfs (where /proc is partly hidden, as in a container, "
-                           "none can be made)%s",
-                           log);
+    if (fd < 0)
+        return fail(&entry->failure, STATUS_OWN, fd,
+                    "making a procfs (where /proc is partly hidden, as in a container, none can "
+                    "be made)%s",
+                    log);
+    entry->standins = procfs_make_standins();
+    return entry->standins >= 0 ||
+           fail(&entry->failure, STATUS_OWN, entry->standins, "making the stand-ins for /proc");
 }
 
 static bool make_root(struct entry *entry) {
@@ -111,8 +118,6 @@ static bool enter_workdir(struct entry *entry) {
     if (result == -ENOENT) {
         long root = host(__NR_openat, AT_FDCWD, "/", O_PATH | O_DIRECTORY | O_CLOEXEC, 0);
         long made = root < 0 ? root : inside_make_directory((int)root, path, 0755);
-        if (made >= 0 && launch_is(entry->launch, KW_LAUNCH_READ_ONLY))
-            made = -EROFS;
         result = made < 0 ? made : host(__NR_fchdir, made);
     }
     return result >= 0 ||
@@ -145,16 +150,13 @@ static bool place_descriptors(struct entry *entry) {
     long result = host(__NR_close_range, 3, ~0u, CLOSE_RANGE_CLOEXEC);
     if (result < 0)
         return fail(&entry->failure, STATUS_OWN, result, "closing descriptors");
-    u32 flags = MFD_CLOEXEC | MFD_ALLOW_SEALING;
-    long table = host(__NR_memfd_create, "kwhost-table", flags | MFD_NOEXEC_SEAL);
-    if (table == -EINVAL)
-        table = host(__NR_memfd_create, "kwhost-table", flags);
+    int table = table_create();
     if (table < 0)
         return fail(&entry->failure, STATUS_OWN, table, "making the process table");
     const struct kw_launch *record = entry->launch->record;
     return place(entry, OWN_SELF, entry->jail->self) && place(entry, OWN_KVM, record->kvm_fd) &&
-           place(entry, OWN_STATS, record->stats_fd) && place(entry, OWN_TABLE, (int)table) &&
-           place(entry, OWN_PROC, entry->proc);
+           place(entry, OWN_STATS, record->stats_fd) && place(entry, OWN_TABLE, table) &&
+           place(entry, OWN_PROC, entry->proc) && place(entry, OWN_STANDINS, entry->standins);
 }
 
 /* From here on nothing can be gained any more: neither privileges nor a look into this process. */
@@ -174,17 +176,14 @@ static bool give_up_privileges(struct entry *entry) {
  * it holds nothing: no descriptor, none of this memory. */
 static bool split_init(struct entry *entry) {
     char number[16];
-    u64 all = ~0ul, none = 0;
     if (!launch_is(entry->launch, KW_LAUNCH_INIT))
         return true;
-    host(__NR_rt_sigprocmask, SIG_SETMASK, &all, 0, sizeof all);
     long child = host(__NR_fork);
     if (child < 0)
         return fail(&entry->failure, STATUS_OWN, child, "starting the reaper");
-    if (child == 0) {
-        host(__NR_rt_sigprocmask, SIG_SETMASK, &none, 0, sizeof none);
+    if (child == 0)
         return true;
-    }
+    host(__NR_setsid);
     format(number, sizeof number, "%d", (int)child);
     char *argv[] = {"kwhost-monitor", "init", number, NULL}, *environment[] = {NULL};
     host(__NR_close_range, 0, ~0u, CLOSE_RANGE_CLOEXEC);
@@ -219,7 +218,7 @@ static bool write_record(struct entry *entry) {
     long memory = host(__NR_memfd_create, "kwhost-exec", MFD_CLOEXEC | MFD_NOEXEC_SEAL);
     if (memory == -EINVAL)
         memory = host(__NR_memfd_create, "kwhost-exec", MFD_CLOEXEC);
-    long result = memory < 0 ? memory : host(__NR_write, memory, record, sizeof *record);
+    long result = memory < 0 ? memory : host(__NR_pwrite64, memory, record, sizeof *record, 0);
     if (result != sizeof *record)
         return fail(&entry->failure, STATUS_OWN, result < 0 ? result : 0, "the exec record");
     return place(entry, OWN_RECORD, (int)memory) && place(entry, OWN_PROGRAM, program);
@@ -227,7 +226,6 @@ static bool write_record(struct entry *entry) {
 
 static bool start_monitor(struct entry *entry) {
     const struct launch *launch = entry->launch;
-    u64 none = 0;
     if (!write_record(entry) || !identity_finish_limits(&entry->limits, &entry->failure))
         return false;
 
@@ -235,7 +233,6 @@ static bool start_monitor(struct entry *entry) {
      * the policy's ceiling: after everything that needs more than they allow, before the first byte
      * of the program is read by the monitor. */
 
-    host(__NR_rt_sigprocmask, SIG_SETMASK, &none, 0, sizeof none);
     long result = host(__NR_execveat, (int)entry->limits.own_base + OWN_SELF, "", launch->argv,
                        launch->envp, AT_EMPTY_PATH);
     return fail(&entry->failure, result == -E2BIG ? STATUS_REFUSED : STATUS_OWN, result,
@@ -258,6 +255,10 @@ static bool enter(struct entry *entry) {
 
 _Noreturn void jail_enter(const struct jail *jail) {
     struct entry entry = {.jail = jail, .launch = jail->launch};
+    u64 all = ~0ul, default_action[4] = {0};
+    host(__NR_rt_sigaction, SIGPIPE, default_action, 0, sizeof all);
+    /* Signals wait until the monitor has its handlers: none that the supervisor passes on is lost. */
+    host(__NR_rt_sigprocmask, SIG_SETMASK, &all, 0, sizeof all);
     host(__NR_umask, 0); /* modes of what is made are exact */
     if (!enter(&entry)) {
         struct channel_report report = {.type = CHANNEL_FAILED, .failure = entry.failure};

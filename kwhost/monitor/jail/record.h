@@ -2,6 +2,8 @@
 #ifndef KW_JAIL_RECORD_H
 #define KW_JAIL_RECORD_H
 
+#include <linux/limits.h>
+
 #include "abi/kw_abi.h"
 #include "jail/errors.h"
 

@@ -16,6 +16,7 @@ entry_code_end:
 
         /* One stub per exception vector; RIP tells which. What follows the `out` never runs: the
          * monitor reads the frame and loads a ring 3 context. */
+        .balign STUB_SIZE
 entry_stubs:
         .rept   32
         .balign STUB_SIZE, 0xf4

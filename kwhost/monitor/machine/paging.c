@@ -153,20 +153,57 @@ int paging_map_blocks(gva_t address, u64 size, gpa_t gpa) {
     return 0;
 }
 
+/* Tables of blocks that are gone: KVM has dropped what it knew of them with their slot. */
+static gpa_t spare_tables[64];
+static u32 spare_count;
+
 void paging_unmap_blocks(gva_t address, u64 size) {
     for (u64 offset = 0; offset < size; offset += HUGE_SIZE) {
         u64 *entry = block_entry(top_table, address + offset);
-        if (entry)
-            *entry = 0;
+        if (!entry)
+            continue;
+        if ((*entry & PTE_PRESENT) && !(*entry & PTE_HUGE) &&
+            spare_count < array_size(spare_tables))
+            spare_tables[spare_count++] = *entry & PTE_ADDRESS;
+        *entry = 0;
     }
 }
 
+/* Replaces a block's entry by a table of 4 KiB entries that say the same. */
+static u64 *split_block(u64 *entry) {
+    gpa_t table = spare_count ? spare_tables[--spare_count] : 0;
+    if (!table && !table_page(&table))
+        return NULL;
+    u64 *level1 = table_host(table), bits = *entry & ~PTE_ADDRESS & ~PTE_HUGE;
+    for (u32 i = 0; i < 512; i++)
+        level1[i] = ((*entry & PTE_ADDRESS) + i * PAGE_SIZE) | bits;
+    *entry = table | PTE_PRESENT | PTE_WRITE | PTE_USER | PTE_ACCESSED;
+    return level1;
+}
+
+/* Clears the no-execute bit for [from, to), which lies in the block of `entry`. */
+static void allow_in_block(u64 *entry, gva_t from, gva_t to) {
+    u64 *level1 = table_host(*entry & PTE_ADDRESS);
+    if (*entry & PTE_HUGE) {
+        bool whole = to - from == HUGE_SIZE;
+        level1 = whole || !(*entry & PTE_NO_EXECUTE) ? NULL : split_block(entry);
+        if (!level1) { /* all of it, or no memory for a table: then more than asked */
+            *entry &= ~PTE_NO_EXECUTE;
+            return;
+        }
+    }
+    for (gva_t at = from; at < to; at += PAGE_SIZE)
+        level1[(at >> 12) & 511] &= ~PTE_NO_EXECUTE;
+}
+
 void paging_allow_execute(gva_t address, u64 size) {
-    gva_t end = huge_up(address + size);
-    for (gva_t at = huge_down(address); at < end; at += HUGE_SIZE) {
-        u64 *entry = block_entry(top_table, at);
+    gva_t end = address + size;
+    while (address < end) {
+        gva_t stop = min_u64(huge_down(address) + HUGE_SIZE, end);
+        u64 *entry = block_entry(top_table, address);
         if (entry && (*entry & PTE_PRESENT))
-            __atomic_and_fetch(entry, ~PTE_NO_EXECUTE, __ATOMIC_RELAXED);
+            allow_in_block(entry, address, stop);
+        address = stop;
     }
 }
 

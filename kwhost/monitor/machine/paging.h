@@ -1,5 +1,5 @@
-/* Guest page tables. The coarse ones map whole extents with 2 MiB entries and never take permission
- * away while a memory slot lives (kvm-facts.md: software KVM would not see it); the host's own
+/* Guest page tables. The coarse ones map whole extents with 2 MiB entries (4 KiB ones where code and
+ * data meet) and never take permission away while a memory slot lives (kvm-facts.md: software KVM would not see it); the host's own
  * protections inside the window are the fine ones. */
 #ifndef KW_MACHINE_PAGING_H
 #define KW_MACHINE_PAGING_H
@@ -30,7 +30,8 @@ void *table_host(gpa_t gpa);
  * no-execute. Return 0 or -ENOMEM. */
 int paging_map_blocks(gva_t address, u64 size, gpa_t gpa);
 void paging_unmap_blocks(gva_t address, u64 size);
-/* Lets code run in the blocks that overlap [address, address + size). */
+/* Lets code run in the pages [address, address + size), as far as they are mapped; a block of which that
+ * is a part gets a table of its own. */
 void paging_allow_execute(gva_t address, u64 size);
 
 /* Table pages of a removed extent stay for the next one at the same place. */

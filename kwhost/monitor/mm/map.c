@@ -15,6 +15,11 @@
     (MAP_TYPES | MAP_ANONYMOUS | MAP_NORESERVE | MAP_POPULATE | MAP_NONBLOCK | MAP_SYNC)
 /* Larger accessible mappings are backed piece by piece, when first touched. */
 #define COVER_AT_ONCE (1ul << 30)
+/* Anonymous mappings of this size ask the host for huge pages: a page fault that KVM has to serve costs
+ * ten times a native one (docs/performance.md), and one 2 MiB fault replaces 512 of them. */
+#define HUGE_PAGES_FROM (4ul << 20)
+#define PREPARE_WRITE (256ul << 10)
+#define PREPARE_READ (4ul << 20)
 
 /* What the host enforces: the guest's page tables see to execution, and x86 has no write-only pages. */
 static int host_prot(int prot) {
@@ -70,10 +75,21 @@ static long choose_place(gva_t hint, u64 size, int flags) {
         !(flags & MAP_32BIT) && !space_any_in(hint, hint + size))
         return (long)hint;
     gva_t top = flags & MAP_32BIT ? 1ul << 31 : space.map_top;
+    if (size >= HUGE_PAGES_FROM) {
+        gva_t roomy = list_find_gap(size + HUGE_SIZE, MAP_LOWEST, top);
+        if (roomy)
+            return (long)huge_down(roomy + HUGE_SIZE);
+    }
     gva_t place = list_find_gap(size, MAP_LOWEST, top);
     if (!place && !(flags & MAP_32BIT)) /* the stack's own area and what lies above it */
         place = list_find_gap(size, MAP_LOWEST, SPACE_LIMIT);
     return place ? (long)place : -ENOMEM;
+}
+
+/* Thread stacks and sparse reservations would only waste memory on huge pages. */
+static bool wants_huge_pages(u64 size, int prot, int flags) {
+    return size >= HUGE_PAGES_FROM && (prot & PROT_WRITE) && (flags & MAP_ANONYMOUS) &&
+           (flags & MAP_TYPE) == MAP_PRIVATE && !(flags & (MAP_STACK | MAP_NORESERVE));
 }
 
 /* A file may be mapped executable only where its file system allows running programs. */
@@ -100,6 +116,23 @@ static long check_map(u64 size, int prot, int flags, int fd, u64 offset) {
     return list_has_room() ? 0 : -ENOMEM;
 }
 
+/* A page fault that KVM has to serve costs ten times a native one (docs/performance.md). What a program
+ * is about to touch anyway is therefore made present at once, where that wastes little: KVM then maps
+ * eight neighbours with one fault. Failure does no harm. Private file pages are copied early only for
+ * program loaders (MAP_DENYWRITE): others may watch the file through them until they write. */
+static void prepare_pages(long at, u64 size, int prot, int flags) {
+    bool private = (flags & MAP_TYPE) == MAP_PRIVATE;
+    bool anonymous = flags & MAP_ANONYMOUS;
+    if (wants_huge_pages(size, prot, flags))
+        host(__NR_madvise, at, size, MADV_HUGEPAGE);
+    else if (!private || (flags & (MAP_STACK | MAP_NORESERVE)) || prot == PROT_NONE)
+        return;
+    else if ((prot & PROT_WRITE) && size <= PREPARE_WRITE && (anonymous || (flags & MAP_DENYWRITE)))
+        host(__NR_madvise, at, size, MADV_POPULATE_WRITE);
+    else if (!(prot & PROT_WRITE) && !anonymous && size <= PREPARE_READ)
+        host(__NR_madvise, at, size, MADV_POPULATE_READ);
+}
+
 static long map_host(gva_t place, u64 size, int prot, int flags, int fd, u64 offset, bool fresh) {
     bool nothing = prot == PROT_NONE && (flags & MAP_ANONYMOUS) && (flags & MAP_TYPE) == MAP_PRIVATE;
     if (nothing) /* the reservation serves */
@@ -107,8 +140,21 @@ static long map_host(gva_t place, u64 size, int prot, int flags, int fd, u64 off
     int passed = flags & MAP_PASSED;
     if ((flags & MAP_TYPE) == MAP_SHARED_VALIDATE)
         passed |= MAP_SHARED_VALIDATE;
-    return host(__NR_mmap, WINDOW_BASE + place, size, host_prot(prot), passed | MAP_FIXED, fd,
-                offset);
+    long result = host(__NR_mmap, WINDOW_BASE + place, size, host_prot(prot), passed | MAP_FIXED, fd,
+                       offset);
+    if (!host_failed(result))
+        prepare_pages(result, size, prot, flags);
+    return result;
+}
+
+void space_refork(void) {
+    for (u32 at = space.count; at-- > 0;) {
+        struct mapping mapping = space.list[at];
+        if (!mapping.no_fork)
+            continue;
+        reserve_again(mapping.start, mapping.end);
+        list_carve(mapping.start, mapping.end);
+    }
 }
 
 static long map_locked(gva_t hint, u64 size, int prot, int flags, int fd, u64 offset,
@@ -195,19 +241,24 @@ static long protect_piece(gva_t start, gva_t end, int prot) {
 static long protect_locked(gva_t start, u64 size, int prot) {
     gva_t end = start + page_up(size);
     bool grows_down = prot & PROT_GROWSDOWN;
-    if ((start & ~PAGE_MASK) || (prot & ~(PROT_READ | PROT_WRITE | PROT_EXEC | PROT_SEM |
-                                          PROT_GROWSDOWN | PROT_GROWSUP)))
-        return -EINVAL;
+    if ((start & ~PAGE_MASK) ||
+        (prot & ~(PROT_READ | PROT_WRITE | PROT_EXEC | PROT_SEM | PROT_GROWSDOWN)))
+        return -EINVAL; /* no stack grows up here */
     if (!size)
         return 0;
     if (start > WINDOW_SIZE || page_up(size) < size || end > WINDOW_SIZE || end < start)
         return -ENOMEM;
     if (list_special_in(start, end))
         return -EACCES;
-    prot &= PROT_READ | PROT_WRITE | PROT_EXEC;
-    u32 first = list_first_after(start);
-    if (grows_down && first < space.count && space.list[first].start <= start)
+    if (grows_down) {
+        u32 first = list_first_after(start);
+        if (first == space.count || space.list[first].start >= end)
+            return -ENOMEM;
+        if (space.list[first].kind != MAPPING_STACK)
+            return -EINVAL;
         start = space.list[first].start;
+    }
+    prot &= PROT_READ | PROT_WRITE | PROT_EXEC;
     gva_t at = start;
     long result = 0;
     while (at < end && !result) {

@@ -151,7 +151,7 @@ long space_remap(gva_t old, u64 old_size, u64 new_size, int flags, gva_t target)
     return result;
 }
 
-enum advice_treatment { ADVICE_UNKNOWN, ADVICE_PASS, ADVICE_IGNORE };
+enum advice_treatment { ADVICE_UNKNOWN, ADVICE_PASS, ADVICE_IGNORE, ADVICE_FORK };
 
 static enum advice_treatment treatment(int advice) {
     switch (advice) {
@@ -175,11 +175,23 @@ static enum advice_treatment treatment(int advice) {
         return ADVICE_PASS;
     case MADV_DONTDUMP:
     case MADV_DODUMP: /* monitors are never dumped */
-    case MADV_DOFORK:
         return ADVICE_IGNORE;
-    default: /* MADV_DONTFORK would tear a hole in a child's window; MADV_MERGEABLE shares pages */
+    case MADV_DONTFORK:
+    case MADV_DOFORK:
+        return ADVICE_FORK;
+    default: /* MADV_MERGEABLE would share pages between tenants */
         return ADVICE_UNKNOWN;
     }
+}
+
+/* Marks [start, end), which lies inside one mapping. */
+static long mark_fork(gva_t start, gva_t end, bool no_fork) {
+    if (!list_has_room())
+        return -ENOMEM;
+    list_split(start);
+    list_split(end);
+    space.list[list_first_after(start)].no_fork = no_fork;
+    return 0;
 }
 
 long space_advise(gva_t start, u64 size, int advice) {
@@ -202,6 +214,8 @@ long space_advise(gva_t start, u64 size, int advice) {
         gva_t stop = min_u64(end, space.list[index].end);
         if (what == ADVICE_PASS && space.list[index].kind < MAPPING_VDSO)
             result = host(__NR_madvise, WINDOW_BASE + at, stop - at, advice);
+        else if (what == ADVICE_FORK)
+            result = mark_fork(at, stop, advice == MADV_DONTFORK);
         at = stop;
     }
     lock_release(&space.lock);

@@ -22,7 +22,8 @@ struct mapping {
     u8 prot;          /* PROT_READ | PROT_WRITE | PROT_EXEC as the guest asked */
     u8 kind;          /* enum mapping_kind */
     bool shared;      /* MAP_SHARED: writes reach the file or other processes */
-    u8 reserved[5];
+    bool no_fork;     /* MADV_DONTFORK: not in a child (the host must not leave a hole there) */
+    u8 reserved[4];
 };
 
 /* Sets up an empty space: window, list, lock. Once per monitor start. */
@@ -86,6 +87,9 @@ int vdso_refork(void);
 
 /* Gives way to a stack of this size below space_stack_top. Before anything is mapped. */
 void space_set_stack_size(u64 size);
+
+/* In the child after fork, alone: takes away what MADV_DONTFORK keeps from it. */
+void space_refork(void);
 
 /* For fork: takes and releases every lock of this module. */
 void space_lock_all(void);

@@ -87,25 +87,19 @@ static long copy_arguments(struct exec_memory *memory, const struct request *req
     return result;
 }
 
-/* AT_EXECFN, and for a file without a name of its own also the thread's name. */
+/* AT_EXECFN, from which the thread's name is taken too. */
 static long name_program(struct exec_memory *memory, const struct request *request,
-                         const char *path, int fd) {
-    struct exec_record *record = &memory->record;
-    u64 size = sizeof(record->exec_name);
+                         const char *path) {
+    char *name = memory->record.exec_name;
+    u64 size = sizeof(memory->record.exec_name);
     int length;
     if (request->dirfd == AT_FDCWD || path[0] == '/')
-        length = format(record->exec_name, size, "%s", path);
+        length = format(name, size, "%s", path);
+    else if (path[0])
+        length = format(name, size, "/dev/fd/%d/%s", request->dirfd, path);
     else
-        length = format(record->exec_name, size, path[0] ? "/dev/fd/%d/%s" : "/dev/fd/%d%s",
-                        request->dirfd, path);
-    if (length >= (int)size)
-        return -ENAMETOOLONG;
-    record->comm[0] = 0;
-    if (!path[0] && program_path(fd, record->exe_path)) {
-        const char *slash = strrchr(record->exe_path, '/');
-        format(record->comm, sizeof(record->comm), "%s", slash ? slash + 1 : record->exe_path);
-    }
-    return 0;
+        length = format(name, size, "/dev/fd/%d", request->dirfd);
+    return length < (int)size ? 0 : -ENAMETOOLONG;
 }
 
 /* Opens the requested file and checks that it may be executed. Returns its descriptor. */
@@ -113,7 +107,7 @@ static long open_requested(struct thread *thread, const struct request *request,
     long fd;
     if (path[0])
         fd = exec_open(thread, path[0] == '/' ? AT_FDCWD : request->dirfd, path,
-                          request->flags & AT_SYMLINK_NOFOLLOW ? O_NOFOLLOW : 0);
+                       request->flags & AT_SYMLINK_NOFOLLOW ? O_NOFOLLOW : 0);
     else if (!(request->flags & AT_EMPTY_PATH))
         fd = -ENOENT;
     else
@@ -152,9 +146,9 @@ static long prepare(struct thread *thread, const struct request *request, u64 li
     struct exec_memory *memory = thread->exec_memory;
     const char *path = thread->path[0];
     long fd = open_requested(thread, request, path);
-    if (fd < 0 || (request->flags & AT_EXECVE_CHECK))
+    if (fd < 0)
         return fd;
-    long result = name_program(memory, request, path, (int)fd);
+    long result = name_program(memory, request, path);
     if (result == 0)
         result = copy_arguments(memory, request, limit);
     if (result < 0) {
@@ -162,6 +156,17 @@ static long prepare(struct thread *thread, const struct request *request, u64 li
         return result;
     }
     return resolve(thread, memory, request, path, (int)fd);
+}
+
+/* A program executed by descriptor alone is named after its file. */
+static void name_thread(struct exec_record *record) {
+    static const char gone[] = " (deleted)";
+    const char *slash = strrchr(record->exe_path, '/');
+    const char *name = slash ? slash + 1 : record->exe_path;
+    u64 length = strlen(name), suffix = sizeof(gone) - 1;
+    if (length > suffix && !strcmp(name + length - suffix, gone))
+        length -= suffix;
+    format(record->comm, sizeof(record->comm), "%.*s", (int)length, name);
 }
 
 static void fill_record(struct thread *thread, struct exec_record *record, int fd) {
@@ -175,6 +180,8 @@ static void fill_record(struct thread *thread, struct exec_record *record, int f
     record->dumpable = 1; /* an exec makes it so again */
     if (!program_path(fd, record->exe_path))
         memcpy(record->exe_path, record->exec_name, sizeof(record->exe_path));
+    if (!thread->path[0][0])
+        name_thread(record);
 }
 
 /* The host's own limit on arguments follows its stack limit, which guests do not see. */
@@ -209,9 +216,9 @@ static long execute(struct thread *thread, const struct exec_memory *memory) {
     return result;
 }
 
-/* Puts record and program where the next monitor looks for them; takes them back when it cannot
- * begin. Owns `fd`. Returns only with an error. */
-static long commit(struct thread *thread, struct exec_memory *memory, int fd) {
+/* Puts record and program where the next monitor looks for them, keeping the old program in
+ * reserve. Owns `fd`. */
+static long hand_over(struct thread *thread, struct exec_memory *memory, int fd) {
     /* With a descriptor table shared by clone(CLONE_VM | CLONE_VFORK | CLONE_FILES) the slots would
      * be the parent's too. */
     long result = thread->process->vforked ? host(__NR_unshare, CLONE_FILES) : 0;
@@ -223,28 +230,42 @@ static long commit(struct thread *thread, struct exec_memory *memory, int fd) {
     if (result == 0)
         result = own_fd_place(fd, OWN_PROGRAM);
     host(__NR_close, fd);
-    if (result == 0) {
-        make_room_for_arguments(memory);
-        result = execute(thread, memory);
-        own_fd_place(own_fd(OWN_SCRIPT), OWN_PROGRAM);
-    }
-    host(__NR_close, own_fd(OWN_SCRIPT));
-    host(__NR_close, own_fd(OWN_RECORD));
     return result;
 }
 
-static long exec_locked_out(struct thread *thread, const struct request *request, u64 limit) {
+static void take_back(void) {
+    own_fd_place(own_fd(OWN_SCRIPT), OWN_PROGRAM);
+    host(__NR_close, own_fd(OWN_SCRIPT));
+    host(__NR_close, own_fd(OWN_RECORD));
+}
+
+/* While no other thread of the process runs. Returns only when the old program goes on. */
+static long exec_alone(struct thread *thread, const struct request *request, u64 limit) {
+    struct exec_memory *memory = thread->exec_memory;
     struct own_fd_limit saved;
     own_fd_limit_raise(&saved); /* execve works on Linux with every descriptor number in use */
     long fd = prepare(thread, request, limit);
+    long result = fd < 0 ? fd : hand_over(thread, memory, (int)fd);
+    own_fd_limit_restore(&saved);
+    if (result == 0) {
+        make_room_for_arguments(memory);
+        result = execute(thread, memory);
+    }
+    if (fd >= 0)
+        take_back();
+    return result;
+}
+
+/* AT_EXECVE_CHECK: whether the file itself may be executed, whatever it holds. */
+static long check_alone(struct thread *thread, const struct request *request) {
+    struct own_fd_limit saved;
+    own_fd_limit_raise(&saved);
+    long fd = open_requested(thread, request, thread->path[0]);
     own_fd_limit_restore(&saved);
     if (fd < 0)
         return fd;
-    if (request->flags & AT_EXECVE_CHECK) {
-        host(__NR_close, fd);
-        return 0;
-    }
-    return commit(thread, thread->exec_memory, (int)fd);
+    host(__NR_close, fd);
+    return 0;
 }
 
 static long execute_request(struct thread *thread, const struct request *request) {
@@ -259,7 +280,10 @@ static long execute_request(struct thread *thread, const struct request *request
     bool alone = thread->process->thread_count <= 1;
     if (!alone)
         process_park(thread);
-    result = exec_locked_out(thread, request, limit);
+    if (request->flags & AT_EXECVE_CHECK)
+        result = check_alone(thread, request);
+    else
+        result = exec_alone(thread, request, limit);
     if (!alone)
         process_unpark(thread);
     exec_memory_free(thread);

@@ -11,8 +11,9 @@
 #define EXEC_FIRST 1u                   /* first monitor of the instance or of a joining exec */
 #define EXEC_RING0 2u                   /* SYSCALL lands in ring 0 here: the self-test was made */
 #define EXEC_RING3 4u                   /* SYSCALL stays in ring 3 */
-#define EXEC_PROC_UNSEALED 8u /* /proc could not be made unsearchable: ENOENT may mean procfs too  \
-                               */
+#define EXEC_PROC_UNSEALED                                                                         \
+    8u /* /proc could not be made unsearchable: ENOENT may mean procfs too                         \
+        */
 #define EXEC_CWD_IN_PROC 16u
 
 /* Written into a memfd at own_fd(OWN_RECORD). Arguments and environment travel as the monitor's

@@ -12,7 +12,9 @@
 #include "process/thread.h"
 
 #define FAULT_WRITE 2u /* page fault error code (SDM 3, 4.7) */
+#define FAULT_USER 4u
 #define FAULT_FETCH 16u
+#define TASK_LIMIT ((1ul << 47) - PAGE_SIZE) /* Linux' TASK_SIZE_MAX */
 #define VECTOR_PAGE_FAULT 14
 
 /* A page that a fault under the precise tables named, and that turned out to be there: it joins the
@@ -53,14 +55,24 @@ static long probe_page(gva_t page, bool write) {
                 write ? MADV_POPULATE_WRITE : MADV_POPULATE_READ);
 }
 
+/* The error code that Linux reports for `error` of a user access (X86_PF_PROT, WRITE, USER, INSTR). */
+static u64 report(gva_t address, u64 error, const struct mapping *mapping) {
+    u8 resident = address >= TASK_LIMIT && address < TASK_LIMIT + PAGE_SIZE;
+    if (mapping && mapping->prot != PROT_NONE && mapping->kind < MAPPING_VDSO)
+        host(__NR_mincore, WINDOW_BASE + page_down(address), PAGE_SIZE, &resident);
+    return (error & (FAULT_WRITE | FAULT_FETCH)) | FAULT_USER | (resident & 1u);
+}
+
 static void page_fault(struct thread *thread, gva_t address, u64 error) {
     struct mapping mapping;
     if (address >= WINDOW_SIZE || !space_find(address, &mapping)) {
-        signal_fault(thread, SIGSEGV, SEGV_MAPERR, address, VECTOR_PAGE_FAULT, error & ~1ul);
+        signal_fault(thread, SIGSEGV, SEGV_MAPERR, address, VECTOR_PAGE_FAULT,
+                     report(address, error, NULL));
         return;
     }
     if (!access_allowed(&mapping, error)) {
-        signal_fault(thread, SIGSEGV, SEGV_ACCERR, address, VECTOR_PAGE_FAULT, error | 5);
+        signal_fault(thread, SIGSEGV, SEGV_ACCERR, address, VECTOR_PAGE_FAULT,
+                     report(address, error, &mapping));
         return;
     }
     if (space_back_page(address))
@@ -80,7 +92,8 @@ static void page_fault(struct thread *thread, gva_t address, u64 error) {
     if (probed == -ENOMEM) /* no memory left, or unmapped meanwhile: try, or be named, again */
         probed = space_find(address, &mapping) ? -EFAULT : 0;
     if (probed)
-        signal_fault(thread, SIGBUS, BUS_ADRERR, address, VECTOR_PAGE_FAULT, error);
+        signal_fault(thread, SIGBUS, BUS_ADRERR, address, VECTOR_PAGE_FAULT,
+                     report(address, error, NULL));
 }
 
 /* si_code of a floating-point exception, from the unmasked flags (Linux fpu__exception_code). */
@@ -109,9 +122,19 @@ static int float_exception_code(struct thread *thread, u32 vector) {
     return float_code(vector == 16 ? (u32)(status & ~control & 0x3f) : mxcsr & ~(mxcsr >> 7) & 0x3f);
 }
 
+/* Whether the instruction at `rip` is `int number`. */
+static bool is_interrupt(gva_t rip, u8 *number) {
+    u8 code[2];
+    if (copy_from_guest(code, rip, sizeof code) || code[0] != 0xcd)
+        return false;
+    *number = code[1];
+    return true;
+}
+
 static void exception(struct thread *thread, const struct vcpu_fault *fault) {
     gva_t rip = vcpu_regs(thread->vcpu)->rip;
     u32 vector = fault->vector;
+    u8 number;
     switch (vector) {
     case 0:
         signal_fault(thread, SIGFPE, FPE_INTDIV, rip, vector, 0);
@@ -123,6 +146,10 @@ static void exception(struct thread *thread, const struct vcpu_fault *fault) {
         signal_fault(thread, SIGTRAP, SI_KERNEL, 0, vector, 0);
         return;
     case 6:
+        if (is_interrupt(rip, &number)) { /* software KVM reports `int n` as undefined */
+            signal_fault(thread, SIGSEGV, SI_KERNEL, 0, 13, (u64)number << 3 | 2);
+            return;
+        }
         signal_fault(thread, SIGILL, ILL_ILLOPN, rip, vector, 0);
         return;
     case 11:

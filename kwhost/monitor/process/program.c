@@ -101,6 +101,14 @@ static long read_head(struct program *program, int fd) {
     return read_exactly(fd, program->head, program->head_size, 0);
 }
 
+/* As read_exactly, from the head where it holds the part. */
+static long read_part(const struct program *program, int fd, void *to, u64 size, u64 offset) {
+    if (size > program->head_size || offset > program->head_size - size)
+        return read_exactly(fd, to, size, offset);
+    memcpy(to, program->head + offset, size);
+    return 0;
+}
+
 static long refuse(struct program *program, enum elf_problem problem) {
     const char *text = elf_problem_text(problem);
     if (problem == ELF_FOREIGN)
@@ -118,14 +126,10 @@ static long inspect(struct program *program, int fd) {
     if (problem != ELF_GOOD)
         return refuse(program, problem);
     const Elf64_Ehdr *header = (const Elf64_Ehdr *)program->head;
-    u64 size = header->e_phnum * sizeof(Elf64_Phdr);
-    if (size <= program->head_size && header->e_phoff <= program->head_size - size) {
-        memcpy(program->table, program->head + header->e_phoff, size);
-    } else {
-        long result = read_exactly(fd, program->table, size, header->e_phoff);
-        if (result < 0)
-            return result == -EIO ? refuse(program, ELF_TRUNCATED) : result;
-    }
+    long result = read_part(program, fd, program->table, header->e_phnum * sizeof(Elf64_Phdr),
+                            header->e_phoff);
+    if (result < 0)
+        return result == -EIO ? refuse(program, ELF_TRUNCATED) : result;
     program->table_count = header->e_phnum;
     problem = elf_check_table(header, program->table, program->file_size, &program->image);
     if (problem != ELF_GOOD)
@@ -133,8 +137,8 @@ static long inspect(struct program *program, int fd) {
     program->interpreter[0] = 0;
     if (program->image.interp_size == 0)
         return 0;
-    long result = read_exactly(fd, program->interpreter, program->image.interp_size,
-                               program->image.interp_offset);
+    result = read_part(program, fd, program->interpreter, program->image.interp_size,
+                       program->image.interp_offset);
     if (result < 0)
         return result;
     problem = elf_check_interpreter(program->interpreter, program->image.interp_size);
@@ -196,6 +200,8 @@ long program_open_interpreter(struct thread *thread, struct program *program,
     long result = fd < 0 ? fd : exec_check((int)fd);
     if (result == 0)
         result = read_head(interpreter, (int)fd);
+    if (result == 0 && interpreter->file_size < sizeof(Elf64_Ehdr))
+        result = -EIO;
     if (result == 0) {
         result = inspect(interpreter, (int)fd);
         if (result == -ENOEXEC)

@@ -165,17 +165,26 @@ static long find_real(struct place *place) {
     }
 }
 
+/* Behind a link stands a slash: `after`, or nothing when it is the link's target that is meant. */
+static void set_beyond(struct place *place, const char *after) {
+    place->beyond = after;
+    place->followed = true;
+}
+
 /* fd/N... and fdinfo/N. */
 static long find_descriptor(struct place *place, const char *path, bool info) {
-    u64 number;
+    u64 number, length = part_length(path);
     if (!place->own)
         return -EACCES;
     if (!part_number(path, own_fd_base(), &number))
         return -ENOENT;
     place->number = (int)number;
-    place->beyond = part_after(path);
     place->entry = info ? &one_info : &one_descriptor;
-    return info && path[part_length(path)] ? -ENOTDIR : 0;
+    if (path[length] && info)
+        return -ENOTDIR;
+    if (path[length])
+        set_beyond(place, path + length + 1);
+    return 0;
 }
 
 static long find_task(struct place *place, const char *path);
@@ -192,14 +201,12 @@ static long find_in_process(struct place *place, const char *path) {
     if (!entry || (place->tid && (entry->flags & PLACE_NO_TASK)))
         return -ENOENT;
     place->entry = entry;
-    if (!path[length])  {
-        place->is_cwd = entry->kind == PLACE_JUMP && entry->name[0] == 'c';
+    place->is_cwd = !strcmp(entry->name, "cwd");
+    if (!path[length])
         return 0;
-    }
     const char *after = path + length + 1;
-    if (entry->kind == PLACE_JUMP) {
-        place->beyond = after;
-        place->is_cwd = entry->name[0] == 'c';
+    if (entry->kind == PLACE_JUMP || (entry->kind == PLACE_PROGRAM && !*after)) {
+        set_beyond(place, after);
         return 0;
     }
     if (entry->kind != PLACE_DIRECTORY)

@@ -41,6 +41,7 @@ struct place {
     bool is_cwd;           /* PLACE_JUMP: the working directory */
     int number;            /* fd/N and fdinfo/N, else -1 */
     const char *beyond;    /* PLACE_JUMP: the path behind the link, "" for none */
+    bool followed;         /* PLACE_JUMP, PLACE_PROGRAM: what the link leads to is meant, not itself */
 };
 
 /* Describes the path `inside` (as procfs_claims made it; must outlive *place). Returns 0, -ENOENT,

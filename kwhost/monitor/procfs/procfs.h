@@ -24,7 +24,8 @@ int procfs_start(void);
  * On true `inside` holds the path relative to the procfs root ("" for the root itself; no "." or ".."
  * or doubled slashes; self and thread-self already replaced by numbers, unless they are the last part
  * and not followed), PATH_MAX bytes. A path that leaves procfs again through cwd, root or fd/N
- * ("/proc/self/cwd/x") is claimed too: "123/cwd/x". */
+ * ("/proc/self/cwd/x") is claimed too: "123/cwd/x". A last magic link that is followed ends with a
+ * slash: "123/exe/", "123/fd/1/". */
 bool procfs_claims(struct thread *thread, int dirfd, const char *path, bool follow, char *inside);
 
 /* True when a dirfd-relative lookup could start in procfs (cheap; decides whether to ask above). */

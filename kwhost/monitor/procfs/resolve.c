@@ -117,6 +117,16 @@ static void root_link(const struct walk *walk, const char *name, char target[64]
 
 enum step { STEP_ON, STEP_STOP, STEP_FAIL };
 
+/* The last part is a magic link, and what it leads to is meant. */
+static bool mark_followed(struct walk *walk) {
+    u64 length = strlen(walk->inside);
+    if (length + 1 >= PATH_MAX)
+        return false;
+    walk->inside[length] = '/';
+    walk->inside[length + 1] = 0;
+    return true;
+}
+
 /* One step inside procfs. `last`: nothing follows, not even a slash (which would ask for the directory
  * a link leads to). */
 static enum step step_inside(struct walk *walk, const char *part, u64 length, bool last) {
@@ -140,14 +150,19 @@ static enum step step_inside(struct walk *walk, const char *part, u64 length, bo
             format(walk->inside, PATH_MAX, "%s", target);
         return STEP_ON;
     }
-    if (place_find(walk->thread, walk->inside, &place) || place.entry->kind != PLACE_JUMP || !place.own)
+    if (place_find(walk->thread, walk->inside, &place) ||
+        (place.entry->kind != PLACE_JUMP && place.entry->kind != PLACE_PROGRAM))
         return STEP_ON;
     if (++walk->links > LINKS_MAX)
         return STEP_FAIL;
-    if (standin_path(place.is_cwd ? AT_FDCWD : place.number, target))
+    if (place.own && place.entry->kind == PLACE_JUMP &&
+        standin_path(place.is_cwd ? AT_FDCWD : place.number, target))
         return enter_at(walk, target) ? STEP_ON : STEP_FAIL;
     if (last)
-        return STEP_STOP;
+        return mark_followed(walk) ? STEP_STOP : STEP_FAIL;
+    /* Other processes' links lead nowhere, and exe to no directory: the rest goes unheeded. */
+    if (!place.own || place.entry->kind != PLACE_JUMP)
+        return STEP_ON;
     return come_out(walk, walk->inside) ? STEP_ON : STEP_FAIL;
 }
 

@@ -1,4 +1,5 @@
-/* A minimal test frame for hosted C tests: TAP on standard output, exit status 1 when a check failed. */
+/* A minimal test frame for hosted C tests: TAP on standard output, exit status 1 when a check
+ * failed. */
 #ifndef KW_TESTS_CHECK_H
 #define KW_TESTS_CHECK_H
 

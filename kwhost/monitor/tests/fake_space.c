@@ -9,7 +9,6 @@
 #include "machine/vcpu.h"
 #include "mm/space.h"
 #include "mm/window.h"
-#include "procfs/procfs.h"
 
 struct fake_mapping fake_mappings[64];
 u32 fake_mapping_count;
@@ -70,8 +69,8 @@ static bool mapped(gva_t at, u64 size) {
     u64 done = 0;
     while (done < size) {
         u32 i = 0;
-        while (i < fake_mapping_count && !(fake_mappings[i].start <= at + done &&
-                                           at + done < fake_mappings[i].end))
+        while (i < fake_mapping_count &&
+               !(fake_mappings[i].start <= at + done && at + done < fake_mappings[i].end))
             i++;
         if (i == fake_mapping_count)
             return false;
@@ -109,19 +108,7 @@ long copy_string_from_guest(char *to, gva_t from, u64 size) {
     return -ENAMETOOLONG;
 }
 
-bool procfs_claims(struct thread *thread, int dirfd, const char *path, bool follow, char *inside) {
-    (void)thread, (void)dirfd, (void)path, (void)follow, (void)inside;
-    return false;
-}
-bool procfs_may_start_in(struct thread *thread, int dirfd, const char *path) {
-    (void)thread, (void)dirfd, (void)path;
-    return false;
-}
-long procfs_open_program(struct thread *thread, const char *inside) {
-    (void)thread, (void)inside;
-    return -EACCES;
-}
-
+int format(char *to, size_t size, const char *pattern, ...);
 int format(char *to, size_t size, const char *pattern, ...) {
     va_list args;
     va_start(args, pattern);

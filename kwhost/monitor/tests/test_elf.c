@@ -102,16 +102,15 @@ static void test_segments(void) {
     CHECK_DAMAGED(ELF_BAD_ADDRESS, s.table[2].p_vaddr = 0xffffffffffffddf0);
     CHECK_DAMAGED(ELF_TRUNCATED, s.table[2].p_offset = 0x10df0);
     CHECK_DAMAGED(ELF_TRUNCATED, s.table[2].p_offset = 0xfffffffffffffdf0);
-    CHECK_DAMAGED(ELF_TRUNCATED,
-                  s.table[2].p_filesz = s.table[2].p_memsz = FILE_SIZE - 0x2df0 + 1);
+    CHECK_DAMAGED(ELF_TRUNCATED, s.table[2].p_filesz = s.table[2].p_memsz = FILE_SIZE - 0x2df0 + 1);
     CHECK_DAMAGED(ELF_GOOD, s.table[2].p_filesz = s.table[2].p_memsz = FILE_SIZE - 0x2df0);
     CHECK_DAMAGED(ELF_GOOD, (s.table[2].p_filesz = 0, s.table[2].p_offset = ~0ul));
     CHECK_DAMAGED(ELF_GOOD, s.table[1].p_align = 12345); /* ignored, as by Linux */
     CHECK_DAMAGED(ELF_GOOD, s.table[1].p_align = 0);
     CHECK_DAMAGED(ELF_BAD_SEGMENT, s.table[1].p_align = 1ul << 63);
     CHECK_DAMAGED(ELF_NO_SEGMENT, s.table[1].p_type = s.table[2].p_type = PT_NOTE);
-    CHECK_DAMAGED(ELF_NO_SEGMENT, (s.table[1].p_type = PT_NOTE, s.table[2].p_filesz =
-                                                                    s.table[2].p_memsz = 0));
+    CHECK_DAMAGED(ELF_NO_SEGMENT,
+                  (s.table[1].p_type = PT_NOTE, s.table[2].p_filesz = s.table[2].p_memsz = 0));
     CHECK_DAMAGED(ELF_LOW_ADDRESS, s.header.e_type = ET_EXEC);
 }
 

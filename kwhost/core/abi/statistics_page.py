@@ -1,0 +1,14 @@
+"""A new statistics page (struct kw_stats); `abi.statistics` reads what became of it."""
+
+from kwhost.core.abi._abi import ffi, lib
+
+__all__ = ["STATS_SIZE", "new_statistics"]
+
+STATS_SIZE: int = ffi.sizeof("struct kw_stats")
+
+
+def new_statistics() -> bytes:
+    """An empty page for a new instance."""
+    page = ffi.new("struct kw_stats *")
+    page.magic, page.version, page.size = lib.KW_STATS_MAGIC, lib.KW_ABI_VERSION, STATS_SIZE
+    return bytes(ffi.buffer(page))

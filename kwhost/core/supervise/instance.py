@@ -1,0 +1,89 @@
+"""A running instance as trio sees it: events, control messages, and its end."""
+
+import os
+import subprocess
+from typing import Protocol
+
+import trio
+
+from kwhost.core.abi.messages import MESSAGE_SIZE, Event
+from kwhost.core.abi.statistics_page import STATS_SIZE
+from kwhost.core.engines.base import Launched
+from kwhost.core.model.statistics import InstanceStatistics
+
+__all__ = ["RunningInstance", "SupervisedInstance"]
+
+# The supervisor ends the instance at once when its lifeline closes; this is for one that hangs.
+_CLOSE_SECONDS = 5.0
+
+
+class RunningInstance(Protocol):
+    """An instance whose start was begun; whoever got it closes it."""
+
+    async def wait_event(self) -> Event | None:
+        """The next event, in order; None once there can be no more."""
+
+    async def send(self, message: bytes) -> None:
+        """Send a control message; silently nothing once the instance is gone."""
+
+    def statistics(self) -> InstanceStatistics | None:
+        """As far as counted now; None where the page cannot be read."""
+
+    async def aclose(self) -> None:
+        """End the instance if it still runs, and wait until nothing of it is left."""
+
+
+class SupervisedInstance:
+    """An instance behind its `supervise` process; takes the launched instance over."""
+
+    def __init__(self, launched: Launched) -> None:
+        self._launched = launched
+        self._control = trio.socket.from_stdlib_socket(launched.control)
+
+    async def wait_event(self) -> Event | None:
+        """The next event that this version knows; None once `supervise` has hung up."""
+        while True:
+            try:
+                data = await self._control.recv(MESSAGE_SIZE + 1)
+            except ConnectionError:
+                return None
+            if not data:
+                return None
+            if event := Event.decode(data):
+                return event
+
+    async def send(self, message: bytes) -> None:
+        """Send a control message; an instance that is gone no longer cares."""
+        try:
+            await self._control.send(message)
+        except ConnectionError:
+            await trio.lowlevel.checkpoint()
+
+    def statistics(self) -> InstanceStatistics | None:
+        """What the instance's monitors have counted."""
+        from kwhost.core.abi.statistics import decode_statistics  # most runs do not look
+
+        return decode_statistics(os.pread(self._launched.stats, STATS_SIZE, 0), self._launched.started_ns)
+
+    async def aclose(self) -> None:
+        """Cut the lifeline, wait until `supervise` has cleaned up, and let go of everything."""
+        process = self._launched.process
+        with trio.CancelScope(shield=True):
+            os.close(self._launched.lifeline)
+            with trio.move_on_after(_CLOSE_SECONDS) as limit:
+                await _wait_process(process)
+            if limit.cancelled_caught:
+                process.kill()
+            process.wait()
+            self._control.close()
+            os.close(self._launched.stats)
+
+
+async def _wait_process(process: subprocess.Popen[bytes]) -> None:
+    if process.poll() is not None:
+        return
+    pidfd = os.pidfd_open(process.pid)
+    try:
+        await trio.lowlevel.wait_readable(pidfd)
+    finally:
+        os.close(pidfd)

@@ -1,0 +1,20 @@
+/* Making the instance's first process, from outside. */
+#ifndef KW_JAIL_START_H
+#define KW_JAIL_START_H
+
+#include "jail/jail.h"
+
+/* The new process and supervise's ends of what leads to it. */
+struct instance {
+    int pid, pidfd;
+    int channel;
+    int pipes[3];         /* other ends of its standard input, output and error; -1: none */
+    const char *unmapped; /* see struct sources */
+};
+
+/* Starts the process, writes its id maps and hands it its mounts. Its descriptors are closed on exec.
+ * On failure a process may be there (pid > 0), to be killed. */
+bool instance_start(const struct launch *launch, struct instance *instance,
+                    struct failure *failure);
+
+#endif

@@ -1,0 +1,158 @@
+/* stat, statx, statfs and access on places in procfs: the host's answers, with the owner that the files
+ * of an ordinary, dumpable process have. */
+#include <asm/stat.h>
+#include <asm/statfs.h>
+#include <linux/fcntl.h>
+#include <linux/limits.h>
+#include <linux/stat.h>
+
+#include "base/host.h"
+#include "mm/window.h"
+#include "process/exec.h"
+#include "process/thread.h"
+#include "procfs/serve.h"
+#include "procfs/table.h"
+
+#define ACCESS_READ 4u
+#define ACCESS_WRITE 2u
+#define ACCESS_EXECUTE 1u
+#define STATX_FLAGS (AT_STATX_FORCE_SYNC | AT_STATX_DONT_SYNC)
+
+/* The part behind the process's (or thread's) directory. */
+static const char *after_process(const struct place *place) {
+    const char *path = strchr(place->inside, '/');
+    for (int i = 0; place->tid && i < 2 && path; i++)
+        path = strchr(path + 1, '/');
+    return path ? path + 1 : "";
+}
+
+void jump_path(const struct place *place, char *path) {
+    format(path, JUMP_PATH, "thread-self/%s", after_process(place));
+    u64 length = strlen(path);
+    if (length && path[length - 1] == '/' && !place->beyond[0])
+        path[length - 1] = 0; /* the mark of a followed link: a slash would demand a directory */
+}
+
+static long object_of_exe(const struct place *place, struct host_object *object) {
+    long result = place_may_read(place);
+    if (result)
+        return result;
+    if (place->own) {
+        object->dirfd = own_fd(OWN_PROGRAM);
+        object->path = "";
+        object->flags = AT_EMPTY_PATH;
+        return 0;
+    }
+    struct table_entry *entry = scratch_take(place->thread, sizeof(*entry));
+    if (!entry || !table_read(place->pid, entry))
+        return -ENOENT;
+    memcpy(object->buffer, entry->exe, entry->exe_length);
+    object->buffer[entry->exe_length] = 0;
+    object->dirfd = AT_FDCWD;
+    object->path = object->buffer;
+    object->flags = 0;
+    return 0;
+}
+
+long host_object(const struct place *place, struct host_object *object) {
+    if (place->followed && place->entry->kind == PLACE_PROGRAM)
+        return object_of_exe(place, object);
+    object->dirfd = own_fd(OWN_PROC);
+    if (place->followed) {
+        if (!place->own)
+            return -EACCES;
+        jump_path(place, object->buffer);
+        object->path = object->buffer;
+        object->flags = 0;
+        return 0;
+    }
+    object->path = place->inside;
+    object->flags = AT_SYMLINK_NOFOLLOW | (place->inside[0] ? 0 : AT_EMPTY_PATH);
+    return 0;
+}
+
+long place_exists(const struct place *place) {
+    struct stat status;
+    if (!place->inside[0])
+        return 0;
+    long result =
+        host(__NR_newfstatat, own_fd(OWN_PROC), place->inside, &status, AT_SYMLINK_NOFOLLOW);
+    return result == -EACCES && place->followed ? 0 : result;
+}
+
+/* The ids of the process that a place belongs to; false for other places. The host shows most files
+ * as root's, because monitors are not dumpable; the process's own directory has the right owner. */
+static bool owner(const struct place *place, u32 *uid, u32 *gid) {
+    struct stat status;
+    char path[16];
+    if (!place->pid || place->followed)
+        return false;
+    format(path, sizeof(path), "%d", place->pid);
+    if (host(__NR_newfstatat, own_fd(OWN_PROC), path, &status, AT_SYMLINK_NOFOLLOW) < 0)
+        return false;
+    *uid = status.st_uid;
+    *gid = status.st_gid;
+    return true;
+}
+
+long serve_stat(const struct place *place, gva_t buffer) {
+    struct host_object object;
+    struct stat status;
+    u32 uid, gid;
+    long result = host_object(place, &object);
+    if (!result)
+        result = host(__NR_newfstatat, object.dirfd, object.path, &status, object.flags);
+    if (result)
+        return result;
+    if (owner(place, &uid, &gid)) {
+        status.st_uid = uid;
+        status.st_gid = gid;
+    }
+    return copy_to_guest(buffer, &status, sizeof(status));
+}
+
+long serve_statx(const struct place *place, int flags, u32 mask, gva_t buffer) {
+    struct host_object object;
+    struct statx status;
+    u32 uid, gid;
+    long result = host_object(place, &object);
+    if (!result)
+        result = host(__NR_statx, object.dirfd, object.path, object.flags | (flags & STATX_FLAGS),
+                      mask, &status);
+    if (result)
+        return result;
+    if (owner(place, &uid, &gid)) {
+        status.stx_uid = uid;
+        status.stx_gid = gid;
+    }
+    return copy_to_guest(buffer, &status, sizeof(status));
+}
+
+long serve_statfs(gva_t buffer) {
+    struct statfs system;
+    long result = host(__NR_fstatfs, own_fd(OWN_PROC), &system);
+    return result ? result : copy_to_guest(buffer, &system, sizeof(system));
+}
+
+long serve_access(const struct place *place, u32 mode, int flags) {
+    struct host_object object;
+    if (mode & ~7u)
+        return -EINVAL;
+    if (place->followed) {
+        long result = host_object(place, &object);
+        if (result)
+            return result;
+        /* faccessat2 would need flags only for descriptors and effective ids. */
+        if (!object.flags && !flags)
+            return host(__NR_faccessat, object.dirfd, object.path, mode);
+        return host(__NR_faccessat2, object.dirfd, object.path, mode, object.flags | (flags & AT_EACCESS));
+    }
+    long result = place_exists(place);
+    if (result)
+        return result;
+    if ((mode & ACCESS_WRITE) && !(place->entry->kind == PLACE_COMM && place->own))
+        return has_prefix(place->inside, "sys/") ? -EROFS : -EACCES;
+    if ((mode & ACCESS_EXECUTE) && place->entry->kind != PLACE_DIRECTORY)
+        return -EACCES;
+    return mode & (ACCESS_READ | ACCESS_EXECUTE) ? place_may_read(place) : 0;
+}

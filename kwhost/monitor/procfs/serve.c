@@ -1,0 +1,192 @@
+/* System calls on claimed paths, and on descriptors that stand for something in procfs. */
+#include <linux/fcntl.h>
+#include <linux/limits.h>
+#include <linux/openat2.h>
+
+#include "base/host.h"
+#include "process/exec.h"
+#include "process/thread.h"
+#include "procfs/procfs.h"
+#include "procfs/serve.h"
+#include "procfs/standin.h"
+
+#define STAT_AT_FLAGS (AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_EMPTY_PATH)
+
+/* What Linux says to changing something in /proc that exists. */
+static long refuse_change(void) {
+    return host(__NR_geteuid) == 0 ? -EPERM : -EACCES;
+}
+
+/* Making something new: procfs has nothing to make. */
+static long refuse_making(const struct place *place) {
+    long result = place_exists(place);
+    return result ? result : -EEXIST;
+}
+
+static long serve_attributes(struct call *call, const struct place *place) {
+    const u64 *arg = call->arg;
+    switch (call->nr) {
+    case __NR_stat:
+    case __NR_lstat:
+        return serve_stat(place, arg[1]);
+    case __NR_newfstatat:
+        return arg[3] & ~(u64)(u32)STAT_AT_FLAGS ? -EINVAL : serve_stat(place, arg[2]);
+    case __NR_statx:
+        return serve_statx(place, (int)arg[2], (u32)arg[3], arg[4]);
+    case __NR_access:
+        return serve_access(place, (u32)arg[1], 0);
+    case __NR_faccessat:
+        return serve_access(place, (u32)arg[2], 0);
+    case __NR_faccessat2:
+        return serve_access(place, (u32)arg[2], (int)arg[3]);
+    default:
+        return -ENOSYS;
+    }
+}
+
+/* Calls that look at a place inside procfs, and all that open. */
+static long serve_look(struct call *call, const struct place *place) {
+    const u64 *arg = call->arg;
+    switch (call->nr) {
+    case __NR_open:
+        return serve_open(place, (int)arg[1], (u32)arg[2]);
+    case __NR_openat:
+        return serve_open(place, (int)arg[2], (u32)arg[3]);
+    case __NR_creat:
+        return serve_open(place, O_CREAT | O_WRONLY | O_TRUNC, (u32)arg[1]);
+    case __NR_chdir:
+        return serve_chdir(place);
+    case __NR_readlink:
+        return serve_readlink(place, arg[1], (u32)arg[2]);
+    case __NR_readlinkat:
+        return serve_readlink(place, arg[2], (u32)arg[3]);
+    case __NR_statfs:
+        return serve_statfs(arg[1]);
+    default:
+        return serve_attributes(call, place);
+    }
+}
+
+/* Calls that would change a place inside procfs. */
+static long serve_change(struct call *call, const struct place *place) {
+    switch (call->nr) {
+    case __NR_mkdir:
+    case __NR_mkdirat:
+    case __NR_mknod:
+    case __NR_mknodat:
+        return refuse_making(place);
+    case __NR_listxattr:
+    case __NR_llistxattr:
+        return 0;
+    case __NR_getxattr:
+    case __NR_lgetxattr:
+    case __NR_setxattr:
+    case __NR_lsetxattr:
+    case __NR_removexattr:
+    case __NR_lremovexattr:
+        return -EOPNOTSUPP;
+    case __NR_truncate:
+    case __NR_chroot:
+    case __NR_inotify_add_watch:
+        return -EACCES;
+    default:
+        return refuse_change();
+    }
+}
+
+/* Followed links that the functions for opening and looking treat themselves. */
+static bool looks(u64 nr) {
+    switch (nr) {
+    case __NR_open:
+    case __NR_openat:
+    case __NR_creat:
+    case __NR_chdir:
+    case __NR_stat:
+    case __NR_newfstatat:
+    case __NR_statx:
+    case __NR_access:
+    case __NR_faccessat:
+    case __NR_faccessat2:
+    case __NR_lstat:
+    case __NR_readlink:
+    case __NR_readlinkat:
+    case __NR_statfs:
+        return true;
+    default:
+        return false;
+    }
+}
+
+static bool has_two_paths(u64 nr) {
+    switch (nr) {
+    case __NR_link:
+    case __NR_linkat:
+    case __NR_symlink:
+    case __NR_symlinkat:
+    case __NR_rename:
+    case __NR_renameat:
+    case __NR_renameat2:
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* Calls for which it matters whether something behind the link is meant or the link's own target. The
+ * host makes them with flags and all. */
+static bool host_knows_best(const struct call *call, const struct place *place) {
+    if (!place->followed || place->entry->kind == PLACE_PROGRAM)
+        return false;
+    switch (call->nr) {
+    case __NR_open:
+    case __NR_openat:
+    case __NR_creat:
+    case __NR_chdir:
+        return false;
+    default:
+        return true;
+    }
+}
+
+long procfs_call(struct call *call, const char *inside) {
+    struct place place;
+    if (has_two_paths(call->nr))
+        return serve_two_paths(call);
+    long result = place_find(call->thread, inside, &place);
+    if (result)
+        return result;
+    if (host_knows_best(call, &place))
+        return serve_beyond(call, &place);
+    return looks(call->nr) ? serve_look(call, &place) : serve_change(call, &place);
+}
+
+bool procfs_holds(int fd) {
+    char inside[PATH_MAX];
+    return fd >= 0 && standin_path(fd, inside);
+}
+
+/* The process that a descriptor stood for may be gone: then the stand-in itself is described, which is
+ * the call on the host. */
+static long or_host(long result) {
+    return result == -ENOENT || result == -ESRCH || result == -EACCES ? -ENOTTY : result;
+}
+
+long procfs_fd_call(struct call *call, int fd) {
+    struct place place;
+    char inside[PATH_MAX];
+    const u64 *arg = call->arg;
+    if (!standin_path(fd, inside) || place_find(call->thread, inside, &place))
+        return -ENOTTY;
+    switch (call->nr) {
+    case __NR_fstat:
+        return or_host(serve_stat(&place, arg[1]));
+    case __NR_newfstatat:
+        return or_host(serve_stat(&place, arg[2]));
+    case __NR_statx:
+        return or_host(serve_statx(&place, (int)arg[2], (u32)arg[3], arg[4]));
+    case __NR_fstatfs:
+        return serve_statfs(arg[1]);
+    default:
+        return -ENOTTY; /* fchdir: the stand-in becomes the working directory */
+    }
+}
