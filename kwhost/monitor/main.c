@@ -17,6 +17,7 @@
 #include "process/load.h"
 #include "process/signal.h"
 #include "process/thread.h"
+#include "procfs/procfs.h"
 #include "procfs/table.h"
 
 static struct process process;
@@ -111,6 +112,7 @@ static _Noreturn void run_monitor(char **argv, char **envp) {
     start_machine(thread);
     signal_start(thread);
     table_start();
+    procfs_start();
     start_program(thread, argv, envp);
     table_publish_exec(&process);
     if (first)

@@ -128,9 +128,10 @@ static void robust(struct shared *shared) {
         int result = pthread_mutex_lock(&shared->mutex);
         printf("lock: %s\n", result ? error_name(result) : "ok");
         reap("owner", child);
-        printf("consistent: %d unlock: %d lock: %d\n", pthread_mutex_consistent(&shared->mutex),
-               pthread_mutex_unlock(&shared->mutex), pthread_mutex_lock(&shared->mutex));
-        pthread_mutex_unlock(&shared->mutex);
+        SHOW(pthread_mutex_consistent(&shared->mutex));
+        SHOW(pthread_mutex_unlock(&shared->mutex));
+        SHOW(pthread_mutex_lock(&shared->mutex));
+        SHOW(pthread_mutex_unlock(&shared->mutex));
     }
 }
 

@@ -145,6 +145,8 @@ long call_brokered(struct call *call) {
     count = find_places(call, entry, &args, place);
     if (!claimed(thread, place, count, true, &inside)) {
         result = make_host_call(call, entry, &args);
+        if (result == 0 && unlikely(procfs_was_sealed(call)))
+            return procfs_call(call, "");
         if (likely(!broker_may_be_proc(result)) || !claimed(thread, place, count, false, &inside))
             return result;
     }

@@ -111,8 +111,9 @@ static inline u64 host_pointer(gva_t address) {
     return address < WINDOW_SIZE ? (u64)window_ptr(address) : WILD_POINTER;
 }
 
-/* Makes a host call that a signal may interrupt: -EINTR also when a signal was already pending for
- * this thread and the call was not made. Blocking calls must be made through this. */
+/* Makes a host call that a signal may interrupt. -ERESTARTNOINTR: a signal (or other work) was already
+ * waiting and the call was not made: it comes first, as if it had arrived before the call. Never -EINTR
+ * for that: a read of a file has none. Blocking calls must be made through this. */
 long host_interruptible(struct thread *thread, long nr, const u64 arg[6]);
 
 /* -EINTR becomes the restart code; anything else stays. */

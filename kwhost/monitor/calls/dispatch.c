@@ -11,8 +11,7 @@ bool guest_fd_ok(u64 fd) {
 }
 
 long host_interruptible(struct thread *thread, long nr, const u64 arg[6]) {
-    long result = interruptible_call(&thread->signal_pending, &thread->work, nr, arg);
-    return result == -ERESTARTNOINTR ? -EINTR : result;
+    return interruptible_call(&thread->signal_pending, &thread->work, nr, arg);
 }
 
 long interrupted(struct thread *thread, enum call_restart restart, long result) {
@@ -31,12 +30,14 @@ long interrupted(struct thread *thread, enum call_restart restart, long result) 
 long make_host_call(struct call *call, const struct call_entry *entry,
                     const struct host_args *args) {
     const u64 *value = args->value;
+    long result;
 
     if (entry->restart == RESTART_NONE)
-        return host6((long)call->nr, (long)value[0], (long)value[1], (long)value[2], (long)value[3],
-                     (long)value[4], (long)value[5]);
-    return interrupted(call->thread, entry->restart,
-                       host_interruptible(call->thread, (long)call->nr, value));
+        result = host6((long)call->nr, (long)value[0], (long)value[1], (long)value[2],
+                       (long)value[3], (long)value[4], (long)value[5]);
+    else
+        result = host_interruptible(call->thread, (long)call->nr, value);
+    return interrupted(call->thread, entry->restart, result);
 }
 
 long call_forward(struct call *call) {

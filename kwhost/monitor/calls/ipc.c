@@ -10,6 +10,7 @@
 #include "calls/dispatch.h"
 #include "calls/handlers.h"
 #include "calls/stats.h"
+#include "calls/wait.h"
 #include "mm/space.h"
 #include "process/thread.h"
 
@@ -144,6 +145,23 @@ long sys_semctl(struct call *call) {
         break;
     }
     return host(__NR_semctl, call->arg[0], call->arg[1], call->arg[2], value);
+}
+
+/* A relative time-out: what is left of it when the call is made again after a kick. */
+long sys_semtimedop(struct call *call) {
+    const struct call_entry *entry = &call_table[__NR_semtimedop];
+    struct __kernel_timespec timeout;
+    struct host_args args;
+    long result = translate_args(call, entry, &args);
+
+    if (!result && call->arg[3]) {
+        if (get_guest(timeout, call->arg[3]))
+            return -EFAULT;
+        args.value[3] = (u64)&timeout;
+        if (timespec_valid(&timeout))
+            timeout = deadline_left(deadline_start(call->thread, timespec_ns(&timeout)));
+    }
+    return result ? result : make_host_call(call, entry, &args);
 }
 
 /* The kernel's struct sigevent. */

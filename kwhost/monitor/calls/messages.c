@@ -2,7 +2,7 @@
  * that what was checked is what the kernel uses. */
 #include <linux/limits.h>
 #include <linux/socket.h>
-#include <linux/time_types.h>
+#include <linux/time.h>
 
 #include "base/text.h"
 #include "calls/call.h"
@@ -11,6 +11,7 @@
 #include "calls/handlers.h"
 #include "calls/sockets.h"
 #include "calls/translate.h"
+#include "calls/wait.h"
 #include "process/thread.h"
 
 /* The kernel's struct user_msghdr and its control data. */
@@ -30,7 +31,6 @@ struct many_message {
     u32 length;
     u32 padding;
 };
-enum { SOCKET_LEVEL = 1 };
 #define MESSAGES_MAX 1024
 #define CONTROL_MAX 20480 /* net.core.optmem_max defaults to no more; larger is ENOBUFS */
 #define MSG_WAITFORONE_FLAG 0x10000
@@ -98,12 +98,6 @@ static long host_message(struct call *call, long nr, struct message *message, u3
     return interrupted(call->thread, RESTART_SYS, host_interruptible(call->thread, nr, args));
 }
 
-/* A message that is wrong must not hide that the descriptor is. */
-static long bad_message(struct call *call, long failed) {
-    long result = host(__NR_getsockopt, (s32)call->arg[0], SOCKET_LEVEL, 0, 0, 0);
-    return result == -EBADF || result == -ENOTSOCK ? result : failed;
-}
-
 static long send_one(struct call *call, gva_t from, u32 flags) {
     struct message message;
     long result = copy_from_guest(&message, from, sizeof(message));
@@ -111,7 +105,7 @@ static long send_one(struct call *call, gva_t from, u32 flags) {
     if (!result)
         result = translate_sent(call->thread, &message);
     if (result)
-        return bad_message(call, result);
+        return socket_error((s32)call->arg[0], result);
     return host_message(call, __NR_sendmsg, &message, flags);
 }
 
@@ -122,7 +116,7 @@ static long receive_one(struct call *call, gva_t from, u32 flags, u32 *out_flags
     if (!result)
         result = translate_received(call->thread, &message);
     if (result)
-        return bad_message(call, result);
+        return socket_error((s32)call->arg[0], result);
     result = host_message(call, __NR_recvmsg, &message, flags);
     if (result < 0)
         return result;
@@ -172,33 +166,31 @@ long sys_sendmmsg(struct call *call) {
     return many_result(call, done, result);
 }
 
-static u64 monotonic_ns(void) {
-    struct __kernel_timespec now = {0, 0};
-    host(__NR_clock_gettime, 1 /* CLOCK_MONOTONIC */, &now);
-    return (u64)now.tv_sec * 1000000000ul + (u64)now.tv_nsec;
-}
-
-/* Reads the time-out of recvmmsg: 0 or an errno; *end is UINT64_MAX when there is none. */
-static long read_deadline(gva_t from, u64 *end) {
+/* Reads the time-out of recvmmsg: 0 or an errno; *end is NO_DEADLINE when there is none. */
+static long read_deadline(struct thread *thread, gva_t from, u64 *end) {
     struct __kernel_timespec timeout;
 
-    *end = UINT64_MAX;
+    *end = NO_DEADLINE;
     if (!from)
         return 0;
     if (get_guest(timeout, from))
         return -EFAULT;
-    if (timeout.tv_sec < 0 || (u64)timeout.tv_nsec >= 1000000000ul)
+    if (!timespec_valid(&timeout))
         return -EINVAL;
-    if (timeout.tv_sec < INT32_MAX)
-        *end = monotonic_ns() + (u64)timeout.tv_sec * 1000000000ul + (u64)timeout.tv_nsec;
+    *end = deadline_start(thread, timespec_ns(&timeout));
     return 0;
 }
 
+static bool is_over(u64 end) {
+    return end != NO_DEADLINE && (u64)clock_ns(CLOCK_MONOTONIC) >= end;
+}
+
 static void return_remaining(gva_t to, u64 end) {
-    u64 now = monotonic_ns(), left = end > now ? end - now : 0;
-    struct __kernel_timespec timeout = {(s64)(left / 1000000000ul), (s64)(left % 1000000000ul)};
-    if (to && end != UINT64_MAX)
-        (void)put_guest(timeout, to);
+    struct __kernel_timespec left;
+    if (!to)
+        return;
+    left = deadline_left(end);
+    (void)put_guest(left, to);
 }
 
 /* As on Linux the time-out is looked at only after each message. */
@@ -209,7 +201,7 @@ long sys_recvmmsg(struct call *call) {
 
     if (!guest_fd_ok(call->arg[0]))
         return -EBADF;
-    result = read_deadline(call->arg[4], &end);
+    result = read_deadline(call->thread, call->arg[4], &end);
     if (result)
         return result;
     while (done < count) {
@@ -226,9 +218,10 @@ long sys_recvmmsg(struct call *call) {
         done++;
         if (flags & MSG_WAITFORONE_FLAG)
             flags |= MSG_DONTWAIT_FLAG;
-        if ((out_flags & 1 /* MSG_OOB */) || (end != UINT64_MAX && monotonic_ns() >= end))
+        if ((out_flags & 1 /* MSG_OOB */) || is_over(end))
             break;
     }
-    return_remaining(call->arg[4], end);
+    if (result != -ERESTARTNOINTR)
+        return_remaining(call->arg[4], end);
     return many_result(call, done, result);
 }

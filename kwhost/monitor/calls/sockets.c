@@ -13,7 +13,6 @@
 #include "calls/call.h"
 #include "calls/dispatch.h"
 #include "calls/handlers.h"
-#include "calls/interruptible.h"
 #include "calls/sockets.h"
 #include "calls/stats.h"
 #include "process/thread.h"
@@ -66,21 +65,15 @@ long socket_restart(struct call *call, long result) {
                : result;
 }
 
-long socket_forward(struct call *call) {
-    return socket_restart(call, call_forward(call));
+long socket_error(s32 fd, long failed) {
+    s32 type;
+    u32 size = sizeof(type);
+    long result = host(__NR_getsockopt, fd, LEVEL_SOCKET, SO_TYPE, &type, &size);
+    return result < 0 ? result : failed;
 }
 
-/* A connect that gave EINTR goes on in the background. One that was not made at all must therefore
- * be made after the signal's handler. */
-long sys_connect(struct call *call) {
-    struct thread *thread = call->thread;
-    struct host_args args;
-    long result = translate_args(call, &call_table[__NR_connect], &args);
-
-    if (result)
-        return result;
-    result = interruptible_call(&thread->signal_pending, &thread->work, __NR_connect, args.value);
-    return socket_restart(call, interrupted(thread, RESTART_SYS, result));
+long socket_forward(struct call *call) {
+    return socket_restart(call, call_forward(call));
 }
 
 /* Whether an option is one that takes plain data and means the socket alone. */
@@ -143,7 +136,7 @@ long sys_setsockopt(struct call *call) {
         return result;
     if (!option_ok(level, option, true)) {
         stats_refused(call->nr);
-        return -ENOPROTOOPT;
+        return socket_error((s32)call->arg[0], -ENOPROTOOPT);
     }
     if (level == LEVEL_SOCKET && option == SO_ATTACH_FILTER)
         return attach_filter(call, &args);
@@ -153,7 +146,7 @@ long sys_setsockopt(struct call *call) {
 long sys_getsockopt(struct call *call) {
     if (!option_ok((s32)call->arg[1], (s32)call->arg[2], false)) {
         stats_refused(call->nr);
-        return guest_fd_ok(call->arg[0]) ? -ENOPROTOOPT : -EBADF;
+        return guest_fd_ok(call->arg[0]) ? socket_error((s32)call->arg[0], -ENOPROTOOPT) : -EBADF;
     }
     return call_forward(call);
 }

@@ -132,7 +132,7 @@ static long translate_arg(struct call *call, const struct arg *arg, u64 value, u
         *result = host_buffer(value, length_of(call, arg));
         return 0;
     case ARG_IOVEC:
-        return copy_iovec(thread, value, length_of(call, arg), result);
+        return copy_iovec(thread, value, (u32)length_of(call, arg), result); /* as the kernel */
     case ARG_SOCKADDR:
         return copy_sockaddr(thread, value, length_of(call, arg), result);
     case ARG_NONE:

@@ -22,6 +22,8 @@ static long start_helper(const char *name, char *const argv[]) {
     if (pid != 0)
         return pid;
     char path[64];
+    host(__NR_close, 2); /* what it would say there is said in one line here */
+    host(__NR_openat, AT_FDCWD, "/dev/null", O_WRONLY, 0);
     char *environment[] = {"PATH=/usr/bin:/bin", NULL};
     for (u32 i = 0; i < array_size(directories); i++) {
         format(path, sizeof path, "%s/%s", directories[i], name);

@@ -138,6 +138,15 @@ static bool take_stdio(struct entry *entry) {
     return true;
 }
 
+/* The program's user may open its own pipes anew, through /dev/stdout. Host root has seen to it
+ * before. */
+static void own_pipes(struct entry *entry) {
+    const struct kw_launch *record = entry->launch->record;
+    if (launch_is(entry->launch, KW_LAUNCH_ROOTLESS) && record->uid != 0)
+        for (int i = 0; i < 3; i++)
+            host(__NR_fchown, entry->jail->stdio[i], record->uid, record->gid);
+}
+
 static bool place(struct entry *entry, enum own_fd which, int fd) {
     int number = (int)entry->limits.own_base + (int)which;
     long result = host(__NR_dup3, fd, number, 0);
@@ -147,6 +156,7 @@ static bool place(struct entry *entry, enum own_fd which, int fd) {
 
 /* Everything but standard input, output and error and the monitor's own goes at exec. */
 static bool place_descriptors(struct entry *entry) {
+    own_pipes(entry);
     long result = host(__NR_close_range, 3, ~0u, CLOSE_RANGE_CLOEXEC);
     if (result < 0)
         return fail(&entry->failure, STATUS_OWN, result, "closing descriptors");
@@ -235,8 +245,9 @@ static bool start_monitor(struct entry *entry) {
 
     long result = host(__NR_execveat, (int)entry->limits.own_base + OWN_SELF, "", launch->argv,
                        launch->envp, AT_EMPTY_PATH);
-    return fail(&entry->failure, result == -E2BIG ? STATUS_REFUSED : STATUS_OWN, result,
-                result == -E2BIG ? "%.100s" : "starting the monitor of %.100s", launch->argv[0]);
+    bool too_long = result == -E2BIG; /* the guest's own arguments, and its shell's status for it */
+    return fail(&entry->failure, too_long ? STATUS_REFUSED : STATUS_OWN, result, "%s%.*s",
+                too_long ? "" : "starting the monitor of ", 100, launch->argv[0]);
 }
 
 static bool enter(struct entry *entry) {

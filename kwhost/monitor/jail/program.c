@@ -5,6 +5,7 @@
 
 #define USUAL_PATH "/bin:/usr/bin"
 #define X_OK 1
+#define SHOWN 200 /* bytes of a name in a message */
 
 /* Opens a file that could be executed. -EISDIR, -EACCES and so on say why not. */
 static long open_executable(const char *path) {
@@ -64,9 +65,9 @@ int program_open(const struct launch *launch, char *name, struct failure *failur
     if (result >= 0)
         return (int)result;
     if (result == -ENOENT || result == -ENOTDIR || result == -ENAMETOOLONG)
-        fail(failure, STATUS_NOT_FOUND, searched ? 0 : result, "%.200s%s", file,
+        fail(failure, STATUS_NOT_FOUND, searched ? 0 : result, "%.*s%s", SHOWN, file,
              searched ? ": command not found in the instance" : "");
     else
-        fail(failure, STATUS_REFUSED, result, "%.200s: cannot be executed", file);
+        fail(failure, STATUS_REFUSED, result, "%.*s: cannot be executed", SHOWN, file);
     return -1;
 }

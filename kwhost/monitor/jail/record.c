@@ -61,7 +61,8 @@ static bool check_header(const struct kw_launch *record, u64 size, struct failur
     if (record->nofile < NOFILE_LEAST || record->nofile > NOFILE_MOST)
         return bad(failure, "the number of descriptors");
     if (record->control_fd < 3 || record->kvm_fd < 3 || record->stats_fd < 3 ||
-        (record->lifeline_fd < 3 && record->lifeline_fd != KW_NO_FD))
+        (record->lifeline_fd < 3 && record->lifeline_fd != KW_NO_FD) ||
+        (record->lease_fd < 3 && record->lease_fd != KW_NO_FD))
         return bad(failure, "a descriptor");
     for (u32 i = 0; i < array_size(record->reserved); i++)
         if (record->reserved[i])
@@ -134,6 +135,7 @@ static bool read_mount(const struct kw_launch *record, const struct kw_mount *fr
 
 bool launch_parse(const void *data, u64 size, struct launch *launch, struct failure *failure) {
     const struct kw_launch *record = data;
+    *launch = (struct launch){.record = size >= sizeof *record ? record : NULL};
     if (!check_header(record, size, failure) || !check_ids(record, failure))
         return false;
     if (record->mount_count > LAUNCH_MOUNTS_MAX ||
@@ -148,7 +150,7 @@ bool launch_parse(const void *data, u64 size, struct launch *launch, struct fail
                        MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (host_failed(memory))
         return fail(failure, STATUS_OWN, memory, "memory for the launch record");
-    *launch = (struct launch){.record = record, .argv = (char **)memory};
+    launch->argv = (char **)memory;
     launch->envp = launch->argv + record->argc + 1;
     struct launch_mount *mounts = (struct launch_mount *)(launch->argv + strings);
     launch->mounts = mounts;

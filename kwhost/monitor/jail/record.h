@@ -27,7 +27,8 @@ struct launch {
 /* Copies the record out of `fd` and checks it. */
 bool launch_read(int fd, struct launch *launch, struct failure *failure);
 
-/* Checks a record of `size` bytes that nobody else can change, 8-byte aligned. */
+/* Checks a record of `size` bytes that nobody else can change, 8-byte aligned. Of one that is not good
+ * launch->record may still be set, so that its control_fd, if that is one, can be told. */
 bool launch_parse(const void *record, u64 size, struct launch *launch, struct failure *failure);
 
 static inline bool launch_is(const struct launch *launch, u32 flag) {

@@ -43,6 +43,11 @@ static long change(struct sources *sources, const struct launch_mount *mount, in
     return mount_change(fd, attributes, -1, recursive);
 }
 
+static bool is_directory(int fd) {
+    struct statx stat;
+    return host_stat(fd, "", AT_EMPTY_PATH, &stat) >= 0 && S_ISDIR(stat.stx_mode);
+}
+
 /* A detached copy of the mount that holds `path`, from there on. */
 static bool open_tree(struct sources *sources, const struct launch_mount *mount, const char *path,
                       int ids, struct failure *failure) {
@@ -59,6 +64,9 @@ static bool open_tree(struct sources *sources, const struct launch_mount *mount,
         return fail(failure, STATUS_OWN, fd, "%s (for %s in the instance)", path, mount->target);
     if (mount->flags & KW_MOUNT_DEVICE && !is_harmless_device((int)fd))
         return fail(failure, STATUS_OWN, 0, "%s is not a device that an instance may have", path);
+    if (mount->kind == KW_MOUNT_OVERLAY && !is_directory((int)fd))
+        return fail(failure, STATUS_OWN, -ENOTDIR, "%s (for %s in the instance)", path,
+                    mount->target);
     long result = change(sources, mount, (int)fd, ids, recursive);
     if (result < 0)
         return fail(failure, STATUS_OWN, result, "protecting the mount of %s", path);

@@ -35,18 +35,21 @@ static u64 now(void) {
     return (u64)time.tv_sec * 1000000000ul + (u64)time.tv_nsec;
 }
 
-/* Sends an event; without a control socket there is nobody to tell. */
-static void send_event(struct supervisor *supervisor, struct kw_message *event) {
+/* Sends an event. Returns false when there is nobody to tell. */
+static bool send_event(struct supervisor *supervisor, struct kw_message *event) {
     event->time_ns = now();
     make_printable(event->text, sizeof event->text);
-    if (supervisor->control >= 0)
-        channel_send(supervisor->control, event, sizeof *event, NULL, 0);
+    return supervisor->control >= 0 &&
+           channel_send(supervisor->control, event, sizeof *event, NULL, 0) >= 0;
 }
 
+/* Without a control socket the line goes to standard error. */
 static void send_failure(struct supervisor *supervisor) {
     struct kw_message event = {.type = KW_EVENT_FAILED, .value = supervisor->failure.status};
+    char line[KW_ERROR_MAX + 16];
     memcpy(event.text, supervisor->failure.text, sizeof event.text);
-    send_event(supervisor, &event);
+    if (!send_event(supervisor, &event))
+        host(__NR_write, 2, line, format(line, sizeof line, "kwhost: %s\n", event.text));
 }
 
 static void send_signal(struct supervisor *supervisor, u32 signal) {
@@ -142,11 +145,12 @@ static void start_relays(struct supervisor *supervisor, bool is_terminal) {
 
 static bool start(struct supervisor *supervisor, int record_fd) {
     struct failure *failure = &supervisor->failure;
-    if (!launch_read(record_fd, &supervisor->launch, failure))
-        return false;
+    bool valid = launch_read(record_fd, &supervisor->launch, failure);
     const struct kw_launch *record = supervisor->launch.record;
+    supervisor->control = record ? record->control_fd : -1;
+    if (!valid)
+        return false;
     close_others(record);
-    supervisor->control = record->control_fd;
     supervisor->lifeline = record->lifeline_fd;
     supervisor->stats = record->stats_fd;
     if (!check_stats(record->stats_fd, failure))
@@ -302,11 +306,6 @@ _Noreturn void supervise_main(int record_fd) {
     reset_signals();
     fill_stdio();
     if (!start(&supervisor, record_fd)) {
-        if (supervisor.control < 0) {
-            char line[KW_ERROR_MAX + 16];
-            int length = format(line, sizeof line, "kwhost: %s\n", supervisor.failure.text);
-            host(__NR_write, 2, line, length);
-        }
         send_failure(&supervisor);
         send_signal(&supervisor, SIGKILL);
         reap(&supervisor);

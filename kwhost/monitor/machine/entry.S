@@ -12,6 +12,11 @@
 entry_code:
         out     %al, $PORT_SYSCALL
         sysretq
+
+        /* CSTAR: SYSCALL in 32-bit code, which is not served. */
+        .org    entry_code + (KERNEL_ENTRY_COMPAT - KERNEL_ENTRY)
+        out     %al, $PORT_COMPAT
+        hlt
 entry_code_end:
 
         /* One stub per exception vector; RIP tells which. What follows the `out` never runs: the

@@ -5,6 +5,7 @@
 /* Ring 0 pages: above the window's addresses, below the canonical hole. */
 #define KERNEL_BASE 0x600000000000
 #define KERNEL_ENTRY (KERNEL_BASE)              /* SYSCALL entry code, one page */
+#define KERNEL_ENTRY_COMPAT (KERNEL_BASE + 16)   /* the same for SYSCALL in 32-bit code */
 #define KERNEL_STUBS (KERNEL_BASE + 0x1000)     /* exception stubs, one page */
 #define KERNEL_IDT (KERNEL_BASE + 0x2000)       /* one page */
 #define KERNEL_TEST (KERNEL_BASE + 0x3000)      /* ring 3 code of the self-test, gone afterwards */
@@ -13,6 +14,7 @@
 #define STUB_SIZE 16
 #define PORT_SYSCALL 0x30
 #define PORT_EXCEPTION 0x31
+#define PORT_COMPAT 0x32
 
 #define SELECTOR_KERNEL_CODE 0x10
 #define SELECTOR_KERNEL_DATA 0x18

@@ -11,6 +11,7 @@
 
 #define MSR_STAR 0xc0000081
 #define MSR_LSTAR 0xc0000082
+#define MSR_CSTAR 0xc0000083
 #define MSR_SYSCALL_MASK 0xc0000084
 #define MSR_TSC_AUX 0xc0000103
 
@@ -60,9 +61,12 @@ static u64 host_xcr0(void) {
 static void choose_xstate(const struct kvm_cpuid_entry2 *features) {
     struct kvm_cpuid_entry2 *state = cpuid_entry(0xd, 0);
     cpu.xstate_size = 576; /* legacy area and header */
-    if (!features || !(features->ecx & (1u << 26)) || !state)
+    if (!state)
         return;
-    cpu.cr4 |= CR4_OSXSAVE;
+    /* Software KVM says no XSAVE, and yet programs use it (their CPUID and XCR0 are the host's) and
+     * KVM keeps the state that leaf 0xd names. */
+    if (features && (features->ecx & (1u << 26)))
+        cpu.cr4 |= CR4_OSXSAVE;
     cpu.xcr0 = ((u64)state->edx << 32 | state->eax) & host_xcr0() & XCR0_OFFERED;
     if ((cpu.xcr0 & 0xe0) != 0xe0)
         cpu.xcr0 &= ~0xe0ul;
@@ -143,7 +147,7 @@ static void fill_page(struct vcpu *vcpu) {
     u64 tss = KERNEL_VCPU + (u64)vcpu->id * PAGE_SIZE + VCPU_TSS;
     gdt[2] = 0x00af9b000000fffful; /* kernel code */
     gdt[3] = 0x00cf93000000fffful; /* kernel data */
-    gdt[4] = 0x00cffb000000fffful; /* user code, 32 bits */
+    /* No 32-bit user code segment: SYSRET's pair needs none, and 32-bit code is not served. */
     gdt[5] = 0x00cff3000000fffful; /* user data */
     gdt[6] = 0x00affb000000fffful; /* user code, 64 bits */
     gdt[8] = 0x0000890000000000ul | (VCPU_TSS_SIZE - 1) | (tss & 0xffffff) << 16 |
@@ -178,12 +182,13 @@ static void set_once(struct vcpu *vcpu) {
         {.index = MSR_STAR,
          .data = (u64)SELECTOR_USER_32 << 48 | (u64)SELECTOR_KERNEL_CODE << 32},
         {.index = MSR_LSTAR, .data = KERNEL_ENTRY},
+        {.index = MSR_CSTAR, .data = KERNEL_ENTRY_COMPAT},
         {.index = MSR_SYSCALL_MASK, .data = SYSCALL_MASK},
     };
     if (host(__NR_ioctl, vcpu->fd, KVM_SET_CPUID2, &cpu.cpuid))
         machine_broken(vcpu, "KVM_SET_CPUID2 failed");
     vcpu_load_system(vcpu);
-    if (set_msrs(vcpu, 3, msrs) != 3)
+    if (set_msrs(vcpu, array_size(msrs), msrs) != array_size(msrs))
         machine_broken(vcpu, "KVM_SET_MSRS failed");
     use_host_tsc(vcpu);
     struct kvm_xcrs xcrs = {.nr_xcrs = 1, .xcrs[0].value = cpu.xcr0};

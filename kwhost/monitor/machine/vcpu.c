@@ -10,10 +10,10 @@
 #include "machine/paging.h"
 #include "machine/setup.h"
 
-/* Bits of RFLAGS that a program may see set: everything but IOPL, NT, RF, VM, VIF, VIP. */
+/* RFLAGS a program may choose: CF PF AF ZF SF TF DF OF, RF, AC, ID; never IOPL, NT, VM, VIF, VIP. */
+#define RFLAGS_USER 0x250dd5ul
 #define RFLAGS_FIXED 0x202ul /* bit 1, and IF: interrupts are the host's affair */
-
-#define ENTRY_OUT_LENGTH 2 /* of the `out` that begins the entry code */
+#define USER_LIMIT (1ul << 47)
 
 static u64 vcpu_page_address(const struct vcpu *vcpu) {
     return KERNEL_VCPU + (u64)vcpu->id * PAGE_SIZE;
@@ -38,7 +38,7 @@ static void refresh_cpu(struct vcpu *vcpu) {
 /* Turns what the guest program's registers should be into what the vCPU has to hold. */
 static void load_registers(struct vcpu *vcpu) {
     struct kvm_regs *regs = vcpu_regs(vcpu);
-    regs->rflags |= RFLAGS_FIXED;
+    regs->rflags = (regs->rflags & RFLAGS_USER) | RFLAGS_FIXED;
     if (vcpu->stale) {
         vcpu_load_system(vcpu);
         vcpu->in_ring0 = false;
@@ -97,6 +97,8 @@ static void read_exception(struct vcpu *vcpu, struct vcpu_fault *fault) {
     vcpu_set_full_context(vcpu);
 }
 
+#define ENTRY_OUT_LENGTH 2 /* of the `out` that begins the entry code */
+
 /* A host signal ended KVM_RUN. Between a SYSCALL or an exception and the `out` that tells of it the
  * guest is already past its instruction: that exit must not be lost. */
 static enum vcpu_exit leave_interrupted(struct vcpu *vcpu, struct vcpu_fault *fault) {
@@ -111,14 +113,27 @@ static enum vcpu_exit leave_interrupted(struct vcpu *vcpu, struct vcpu_fault *fa
     return EXIT_SYSCALL;
 }
 
+/* Ways into the entry code that are no system call of a 64-bit program. */
+static enum vcpu_exit protection_fault(struct vcpu *vcpu, struct vcpu_fault *fault) {
+    *fault = (struct vcpu_fault){.vector = 13};
+    vcpu_regs(vcpu)->rip &= USER_LIMIT - 1;
+    vcpu_set_full_context(vcpu);
+    return EXIT_EXCEPTION;
+}
+
 enum vcpu_exit vcpu_enter(struct vcpu *vcpu, struct vcpu_fault *fault) {
     refresh_cpu(vcpu);
     load_registers(vcpu);
     long result = host(__NR_ioctl, vcpu->fd, KVM_RUN, 0);
     struct kvm_run *run = vcpu->run;
     if (likely(result == 0 && run->exit_reason == KVM_EXIT_IO)) {
-        if (likely(run->io.port == PORT_SYSCALL) && leave_entry_code(vcpu))
-            return EXIT_SYSCALL;
+        if (likely(run->io.port == PORT_SYSCALL) && leave_entry_code(vcpu)) {
+            if (likely(vcpu_regs(vcpu)->rip < USER_LIMIT))
+                return EXIT_SYSCALL;
+            return protection_fault(vcpu, fault); /* the program jumped into the entry page */
+        }
+        if (run->io.port == PORT_COMPAT && leave_entry_code(vcpu))
+            return protection_fault(vcpu, fault);
         if (run->io.port == PORT_EXCEPTION && vcpu_regs(vcpu)->rip - KERNEL_STUBS < PAGE_SIZE) {
             read_exception(vcpu, fault);
             return EXIT_EXCEPTION;

@@ -193,7 +193,6 @@ static void become_child(struct thread *thread, const struct request *request,
     thread->next = NULL;
     thread->kernel_tid = process->pid;
     thread->work = 0;
-    thread->kept = 0; /* pending signals are not inherited */
     thread->robust_head = 0;
     thread->clear_child_tid = request->flags & CLONE_CHILD_CLEARTID ? request->child_tid : 0;
     space_refork();
@@ -245,7 +244,10 @@ static long clone_fork(struct thread *thread, const struct request *request) {
     if (request->flags & CLONE_PIDFD)
         flags &= ~(u64)CLONE_PARENT_SETTID;
     take_all_locks(process);
+    u64 kept = signal_kept_leave(thread);
     long result = host(__NR_clone, flags, 0, parent_tid, 0, 0);
+    if (result)
+        signal_kept_return(thread, kept);
     release_all_locks(process);
     if (result == 0)
         become_child(thread, request, &regs, xsave, fs_base, gs_base);

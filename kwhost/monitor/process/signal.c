@@ -34,12 +34,14 @@ void signal_start(struct thread *thread) {
 
 bool signal_hold(struct thread *thread) {
     host_set_mask(HELD);
+    thread->held = true;
     return thread->signal_pending == 0;
 }
 
 void signal_release(struct thread *thread) {
     /* Nothing can be caught between the test and the call: all is blocked. */
     bool caught = thread->signal_pending & SIGNAL_CAUGHT;
+    thread->held = false;
     host_set_mask(signal_host_mask(caught ? ~0ul : thread->guest_mask));
 }
 
@@ -140,6 +142,15 @@ bool signal_take_kept(struct thread *thread, u64 set, siginfo_t *info) {
     __atomic_fetch_and(&thread->kept, ~signal_bit(signal), __ATOMIC_RELEASE);
     signal_update_kept(thread);
     return true;
+}
+
+u64 signal_kept_leave(struct thread *thread) {
+    return __atomic_exchange_n(&thread->kept, 0, __ATOMIC_ACQ_REL);
+}
+
+void signal_kept_return(struct thread *thread, u64 kept) {
+    __atomic_fetch_or(&thread->kept, kept, __ATOMIC_RELEASE);
+    signal_update_kept(thread);
 }
 
 /* As Linux's on_sig_stack: a stack to be disarmed is never "in use". */

@@ -24,7 +24,8 @@
 /* thread->signal_pending */
 #define SIGNAL_CAUGHT 1u /* `caught` is filled; the host blocks everything it may */
 #define SIGNAL_KEPT 2u   /* a kept signal is not blocked by the guest */
-#define SIGNAL_FAULT 4u  /* `fault` is filled: the signal of an exception, delivered before others */
+#define SIGNAL_FAULT 4u  /* `fault` is filled: the signal of an exception, delivered before others \
+                          */
 
 /* si_value of a kick (si_code KICK_CODE). */
 #define KICK_WORK 0 /* look at thread->work */
@@ -49,6 +50,12 @@ void signal_deliver(struct thread *thread, long result);
 
 /* Sends the thread the synchronous signal of a guest exception. */
 void signal_fault(struct thread *thread, int signal, int code, gva_t address, u32 trap, u64 error);
+
+/* SIGSEGV for what only the kernel can object to: a frame that cannot be read or written. */
+void signal_bad_frame(struct thread *thread);
+
+/* SIGSEGV for going on at an address that is no user's, which the vCPU must not see. */
+void signal_bad_rip(struct thread *thread, gva_t rip);
 
 /* Sets the mask that the guest sees and the host's with it. */
 void signal_set_mask(struct thread *thread, u64 mask);
@@ -89,6 +96,11 @@ void signal_update_kept(struct thread *thread);
 
 /* Takes a kept signal out of `set`. False when there is none. */
 bool signal_take_kept(struct thread *thread, u64 set, siginfo_t *info);
+
+/* Around the host's fork: a child does not inherit pending signals, but may have got its own before
+ * it runs the first line. signal_kept_leave takes the kept ones away, the parent puts them back. */
+u64 signal_kept_leave(struct thread *thread);
+void signal_kept_return(struct thread *thread, u64 kept);
 
 /* The alternate stack. sigaltstack_flags: what sigaltstack(2) reports for a stack pointer. */
 u32 altstack_state(const struct thread *thread, gva_t sp);

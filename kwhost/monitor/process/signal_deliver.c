@@ -9,6 +9,11 @@
 #include "process/signal_host.h"
 
 #define USER_LIMIT (1ul << 47)
+#define KERNEL_HALF 0xffff800000000000ul
+#define TRAP_PROTECTION 13
+#define TRAP_PAGE_FAULT 14
+#define FETCH_FROM_KERNEL 0x15 /* page fault error code: an instruction fetch by a user, present   \
+                                */
 #define SYSCALL_LENGTH 2
 
 /* How an interrupted call ends: decided once, by the first handler that runs or when none does. */
@@ -92,18 +97,28 @@ void signal_fault(struct thread *thread, int signal, int code, gva_t address, u3
     info.si_addr = (void *)address;
     thread->fault_trap = trap;
     thread->fault_error = error;
-    if (trap == 14)
+    if (trap == TRAP_PAGE_FAULT)
         thread->fault_address = address;
     force(thread, &info, false);
 }
 
-/* No frame could be made for `signal`: SIGSEGV instead, and the end when it was that already. */
-static void frame_failed(struct thread *thread, int signal) {
+static void force_frame_fault(struct thread *thread, bool fatal) {
     siginfo_t info;
     memset(&info, 0, sizeof info);
     info.si_signo = SIGSEGV;
     info.si_code = SI_KERNEL;
-    force(thread, &info, signal == SIGSEGV);
+    force(thread, &info, fatal);
+}
+
+void signal_bad_frame(struct thread *thread) {
+    force_frame_fault(thread, false);
+}
+
+void signal_bad_rip(struct thread *thread, gva_t rip) {
+    if (rip < KERNEL_HALF) /* not canonical: the processor cannot even try */
+        signal_fault(thread, SIGSEGV, SI_KERNEL, 0, TRAP_PROTECTION, 0);
+    else
+        signal_fault(thread, SIGSEGV, SEGV_MAPERR, rip, TRAP_PAGE_FAULT, FETCH_FROM_KERNEL);
 }
 
 /* The action for a signal about to be delivered; one with SA_RESETHAND is used up. */
@@ -124,7 +139,7 @@ static void run_handler(struct thread *thread, const siginfo_t *info,
     u64 restored = thread->has_saved_mask ? thread->saved_mask : thread->guest_mask;
     settle_with_handler(thread, open, action->flags);
     if (frame_push(thread, signal, action, info, restored)) {
-        frame_failed(thread, signal);
+        force_frame_fault(thread, signal == SIGSEGV); /* twice is the end */
         return;
     }
     thread->has_saved_mask = false;
@@ -133,7 +148,7 @@ static void run_handler(struct thread *thread, const siginfo_t *info,
         mask |= signal_bit(signal);
     signal_set_mask(thread, mask);
     if (action->handler >= USER_LIMIT)
-        signal_fault(thread, SIGSEGV, SEGV_MAPERR, action->handler, 14, 0x14);
+        signal_bad_rip(thread, action->handler);
 }
 
 static void act(struct thread *thread, const siginfo_t *info, bool fault, struct unsettled *open) {
@@ -169,9 +184,11 @@ static bool take_signal(struct thread *thread, siginfo_t *info, bool *fault) {
         *info = thread->fault;
         return true;
     }
-    if ((thread->signal_pending & SIGNAL_KEPT) &&
-        signal_take_kept(thread, ~thread->guest_mask, info))
-        return true;
+    if (thread->signal_pending & SIGNAL_KEPT) {
+        if (signal_take_kept(thread, ~thread->guest_mask, info))
+            return true;
+        signal_update_kept(thread);
+    }
     if (!(thread->signal_pending & SIGNAL_CAUGHT))
         return false;
     *info = thread->caught;

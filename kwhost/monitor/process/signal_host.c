@@ -33,7 +33,8 @@ enum signal_default signal_default_action(int signal) {
 /* Makes a thread look at signal_pending and work before it enters the guest or blocks on the host.
  */
 static void interrupt(struct thread *thread, struct sigcontext *context) {
-    if (thread->vcpu && thread->vcpu->run)
+    /* A child that was just forked has not got its own vCPU yet, nor its parent's pages. */
+    if (!thread->held && thread->vcpu && thread->vcpu->run)
         thread->vcpu->run->immediate_exit = 1;
     if (context->rip >= (u64)interruptible_begin && context->rip < (u64)interruptible_end)
         context->rip = (u64)interruptible_abort;

@@ -53,16 +53,16 @@ long sys_rt_sigreturn(struct call *call) {
         return -ERESTARTNOINTR;
     if (copy_from_guest(&frame, regs->rsp - 8, sizeof frame)) {
         signal_release(thread);
-        signal_fault(thread, SIGSEGV, SI_KERNEL, 0, 0, 0);
+        signal_bad_frame(thread);
         return CALL_NO_RESULT;
     }
     signal_set_mask(thread, frame.mask);
     vcpu_set_full_context(thread->vcpu);
     if (!frame_load_registers(regs, &frame.context))
-        signal_fault(thread, SIGSEGV, SEGV_MAPERR, regs->rip, 14, 0x14);
+        signal_bad_rip(thread, regs->rip);
     if (restore_area(thread, frame.context.fpstate))
         altstack_set(thread, regs->rsp, frame.stack_base, frame.stack_size, frame.stack_flags);
     else
-        signal_fault(thread, SIGSEGV, SI_KERNEL, 0, 0, 0);
+        signal_bad_frame(thread);
     return CALL_NO_RESULT;
 }

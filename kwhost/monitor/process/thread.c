@@ -14,6 +14,7 @@
 #include "mm/window.h"
 #include "process/robust.h"
 #include "process/signal.h"
+#include "procfs/table.h"
 
 /* One mapping per thread: a guard page, the host stack, the record, its buffers. */
 #define STACK_SIZE (64ul << 10)
@@ -264,8 +265,10 @@ _Noreturn void thread_exit(struct thread *thread, int status) {
     leave_memory(thread);
     bool last = process->thread_count == 1;
     bool is_main = thread->kernel_tid == process->pid;
-    if (last)
+    if (last) {
+        table_remove(process);
         note_peak_memory();
+    }
     vcpu_give(thread->vcpu);
     thread_unlink(thread);
     if (!is_main && !process->vforked)
@@ -286,6 +289,7 @@ _Noreturn void process_exit(struct thread *thread, int status) {
     leave_all_memory(thread->process);
     if (thread->process->thread_count == 1)
         leave_memory(thread);
+    table_remove(thread->process);
     note_peak_memory();
     for (;;)
         host(__NR_exit_group, status);
@@ -294,6 +298,7 @@ _Noreturn void process_exit(struct thread *thread, int status) {
 _Noreturn void process_die(struct thread *thread, int signal) {
     signal_thread_ends(thread);
     leave_all_memory(thread->process);
+    table_remove(thread->process);
     note_peak_memory();
     signal_raise_default(thread->process, signal);
 }

@@ -64,6 +64,7 @@ struct thread {
     u64 saved_mask;       /* to restore after a temporary mask (sigsuspend, ppoll, ...) */
     bool has_saved_mask;
     volatile u32 signal_pending; /* SIGNAL_CAUGHT, _KEPT, _FAULT: something for signal_deliver */
+    bool held;                   /* between signal_hold and signal_release */
     siginfo_t caught;            /* the host signal that SIGNAL_CAUGHT tells of */
     u64 kept;                    /* signals of SIGNALS_UNBLOCKED that programs sent, not yet delivered */
     siginfo_t kept_info[3];      /* of SIGSEGV, SIGBUS and SIGNAL_KICK */

@@ -80,33 +80,49 @@ long place_exists(const struct place *place) {
     return result == -EACCES && place->followed ? 0 : result;
 }
 
-/* The ids of the process that a place belongs to; false for other places. The host shows most files
- * as root's, because monitors are not dumpable; the process's own directory has the right owner. */
-static bool owner(const struct place *place, u32 *uid, u32 *gid) {
+/* What guests see instead of the host's answer about a place inside procfs. */
+struct correction {
+    u32 uid, gid;
+    bool regular, root;
+};
+
+/* The host shows most of a process's files as root's, because monitors are not dumpable; its own
+ * directory has the right owner. The rest of procfs belongs to the host's root, who is nobody in an
+ * instance. Sizes and the root's link count tell of the host. False for what lies beyond a link. */
+static bool correct(const struct place *place, struct correction *correction) {
     struct stat status;
     char path[16];
-    if (!place->pid || place->followed)
+    u8 kind = place->entry->kind;
+    *correction = (struct correction){.root = !place->inside[0]};
+    if (place->followed)
         return false;
+    correction->regular = kind == PLACE_REAL || kind == PLACE_TEXT || kind == PLACE_COMM;
+    if (!place->pid)
+        return true;
     format(path, sizeof(path), "%d", place->pid);
     if (host(__NR_newfstatat, own_fd(OWN_PROC), path, &status, AT_SYMLINK_NOFOLLOW) < 0)
         return false;
-    *uid = status.st_uid;
-    *gid = status.st_gid;
+    correction->uid = status.st_uid;
+    correction->gid = status.st_gid;
     return true;
 }
 
 long serve_stat(const struct place *place, gva_t buffer) {
     struct host_object object;
     struct stat status;
-    u32 uid, gid;
+    struct correction correction;
     long result = host_object(place, &object);
     if (!result)
         result = host(__NR_newfstatat, object.dirfd, object.path, &status, object.flags);
     if (result)
         return result;
-    if (owner(place, &uid, &gid)) {
-        status.st_uid = uid;
-        status.st_gid = gid;
+    if (correct(place, &correction)) {
+        status.st_uid = correction.uid;
+        status.st_gid = correction.gid;
+        if (correction.regular)
+            status.st_size = 0;
+        if (correction.root)
+            status.st_nlink = 1; /* unknown */
     }
     return copy_to_guest(buffer, &status, sizeof(status));
 }
@@ -114,16 +130,20 @@ long serve_stat(const struct place *place, gva_t buffer) {
 long serve_statx(const struct place *place, int flags, u32 mask, gva_t buffer) {
     struct host_object object;
     struct statx status;
-    u32 uid, gid;
+    struct correction correction;
     long result = host_object(place, &object);
     if (!result)
         result = host(__NR_statx, object.dirfd, object.path, object.flags | (flags & STATX_FLAGS),
                       mask, &status);
     if (result)
         return result;
-    if (owner(place, &uid, &gid)) {
-        status.stx_uid = uid;
-        status.stx_gid = gid;
+    if (correct(place, &correction)) {
+        status.stx_uid = correction.uid;
+        status.stx_gid = correction.gid;
+        if (correction.regular)
+            status.stx_size = 0;
+        if (correction.root)
+            status.stx_nlink = 1; /* unknown */
     }
     return copy_to_guest(buffer, &status, sizeof(status));
 }

@@ -31,6 +31,10 @@ bool procfs_claims(struct thread *thread, int dirfd, const char *path, bool foll
 /* True when a dirfd-relative lookup could start in procfs (cheap; decides whether to ask above). */
 bool procfs_may_start_in(struct thread *thread, int dirfd, const char *path);
 
+/* After a call of the stat family or statfs succeeded on the host: whether it was the sealed directory
+ * that it described (which needs no search permission), so that procfs_call has to answer for "". */
+bool procfs_was_sealed(struct call *call);
+
 /* Answers the call `nr` (open, openat, stat family, access family, readlink, chdir, statfs, getxattr,
  * ...) on a claimed path. Calls that would change something are EACCES or EROFS as on Linux. Calls with
  * two paths are looked at anew, whichever of the two was claimed. */

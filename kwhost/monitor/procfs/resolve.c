@@ -12,7 +12,6 @@
 #include "procfs/place.h"
 #include "procfs/procfs.h"
 #include "procfs/standin.h"
-#include "procfs/table.h"
 
 #define LINKS_MAX 40 /* as Linux */
 
@@ -25,21 +24,6 @@ struct walk {
     int dirfd;
     char *prefix, *inside, *rest, *way_out;
 };
-
-static struct table_directory sealed; /* the directory at /proc, the same for the instance's life */
-
-int procfs_start(void) {
-    struct stat status;
-    int result = standin_start();
-    sealed = table_sealed();
-    /* The first monitor, before its guest could change anything. */
-    if (!sealed.inode && host(__NR_newfstatat, AT_FDCWD, "/proc", &status, AT_SYMLINK_NOFOLLOW) >= 0) {
-        sealed.device = status.st_dev;
-        sealed.inode = status.st_ino;
-        table_set_sealed(sealed);
-    }
-    return result;
-}
 
 /* Appends "/name" (or "name" to an empty text or one that ends with '/'). False when it gets too
  * long. */
@@ -196,7 +180,7 @@ static enum step step_outside(struct walk *walk, const char *part, u64 length, b
         return last && !walk->follow ? STEP_STOP : follow_link(walk);
     if ((status.st_mode & S_IFMT) != S_IFDIR)
         return STEP_STOP;
-    if (status.st_ino == sealed.inode && status.st_dev == sealed.device) {
+    if (standin_is_sealed(status.st_dev, status.st_ino)) {
         walk->in_proc = true;
         walk->inside[0] = 0;
     } else if (standin_is(status.st_dev)) {

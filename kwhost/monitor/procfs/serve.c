@@ -1,7 +1,8 @@
 /* System calls on claimed paths, and on descriptors that stand for something in procfs. */
+#include <asm/stat.h>
 #include <linux/fcntl.h>
 #include <linux/limits.h>
-#include <linux/openat2.h>
+#include <linux/stat.h>
 
 #include "base/host.h"
 #include "process/exec.h"
@@ -11,6 +12,18 @@
 #include "procfs/standin.h"
 
 #define STAT_AT_FLAGS (AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_EMPTY_PATH)
+
+/* As the kernel encodes it in struct stat. */
+static u64 device_number(u32 major, u32 minor) {
+    return (minor & 0xff) | (major << 8) | ((u64)(minor & ~0xffu) << 12);
+}
+
+/* Whether a path that the host could follow to its end ends at the sealed directory. */
+static bool leads_to_sealed(const char *path) {
+    struct stat status;
+    return host(__NR_newfstatat, AT_FDCWD, path, &status, 0) >= 0 &&
+           standin_is_sealed(status.st_dev, status.st_ino);
+}
 
 /* What Linux says to changing something in /proc that exists. */
 static long refuse_change(void) {
@@ -160,6 +173,33 @@ long procfs_call(struct call *call, const char *inside) {
     return looks(call->nr) ? serve_look(call, &place) : serve_change(call, &place);
 }
 
+int procfs_start(void) {
+    return standin_start();
+}
+
+bool procfs_was_sealed(struct call *call) {
+    const u64 *arg = call->arg;
+    struct {
+        u64 device, inode;
+    } seen;
+    struct statx status;
+    switch (call->nr) {
+    case __NR_stat:
+    case __NR_lstat:
+    case __NR_newfstatat:
+        return !get_guest(seen, arg[call->nr == __NR_newfstatat ? 2 : 1]) &&
+               standin_is_sealed(seen.device, seen.inode);
+    case __NR_statx:
+        return !get_guest(status, arg[4]) && (status.stx_mask & STATX_INO) &&
+               standin_is_sealed(device_number(status.stx_dev_major, status.stx_dev_minor),
+                                 status.stx_ino);
+    case __NR_statfs:
+        return leads_to_sealed(call->thread->path[0]);
+    default:
+        return false;
+    }
+}
+
 bool procfs_holds(int fd) {
     char inside[PATH_MAX];
     return fd >= 0 && standin_path(fd, inside);
@@ -186,7 +226,9 @@ long procfs_fd_call(struct call *call, int fd) {
         return or_host(serve_statx(&place, (int)arg[2], (u32)arg[3], arg[4]));
     case __NR_fstatfs:
         return serve_statfs(arg[1]);
+    case __NR_fchdir: /* the sealed directory would not let itself be entered */
+        return serve_chdir(&place);
     default:
-        return -ENOTTY; /* fchdir: the stand-in becomes the working directory */
+        return -ENOTTY;
     }
 }

@@ -10,12 +10,14 @@
 #include "process/thread.h"
 #include "procfs/procfs.h"
 #include "procfs/standin.h"
+#include "procfs/table.h"
 
 #define SEPARATOR ':' /* for '/': in no name that we serve, network devices' included */
 #define DELETED " (deleted)"
 #define KEPT_FLAGS (O_CLOEXEC | O_NONBLOCK | O_PATH)
 
 static u64 standin_device; /* of the instance's tmpfs; 0: there is none */
+static struct table_directory sealed; /* at /proc, the same for the instance's life */
 
 static long set_option(long context, const char *name, const char *value) {
     return host(__NR_fsconfig, context, FSCONFIG_SET_STRING, name, value, 0);
@@ -45,7 +47,18 @@ int standin_start(void) {
     struct stat status;
     long result = host(__NR_fstat, own_fd(OWN_STANDINS), &status);
     standin_device = result < 0 ? 0 : status.st_dev;
+    sealed = table_sealed();
+    /* The first monitor, before its guest could change anything. */
+    if (!sealed.inode && host(__NR_newfstatat, AT_FDCWD, "/proc", &status, AT_SYMLINK_NOFOLLOW) >= 0) {
+        sealed.device = status.st_dev;
+        sealed.inode = status.st_ino;
+        table_set_sealed(sealed);
+    }
     return (int)result;
+}
+
+bool standin_is_sealed(u64 device, u64 inode) {
+    return inode == sealed.inode && device == sealed.device && inode;
 }
 
 bool standin_is(u64 device) {
@@ -157,6 +170,10 @@ bool standin_path(int fd, char *inside) {
         result = host(__NR_newfstatat, AT_FDCWD, ".", &status, 0);
     else
         result = host(__NR_fstat, fd, &status);
+    if (result >= 0 && standin_is_sealed(status.st_dev, status.st_ino)) {
+        inside[0] = 0;
+        return true;
+    }
     if (result < 0 || !standin_is(status.st_dev))
         return false;
     if (fd == AT_FDCWD)

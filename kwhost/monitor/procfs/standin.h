@@ -26,8 +26,12 @@ long standin_text(struct thread *thread, const char *inside, const void *data, u
 /* Whether a device number is that of the stand-ins. */
 bool standin_is(u64 device);
 
+/* Whether these numbers are those of the sealed directory at /proc. */
+bool standin_is_sealed(u64 device, u64 inode);
+
 /* The path that a descriptor of this process (or AT_FDCWD: its working directory) stands for, in
- * inside[PATH_MAX]. False when it is no stand-in. Cheap when it is not. */
+ * inside[PATH_MAX]; the sealed directory itself (which O_PATH can open) stands for the root. False
+ * when it stands for nothing. Cheap when it does not. */
 bool standin_path(int fd, char *inside);
 
 /* The same from a link text (of `length` bytes) that procfs showed for a stand-in. */

@@ -265,14 +265,14 @@ static void executing(const char *self) {
     }
     reap("program", child);
     /* A storm while programs replace each other: none is lost, none hits the next program's memory. */
+    sigset_t some, old;
+    sigemptyset(&some);
+    sigaddset(&some, SIGUSR1);
+    sigprocmask(SIG_BLOCK, &some, &old);
+    signal(SIGALRM, SIG_IGN);
     child = fork_flushed();
     if (!child) {
-        signal(SIGALRM, SIG_IGN);
-        sigset_t some;
-        sigemptyset(&some);
-        sigaddset(&some, SIGUSR1);
-        sigprocmask(SIG_BLOCK, &some, NULL);
-        execl(self, self, "again", "5", NULL);
+        execl(self, self, "again", "9", NULL);
         leave_child(9);
     }
     for (int i = 0; i < 50; i++) {
@@ -281,6 +281,8 @@ static void executing(const char *self) {
         kill(child, SIGUSR1);
         pause_ms(1);
     }
+    signal(SIGALRM, SIG_DFL);
+    sigprocmask(SIG_SETMASK, &old, NULL);
     reap("again", child);
 }
 
@@ -323,7 +325,7 @@ int main(int argc, char **argv) {
             execl(argv[0], argv[0], "again", next, NULL);
             return 9;
         }
-        pause_ms(20);
+        pause_ms(100);
         report();
         return 0;
     }

@@ -110,7 +110,7 @@ int main(void) {
     struct itimerval often = {{0, 1000}, {0, 1000}}, off = {{0, 0}, {0, 0}};
     MUST(setitimer(ITIMER_REAL, &often, NULL));
     long differences = 0;
-    for (int i = 0; i < 10; i++) {
+    for (int i = 0; i < 5 || ticks < 60; i++) {
         differences += series(1, 1000000) != quiet;
         differences += exact(1000000) != quiet_exact;
         differences += general(1000000) != quiet_general;
@@ -137,7 +137,7 @@ int main(void) {
     int64_t began = now_ms();
     unsigned left = sleep(5);
     int64_t took = now_ms() - began;
-    printf("left %u in time %d\n", left, took >= 990 && took < 1500);
+    printf("left %d in time %d\n", left == 3 || left == 4, took >= 990 && took < 1500);
     title("timer_create");
     timer_t timer;
     struct sigevent event = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGALRM};

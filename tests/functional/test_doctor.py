@@ -1,0 +1,54 @@
+"""`kwhost doctor` says what this host offers, and what to do."""
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from kwhost.core.cli.doctor import format_report
+from kwhost.core.hostcheck.kvm import check_kvm
+from kwhost.core.hostcheck.report import Verdict, can_run
+from kwhost.core.hostcheck.resources import _cgroup_controllers
+
+
+@pytest.mark.kvm
+@pytest.mark.hw
+def test_a_host_with_kvm_can_run_the_direct_engine(kwhost_command: list[str]) -> None:
+    done = subprocess.run([*kwhost_command, "doctor"], capture_output=True, text=True, check=False)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "engine direct: can run" in done.stdout
+
+
+def test_json_has_the_same_findings(kwhost_command: list[str]) -> None:
+    done = subprocess.run([*kwhost_command, "doctor", "--json"], capture_output=True, text=True, check=False)
+
+    report = json.loads(done.stdout)
+    assert report["engines"]["direct"]["available"] is True
+    assert done.returncode == (0 if report["engines"]["direct"]["host_ok"] else 1)
+    names = {finding["name"] for finding in report["findings"]}
+    assert {"KVM", "kernel", "namespaces", "overlayfs", "Landlock", "control groups", "ids"} <= names
+
+
+def test_what_is_missing_comes_with_advice(tmp_path: Path) -> None:
+    findings = check_kvm(str(tmp_path / "kvm"))
+
+    assert [finding.verdict for finding in findings] == [Verdict.MISSING]
+    assert not can_run("direct", findings)
+    assert can_run("process", findings)
+    report = format_report(findings)
+    assert "-> load KVM" in report
+    assert "engine direct: cannot run" in report
+
+
+@pytest.mark.parametrize(
+    ("mounts", "expected"),
+    [
+        ("c /c/cpu cgroup rw,cpu 0 0\nb /c/b cgroup rw,blkio 0 0\n", ("version 1", {"cpu", "io"})),
+        ("", ("version 2", set())),
+        ("none /nowhere cgroup2 rw 0 0\n", ("version 2", set())),
+    ],
+)
+def test_cgroup_hierarchies_are_told_apart(mounts: str, expected: tuple[str, set[str]]) -> None:
+    assert _cgroup_controllers(mounts) == expected

@@ -1,0 +1,124 @@
+"""However `kwhost run` ends, nothing of its instance stays behind."""
+
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+pytestmark = [pytest.mark.kvm, pytest.mark.hw]
+
+SECONDS = 40
+
+
+def start(kwhost_command: list[str], script: str, *options: str) -> "subprocess.Popen[str]":
+    process = subprocess.Popen(
+        [*kwhost_command, "run", *options, "--", "sh", "-c", script],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout
+    assert process.stdout.readline() == "up\n"
+    return process
+
+
+def descendants(pid: int) -> set[int]:
+    """All processes below one, by /proc."""
+    children: dict[int, list[int]] = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdecimal():
+            try:
+                fields = (entry / "stat").read_text().rpartition(")")[2].split()
+            except OSError:
+                continue
+            children.setdefault(int(fields[1]), []).append(int(entry.name))
+    found, waiting = set(), [pid]
+    while waiting:
+        below = children.get(waiting.pop(), [])
+        found |= set(below)
+        waiting += below
+    return found
+
+
+def wait_gone(pids: set[int]) -> None:
+    end = time.monotonic() + SECONDS
+    while left := {pid for pid in pids if Path(f"/proc/{pid}").exists()}:
+        assert time.monotonic() < end, f"still there: {left}"
+        time.sleep(0.01)
+
+
+def mounts() -> list[str]:
+    return Path("/proc/self/mountinfo").read_text().splitlines()
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_no_process_and_no_mount_is_left(kwhost_command: list[str], number: int) -> None:
+    before = mounts()
+    process = start(kwhost_command, "sleep 1000 & sleep 1000 & echo up; wait")
+    below = descendants(process.pid)
+    assert len(below) >= 4
+
+    process.send_signal(number)
+    process.communicate(timeout=SECONDS)
+
+    assert process.returncode == (-9 if number == signal.SIGKILL else 128 + number)
+    wait_gone(below)
+    assert mounts() == before
+
+
+def test_signals_reach_the_programs_handlers(kwhost_command: list[str]) -> None:
+    process = start(kwhost_command, "trap 'echo caught; exit 7' TERM; echo up; while :; do sleep 0.05; done")
+
+    process.send_signal(signal.SIGTERM)
+    out, _ = process.communicate(timeout=SECONDS)
+
+    assert (out, process.returncode) == ("caught\n", 7)
+
+
+def test_a_second_interrupt_kills(kwhost_command: list[str]) -> None:
+    process = start(kwhost_command, "trap 'echo no' INT; echo up; while :; do sleep 0.05; done")
+
+    process.send_signal(signal.SIGINT)
+    assert process.stdout
+    assert process.stdout.readline() == "no\n"
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=SECONDS)
+
+    assert process.returncode == 128 + 9
+
+
+def test_killing_the_command_at_any_time_leaves_nothing(kwhost_command: list[str]) -> None:
+    """From the interpreter's first steps to the instance's middle age."""
+    before = mounts()
+    for delay in (0.02, 0.05, 0.08, 0.1, 0.12, 0.15, 0.2, 0.4):
+        process = subprocess.Popen(
+            [*kwhost_command, "run", "--", "sleep", "1000"],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        time.sleep(delay)
+        below = descendants(process.pid)
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+        wait_gone(below)
+    assert mounts() == before
+
+
+def test_two_at_once_have_different_ids(kwhost_command: list[str]) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("an ordinary user's instances share the user's id")
+    script = "read _ outside _ < /proc/self/uid_map; echo up; echo $outside; sleep 1000"
+    running = [start(kwhost_command, script) for _ in range(3)]
+    ids = set()
+    for process in running:
+        assert process.stdout
+        ids.add(process.stdout.readline())
+        process.kill()
+        process.communicate()
+
+    assert len(ids) == 3

@@ -1,0 +1,154 @@
+"""`kwhost run -it`: a real terminal, given back as it was."""
+
+import os
+import pty
+import signal
+import subprocess
+import termios
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from kwhost.core.supervise.terminal import terminal_size
+
+pytestmark = [pytest.mark.kvm, pytest.mark.hw]
+
+SECONDS = 40
+
+
+class Session:
+    """A command on a terminal, and the operator's hands and eyes."""
+
+    def __init__(self, command: list[str]) -> None:
+        self.master, self.slave = pty.openpty()
+        termios.tcsetwinsize(self.slave, (30, 100))
+        self.before = termios.tcgetattr(self.slave)
+        self.process = subprocess.Popen(
+            command, stdin=self.slave, stdout=self.slave, stderr=self.slave, start_new_session=True
+        )
+        os.set_blocking(self.master, False)
+        self.seen = ""
+
+    def type(self, keys: str) -> None:
+        os.write(self.master, keys.encode())
+
+    def wait_for(self, text: str) -> str:
+        """What is shown up to the text, which is taken away."""
+        end = time.monotonic() + SECONDS
+        while text not in self.seen:
+            assert time.monotonic() < end, f"{text!r} did not show; shown was {self.seen!r}"
+            try:
+                self.seen += os.read(self.master, 65536).decode(errors="replace")
+            except BlockingIOError:
+                time.sleep(0.01)
+            except OSError:
+                pytest.fail(f"the terminal closed before {text!r}; shown was {self.seen!r}")
+        before, _, self.seen = self.seen.partition(text)
+        return before
+
+    def close(self) -> None:
+        self.process.kill()
+        self.process.wait()
+        os.close(self.master)
+        os.close(self.slave)
+
+
+@pytest.fixture
+def shell(kwhost_command: list[str]) -> Iterator[Session]:
+    session = Session(
+        [*kwhost_command, "run", "-it", "-e", "PS1=ready> ", "--", "bash", "--norc", "--noediting"]
+    )
+    session.wait_for("ready> ")
+    yield session
+    session.close()
+
+
+def test_it_is_a_terminal_with_the_operators_size(shell: Session) -> None:
+    shell.type("tty; stty size\n")
+
+    assert "/dev/pts/" in shell.wait_for("30 100")
+
+
+def test_a_new_size_reaches_the_program(shell: Session) -> None:
+    shell.type("trap 'stty size' WINCH\n")
+    shell.wait_for("ready> ")
+
+    termios.tcsetwinsize(shell.slave, (41, 123))
+    shell.process.send_signal(signal.SIGWINCH)
+    shell.type("\n")
+
+    shell.wait_for("41 123")
+
+
+def test_interrupt_reaches_the_foreground_job_only(shell: Session) -> None:
+    shell.type("sleep 1000; echo status $?\n")
+    shell.wait_for("sleep 1000")
+    time.sleep(0.3)  # the shell must have made its job
+
+    shell.type("\x03")
+
+    shell.wait_for("ready> ")
+    shell.type("echo alive\n")
+    shell.wait_for("alive\r\n")
+
+
+def test_job_control(shell: Session) -> None:
+    shell.type("sleep 1000\n")
+    shell.wait_for("sleep 1000")
+    time.sleep(0.3)
+    shell.type("\x1a")
+    shell.wait_for("Stopped")
+    shell.type("bg; jobs; kill %1; wait; echo over\n")
+    shell.wait_for("Running")
+    shell.wait_for("over\r\n")
+
+
+def test_the_status_comes_out_and_the_terminal_is_as_before(shell: Session) -> None:
+    shell.type("exit 9\n")
+
+    assert shell.process.wait(SECONDS) == 9
+    assert termios.tcgetattr(shell.slave) == shell.before
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_the_terminal_is_restored_when_a_signal_ends_it(kwhost_command: list[str], number: int) -> None:
+    session = Session([*kwhost_command, "run", "-it", "--", "sh", "-c", "echo up; sleep 1000"])
+    try:
+        session.wait_for("up")
+        assert termios.tcgetattr(session.slave) != session.before
+        session.process.send_signal(number)
+
+        assert session.process.wait(SECONDS) == 128 + number
+        assert termios.tcgetattr(session.slave) == session.before
+    finally:
+        session.close()
+
+
+def test_a_terminal_without_an_operator(kwhost_command: list[str]) -> None:
+    done = subprocess.run(
+        [*kwhost_command, "run", "-t", "--", "sh", "-c", "test -t 1 && stty size"],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=SECONDS,
+    )
+
+    assert (done.returncode, done.stdout) == (0, "24 80\r\n")
+
+
+def test_sizes_are_those_of_terminals_only() -> None:
+    master, slave = pty.openpty()
+    termios.tcsetwinsize(slave, (5, 6))
+    try:
+        size = terminal_size(slave)
+        assert size is not None
+        assert (size.rows, size.columns) == (5, 6)
+    finally:
+        os.close(master)
+        os.close(slave)
+    reader, writer = os.pipe()
+    assert terminal_size(reader) is None
+    os.close(reader)
+    os.close(writer)
