@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from kwhost.core.config.host import load_host_config
+from kwhost.core.engines.base import Launched
 from kwhost.core.engines.direct import DirectEngine
 from kwhost.core.engines.id_ranges import lease_ids
 from kwhost.core.engines.kernel_version import check_kernel
@@ -30,6 +31,7 @@ from kwhost.core.model.instance import (
 )
 from kwhost.core.model.mounts import Mount, MountFlag, MountKind
 from kwhost.core.model.volume import Volume
+from kwhost.core.supervise.signals import hold_signals
 from kwhost.core.supervise.terminal import OperatorTerminal
 
 if TYPE_CHECKING:
@@ -130,25 +132,30 @@ def run_instance(spec: InstanceSpec, report: Callable[[str], None], *, want_stat
     lease = lease_ids(config.uid_base)
     try:
         plan = plan_instance(spec, lease.ids, terminal.size() if terminal else None)
-        launched = DirectEngine(lease).launch(plan)
-    except KvmError as error:
-        if spec.isolation is Isolation.PROCESS and spec.engine is Engine.AUTO:
-            raise KvmError(
-                f"{error}; the engine 'process', which works without, is not available yet"
-            ) from error
-        raise
+        hold_signals()
+        launched = _launch(DirectEngine(lease), plan, spec)
+        try:
+            watch = _load_watch()
+            gc.freeze()
+            gc.enable()
+        except BaseException:
+            launched.abandon()
+            raise
     finally:
         lease.close()
-    try:
-        watch = _load_watch()
-        gc.freeze()
-        gc.enable()
-    except BaseException:
-        launched.abandon()
-        raise
     return watch(
         launched, timeout=spec.timeout, terminal=terminal, report=report, want_statistics=want_statistics
     )
+
+
+def _launch(engine: DirectEngine, plan: LaunchPlan, spec: InstanceSpec) -> Launched:
+    try:
+        return engine.launch(plan)
+    except KvmError as error:
+        if spec.isolation is Isolation.PROCESS and spec.engine is Engine.AUTO:
+            text = f"{error}; the engine 'process', which works without, is not available yet"
+            raise KvmError(text) from error
+        raise
 
 
 def _load_watch() -> Callable[..., "Outcome"]:

@@ -18,6 +18,7 @@
 #include "process/signal.h"
 #include "process/thread.h"
 #include "procfs/procfs.h"
+#include "procfs/procfs.h"
 #include "procfs/table.h"
 
 static struct process process;

@@ -12,8 +12,6 @@ from kwhost.core.engines.kvm_device import open_kvm
 from kwhost.core.errors import HostError, KvmError
 from tests.conftest import RunKwhost
 
-kvm = [pytest.mark.kvm, pytest.mark.hw]
-
 
 def one_line(text: str) -> str:
     assert text.count("\n") == 1
@@ -64,11 +62,16 @@ def test_what_is_no_program_is_126_with_the_reason(
 
 
 @pytest.mark.kvm
-def test_too_long_arguments_are_126(run_kwhost: RunKwhost) -> None:
-    done = run_kwhost(["--", "true", *["x" * 100_000] * 10, *["y" * 120_000] * 10])
+def test_as_many_arguments_as_linux_takes_are_passed_on(run_kwhost: RunKwhost) -> None:
+    done = run_kwhost(["--", "sh", "-c", "echo $#", *["x" * 100_000] * 15])
 
-    assert done.returncode == 126
-    one_line(done.stderr)
+    assert (done.returncode, done.stdout) == (0, "14\n")
+
+
+@pytest.mark.kvm
+def test_more_is_126(run_kwhost: RunKwhost, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", "--", "true", *["x" * 100_000] * 25]) == 126
+    assert "too long" in one_line(capsys.readouterr().err)
 
 
 @pytest.mark.parametrize(

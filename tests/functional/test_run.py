@@ -72,15 +72,6 @@ def test_users_by_name(run_kwhost: RunKwhost) -> None:
     assert done.stdout.split() == ["daemon", "/usr/sbin"]
 
 
-@pytest.mark.root
-def test_an_instances_root_is_nobody_on_the_host(run_kwhost: RunKwhost) -> None:
-    done = run_kwhost(["--", "cat", "/proc/self/uid_map"])
-
-    inside, outside, size = map(int, done.stdout.split())
-    assert (inside, size) == (0, 65536)
-    assert outside >= 65536
-
-
 def test_volumes(run_kwhost: RunKwhost, tmp_path: Path) -> None:
     (tmp_path / "given").write_text("content\n")
 
@@ -103,7 +94,8 @@ def test_read_only_volumes(run_kwhost: RunKwhost, tmp_path: Path) -> None:
 
 
 def test_a_read_only_root_leaves_only_the_usual_places(run_kwhost: RunKwhost) -> None:
-    script = "for d in / /etc /usr /var/lib /tmp /run /var/tmp /dev/shm; do touch $d/x 2>/dev/null && echo $d; done"
+    places = "/ /etc /usr /var/lib /tmp /run /var/tmp /dev/shm"
+    script = f"for d in {places}; do touch $d/x 2>/dev/null && echo $d; done"
 
     done = run_kwhost(["--read-only", "--", "sh", "-c", script])
 

@@ -71,14 +71,14 @@ def test_it_is_a_terminal_with_the_operators_size(shell: Session) -> None:
 
 
 def test_a_new_size_reaches_the_program(shell: Session) -> None:
-    shell.type("trap 'stty size' WINCH\n")
-    shell.wait_for("ready> ")
+    wait = "import os, signal; signal.pthread_sigmask(0, {28}); print('wait' + 'ing', flush=True); "
+    shell.type(f'python3 -c "{wait} signal.sigwait({{28}}); print(os.get_terminal_size())"\n')
+    shell.wait_for("waiting")
 
     termios.tcsetwinsize(shell.slave, (41, 123))
     shell.process.send_signal(signal.SIGWINCH)
-    shell.type("\n")
 
-    shell.wait_for("41 123")
+    shell.wait_for("columns=123, lines=41")
 
 
 def test_interrupt_reaches_the_foreground_job_only(shell: Session) -> None:
@@ -135,7 +135,7 @@ def test_a_terminal_without_an_operator(kwhost_command: list[str]) -> None:
         timeout=SECONDS,
     )
 
-    assert (done.returncode, done.stdout) == (0, "24 80\r\n")
+    assert (done.returncode, done.stdout) == (0, "24 80\n")
 
 
 def test_sizes_are_those_of_terminals_only() -> None:

@@ -29,7 +29,6 @@ static void plain(void) {
     SHOW(clone(body, stack + sizeof stack, CLONE_THREAD, NULL));
     SHOW(clone(body, stack + sizeof stack, CLONE_SIGHAND, NULL));
     SHOW(clone(body, stack + sizeof stack, CLONE_FS | CLONE_NEWNS, NULL));
-    SHOW(syscall(SYS_clone, CLONE_VM | CLONE_SIGHAND | CLONE_CLEAR_SIGHAND, stack + sizeof stack, 0, 0, 0));
 }
 
 static int sharing(void *argument) {
@@ -122,8 +121,8 @@ static void vforking(void) {
     }
     printf("exec in vfork: %s\n", error_name(seen));
     reap("vfork", child);
-    int count = 0;
-    for (int i = 0; i < 50; i++) {
+    volatile int count = 0;
+    for (volatile int i = 0; i < 50; i++) {
         child = vfork();
         if (!child) {
             count++;

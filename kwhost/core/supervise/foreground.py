@@ -12,18 +12,11 @@ from kwhost.core.engines.base import Launched
 from kwhost.core.errors import EXIT_SIGNAL_BASE, EXIT_TIMEOUT, LaunchError
 from kwhost.core.model.statistics import InstanceStatistics
 from kwhost.core.supervise.instance import RunningInstance, SupervisedInstance
+from kwhost.core.supervise.signals import FORWARDED, release_signals
 from kwhost.core.supervise.terminal import OperatorTerminal
 
 __all__ = ["Outcome", "run_foreground", "watch_launched"]
 
-_FORWARDED = (
-    signal.SIGINT,
-    signal.SIGTERM,
-    signal.SIGHUP,
-    signal.SIGQUIT,
-    signal.SIGUSR1,
-    signal.SIGUSR2,
-)
 # Whoever presses ^C again this soon means it.
 _INSIST_SECONDS = 3.0
 # SIGKILL acts at once; an instance that is still there after this long is cut off with its lifeline.
@@ -55,11 +48,12 @@ class _Foreground:
 
     async def run(self, timeout: float | None) -> tuple[int, str]:
         """The exit status, and the line about a crash."""
-        watched = [*_FORWARDED, *([signal.SIGWINCH, signal.SIGCONT] if self._terminal else [])]
+        watched = [*FORWARDED, *([signal.SIGWINCH, signal.SIGCONT] if self._terminal else [])]
         result: tuple[int, str] = EXIT_TIMEOUT, ""
         failure: LaunchError | None = None
         # The terminal is raw only while signals are received here: none can end this process in between.
         with trio.open_signal_receiver(*watched) as signals, self._terminal or nullcontext():
+            release_signals()
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._forward_signals, signals)
                 if timeout is not None:

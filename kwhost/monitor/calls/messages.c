@@ -221,7 +221,7 @@ long sys_recvmmsg(struct call *call) {
         if ((out_flags & 1 /* MSG_OOB */) || is_over(end))
             break;
     }
-    if (result != -ERESTARTNOINTR)
+    if (done || result != -ERESTARTNOINTR)
         return_remaining(call->arg[4], end);
     return many_result(call, done, result);
 }

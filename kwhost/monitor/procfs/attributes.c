@@ -83,20 +83,26 @@ long place_exists(const struct place *place) {
 /* What guests see instead of the host's answer about a place inside procfs. */
 struct correction {
     u32 uid, gid;
-    bool regular, root;
+    bool no_size;
+    u32 links; /* 0: as the host says */
 };
 
 /* The host shows most of a process's files as root's, because monitors are not dumpable; its own
  * directory has the right owner. The rest of procfs belongs to the host's root, who is nobody in an
- * instance. Sizes and the root's link count tell of the host. False for what lies beyond a link. */
+ * instance. The sizes of cmdline and fd and the link counts of directories would tell of the host and
+ * the monitor. False for what lies beyond a link. */
 static bool correct(const struct place *place, struct correction *correction) {
     struct stat status;
     char path[16];
     u8 kind = place->entry->kind;
-    *correction = (struct correction){.root = !place->inside[0]};
+    *correction = (struct correction){0};
     if (place->followed)
         return false;
-    correction->regular = kind == PLACE_REAL || kind == PLACE_TEXT || kind == PLACE_COMM;
+    correction->no_size = kind != PLACE_LINK && kind != PLACE_JUMP && kind != PLACE_PROGRAM;
+    if (!place->inside[0])
+        correction->links = 1; /* unknown */
+    else if (place->own && !strcmp(place->entry->name, "task"))
+        correction->links = 2 + place->thread->process->thread_count;
     if (!place->pid)
         return true;
     format(path, sizeof(path), "%d", place->pid);
@@ -119,10 +125,10 @@ long serve_stat(const struct place *place, gva_t buffer) {
     if (correct(place, &correction)) {
         status.st_uid = correction.uid;
         status.st_gid = correction.gid;
-        if (correction.regular)
+        if (correction.no_size)
             status.st_size = 0;
-        if (correction.root)
-            status.st_nlink = 1; /* unknown */
+        if (correction.links)
+            status.st_nlink = correction.links;
     }
     return copy_to_guest(buffer, &status, sizeof(status));
 }
@@ -140,10 +146,10 @@ long serve_statx(const struct place *place, int flags, u32 mask, gva_t buffer) {
     if (correct(place, &correction)) {
         status.stx_uid = correction.uid;
         status.stx_gid = correction.gid;
-        if (correction.regular)
+        if (correction.no_size)
             status.stx_size = 0;
-        if (correction.root)
-            status.stx_nlink = 1; /* unknown */
+        if (correction.links)
+            status.stx_nlink = correction.links;
     }
     return copy_to_guest(buffer, &status, sizeof(status));
 }
