@@ -9,10 +9,10 @@ FORMATTER = Path(sys.executable).with_name("clang-format")
 
 
 def sources() -> list[str]:
-    """Every C file that is ours: the monitor and the guest programs of the tests."""
+    """Every C file that is ours: the monitor, and programs of tests and benchmarks."""
     found = [
         path
-        for folder in ("kwhost/monitor", "tests")
+        for folder in ("kwhost/monitor", "tests", "benchmarks")
         for suffix in ("*.c", "*.h")
         for path in (ROOT / folder).rglob(suffix)
     ]

@@ -31,7 +31,7 @@ from kwhost.core.model.instance import (
 )
 from kwhost.core.model.mounts import Mount, MountFlag, MountKind
 from kwhost.core.model.volume import Volume
-from kwhost.core.supervise.signals import hold_signals
+from kwhost.core.supervise.signals import hold_signals, release_signals
 from kwhost.core.supervise.terminal import OperatorTerminal
 
 if TYPE_CHECKING:
@@ -134,18 +134,13 @@ def run_instance(spec: InstanceSpec, report: Callable[[str], None], *, want_stat
         plan = plan_instance(spec, lease.ids, terminal.size() if terminal else None)
         hold_signals()
         launched = _launch(DirectEngine(lease), plan, spec)
-        try:
-            watch = _load_watch()
-            gc.freeze()
-            gc.enable()
-        except BaseException:
-            launched.abandon()
-            raise
+        watch = _load_watch_for(launched)
+        return watch(
+            launched, timeout=spec.timeout, terminal=terminal, report=report, want_statistics=want_statistics
+        )
     finally:
+        release_signals()
         lease.close()
-    return watch(
-        launched, timeout=spec.timeout, terminal=terminal, report=report, want_statistics=want_statistics
-    )
 
 
 def _launch(engine: DirectEngine, plan: LaunchPlan, spec: InstanceSpec) -> Launched:
@@ -159,7 +154,18 @@ def _launch(engine: DirectEngine, plan: LaunchPlan, spec: InstanceSpec) -> Launc
 
 
 def _load_watch() -> Callable[..., "Outcome"]:
-    """Load trio and what uses it: takes longer than an instance needs to start, so it does so meanwhile."""
+    """Load trio and what uses it."""
     from kwhost.core.supervise.foreground import watch_launched
 
+    gc.freeze()
+    gc.enable()
     return watch_launched
+
+
+def _load_watch_for(launched: Launched) -> Callable[..., "Outcome"]:
+    """Loading takes longer than an instance needs to start, so it is done meanwhile."""
+    try:
+        return _load_watch()
+    except BaseException:
+        launched.abandon()
+        raise

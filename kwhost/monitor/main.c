@@ -103,6 +103,8 @@ static void start_program(struct thread *thread, char **argv, char **envp) {
 
 static _Noreturn void run_monitor(char **argv, char **envp) {
     host(__NR_prctl, PR_SET_DUMPABLE, 0, 0, 0, 0);
+    if (host(__NR_getpid) == 1) /* an exec that changed ids forgets it */
+        host(__NR_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
     map_stats();
     bool first = record.flags & EXEC_FIRST;
     if (first) {

@@ -20,7 +20,6 @@ def one_line(text: str) -> str:
 
 
 @pytest.mark.kvm
-@pytest.mark.hw
 @pytest.mark.parametrize("program", ["no-such-program", "/no/such/program", "./nothing"])
 def test_a_missing_program_is_127(run_kwhost: RunKwhost, program: str) -> None:
     done = run_kwhost(["--", program])
@@ -33,7 +32,6 @@ ELF64 = bytes([0x7F, *b"ELF", 2, 1, 1, 0]) + bytes(8)
 
 
 @pytest.mark.kvm
-@pytest.mark.hw
 @pytest.mark.parametrize(
     ("content", "mode"),
     [

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = [pytest.mark.kvm, pytest.mark.hw]
+pytestmark = pytest.mark.kvm
 
 SECONDS = 40
 
@@ -55,6 +55,7 @@ def mounts() -> list[str]:
     return Path("/proc/self/mountinfo").read_text().splitlines()
 
 
+@pytest.mark.hw
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_no_process_and_no_mount_is_left(kwhost_command: list[str], number: int) -> None:
     before = mounts()
@@ -109,6 +110,7 @@ def test_killing_the_command_at_any_time_leaves_nothing(kwhost_command: list[str
     assert mounts() == before
 
 
+@pytest.mark.hw
 def test_two_at_once_have_different_ids(kwhost_command: list[str]) -> None:
     if os.geteuid() != 0:
         pytest.skip("an ordinary user's instances share the user's id")

@@ -12,7 +12,7 @@ import pytest
 
 from kwhost.core.supervise.terminal import terminal_size
 
-pytestmark = [pytest.mark.kvm, pytest.mark.hw]
+pytestmark = pytest.mark.kvm
 
 SECONDS = 40
 
@@ -81,6 +81,7 @@ def test_a_new_size_reaches_the_program(shell: Session) -> None:
     shell.wait_for("columns=123, lines=41")
 
 
+@pytest.mark.hw
 def test_interrupt_reaches_the_foreground_job_only(shell: Session) -> None:
     shell.type("sleep 1000; echo status $?\n")
     shell.wait_for("sleep 1000")
@@ -104,6 +105,7 @@ def test_job_control(shell: Session) -> None:
     shell.wait_for("over\r\n")
 
 
+@pytest.mark.hw
 def test_the_status_comes_out_and_the_terminal_is_as_before(shell: Session) -> None:
     shell.type("exit 9\n")
 

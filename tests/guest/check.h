@@ -25,6 +25,11 @@
 #include <time.h>
 #include <unistd.h>
 
+/* A program that dies or hangs has shown all that it did before. */
+__attribute__((constructor)) static inline void by_lines(void) {
+    setvbuf(stdout, NULL, _IOLBF, 0);
+}
+
 /* Linux's own numbers: errno values are named, so that a difference reads as a sentence. */
 static inline const char *error_name(int number) {
     const char *name = strerrorname_np(number);

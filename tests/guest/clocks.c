@@ -40,14 +40,15 @@ static void reading(void) {
         int result = clock_getres(clocks[i], &resolution);
         printf("clock %d: never back %d of 1000, resolution %d %d\n", clocks[i], good, result, resolution.tv_nsec <= 10000000);
     }
-    struct timespec time;
-    SHOW(clock_gettime(99, &time));
+    struct timespec now;
+    SHOW(clock_gettime(99, &now));
     SHOW(syscall(SYS_clock_gettime, CLOCK_REALTIME, 8));
     SHOW(clock_getres(99, NULL));
     SHOW(clock_getres(CLOCK_MONOTONIC, NULL));
     struct timeval value_now;
     SHOW(gettimeofday(&value_now, NULL));
-    IS(labs(value_now.tv_sec - time(NULL)) <= 1);
+    time_t seconds = time(NULL);
+    IS(labs(value_now.tv_sec - seconds) <= 1);
     SHOW(clock_settime(CLOCK_REALTIME, &(struct timespec){1, 1}));
     SHOW(settimeofday(&value_now, NULL));
     struct timex info = {0};
@@ -56,7 +57,7 @@ static void reading(void) {
     SHOW(adjtimex(&info));
     clockid_t mine;
     SHOW(clock_getcpuclockid(0, &mine));
-    SHOW(clock_gettime(mine, &time));
+    SHOW(clock_gettime(mine, &now));
     unsigned cpu = 77, node = 77;
     SHOW(getcpu(&cpu, &node));
     IS((long)cpu < sysconf(_SC_NPROCESSORS_CONF) && node < 64);

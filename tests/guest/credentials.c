@@ -150,7 +150,6 @@ int main(int argc, char **argv) {
         capabilities("after exec");
         return 4;
     }
-    setvbuf(stdout, NULL, _IOLBF, 0);
     umask(022);
     enter_directory();
     owner();

@@ -129,7 +129,6 @@ static void errors(void) {
     SHOW(shutdown(fd, SHUT_RDWR));
     SHOW(socket(AF_INET, SOCK_STREAM, IPPROTO_UDP));
     SHOW(socket(AF_INET, SOCK_RAW, IPPROTO_ICMP));
-    SHOW(socket(AF_PACKET, SOCK_RAW, 0));
     SHOW(socket(AF_INET, SOCK_STREAM | 0x1000000, 0));
     name.v4.sin_family = 55;
     SHOW(connect(fd, &name.sa, sizeof name.v4));
@@ -175,7 +174,6 @@ static void exchange(void) {
 }
 
 int main(void) {
-    setvbuf(stdout, NULL, _IOLBF, 0);
     alarm(30);
     streams(AF_INET);
     streams(AF_INET6);

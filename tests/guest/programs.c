@@ -11,7 +11,6 @@
 #define FIXED_FD 90 /* where descriptors whose number is shown are put */
 
 extern char **environ;
-static const char *self;
 static char own_path[4096];
 
 /* The other role of this program: shows how it was started. */
@@ -22,10 +21,14 @@ static int show_start(int argc, char **argv) {
     char name[16];
     prctl(PR_GET_NAME, name);
     const char *executed = (const char *)getauxval(AT_EXECFN);
-    if (strncmp(executed, "/dev/fd/", 8) != 0 && strcmp(executed, self) != 0)
-        printf("name %s, executed as %s\n", name, executed);
-    else if (strcmp(executed, self) != 0)
+    ssize_t length = readlink("/proc/self/exe", own_path, sizeof own_path - 1);
+    own_path[length < 0 ? 0 : length] = 0;
+    if (strcmp(executed, own_path) == 0)
+        printf("executed by its path\n");
+    else if (strncmp(executed, "/dev/fd/", 8) == 0) /* Linux 6.1 names these by the number */
         printf("executed as %s\n", executed);
+    else
+        printf("name %s, executed as %s\n", name, executed);
     printf("platform %s, secure %lu, page size %lu\n", (char *)getauxval(AT_PLATFORM),
            getauxval(AT_SECURE), getauxval(AT_PAGESZ));
     IS(getauxval(AT_PHDR) && getauxval(AT_PHNUM) && getauxval(AT_ENTRY) && getauxval(AT_RANDOM));
@@ -287,13 +290,10 @@ static void spawned(void) {
 }
 
 int main(int argc, char **argv) {
-    self = argv[0];
     setvbuf(stdout, NULL, _IOFBF, 1 << 16);
-    for (int i = 0; i < argc; i++)
-        if (strcmp(argv[i], "show") == 0)
-            return show_start(argc, argv);
-    if (argc == 1 && !argv[0][0])
+    if (getenv("PROGRAMS_CHILD") || !argv[0][0])
         return show_start(argc, argv);
+    setenv("PROGRAMS_CHILD", "1", 1);
     ssize_t length = MUST(readlink("/proc/self/exe", own_path, sizeof own_path - 1));
     own_path[length] = 0;
     enter_directory();

@@ -115,7 +115,6 @@ static void preemption(void) {
 }
 
 int main(void) {
-    setvbuf(stdout, NULL, _IOLBF, 0);
     arenas();
     reservations();
     aligned();

@@ -177,7 +177,6 @@ static void *identities(void *main_tid) {
 }
 
 int main(void) {
-    setvbuf(stdout, NULL, _IOLBF, 0);
     alarm(40);
     counting();
     conditions();

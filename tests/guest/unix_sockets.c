@@ -236,7 +236,6 @@ static void edges(void) {
 }
 
 int main(void) {
-    setvbuf(stdout, NULL, _IOLBF, 0);
     alarm(30);
     signal(SIGPIPE, SIG_IGN);
     enter_directory();

@@ -73,6 +73,7 @@ static void stops(void) {
     SHOW(waitpid(child, &status, WCONTINUED) == child);
     show_status("continued", status);
     printf("SIGCHLD code %d status %d\n", chld_code, chld_status);
+    setpgid(child, child); /* in an orphaned group SIGTSTP does nothing */
     kill(child, SIGTSTP);
     siginfo_t info = {0};
     SHOW(waitid(P_PID, (id_t)child, &info, WSTOPPED));

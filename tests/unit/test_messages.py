@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kwhost.core.abi._abi import ffi, lib
-from kwhost.core.abi.messages import MESSAGE_SIZE, Event, EventType, clean_text, resize, send_signal, stop
+from kwhost.core.abi.messages import MESSAGE_SIZE, Event, EventType, clean_text, resize, send_signal
 
 
 def encode(kind: int, value: int, text: bytes) -> bytes:
@@ -38,7 +38,6 @@ def test_control_messages_carry_their_value() -> None:
     for data, kind, value in (
         (send_signal(15), lib.KW_CONTROL_SIGNAL, 15),
         (resize(40, 120), lib.KW_CONTROL_RESIZE, 40 << 16 | 120),
-        (stop(1.5), lib.KW_CONTROL_STOP, 1500),
     ):
         message = ffi.new("struct kw_message *")
         ffi.memmove(message, data, MESSAGE_SIZE)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from kwhost.core.abi._abi import ffi, lib
 
-__all__ = ["MESSAGE_SIZE", "Event", "EventType", "clean_text", "resize", "send_signal", "stop"]
+__all__ = ["MESSAGE_SIZE", "Event", "EventType", "clean_text", "resize", "send_signal"]
 
 MESSAGE_SIZE: int = ffi.sizeof("struct kw_message")
 
@@ -66,8 +66,3 @@ def send_signal(number: int) -> bytes:
 def resize(rows: int, columns: int) -> bytes:
     """Tell the pseudo terminal its new size."""
     return _control(lib.KW_CONTROL_RESIZE, min(rows, 0xFFFF) << 16 | min(columns, 0xFFFF))
-
-
-def stop(grace_seconds: float) -> bytes:
-    """Send SIGTERM, and SIGKILL once the grace is over."""
-    return _control(lib.KW_CONTROL_STOP, min(int(grace_seconds * 1000), 0xFFFF_FFFF))

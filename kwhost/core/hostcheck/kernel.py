@@ -14,11 +14,13 @@ from kwhost.core.hostcheck.report import Finding, Verdict
 __all__ = ["check_kernel_facilities"]
 
 # x86-64 system call numbers; Python 3.11 has no wrappers for these.
-_NR_MOUNT, _NR_UNSHARE, _NR_SECCOMP = 165, 272, 317
-_NR_OPEN_TREE, _NR_MOUNT_SETATTR, _NR_LANDLOCK_CREATE_RULESET = 428, 442, 444
+_NR_MOUNT, _NR_UNSHARE, _NR_SETNS, _NR_SECCOMP = 165, 272, 308, 317
+_NR_OPEN_TREE, _NR_MOVE_MOUNT, _NR_MOUNT_SETATTR = 428, 429, 442
+_NR_LANDLOCK_CREATE_RULESET = 444
 _CLONE_NEWUSER, _CLONE_NEWNS = 0x1000_0000, 0x0002_0000
 _CLONE_ALL = 0x7E02_0000  # user, mount, pid, network, IPC, UTS and cgroup namespaces
-_AT_FDCWD, _OPEN_TREE_CLONE, _AT_EMPTY_PATH = -100, 1, 0x1000
+_AT_FDCWD, _AT_EMPTY_PATH, _AT_RECURSIVE = -100, 0x1000, 0x8000
+_OPEN_TREE_CLONE, _MOVE_MOUNT_F_EMPTY_PATH = 1, 4
 _MOUNT_ATTR_IDMAP = 0x0010_0000
 _SECCOMP_GET_ACTION_AVAIL = 2
 _SECCOMP_RET_TRAP = 0x0003_0000
@@ -40,7 +42,7 @@ def _check_version() -> Finding:
 
 
 def _check_namespaces() -> Finding:
-    reason = attempt(lambda: _discard(libc_call(_NR_UNSHARE, _CLONE_ALL)))
+    reason = attempt(lambda: _unshare(_CLONE_ALL))
     return Finding(
         name="namespaces",
         verdict=Verdict.MISSING if reason else Verdict.OK,
@@ -52,13 +54,36 @@ def _check_namespaces() -> Finding:
     )
 
 
+def _leave_changed_root() -> None:
+    """Become a process whose root is its mount namespace's, as the jail does: after a chroot the
+    kernel makes no user namespaces."""
+    tree = libc_call(_NR_OPEN_TREE, _AT_FDCWD, b"/", _OPEN_TREE_CLONE | _AT_RECURSIVE)
+    libc_call(_NR_UNSHARE, _CLONE_NEWNS)
+    own = os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
+    libc_call(_NR_SETNS, own, _CLONE_NEWNS)
+    libc_call(_NR_MOUNT, b"none", b"/", None, _MS_REC_PRIVATE, None)
+    libc_call(_NR_MOVE_MOUNT, tree, b"", _AT_FDCWD, b"/", _MOVE_MOUNT_F_EMPTY_PATH)
+    os.fchdir(tree)
+    os.chroot(".")
+
+
+def _unshare(flags: int) -> None:
+    try:
+        libc_call(_NR_UNSHARE, flags)
+    except PermissionError:
+        if os.geteuid() != 0:
+            raise
+        _leave_changed_root()
+        libc_call(_NR_UNSHARE, flags)
+
+
 def _discard(_: int) -> None:
     """For calls whose success is all that matters."""
 
 
 def _try_overlay(scratch: Path) -> None:
     uid, gid = os.geteuid(), os.getegid()
-    libc_call(_NR_UNSHARE, _CLONE_NEWUSER | _CLONE_NEWNS)
+    _unshare(_CLONE_NEWUSER | _CLONE_NEWNS)
     Path("/proc/self/setgroups").write_text("deny")
     Path("/proc/self/uid_map").write_text(f"0 {uid} 1")
     Path("/proc/self/gid_map").write_text(f"0 {gid} 1")
@@ -103,7 +128,7 @@ def _waiting_child() -> Iterator[int]:
     if child == 0:
         try:
             os.close(release[1])
-            libc_call(_NR_UNSHARE, _CLONE_NEWUSER)
+            _unshare(_CLONE_NEWUSER)
             os.write(ready[1], b"1")
             os.read(release[0], 1)
         finally:

@@ -63,7 +63,7 @@ def probe_host(root: Path = Path("/")) -> HostLayout:
 
 
 def _programs(layout: HostLayout) -> list[Mount]:
-    flags = MountFlag.READ_ONLY | MountFlag.ID_MAPPED | MountFlag.RECURSIVE
+    flags = MountFlag.READ_ONLY | MountFlag.RECURSIVE
     return [
         Mount(MountKind.BIND, f"/{name}", f"/{name}", flags)
         if link is None

@@ -76,20 +76,11 @@ class _Foreground:
                     raise LaunchError(event.text or "the instance did not start", event.value)
                 case EventType.NOTICE:
                     self._report(event.text)
-                case EventType.STOPPED if self._terminal:
-                    await self._stop_with_instance(self._terminal)
                 case _:
                     pass
         if self._timed_out:
             return EXIT_TIMEOUT, ""
         raise LaunchError("the instance's supervisor ended without saying how the instance did")
-
-    async def _stop_with_instance(self, terminal: OperatorTerminal) -> None:
-        """The instance's first process was stopped from the keyboard: stop too, and go on with it later."""
-        terminal.restore()
-        signal.raise_signal(signal.SIGSTOP)
-        terminal.enter_raw()
-        await self._instance.send(send_signal(signal.SIGCONT))
 
     async def _forward_signals(self, signals: AsyncIterator[int]) -> None:
         interrupted = -_INSIST_SECONDS

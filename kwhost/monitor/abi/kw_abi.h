@@ -32,7 +32,9 @@ struct kw_launch {
     uint32_t size; /* of the whole record in bytes */
     uint32_t flags;
     char name[KW_NAME_MAX];     /* of the instance; host name in its UTS namespace */
-    uint32_t host_uid_base;     /* ids 0 to id_count-1 of the instance are these on the host */
+    /* Ids 0 to id_count-1 of the instance are these on the host. Rootless: id 0 is the caller, and the
+     * range is that of ids from 1 on (unused when id_count is 1). */
+    uint32_t host_uid_base;
     uint32_t host_gid_base;
     uint32_t id_count;
     uint32_t uid;               /* that the program starts with, inside */

@@ -5,6 +5,7 @@
 #include "calls/stats.h"
 #include "process/exec.h"
 #include "process/thread.h"
+#include "procfs/procfs.h"
 
 bool guest_fd_ok(u64 fd) {
     return (s32)fd < (s32)own_fd_base();
@@ -37,6 +38,8 @@ long make_host_call(struct call *call, const struct call_entry *entry,
                        (long)value[3], (long)value[4], (long)value[5]);
     else
         result = host_interruptible(call->thread, (long)call->nr, value);
+    if (unlikely(result == -EISDIR || result == -EBADF))
+        result = procfs_memory_call(call, result);
     return interrupted(call->thread, entry->restart, result);
 }
 
@@ -51,10 +54,12 @@ long call_forward(struct call *call) {
 long call_dispatch(struct call *call) {
     static const struct call_entry unknown = {.class = CALL_UNKNOWN};
     u64 began = stats_ticks();
-    const struct call_entry *entry = call->nr < CALL_LIMIT ? &call_table[call->nr] : &unknown;
+    const struct call_entry *entry;
     bool refused = false;
     long result;
 
+    call->nr = (u32)call->nr; /* the kernel does not look at the upper half of RAX */
+    entry = call->nr < CALL_LIMIT ? &call_table[call->nr] : &unknown;
     call->thread->scratch_used = 0;
     /* Order: lookup, policy (a later issue puts its decision here, before anything is copied),
      * handler, statistics. */

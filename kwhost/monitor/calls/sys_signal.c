@@ -5,6 +5,7 @@
 #include "calls/handlers.h"
 #include "calls/wait.h"
 #include "process/signal.h"
+#include "procfs/table.h"
 #include "process/signal_host.h"
 
 #define MASK_SIZE sizeof(u64)
@@ -45,6 +46,7 @@ long sys_rt_sigaction(struct call *call) {
         action.mask &= ~SIGNALS_UNBLOCKABLE;
         process->actions[signal] = action;
         host_action_follow(signal, &action);
+        table_publish_signals(process);
     }
     lock_release(&process->actions_lock);
 

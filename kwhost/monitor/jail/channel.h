@@ -9,7 +9,8 @@
 
 /* From supervise: the maps are written, here are the sources. */
 struct channel_start {
-    u32 count;                /* of sources */
+    u32 count; /* of sources */
+    bool overlays_made;
     u8 present[SOURCE_LIMIT]; /* which of them have a descriptor attached, in order */
 };
 

@@ -5,7 +5,8 @@
 #include "jail/filesystem.h"
 #include "jail/kernel.h"
 
-/* setns(2) into the namespace one is in already sets root and working directory to its real root. */
+/* setns(2) into the namespace one is in already sets root and working directory to its real root.
+ */
 static long go_to_real_root(void) {
     long own = host(__NR_openat, AT_FDCWD, "/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC, 0);
     if (own < 0)

@@ -18,8 +18,9 @@ int executable_copy(struct failure *failure) {
     if (copy == -EINVAL) /* before Linux 6.3 every memfd is executable */
         copy = host(__NR_memfd_create, "kwhost-monitor", flags);
     if (copy == -EACCES) {
-        fail(failure, STATUS_OWN, 0, "this host allows no executable memory files: "
-                                     "set the sysctl vm.memfd_noexec below 2");
+        fail(failure, STATUS_OWN, 0,
+             "this host allows no executable memory files: "
+             "set the sysctl vm.memfd_noexec below 2");
         return -1;
     }
     long own = host(__NR_openat, AT_FDCWD, "/proc/self/exe", O_RDONLY | O_CLOEXEC, 0);

@@ -4,8 +4,9 @@
 
 #include "jail/errors.h"
 
-/* Returns a memfd that nobody can change any more and that the instance cannot read (mode 0111), closed on
- * exec, or -1 with `failure` filled in. The host's own file is never within the instance's reach. */
+/* Returns a memfd that nobody can change any more and that the instance cannot read (mode 0111),
+ * closed on exec, or -1 with `failure` filled in. The host's own file is never within the
+ * instance's reach. */
 int executable_copy(struct failure *failure);
 
 #endif

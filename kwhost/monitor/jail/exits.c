@@ -10,8 +10,8 @@
 #define EXITED_BY_SIGNAL 256
 #define SIGNAL_MOST 64
 
-/* Copied, not mapped: the page may shrink or change while it is read. The counters of each call, which
- * come last, are left out. */
+/* Copied, not mapped: the page may shrink or change while it is read. The counters of each call,
+ * which come last, are left out. */
 static bool read_page(int fd, struct kw_stats *page) {
     const u64 size = offsetof(struct kw_stats, calls);
     return fd >= 0 && host(__NR_pread64, fd, page, size, 0) == (long)size &&
@@ -69,8 +69,8 @@ static void describe_crash(const struct kw_stats *page, struct kw_message *event
 void exit_describe(int status, int stats_fd, struct kw_message *event) {
     struct kw_stats page;
     *event = (struct kw_message){.type = KW_EVENT_EXITED};
-    event->value =
-        (u32)(status_exited(status) ? status_code(status) : EXITED_BY_SIGNAL + status_signal(status));
+    event->value = (u32)(status_exited(status) ? status_code(status)
+                                               : EXITED_BY_SIGNAL + status_signal(status));
     if (!read_page(stats_fd, &page))
         return;
     u32 failed = page.failure_status;

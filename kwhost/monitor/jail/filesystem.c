@@ -62,7 +62,9 @@ long filesystem_new(const char *type, const char *options, u64 attributes,
     long context = filesystem_open(type);
     if (context < 0)
         return context;
-    long result = filesystem_options((int)context, options);
+    long result = filesystem_option((int)context, "source", type); /* what df and mount show */
+    if (result >= 0)
+        result = filesystem_options((int)context, options);
     if (result < 0) {
         read_log((int)context, log);
         host(__NR_close, context);

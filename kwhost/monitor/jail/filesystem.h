@@ -16,16 +16,16 @@ long filesystem_option(int context, const char *key, const char *value); /* valu
 /* Sets "key=value,flag,..." (NULL: none). */
 long filesystem_options(int context, const char *options);
 
-/* Creates the instance and a detached mount of it, and closes `context`. On an error `log` holds what
- * the file system said about it, or "". Returns the mount's descriptor or a negative errno. */
+/* Creates the instance and a detached mount of it, and closes `context`. On an error `log` holds
+ * what the file system said about it, or "". Returns the mount's descriptor or a negative errno. */
 long filesystem_mount(int context, u64 attributes, char log[FILESYSTEM_LOG]);
 
 /* All three steps. */
 long filesystem_new(const char *type, const char *options, u64 attributes,
                     char log[FILESYSTEM_LOG]);
 
-/* Adds attributes to a mount (and with `recursive` to all below it), makes it private, and shows its
- * owners as the user namespace `ids` maps them (-1: as they are). */
+/* Adds attributes to a mount (and with `recursive` to all below it), makes it private, and shows
+ * its owners as the user namespace `ids` maps them (-1: as they are). */
 long mount_change(int mount, u64 attributes, int ids, bool recursive);
 
 /* Attaches a detached mount to the place `target` (a descriptor). */

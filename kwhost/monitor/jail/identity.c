@@ -14,11 +14,11 @@
      1u << CAP_KILL | 1u << CAP_SETGID | 1u << CAP_SETUID | 1u << CAP_SETPCAP |                    \
      1u << CAP_NET_BIND_SERVICE | 1u << CAP_SYS_CHROOT)
 
-/* Dropping root drops its capabilities, always (no set-uid fix-up off, no keeping); nobody but root
- * gets any through ambient ones. */
+/* Dropping root drops its capabilities, unless the program asks to keep them up to its next exec
+ * (as setpriv and many daemons do on their way); nobody but root gets any through an exec. */
 #define SECURE_BITS                                                                                \
-    (SECBIT_NOROOT_LOCKED | SECBIT_NO_SETUID_FIXUP_LOCKED | SECBIT_KEEP_CAPS_LOCKED |              \
-     SECBIT_NO_CAP_AMBIENT_RAISE | SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED)
+    (SECBIT_NOROOT_LOCKED | SECBIT_NO_SETUID_FIXUP_LOCKED | SECBIT_NO_CAP_AMBIENT_RAISE |          \
+     SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED)
 
 #define LEAST_NOFILE 64u
 #define USUAL_SOFT_NOFILE 1024u
@@ -43,8 +43,9 @@ static bool lift_address_limits(struct limits *limits, struct failure *failure) 
     for (u32 i = 0; i < array_size(unlimited); i++) {
         u64 *own = limits->values[unlimited[i]];
         if (own[1] != UNLIMITED)
-            return fail(failure, STATUS_OWN, 0,
-                        "the limit on address space or data (ulimit -v, -d) must be unlimited here");
+            return fail(
+                failure, STATUS_OWN, 0,
+                "the limit on address space or data (ulimit -v, -d) must be unlimited here");
         own[0] = UNLIMITED;
         long result = limit(unlimited[i], own, NULL);
         if (result < 0)
@@ -120,8 +121,9 @@ bool identity_drop(const struct launch *launch, bool may_set_groups, struct fail
     if (may_set_groups)
         result = host(__NR_setgroups, record->group_count, record->groups);
     else if (record->group_count > 0)
-        return fail(failure, STATUS_OWN, 0,
-                    "supplementary groups need subordinate ids in /etc/subgid for an ordinary user");
+        return fail(
+            failure, STATUS_OWN, 0,
+            "supplementary groups need subordinate ids in /etc/subgid for an ordinary user");
     if (result >= 0)
         result = host(__NR_setresgid, record->gid, record->gid, record->gid);
     if (result >= 0)

@@ -43,9 +43,11 @@ static bool end_helper(long pid, const char *name, const char *file, struct fail
     if (result < 0)
         return fail(failure, STATUS_OWN, result, "running %s", name);
     if (status_code(status) == 127)
-        return fail(failure, STATUS_OWN, 0, "%s is not installed: install the package uidmap", name);
-    return status == 0 || fail(failure, STATUS_OWN, 0,
-                               "%s refused the range of ids: it must be the user's in %s", name, file);
+        return fail(failure, STATUS_OWN, 0, "%s is not installed: install the package uidmap",
+                    name);
+    return status == 0 ||
+           fail(failure, STATUS_OWN, 0, "%s refused the range of ids: it must be the user's in %s",
+                name, file);
 }
 
 /* Id 0 is the caller's own, the rest from the caller's subordinate range. */

@@ -5,8 +5,8 @@
 #include "jail/record.h"
 
 /* Writes the maps of the process `pid`, the first in its user namespace. As host root: ids 0 to
- * id_count-1 become the record's range. Rootless: id 0 is the caller, and ids from 1 on are the record's
- * range by the help of newuidmap and newgidmap. */
+ * id_count-1 become the record's range. Rootless: id 0 is the caller, and ids from 1 on are the
+ * record's range by the help of newuidmap and newgidmap. */
 bool idmap_write(const struct launch *launch, int pid, struct failure *failure);
 
 /* False when the namespace's processes may not change their supplementary groups. */

@@ -63,11 +63,13 @@ static bool wait_for_start(struct entry *entry) {
     for (u32 i = 0; i < start.count; i++)
         entry->sources.fds[i] = start.present[i] && next < fd_count ? fds[next++] : -1;
     entry->sources.count = start.count;
+    entry->sources.overlays_made = start.overlays_made;
     return true;
 }
 
-/* A procfs of the new pid namespace. The kernel makes one only where an older one is in full view, so it
- * comes before the old root goes. It stays detached: the monitor alone reaches it, by descriptor. */
+/* A procfs of the new pid namespace. The kernel makes one only where an older one is in full view,
+ * so it comes before the old root goes. It stays detached: the monitor alone reaches it, by
+ * descriptor. */
 static bool make_procfs(struct entry *entry) {
     char log[FILESYSTEM_LOG];
     u64 attributes = FILESYSTEM_SAFE | MOUNT_ATTR_NOEXEC;
@@ -85,8 +87,7 @@ static bool make_procfs(struct entry *entry) {
 
 static bool make_root(struct entry *entry) {
     struct mount_attr private = {.propagation = MS_PRIVATE};
-    long result =
-        host(__NR_mount_setattr, AT_FDCWD, "/", AT_RECURSIVE, &private, sizeof private);
+    long result = host(__NR_mount_setattr, AT_FDCWD, "/", AT_RECURSIVE, &private, sizeof private);
     if (result < 0)
         return fail(&entry->failure, STATUS_OWN, result, "making the mounts private");
     if (!make_procfs(entry))
@@ -182,8 +183,8 @@ static bool give_up_privileges(struct entry *entry) {
     return follow_parent(entry);
 }
 
-/* With --init this process becomes the reaper and a child goes on. The reaper is executed anew, so that
- * it holds nothing: no descriptor, none of this memory. */
+/* With --init this process becomes the reaper and a child goes on. The reaper is executed anew, so
+ * that it holds nothing: no descriptor, none of this memory. */
 static bool split_init(struct entry *entry) {
     char number[16];
     if (!launch_is(entry->launch, KW_LAUNCH_INIT))
@@ -239,9 +240,9 @@ static bool start_monitor(struct entry *entry) {
     if (!write_record(entry) || !identity_finish_limits(&entry->limits, &entry->failure))
         return false;
 
-    /* Here Landlock's rules and then the first monitor's seccomp filter are to be set, both made from
-     * the policy's ceiling: after everything that needs more than they allow, before the first byte
-     * of the program is read by the monitor. */
+    /* Here Landlock's rules and then the first monitor's seccomp filter are to be set, both made
+     * from the policy's ceiling: after everything that needs more than they allow, before the first
+     * byte of the program is read by the monitor. */
 
     long result = host(__NR_execveat, (int)entry->limits.own_base + OWN_SELF, "", launch->argv,
                        launch->envp, AT_EMPTY_PATH);
@@ -268,7 +269,8 @@ _Noreturn void jail_enter(const struct jail *jail) {
     struct entry entry = {.jail = jail, .launch = jail->launch};
     u64 all = ~0ul, default_action[4] = {0};
     host(__NR_rt_sigaction, SIGPIPE, default_action, 0, sizeof all);
-    /* Signals wait until the monitor has its handlers: none that the supervisor passes on is lost. */
+    /* Signals wait until the monitor has its handlers: none that the supervisor passes on is lost.
+     */
     host(__NR_rt_sigprocmask, SIG_SETMASK, &all, 0, sizeof all);
     host(__NR_umask, 0); /* modes of what is made are exact */
     if (!enter(&entry)) {

@@ -12,8 +12,9 @@ struct jail {
     int stdio[3]; /* of the program, unless it gets a terminal */
 };
 
-/* Runs in the new process, already inside all of its new namespaces. Waits for the id maps, takes every
- * step in order, and becomes the program's first monitor; or reports what failed and exits. */
+/* Runs in the new process, already inside all of its new namespaces. Waits for the id maps, takes
+ * every step in order, and becomes the program's first monitor; or reports what failed and exits.
+ */
 _Noreturn void jail_enter(const struct jail *jail);
 
 #endif

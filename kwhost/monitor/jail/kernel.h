@@ -1,5 +1,5 @@
-/* Kernel interfaces that the uapi headers leave to the C library, and those newer than the headers of
- * the oldest supported build machine. */
+/* Kernel interfaces that the uapi headers leave to the C library, and those newer than the headers
+ * of the oldest supported build machine. */
 #ifndef KW_JAIL_KERNEL_H
 #define KW_JAIL_KERNEL_H
 
@@ -35,9 +35,9 @@
 #endif
 
 enum { /* fsconfig(2): an enum in the headers of some releases, absent from others' namespaces */
-    CONFIG_FLAG = 0,
-    CONFIG_STRING = 1,
-    CONFIG_CREATE = 6,
+       CONFIG_FLAG = 0,
+       CONFIG_STRING = 1,
+       CONFIG_CREATE = 6,
 };
 
 struct message_header { /* struct msghdr */

@@ -45,8 +45,7 @@ static long open_place(int root, const char *target, int source) {
 /* Attaches a detached mount at the target; the first one of "/" becomes the root. */
 static bool attach(struct builder *builder, const struct launch_mount *mount, int source) {
     if (!mount->target[1]) {
-        long result =
-            host(__NR_move_mount, source, "", AT_FDCWD, "/", MOVE_MOUNT_F_EMPTY_PATH);
+        long result = host(__NR_move_mount, source, "", AT_FDCWD, "/", MOVE_MOUNT_F_EMPTY_PATH);
         builder->root->fd = source;
         return result >= 0 || problem(builder, mount, result, "mounting the root");
     }
@@ -82,26 +81,47 @@ static bool make_filesystem(struct builder *builder, const struct launch_mount *
 static bool make_devpts(struct builder *builder, const struct launch_mount *mount) {
     const char *options = mount->data;
     if (!options) /* group 5 is "tty" everywhere */
-        options = builder->launch->record->id_count > 5 ? "ptmxmode=0666,mode=0620,gid=5"
-                                                        : "ptmxmode=0666,mode=0600";
+        options = builder->launch->record->id_count > 5 ? "ptmxmode=0666,max=256,mode=0620,gid=5"
+                                                        : "ptmxmode=0666,max=256,mode=0600";
     /* Its device nodes are its own instance's terminals. */
     return make_filesystem(builder, mount, "devpts", options, MOUNT_ATTR_NOEXEC);
 }
 
-static bool make_overlay(struct builder *builder, const struct launch_mount *mount) {
-    const int *layers = &builder->sources->fds[builder->next_source];
-    u32 count = 0;
-    for (const char *list = mount->source; *list;) {
+static int take_source(struct builder *builder) {
+    return builder->next_source < builder->sources->count
+               ? builder->sources->fds[builder->next_source++]
+               : -1;
+}
+
+/* The overlay's layers, from the sources. */
+static bool plan_overlay(struct builder *builder, const struct launch_mount *mount,
+                         struct overlay_plan *plan) {
+    const char *list = mount->source;
+    *plan = (struct overlay_plan){.layers = &builder->sources->fds[builder->next_source],
+                                  .data = mount->data};
+    while (*list) {
         size_t length = layer_length(list);
         list += length + (list[length] ? 1 : 0);
-        count++;
+        plan->count++;
     }
-    if (count == 0 || count > builder->sources->count - builder->next_source)
+    if (plan->count == 0 || plan->count > builder->sources->count - builder->next_source)
         return problem(builder, mount, 0, "no layers for");
-    builder->next_source += count;
-    int fd = overlay_make(layers, count, mount->data, builder->failure);
-    if (fd < 0)
-        return false;
+    builder->next_source += plan->count;
+    return true;
+}
+
+static bool make_overlay(struct builder *builder, const struct launch_mount *mount) {
+    struct overlay_plan plan;
+    int fd;
+    if (builder->sources->overlays_made) {
+        fd = take_source(builder);
+    } else {
+        if (!plan_overlay(builder, mount, &plan))
+            return false;
+        fd = overlay_make(&plan, builder->failure);
+        if (fd < 0)
+            return false;
+    }
     u64 attributes = mount->flags & KW_MOUNT_READ_ONLY ? MOUNT_ATTR_RDONLY : 0;
     attributes |= mount->flags & KW_MOUNT_NO_EXEC ? MOUNT_ATTR_NOEXEC : 0;
     long result = attributes ? mount_change(fd, attributes, -1, false) : 0;
@@ -182,12 +202,6 @@ static bool hide(struct builder *builder, const struct launch_mount *mount) {
     return result >= 0 || problem(builder, mount, result, "hiding");
 }
 
-static int take_source(struct builder *builder) {
-    return builder->next_source < builder->sources->count
-               ? builder->sources->fds[builder->next_source++]
-               : -1;
-}
-
 static bool make_proc(struct builder *builder, const struct launch_mount *mount) {
     u64 attributes = FILESYSTEM_SAFE | MOUNT_ATTR_NOEXEC | MOUNT_ATTR_RDONLY;
     int sealed = take_source(builder);
@@ -243,17 +257,32 @@ bool mounts_apply(const struct launch *launch, const struct sources *sources, st
         if (!make_mount(&builder, &launch->mounts[i]))
             return false;
         if (root->fd < 0)
-            return fail(failure, STATUS_OWN, 0, "%s: there is no such root", launch->mounts[i].source);
+            return fail(failure, STATUS_OWN, 0, "%s: there is no such root",
+                        launch->mounts[i].source);
     }
     return true;
 }
 
-bool mounts_enter(const struct launch *launch, const struct root *root, struct failure *failure) {
-    if (launch_is(launch, KW_LAUNCH_READ_ONLY)) {
-        long result = mount_change(root->fd, MOUNT_ATTR_RDONLY, -1, false);
-        if (result < 0)
-            return fail(failure, STATUS_OWN, result, "making the root read-only");
+/* A read-only root takes the overlays in it along: to the instance they are one image. */
+static bool protect_root(const struct launch *launch, const struct root *root,
+                         struct failure *failure) {
+    long result = mount_change(root->fd, MOUNT_ATTR_RDONLY, -1, false);
+    for (u32 i = 0; result >= 0 && i < launch->record->mount_count; i++) {
+        const struct launch_mount *mount = &launch->mounts[i];
+        if (mount->kind != KW_MOUNT_OVERLAY || !mount->target[1])
+            continue;
+        long place = result = inside_open(root->fd, mount->target, O_PATH, 0);
+        if (place >= 0) {
+            result = mount_change((int)place, MOUNT_ATTR_RDONLY, -1, false);
+            host(__NR_close, place);
+        }
     }
+    return result >= 0 || fail(failure, STATUS_OWN, result, "making the root read-only");
+}
+
+bool mounts_enter(const struct launch *launch, const struct root *root, struct failure *failure) {
+    if (launch_is(launch, KW_LAUNCH_READ_ONLY) && !protect_root(launch, root, failure))
+        return false;
     /* The old root is put over the new one for a moment, and detached with all that hangs on it. */
     long result = host(__NR_fchdir, root->fd);
     if (result >= 0)

@@ -11,8 +11,8 @@ struct root {
     bool sealed; /* /proc cannot be searched */
 };
 
-/* Makes the root and all mounts in it, attached over "/" of the present (private) mount namespace but
- * not yet entered. Paths in the new root are never followed out of it. */
+/* Makes the root and all mounts in it, attached over "/" of the present (private) mount namespace
+ * but not yet entered. Paths in the new root are never followed out of it. */
 bool mounts_apply(const struct launch *launch, const struct sources *sources, struct root *root,
                   struct failure *failure);
 

@@ -21,8 +21,8 @@ bool network_start(int proc, struct failure *failure) {
         host(__NR_close, socket);
     if (result < 0)
         return fail(failure, STATUS_OWN, result, "starting the instance's loopback network");
-    long file = host(__NR_openat, proc, "sys/net/ipv4/ip_unprivileged_port_start",
-                     O_WRONLY | O_CLOEXEC, 0);
+    long file =
+        host(__NR_openat, proc, "sys/net/ipv4/ip_unprivileged_port_start", O_WRONLY | O_CLOEXEC, 0);
     result = file < 0 ? file : host(__NR_write, file, "0", 1);
     if (file >= 0)
         host(__NR_close, file);
@@ -31,5 +31,7 @@ bool network_start(int proc, struct failure *failure) {
 
 bool network_name(const char *name, struct failure *failure) {
     long result = host(__NR_sethostname, name, strlen(name));
+    if (result >= 0) /* the host's own stays its own */
+        result = host(__NR_setdomainname, "(none)", 6);
     return result >= 0 || fail(failure, STATUS_OWN, result, "setting the host name %s", name);
 }

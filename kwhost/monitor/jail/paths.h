@@ -5,8 +5,8 @@
 
 #include "base/types.h"
 
-/* Opens `path` as if `root` were the root directory; symbolic links are followed inside it. Returns a
- * descriptor (closed on exec) or a negative errno. `flags` as for open(2). */
+/* Opens `path` as if `root` were the root directory; symbolic links are followed inside it. Returns
+ * a descriptor (closed on exec) or a negative errno. `flags` as for open(2). */
 long inside_open(int root, const char *path, u64 flags, u32 mode);
 
 /* Makes the directory and all above it that are missing, the last one with `mode`. `path` must be

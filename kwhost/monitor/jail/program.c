@@ -31,7 +31,8 @@ static const char *search_path(const struct launch *launch) {
     return USUAL_PATH;
 }
 
-/* Tries each directory of the list; a file that may not be executed is passed over but remembered. */
+/* Tries each directory of the list; a file that may not be executed is passed over but remembered.
+ */
 static long search(const char *list, const char *file, char *name) {
     long worst = -ENOENT;
     for (;;) {

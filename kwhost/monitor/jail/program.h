@@ -1,4 +1,5 @@
-/* Finding the program's file as execvp(3) does, in the instance's root and as the instance's user. */
+/* Finding the program's file as execvp(3) does, in the instance's root and as the instance's user.
+ */
 #ifndef KW_JAIL_PROGRAM_H
 #define KW_JAIL_PROGRAM_H
 

@@ -151,6 +151,7 @@ bool launch_parse(const void *data, u64 size, struct launch *launch, struct fail
     if (host_failed(memory))
         return fail(failure, STATUS_OWN, memory, "memory for the launch record");
     launch->argv = (char **)memory;
+    launch->tables_size = page_up(needed);
     launch->envp = launch->argv + record->argc + 1;
     struct launch_mount *mounts = (struct launch_mount *)(launch->argv + strings);
     launch->mounts = mounts;

@@ -15,20 +15,21 @@ struct launch_mount {
     const char *source, *target, *data; /* NULL: none; target: absolute, without "." and ".." */
 };
 
-/* A record that passed all checks. The pointers lead into it, or into tables made for it; both live
- * as long as the process. */
+/* A record that passed all checks. The pointers lead into it, or into tables mapped for it; both
+ * live as long as the process. */
 struct launch {
     const struct kw_launch *record;
     const struct launch_mount *mounts; /* record->mount_count */
     char **argv, **envp;               /* NULL-terminated */
     const char *workdir;               /* absolute */
+    u64 tables_size;                   /* bytes mapped at argv for the tables; 0: none */
 };
 
 /* Copies the record out of `fd` and checks it. */
 bool launch_read(int fd, struct launch *launch, struct failure *failure);
 
-/* Checks a record of `size` bytes that nobody else can change, 8-byte aligned. Of one that is not good
- * launch->record may still be set, so that its control_fd, if that is one, can be told. */
+/* Checks a record of `size` bytes that nobody else can change, 8-byte aligned. Of one that is not
+ * good launch->record may still be set, so that its control_fd, if that is one, can be told. */
 bool launch_parse(const void *record, u64 size, struct launch *launch, struct failure *failure);
 
 static inline bool launch_is(const struct launch *launch, u32 flag) {

@@ -11,8 +11,8 @@ static u32 file_type(int fd) {
     return host_stat(fd, "", AT_EMPTY_PATH, &stat) < 0 ? 0 : stat.stx_mode & S_IFMT;
 }
 
-/* A terminal may block whatever poll said. O_NONBLOCK would reach everybody who shares the open file,
- * so a second one of the same terminal is opened; where that fails the shared one must do. */
+/* A terminal may block whatever poll said. O_NONBLOCK would reach everybody who shares the open
+ * file, so a second one of the same terminal is opened; where that fails the shared one must do. */
 static int unshare_device(int fd, u32 flags) {
     char path[32];
     if (file_type(fd) != S_IFCHR)
@@ -29,13 +29,14 @@ static void set_nonblocking(int fd) {
 
 void relay_to_instance(struct relay *relay, int from, int to, bool is_terminal, u8 *data) {
     set_nonblocking(to);
-    *relay = (struct relay){.from = unshare_device(from, O_RDONLY),
-                            .to = to,
-                            .own = is_terminal ? -1 : to,
-                            /* never a file: its cached pages would lie in a hostile reader's pipe */
-                            .splices = !is_terminal && file_type(from) == S_IFIFO,
-                            .end_of_file_key = is_terminal,
-                            .data = data};
+    *relay =
+        (struct relay){.from = unshare_device(from, O_RDONLY),
+                       .to = to,
+                       .own = is_terminal ? -1 : to,
+                       /* never a file: its cached pages would lie in a hostile reader's pipe */
+                       .splices = !is_terminal && file_type(from) == S_IFIFO,
+                       .end_of_file_key = is_terminal,
+                       .data = data};
 }
 
 void relay_from_instance(struct relay *relay, int from, int to, bool is_terminal, u8 *data) {
@@ -110,10 +111,9 @@ static void read_once(struct relay *relay) {
 
 static void write_once(struct relay *relay) {
     u8 *data = relay->data + relay->start;
-    long result = relay->socket
-                      ? host(__NR_sendto, relay->to, data, relay->held,
-                             MSG_DONTWAIT | MSG_NOSIGNAL, 0, 0)
-                      : host(__NR_write, relay->to, data, relay->held);
+    long result = relay->socket ? host(__NR_sendto, relay->to, data, relay->held,
+                                       MSG_DONTWAIT | MSG_NOSIGNAL, 0, 0)
+                                : host(__NR_write, relay->to, data, relay->held);
     if (result == -EINTR || result == -EAGAIN) {
         relay->full = result == -EAGAIN;
         return;

@@ -3,6 +3,7 @@
 #include "base/text.h"
 #include "jail/filesystem.h"
 #include "jail/kernel.h"
+#include "jail/overlay.h"
 
 size_t layer_length(const char *list) {
     const char *colon = strchr(list, ':');
@@ -37,7 +38,7 @@ static long change(struct sources *sources, const struct launch_mount *mount, in
             return 0;
         /* One file system below it may be what cannot: map at least the uppermost. */
         bool mapped = recursive && mount_change(fd, 0, ids, false) >= 0;
-        if (!mapped && mount->kind == KW_MOUNT_BIND && !(mount->flags & KW_MOUNT_READ_ONLY))
+        if (!mapped && !(mount->flags & KW_MOUNT_READ_ONLY))
             sources->unmapped = mount->target;
     }
     return mount_change(fd, attributes, -1, recursive);
@@ -51,8 +52,8 @@ static bool is_directory(int fd) {
 /* A detached copy of the mount that holds `path`, from there on. */
 static bool open_tree(struct sources *sources, const struct launch_mount *mount, const char *path,
                       int ids, struct failure *failure) {
-    /* In a mount namespace copied into a new user namespace, mounts and those below them can only be
-     * copied together. */
+    /* In a mount namespace copied into a new user namespace, mounts and those below them can only
+     * be copied together. */
     bool recursive = ids < 0 || mount->flags & KW_MOUNT_RECURSIVE;
     u32 flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_NO_AUTOMOUNT;
     long fd = host(__NR_open_tree, AT_FDCWD, path, flags | (recursive ? AT_RECURSIVE : 0));
@@ -91,6 +92,25 @@ static bool open_layers(struct sources *sources, const struct launch_mount *moun
     return true;
 }
 
+/* Puts the overlay itself in the place of its layers, which begin at `first`. */
+static bool make_overlay(const struct launch *launch, struct sources *sources, u32 first,
+                         const char *data, struct failure *failure) {
+    struct overlay_plan plan = {.layers = &sources->fds[first],
+                                .count = sources->count - first,
+                                .data = data,
+                                .uid = launch->record->host_uid_base,
+                                .gid = launch->record->host_gid_base,
+                                .trusted = true};
+    if (plan.count == 0)
+        return fail(failure, STATUS_OWN, 0, "an overlay without layers");
+    int overlay = overlay_make_outside(&plan, failure);
+    for (u32 i = first; i < sources->count; i++)
+        host(__NR_close, sources->fds[i]);
+    sources->fds[first] = overlay;
+    sources->count = first + 1;
+    return overlay >= 0;
+}
+
 /* An empty directory that nobody in the instance can search: its owner has no number there, so that
  * no capability of the instance's root reaches it. */
 static bool make_sealed(struct sources *sources, int ids, struct failure *failure) {
@@ -108,8 +128,8 @@ static bool make_sealed(struct sources *sources, int ids, struct failure *failur
 
 bool sources_open(const struct launch *launch, int ids, struct sources *sources,
                   struct failure *failure) {
-    sources->count = 0;
-    sources->unmapped = NULL;
+    bool probed = false;
+    *sources = (struct sources){.count = 0};
     for (u32 i = 0; i < launch->record->mount_count; i++) {
         const struct launch_mount *mount = &launch->mounts[i];
         bool good = true;
@@ -117,9 +137,15 @@ bool sources_open(const struct launch *launch, int ids, struct sources *sources,
             return fail(failure, STATUS_OWN, 0, "more than %u mounts", SOURCE_LIMIT);
         if (mount->kind == KW_MOUNT_BIND)
             good = open_tree(sources, mount, mount->source, ids, failure);
-        else if (mount->kind == KW_MOUNT_OVERLAY)
-            good = open_layers(sources, mount, ids, failure);
-        else if (mount->kind == KW_MOUNT_PROC)
+        else if (mount->kind == KW_MOUNT_OVERLAY) {
+            u32 first = sources->count;
+            if (!probed && ids >= 0)
+                sources->overlays_made = !overlay_works_inside();
+            probed = true;
+            good = open_layers(sources, mount, ids, failure) &&
+                   (!sources->overlays_made ||
+                    make_overlay(launch, sources, first, mount->data, failure));
+        } else if (mount->kind == KW_MOUNT_PROC)
             good = make_sealed(sources, ids, failure);
         if (!good)
             return false;

@@ -16,8 +16,8 @@
     (CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP |  \
      CLONE_NEWNET)
 
-/* A pipe for descriptor `number` of the program; its inode belongs to the program's user, who may open
- * it anew through /dev/stdout. */
+/* A pipe for descriptor `number` of the program; its inode belongs to the program's user, who may
+ * open it anew through /dev/stdout. */
 static long make_pipe(const struct launch *launch, int number, struct instance *instance,
                       struct jail *jail) {
     const struct kw_launch *record = launch->record;
@@ -42,32 +42,34 @@ static bool make_stdio(const struct launch *launch, struct instance *instance, s
         if (launch_is(launch, KW_LAUNCH_TTY))
             continue;
         if (i == 0 && !launch_is(launch, KW_LAUNCH_STDIN))
-            jail->stdio[0] = (int)(result = host(__NR_openat, AT_FDCWD, "/dev/null",
-                                                 O_RDONLY | O_CLOEXEC, 0));
+            jail->stdio[0] =
+                (int)(result = host(__NR_openat, AT_FDCWD, "/dev/null", O_RDONLY | O_CLOEXEC, 0));
         else
             result = make_pipe(launch, i, instance, jail);
     }
-    return result >= 0 || fail(failure, STATUS_OWN, result, "making the program's input and output");
+    return result >= 0 ||
+           fail(failure, STATUS_OWN, result, "making the program's input and output");
 }
 
 static long clone_into_namespaces(int *pidfd) {
-    struct clone_args args = {.flags = NEW_NAMESPACES | CLONE_PIDFD,
-                              .pidfd = (u64)pidfd,
-                              .exit_signal = SIGCHLD};
+    struct clone_args args = {
+        .flags = NEW_NAMESPACES | CLONE_PIDFD, .pidfd = (u64)pidfd, .exit_signal = SIGCHLD};
     return host(__NR_clone3, &args, sizeof args);
 }
 
 static bool fail_clone(struct failure *failure, long error) {
     switch (error) {
     case -EPERM:
-        return fail(failure, STATUS_OWN, error,
-                    "making namespaces: allow user namespaces (sysctl "
-                    "kernel.unprivileged_userns_clone, kernel.apparmor_restrict_unprivileged_userns)");
+        return fail(
+            failure, STATUS_OWN, error,
+            "making namespaces: allow user namespaces (sysctl "
+            "kernel.unprivileged_userns_clone, kernel.apparmor_restrict_unprivileged_userns)");
     case -ENOSPC:
         return fail(failure, STATUS_OWN, error,
                     "making namespaces: raise the sysctls below user.max_*_namespaces");
     case -EAGAIN:
-        return fail(failure, STATUS_OWN, error, "making a process: a limit on processes is reached");
+        return fail(failure, STATUS_OWN, error,
+                    "making a process: a limit on processes is reached");
     default:
         return fail(failure, STATUS_OWN, error, "making namespaces");
     }
@@ -110,6 +112,7 @@ static bool send_sources(const struct launch *launch, struct instance *instance,
         host(__NR_close, ids);
     }
     start.count = sources.count;
+    start.overlays_made = sources.overlays_made;
     for (u32 i = 0; i < sources.count; i++) {
         start.present[i] = sources.fds[i] >= 0;
         if (sources.fds[i] >= 0)

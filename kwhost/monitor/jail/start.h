@@ -12,8 +12,8 @@ struct instance {
     const char *unmapped; /* see struct sources */
 };
 
-/* Starts the process, writes its id maps and hands it its mounts. Its descriptors are closed on exec.
- * On failure a process may be there (pid > 0), to be killed. */
+/* Starts the process, writes its id maps and hands it its mounts. Its descriptors are closed on
+ * exec. On failure a process may be there (pid > 0), to be killed. */
 bool instance_start(const struct launch *launch, struct instance *instance,
                     struct failure *failure);
 

@@ -18,15 +18,15 @@
 struct supervisor {
     struct launch launch;
     struct instance instance;
-    struct relay relays[3];  /* of the program's standard input, output and error */
-    u8 *buffers;             /* RELAY_SIZE each */
+    struct relay relays[3];       /* of the program's standard input, output and error */
+    u8 *buffers;                  /* RELAY_SIZE each */
     int control, lifeline, stats; /* -1: none (any more) */
-    int master, slave;       /* of the program's terminal. The slave is held so that the terminal stays up
-                              * while no process has it open */
-    u64 kill_at;             /* when a stop turns into a kill, CLOCK_MONOTONIC ns; 0: not asked for */
+    int master, slave; /* of the program's terminal. The slave is held so that the terminal stays up
+                        * while no process has it open */
+    u64 kill_at;       /* when a stop turns into a kill, CLOCK_MONOTONIC ns; 0: not asked for */
     bool exited;
-    int status;              /* of the first process, once it exited */
-    struct failure failure;  /* status != 0: the start failed */
+    int status;             /* of the first process, once it exited */
+    struct failure failure; /* status != 0: the start failed */
 };
 
 static u64 now(void) {
@@ -98,7 +98,8 @@ static void close_others(const struct kw_launch *record) {
     host(__NR_close_range, 3, ~0u, CLOSE_RANGE_CLOEXEC);
 }
 
-/* Default dispositions and no mask, whatever the caller had; a closed pipe is an error, not an end. */
+/* Default dispositions and no mask, whatever the caller had; a closed pipe is an error, not an end.
+ */
 static void reset_signals(void) {
     struct {
         void *handler;
@@ -156,7 +157,8 @@ static bool start(struct supervisor *supervisor, int record_fd) {
     if (!check_stats(record->stats_fd, failure))
         return false;
     if (!launch_is(&supervisor->launch, KW_LAUNCH_ROOTLESS) && host(__NR_geteuid) != 0)
-        return fail(failure, STATUS_OWN, 0, "a range of ids of its own needs root, or rootless mode");
+        return fail(failure, STATUS_OWN, 0,
+                    "a range of ids of its own needs root, or rootless mode");
     long memory = host(__NR_mmap, 0, 3 * RELAY_SIZE, PROT_READ | PROT_WRITE,
                        MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (host_failed(memory))
@@ -165,6 +167,7 @@ static bool start(struct supervisor *supervisor, int record_fd) {
     if (!instance_start(&supervisor->launch, &supervisor->instance, failure))
         return false;
     host(__NR_close, record->kvm_fd);
+    host(__NR_chdir, "/"); /* holds no directory of the caller's in use */
     if (supervisor->instance.unmapped) {
         struct kw_message event = {.type = KW_EVENT_NOTICE};
         format(event.text, sizeof event.text,

@@ -21,6 +21,11 @@ struct machine {
 };
 extern struct machine machine;
 
+/* Makes a KVM object and moves its descriptor to the monitor's own numbers, also when the guest has used
+ * up all it may have. No other thread of the process may be in a host call. Returns the descriptor or a
+ * negative errno. */
+int kvm_descriptor(int fd, unsigned long request, u64 argument);
+
 /* Runs the vCPU to its first SYSCALL and looks where it stands. */
 enum syscall_landing vcpu_probe_landing(struct vcpu *vcpu);
 

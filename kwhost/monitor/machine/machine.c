@@ -123,14 +123,23 @@ static int make_kernel_pages(void) {
     return error;
 }
 
+int kvm_descriptor(int fd, unsigned long request, u64 argument) {
+    struct own_fd_limit saved;
+    own_fd_limit_raise(&saved);
+    int made = (int)host(__NR_ioctl, fd, request, argument);
+    if (made >= 0)
+        made = own_fd_move(made);
+    own_fd_limit_restore(&saved);
+    return made;
+}
+
 static int open_vm(const char **what) {
-    int fd = (int)host(__NR_ioctl, machine.kvm_fd, KVM_CREATE_VM, 0);
+    int fd = kvm_descriptor(machine.kvm_fd, KVM_CREATE_VM, 0);
     *what = "KVM_CREATE_VM";
     if (fd < 0)
         return fd;
-    machine.fd = own_fd_move(fd);
-    *what = "moving the VM's descriptor";
-    return machine.fd < 0 ? machine.fd : 0;
+    machine.fd = fd;
+    return 0;
 }
 
 int machine_create(int kvm_fd, enum syscall_landing landing, const char **what) {

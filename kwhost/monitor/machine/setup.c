@@ -284,10 +284,7 @@ bool vcpu_set_xsave(struct vcpu *vcpu, const void *area) {
 
 /* Makes one vCPU: descriptor, shared pages, its ring 0 page, its registers. */
 static int make_vcpu(struct vcpu *vcpu) {
-    int fd = (int)host(__NR_ioctl, machine.fd, KVM_CREATE_VCPU, vcpu->id);
-    if (fd < 0)
-        return fd;
-    vcpu->fd = own_fd_move(fd);
+    vcpu->fd = kvm_descriptor(machine.fd, KVM_CREATE_VCPU, vcpu->id);
     if (vcpu->fd < 0)
         return vcpu->fd;
     long run = host(__NR_mmap, 0, machine.run_size, PROT_READ | PROT_WRITE, MAP_SHARED, vcpu->fd, 0);

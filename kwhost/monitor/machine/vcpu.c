@@ -2,6 +2,7 @@
 #include "machine/vcpu.h"
 
 #include <linux/errno.h>
+#include <linux/resource.h>
 
 #include "base/host.h"
 #include "base/text.h"
@@ -121,10 +122,30 @@ static enum vcpu_exit protection_fault(struct vcpu *vcpu, struct vcpu_fault *fau
     return EXIT_EXCEPTION;
 }
 
+/* A VM's first run adds a worker thread of KVM's to the process, which RLIMIT_NPROC may forbid. */
+static long run_with_worker(struct vcpu *vcpu) {
+    struct rlimit64 limit = {0, 0}, raised;
+    host(__NR_prlimit64, 0, RLIMIT_NPROC, 0, &limit);
+    raised = (struct rlimit64){limit.rlim_max, limit.rlim_max};
+    host(__NR_prlimit64, 0, RLIMIT_NPROC, &raised, 0);
+    long result = -EAGAIN;
+    for (u32 attempt = 0; attempt < 100 && result == -EAGAIN; attempt++)
+        result = host(__NR_ioctl, vcpu->fd, KVM_RUN, 0);
+    host(__NR_prlimit64, 0, RLIMIT_NPROC, &limit, 0);
+    if (result == -EAGAIN)
+        machine_broken(vcpu, "no room for KVM's worker thread: raise the limit on processes");
+    return result;
+}
+
+static long run_vcpu(struct vcpu *vcpu) {
+    long result = host(__NR_ioctl, vcpu->fd, KVM_RUN, 0);
+    return likely(result != -EAGAIN) ? result : run_with_worker(vcpu);
+}
+
 enum vcpu_exit vcpu_enter(struct vcpu *vcpu, struct vcpu_fault *fault) {
     refresh_cpu(vcpu);
     load_registers(vcpu);
-    long result = host(__NR_ioctl, vcpu->fd, KVM_RUN, 0);
+    long result = run_vcpu(vcpu);
     struct kvm_run *run = vcpu->run;
     if (likely(result == 0 && run->exit_reason == KVM_EXIT_IO)) {
         if (likely(run->io.port == PORT_SYSCALL) && leave_entry_code(vcpu)) {
@@ -140,7 +161,7 @@ enum vcpu_exit vcpu_enter(struct vcpu *vcpu, struct vcpu_fault *fault) {
         }
         machine_broken(vcpu, "an unexpected port access");
     }
-    if (result == -EINTR || result == -EAGAIN || (result == 0 && run->exit_reason == KVM_EXIT_INTR)) {
+    if (result == -EINTR || (result == 0 && run->exit_reason == KVM_EXIT_INTR)) {
         return leave_interrupted(vcpu, fault);
     }
     if (result == -EFAULT || (result == 0 && run->exit_reason == KVM_EXIT_MMIO)) {

@@ -112,6 +112,8 @@ static long clone_thread(struct thread *thread, const struct request *request) {
     if ((request->flags & CLONE_THREAD_NEEDS) != CLONE_THREAD_NEEDS ||
         (request->flags & (CLONE_PIDFD | CLONE_VFORK)) || !request->stack)
         return -EINVAL;
+    if (thread->process->vforked)
+        return -EAGAIN; /* vCPUs made since are not in this process's descriptor table */
     long result;
     struct thread *child = new_runner(thread, thread->process, request, &result);
     if (!child)
@@ -136,42 +138,93 @@ static long clone_thread(struct thread *thread, const struct request *request) {
     return result;
 }
 
-static long clone_vfork(struct thread *thread, const struct request *request) {
-    struct process *process = process_copy(thread->process);
-    if (!process)
-        return -ENOMEM;
-    long result;
-    struct thread *child = new_runner(thread, process, request, &result);
-    if (!child) {
-        process_free(process);
-        return result;
+/* Children that share this memory without their parent waiting for them, until they are gone from it:
+ * the kernel clears their record's `tid` then. Guarded by sharers_lock. */
+static struct lock sharers_lock;
+static struct thread *sharers;
+
+static void take_back(struct thread *child) {
+    struct process *process = child->process;
+    exec_memory_free(child);
+    drop_runner(child);
+    process_free(process);
+}
+
+static void collect_sharers(void) {
+    lock_take(&sharers_lock);
+    struct thread **link = &sharers;
+    while (*link) {
+        struct thread *child = *link;
+        if (__atomic_load_n(&child->tid, __ATOMIC_ACQUIRE)) {
+            link = &child->next_sharer;
+            continue;
+        }
+        *link = child->next_sharer;
+        take_back(child);
     }
-    if (!signal_hold(thread)) {
-        drop_runner(child);
-        process_free(process);
-        return -ERESTARTNOINTR;
+    lock_release(&sharers_lock);
+}
+
+static void add_sharer(struct thread *child) {
+    lock_take(&sharers_lock);
+    child->next_sharer = sharers;
+    sharers = child;
+    lock_release(&sharers_lock);
+}
+
+/* A child process in this very memory: NULL with *error. */
+static struct thread *new_borrower(struct thread *thread, const struct request *request,
+                                   long *error) {
+    struct process *process = process_copy(thread->process);
+    *error = -ENOMEM;
+    struct thread *child = process ? new_runner(thread, process, request, error) : NULL;
+    if (!child) {
+        if (process)
+            process_free(process);
+        return NULL;
     }
     process->vforked = true;
+    process->clear_handlers = request->flags & CLONE_CLEAR_SIGHAND;
     child->altstack_base = thread->altstack_base;
     child->altstack_size = thread->altstack_size;
     child->altstack_flags = thread->altstack_flags;
+    return child;
+}
+
+/* CLONE_VM without CLONE_THREAD: with CLONE_VFORK the parent waits until the child has executed a
+ * program or ended, without it both run. */
+static long clone_borrower(struct thread *thread, const struct request *request) {
+    bool wait = request->flags & CLONE_VFORK;
+    long result;
+    collect_sharers();
+    struct thread *child = new_borrower(thread, request, &result);
+    if (!child)
+        return result;
+    if (!signal_hold(thread)) {
+        take_back(child);
+        return -ERESTARTNOINTR;
+    }
     thread_link(child);
-    if (request->flags & CLONE_CLEAR_SIGHAND)
-        process->clear_handlers = true;
-    u64 flags = CLONE_VM | CLONE_VFORK | request->exit_signal |
+    u64 flags = CLONE_VM | request->exit_signal |
                 (request->flags & (CLONE_PASSED | CLONE_PARENT_SETTID | CLONE_PIDFD));
     int pidfd = -1;
     int *parent_tid = request->flags & CLONE_PIDFD ? &pidfd : host_parent_tid(request);
     if (request->flags & CLONE_PIDFD)
         flags &= ~(u64)CLONE_PARENT_SETTID;
     stats_count(processes, 1);
-    thread_go_away(thread);
-    result = clone_start(flags, thread_stack_top(child), parent_tid, NULL, child);
-    thread_come_back(thread);
+    child->tid = wait ? 0 : -1;
+    if (wait)
+        thread_go_away(thread);
+    else
+        flags |= CLONE_CHILD_CLEARTID | CLONE_CHILD_SETTID;
+    result = clone_start(flags, thread_stack_top(child), parent_tid, &child->tid, child);
+    if (wait)
+        thread_come_back(thread);
     signal_release(thread);
-    exec_memory_free(child);
-    drop_runner(child); /* it has executed a program or ended */
-    process_free(process);
+    if (wait || result < 0)
+        take_back(child);
+    else
+        add_sharer(child);
     if (result > 0 && (request->flags & CLONE_PIDFD))
         put_guest(pidfd, request->pidfd);
     return result;
@@ -185,6 +238,8 @@ static void become_child(struct thread *thread, const struct request *request,
     int parent = process->pid;
     process->pid = (int)host(__NR_getpid);
     thread_refork();
+    sharers_lock = (struct lock){0};
+    sharers = NULL;
     process->threads = thread;
     process->thread_count = 1;
     process->parking = process->parked = 0;
@@ -259,6 +314,8 @@ static long clone_fork(struct thread *thread, const struct request *request) {
 
 static long clone_any(struct thread *thread, const struct request *request) {
     u64 flags = request->flags;
+    if ((flags & CLONE_FS) && (flags & (CLONE_NEWNS | CLONE_NEWUSER)))
+        return -EINVAL;
     if (flags & CLONE_NAMESPACES)
         return -EPERM;
     if ((flags & CLONE_THREAD) && !(flags & CLONE_SIGHAND))
@@ -273,11 +330,14 @@ static long clone_any(struct thread *thread, const struct request *request) {
         return -EINVAL;
     if (flags & CLONE_THREAD)
         return clone_thread(thread, request);
-    if ((flags & CLONE_VM) && (flags & CLONE_VFORK) && !(flags & (CLONE_FILES | CLONE_SIGHAND)))
-        return clone_vfork(thread, request);
-    /* Sharing memory or descriptors between processes that run side by side: see table.def. */
-    if (flags & (CLONE_VM | CLONE_FILES | CLONE_SIGHAND))
+    /* Descriptors or handlers shared between processes: not served (table.def). */
+    if (flags & (CLONE_FILES | CLONE_SIGHAND))
         return -EINVAL;
+    /* A process that borrows its memory has no vCPU to lend: its own children get copies. */
+    if ((flags & CLONE_VM) && !thread->process->vforked)
+        return clone_borrower(thread, request);
+    if ((flags & CLONE_VM) && !(flags & CLONE_VFORK))
+        return -EAGAIN;
     return clone_fork(thread, request);
 }
 

@@ -31,6 +31,9 @@ struct request {
     int dirfd;
     gva_t path, argv, envp;
     u32 flags;
+    bool unnamed;  /* by descriptor alone: the path is empty */
+    bool relative; /* the descriptor counts: the path does not begin at the root or working
+                      directory */
 };
 
 /* Everything an execve needs, in one mapping; pointers and strings follow the structure. */
@@ -93,41 +96,28 @@ static long name_program(struct exec_memory *memory, const struct request *reque
     char *name = memory->record.exec_name;
     u64 size = sizeof(memory->record.exec_name);
     int length;
-    if (request->dirfd == AT_FDCWD || path[0] == '/')
+    if (!request->relative)
         length = format(name, size, "%s", path);
-    else if (path[0])
-        length = format(name, size, "/dev/fd/%d/%s", request->dirfd, path);
-    else
+    else if (request->unnamed)
         length = format(name, size, "/dev/fd/%d", request->dirfd);
+    else
+        length = format(name, size, "/dev/fd/%d/%s", request->dirfd, path);
     return length < (int)size ? 0 : -ENAMETOOLONG;
 }
 
 /* Opens the requested file and checks that it may be executed. Returns its descriptor. */
 static long open_requested(struct thread *thread, const struct request *request, const char *path) {
-    long fd;
-    if (path[0])
-        fd = exec_open(thread, path[0] == '/' ? AT_FDCWD : request->dirfd, path,
-                       request->flags & AT_SYMLINK_NOFOLLOW ? O_NOFOLLOW : 0);
-    else if (!(request->flags & AT_EMPTY_PATH))
-        fd = -ENOENT;
-    else
-        fd = request->dirfd == AT_FDCWD ? -EACCES : exec_open_fd(request->dirfd);
-    if (fd < 0)
-        return fd;
-    long result = exec_check((int)fd);
-    if (result < 0) {
-        host(__NR_close, fd);
-        return result;
-    }
-    return fd;
+    if (!request->unnamed)
+        return exec_open(thread, request->relative ? request->dirfd : AT_FDCWD, path,
+                         request->flags & AT_SYMLINK_NOFOLLOW ? O_NOFOLLOW : 0);
+    return request->relative ? exec_open_fd(request->dirfd) : -EACCES;
 }
 
 /* Follows scripts and looks at the loader, so that what is missing is reported to the caller. Owns
  * `fd`; returns the program's descriptor. */
 static long resolve(struct thread *thread, struct exec_memory *memory,
-                    const struct request *request, const char *path, int fd) {
-    bool hidden = request->dirfd != AT_FDCWD && path[0] != '/' &&
-                  (host(__NR_fcntl, request->dirfd, F_GETFD, 0) & FD_CLOEXEC);
+                    const struct request *request, int fd) {
+    bool hidden = request->relative && (host(__NR_fcntl, request->dirfd, F_GETFD, 0) & FD_CLOEXEC);
     long program = program_resolve(thread, &memory->program, fd, memory->record.exec_name, hidden,
                                    &memory->arguments);
     if (program < 0 || !memory->program.image.interp_size)
@@ -144,18 +134,18 @@ static long resolve(struct thread *thread, struct exec_memory *memory,
 /* All that can fail before anything changes. Returns the program's descriptor. */
 static long prepare(struct thread *thread, const struct request *request, u64 limit) {
     struct exec_memory *memory = thread->exec_memory;
-    const char *path = thread->path[0];
-    long fd = open_requested(thread, request, path);
+    long result = name_program(memory, request, thread->path[0]);
+    if (result < 0)
+        return result;
+    long fd = open_requested(thread, request, thread->path[0]);
     if (fd < 0)
         return fd;
-    long result = name_program(memory, request, path);
-    if (result == 0)
-        result = copy_arguments(memory, request, limit);
+    result = copy_arguments(memory, request, limit);
     if (result < 0) {
         host(__NR_close, fd);
         return result;
     }
-    return resolve(thread, memory, request, path, (int)fd);
+    return resolve(thread, memory, request, (int)fd);
 }
 
 /* A program executed by descriptor alone is named after its file. */
@@ -169,7 +159,8 @@ static void name_thread(struct exec_record *record) {
     format(record->comm, sizeof(record->comm), "%.*s", (int)length, name);
 }
 
-static void fill_record(struct thread *thread, struct exec_record *record, int fd) {
+static void fill_record(struct thread *thread, const struct request *request,
+                        struct exec_record *record, int fd) {
     struct process *process = thread->process;
     for (u32 i = 0; i < array_size(record->rlimits); i++) {
         record->rlimits[i][0] = process->rlimits[i].rlim_cur;
@@ -180,7 +171,7 @@ static void fill_record(struct thread *thread, struct exec_record *record, int f
     record->dumpable = 1; /* an exec makes it so again */
     if (!program_path(fd, record->exe_path))
         memcpy(record->exe_path, record->exec_name, sizeof(record->exe_path));
-    if (!thread->path[0][0])
+    if (request->unnamed)
         name_thread(record);
 }
 
@@ -218,11 +209,12 @@ static long execute(struct thread *thread, const struct exec_memory *memory) {
 
 /* Puts record and program where the next monitor looks for them, keeping the old program in
  * reserve. Owns `fd`. */
-static long hand_over(struct thread *thread, struct exec_memory *memory, int fd) {
+static long hand_over(struct thread *thread, const struct request *request,
+                      struct exec_memory *memory, int fd) {
     /* With a descriptor table shared by clone(CLONE_VM | CLONE_VFORK | CLONE_FILES) the slots would
      * be the parent's too. */
     long result = thread->process->vforked ? host(__NR_unshare, CLONE_FILES) : 0;
-    fill_record(thread, &memory->record, fd);
+    fill_record(thread, request, &memory->record, fd);
     if (result == 0)
         result = own_fd_place(own_fd(OWN_PROGRAM), OWN_SCRIPT);
     if (result == 0)
@@ -245,7 +237,7 @@ static long exec_alone(struct thread *thread, const struct request *request, u64
     struct own_fd_limit saved;
     own_fd_limit_raise(&saved); /* execve works on Linux with every descriptor number in use */
     long fd = prepare(thread, request, limit);
-    long result = fd < 0 ? fd : hand_over(thread, memory, (int)fd);
+    long result = fd < 0 ? fd : hand_over(thread, request, memory, (int)fd);
     own_fd_limit_restore(&saved);
     if (result == 0) {
         make_room_for_arguments(memory);
@@ -268,10 +260,17 @@ static long check_alone(struct thread *thread, const struct request *request) {
     return 0;
 }
 
-static long execute_request(struct thread *thread, const struct request *request) {
+static long execute_request(struct thread *thread, struct request *request) {
+    const char *path = thread->path[0];
     long result = copy_string_from_guest(thread->path[0], request->path, PATH_MAX);
     if (result < 0)
         return result;
+    request->unnamed = path[0] == 0;
+    request->relative = path[0] != '/' && request->dirfd != AT_FDCWD;
+    if (request->unnamed && !(request->flags & AT_EMPTY_PATH))
+        return -ENOENT;
+    if (request->relative && !guest_fd_ok((u64)request->dirfd))
+        return -EBADF;
     u64 limit = exec_strings_limit(thread->process->rlimits[RLIMIT_STACK].rlim_cur);
     result = allocate(thread, limit);
     if (result < 0)
@@ -291,16 +290,18 @@ static long execute_request(struct thread *thread, const struct request *request
 }
 
 long sys_execve(struct call *call) {
-    struct request request = {AT_FDCWD, call->arg[0], call->arg[1], call->arg[2], 0};
+    struct request request = {
+        .dirfd = AT_FDCWD, .path = call->arg[0], .argv = call->arg[1], .envp = call->arg[2]};
     return execute_request(call->thread, &request);
 }
 
 long sys_execveat(struct call *call) {
-    struct request request = {(int)call->arg[0], call->arg[1], call->arg[2], call->arg[3],
-                              (u32)call->arg[4]};
+    struct request request = {.dirfd = (int)call->arg[0],
+                              .path = call->arg[1],
+                              .argv = call->arg[2],
+                              .envp = call->arg[3],
+                              .flags = (u32)call->arg[4]};
     if (request.flags & ~(u32)EXEC_FLAGS)
         return -EINVAL;
-    if (request.dirfd != AT_FDCWD && !guest_fd_ok((u64)request.dirfd))
-        return -EBADF;
     return execute_request(call->thread, &request);
 }

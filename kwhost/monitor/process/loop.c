@@ -16,7 +16,8 @@ static void settle(struct thread *thread, long result) {
         __atomic_store_n(&thread->vcpu->run->immediate_exit, 0, __ATOMIC_SEQ_CST);
         if (thread->work)
             thread_do_work(thread);
-        if (thread->signal_pending || (thread->in_call && wants_restart(result))) {
+        if (thread->signal_pending || thread->has_saved_mask ||
+            (thread->in_call && wants_restart(result))) {
             signal_deliver(thread, result);
             thread->in_call = false;
         } else if (thread->in_call) {

@@ -1,6 +1,8 @@
 /* See process/program.h. */
 #include "process/program.h"
 
+#include <asm/siginfo.h>
+#include <asm/signal.h>
 #include <asm/stat.h>
 #include <linux/fcntl.h>
 #include <linux/stat.h>
@@ -27,17 +29,46 @@ static long open_in_procfs(struct thread *thread, int dirfd, const char *path, b
     return procfs_open_program(thread, inside);
 }
 
-long exec_open(struct thread *thread, int dirfd, const char *path, int flags) {
+static long open_path(struct thread *thread, int dirfd, const char *path, int flags) {
     bool follow = !(flags & O_NOFOLLOW);
     if (procfs_may_start_in(thread, dirfd, path)) {
         long fd = open_in_procfs(thread, dirfd, path, follow, -ENXIO);
         if (fd != -ENXIO)
-            return map_open_error(fd);
+            return fd;
     }
     long fd = host(__NR_openat, dirfd, path, OPEN_PROGRAM | flags, 0);
     if (fd == -EACCES || (fd == -ENOENT && (exec_flags() & EXEC_PROC_UNSEALED)))
         fd = open_in_procfs(thread, dirfd, path, follow, fd);
-    return map_open_error(fd);
+    return fd;
+}
+
+/* Linux does not execute what someone has open for writing. Neither does it give read leases on
+ * that; where there are none to be had (files of others, some file systems) writers go unnoticed.
+ */
+static bool is_being_written(int fd) {
+    /* A writer that opens the file just now makes the kernel send this; programs ignore it. */
+    host(__NR_fcntl, fd, F_SETSIG, SIGURG);
+    long result = host(__NR_fcntl, fd, F_SETLEASE, F_RDLCK);
+    if (result == 0)
+        host(__NR_fcntl, fd, F_SETLEASE, F_UNLCK);
+    return result == -EAGAIN;
+}
+
+/* Checks a descriptor, closing it when it is refused. `own`: nobody else shares its open file. */
+static long checked(long fd, bool own) {
+    if (fd < 0)
+        return map_open_error(fd);
+    long result = exec_check((int)fd);
+    if (result == 0 && own && is_being_written((int)fd))
+        result = -ETXTBSY;
+    if (result == 0)
+        return fd;
+    host(__NR_close, fd);
+    return result;
+}
+
+long exec_open(struct thread *thread, int dirfd, const char *path, int flags) {
+    return checked(open_path(thread, dirfd, path, flags), true);
 }
 
 /* The name of an own descriptor inside the procfs at own_fd(OWN_PROC). */
@@ -50,10 +81,10 @@ long exec_open_fd(int fd) {
     if (flags < 0)
         return flags;
     if ((flags & (O_ACCMODE | O_PATH)) == O_RDONLY)
-        return host(__NR_fcntl, fd, F_DUPFD_CLOEXEC, 0);
+        return checked(host(__NR_fcntl, fd, F_DUPFD_CLOEXEC, 0), false);
     char name[64];
     name_in_procfs(fd, name);
-    return map_open_error(host(__NR_openat, own_fd(OWN_PROC), name, OPEN_PROGRAM, 0));
+    return checked(host(__NR_openat, own_fd(OWN_PROC), name, OPEN_PROGRAM, 0), true);
 }
 
 bool program_path(int fd, char path[PATH_MAX]) {
@@ -162,10 +193,7 @@ static long follow_script(struct thread *thread, struct program *program, char *
     result = exec_open(thread, AT_FDCWD, line->interpreter, 0);
     if (result >= 0) {
         *fd = (int)result;
-        result = exec_check(*fd);
-        if (result == 0)
-            return 0;
-        host(__NR_close, *fd);
+        return 0;
     }
     format(program->reason, sizeof(program->reason), "its interpreter %.64s %s", line->interpreter,
            result == -ENOENT ? "does not exist" : "cannot be executed");
@@ -197,9 +225,7 @@ long program_resolve(struct thread *thread, struct program *program, int fd, cha
 long program_open_interpreter(struct thread *thread, struct program *program,
                               struct program *interpreter) {
     long fd = exec_open(thread, AT_FDCWD, program->interpreter, 0);
-    long result = fd < 0 ? fd : exec_check((int)fd);
-    if (result == 0)
-        result = read_head(interpreter, (int)fd);
+    long result = fd < 0 ? fd : read_head(interpreter, (int)fd);
     if (result == 0 && interpreter->file_size < sizeof(Elf64_Ehdr))
         result = -EIO;
     if (result == 0) {

@@ -32,11 +32,11 @@ struct arguments {
 #define ARGUMENTS_ROOM (2 * (SCRIPT_DEPTH_MAX + 1))
 
 /* Opens `path` for execution as openat would with `flags` (O_NOFOLLOW or 0), by the procfs module
- * where it leads there. Returns a close-on-exec descriptor open for reading, or a negative errno.
- */
+ * where it leads there, and checks that it can be executed (exec_check, and -ETXTBSY as far as that
+ * can be known). Returns a close-on-exec descriptor open for reading, or a negative errno. */
 long exec_open(struct thread *thread, int dirfd, const char *path, int flags);
 
-/* Opens the file that the guest's descriptor `fd` stands for, whatever mode it has. As above. */
+/* The same for the file that the guest's descriptor `fd` stands for, whatever mode it has. */
 long exec_open_fd(int fd);
 
 /* 0 when `fd` is a regular file that this thread may execute; -EACCES or another error. */

@@ -41,12 +41,13 @@ bool signal_hold(struct thread *thread) {
 void signal_release(struct thread *thread) {
     /* Nothing can be caught between the test and the call: all is blocked. */
     bool caught = thread->signal_pending & SIGNAL_CAUGHT;
-    thread->held = false;
+    thread->held = caught;
     host_set_mask(signal_host_mask(caught ? ~0ul : thread->guest_mask));
 }
 
 void signal_set_mask(struct thread *thread, u64 mask) {
-    signal_hold(thread);
+    if (!thread->held)
+        signal_hold(thread);
     thread->guest_mask = mask & ~SIGNALS_UNBLOCKABLE;
     signal_update_kept(thread);
     signal_release(thread);
@@ -73,13 +74,16 @@ void signal_exec_failed(struct thread *thread) {
     signal_release(thread);
 }
 
-void signal_thread_ends(struct thread *thread) {
+void signal_park(struct thread *thread) {
     signal_hold(thread);
-    if (thread->signal_pending & SIGNAL_CAUGHT) {
+    if ((thread->signal_pending & SIGNAL_CAUGHT) && thread->caught.si_code != SI_TKILL) {
         __atomic_fetch_and(&thread->signal_pending, ~SIGNAL_CAUGHT, __ATOMIC_RELAXED);
-        if (thread->caught.si_code != SI_TKILL)
-            host_send(thread, &thread->caught, true);
+        host_send(thread, &thread->caught, true);
     }
+}
+
+void signal_thread_ends(struct thread *thread) {
+    signal_park(thread);
 }
 
 void thread_kick(struct thread *thread) {

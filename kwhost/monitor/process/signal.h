@@ -24,12 +24,15 @@
 /* thread->signal_pending */
 #define SIGNAL_CAUGHT 1u /* `caught` is filled; the host blocks everything it may */
 #define SIGNAL_KEPT 2u   /* a kept signal is not blocked by the guest */
-#define SIGNAL_FAULT 4u  /* `fault` is filled: the signal of an exception, delivered before others \
-                          */
+#define SIGNAL_FAULT                                                                               \
+    4u /* `fault` is filled: the signal of an exception, delivered before others                   \
+        */
 
 /* si_value of a kick (si_code KICK_CODE). */
 #define KICK_WORK 0 /* look at thread->work */
 #define KICK_KILL 1 /* another guest process sent SIGKILL: end in an orderly way */
+#define KICK_ANSWER                                                                                \
+    2 /* another process's monitor asks (procfs/ask.h); its tid in the upper 32 bits */
 
 /* The host mask for a guest mask. */
 static inline u64 signal_host_mask(u64 guest_mask) {
@@ -77,6 +80,10 @@ void signal_exec_failed(struct thread *thread);
 /* For a thread that ends: blocks all and gives a caught signal that was meant for the process back.
  */
 void signal_thread_ends(struct thread *thread);
+
+/* Around the time a thread is parked: blocks all and gives a caught signal of the process back, so
+ * that the thread that runs on, or the program it executes, gets it. */
+void signal_park(struct thread *thread);
 
 /* Interrupts a thread: it leaves the guest or its blocking call and finds thread->work. */
 void thread_kick(struct thread *thread);

@@ -12,8 +12,9 @@
 #define KERNEL_HALF 0xffff800000000000ul
 #define TRAP_PROTECTION 13
 #define TRAP_PAGE_FAULT 14
-#define FETCH_FROM_KERNEL 0x15 /* page fault error code: an instruction fetch by a user, present   \
-                                */
+#define FETCH_FROM_KERNEL                                                                          \
+    0x15 /* page fault error code: an instruction fetch by a user, present                         \
+          */
 #define SYSCALL_LENGTH 2
 
 /* How an interrupted call ends: decided once, by the first handler that runs or when none does. */

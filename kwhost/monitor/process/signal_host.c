@@ -59,12 +59,24 @@ static void monitor_fault(struct thread *thread, const siginfo_t *info,
     host_action_plain(info->si_signo, HANDLER_DEFAULT);
 }
 
+/* Kicks carry a cookie, unless the user's queue (RLIMIT_SIGPENDING) was full and the kernel dropped
+ * it: then it tells of no sender at all, which programs of the instance cannot bring about. */
+static bool is_kick(int signal, const siginfo_t *info) {
+    return signal == SIGNAL_KICK &&
+           (info->si_code == KICK_CODE || (info->si_code == SI_USER && !info->si_pid));
+}
+
 static void on_kick(struct thread *thread, const siginfo_t *info, struct sigcontext *context) {
     /* The kernel would not let the instance's own processes kill its pid 1 either. */
-    if (info->si_int == KICK_KILL) {
+    if (info->si_code == KICK_CODE && info->si_int == KICK_KILL) {
         if (thread->process->is_first)
             return;
         __atomic_fetch_or(&thread->work, THREAD_KILL, __ATOMIC_RELAXED);
+    }
+    if (info->si_int == KICK_ANSWER) {
+        u32 asker = (u32)((u64)info->si_ptr >> 32);
+        __atomic_store_n(&thread->asker, asker, __ATOMIC_RELAXED);
+        __atomic_fetch_or(&thread->work, THREAD_ANSWER, __ATOMIC_RELAXED);
     }
     interrupt(thread, context);
 }
@@ -75,7 +87,7 @@ static void on_signal(int signal, siginfo_t *info, void *raw_context) {
     struct ucontext *user = raw_context;
     struct sigcontext *context = &user->uc_mcontext;
     struct thread *thread = thread_current();
-    if (signal == SIGNAL_KICK && info->si_code == KICK_CODE) {
+    if (is_kick(signal, info)) {
         on_kick(thread, info, context);
         return;
     }
@@ -99,6 +111,7 @@ static void on_signal(int signal, siginfo_t *info, void *raw_context) {
     u64 blocked = signal_host_mask(~0ul);
     memcpy(&user->uc_sigmask, &blocked, sizeof blocked);
     interrupt(thread, context);
+    thread->held = true;
 }
 
 void host_action_follow(int signal, const struct guest_action *action) {

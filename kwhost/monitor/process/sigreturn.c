@@ -57,7 +57,8 @@ long sys_rt_sigreturn(struct call *call) {
         return CALL_NO_RESULT;
     }
     signal_set_mask(thread, frame.mask);
-    vcpu_set_full_context(thread->vcpu);
+    if (thread->vcpu->in_ring0)
+        vcpu_set_full_context(thread->vcpu); /* SYSRET would not load RCX and R11 */
     if (!frame_load_registers(regs, &frame.context))
         signal_bad_rip(thread, regs->rip);
     if (restore_area(thread, frame.context.fpstate))

@@ -14,6 +14,7 @@
 #include "mm/window.h"
 #include "process/robust.h"
 #include "process/signal.h"
+#include "procfs/procfs.h"
 #include "procfs/table.h"
 
 /* One mapping per thread: a guard page, the host stack, the record, its buffers. */
@@ -150,12 +151,14 @@ static void park(struct thread *thread) {
     u32 parking = __atomic_load_n(&process->parking, __ATOMIC_SEQ_CST);
     if (!parking)
         return;
+    signal_park(thread);
     __atomic_fetch_add(&process->parked, 1, __ATOMIC_SEQ_CST);
     __atomic_fetch_add(&process->park_events, 1, __ATOMIC_SEQ_CST);
     futex_wake(&process->park_events);
     while ((parking = __atomic_load_n(&process->parking, __ATOMIC_SEQ_CST)))
         futex_wait(&process->parking, parking);
     __atomic_fetch_sub(&process->parked, 1, __ATOMIC_SEQ_CST);
+    signal_release(thread);
 }
 
 void thread_do_work(struct thread *thread) {
@@ -164,6 +167,10 @@ void thread_do_work(struct thread *thread) {
         process_die(thread, 9);
     if (work & THREAD_PARK)
         park(thread);
+    if (work & THREAD_ANSWER) {
+        __atomic_fetch_and(&thread->work, ~THREAD_ANSWER, __ATOMIC_SEQ_CST);
+        procfs_answer(thread);
+    }
 }
 
 void thread_go_away(struct thread *thread) {
@@ -268,8 +275,12 @@ _Noreturn void thread_exit(struct thread *thread, int status) {
     if (last) {
         table_remove(process);
         note_peak_memory();
+        /* Not exit: the worker thread that KVM added to the process would keep it alive. */
+        for (;;)
+            host(__NR_exit_group, status);
     }
-    vcpu_give(thread->vcpu);
+    if (!process->vforked) /* a borrowed vCPU and record are taken back by the parent */
+        vcpu_give(thread->vcpu);
     thread_unlink(thread);
     if (!is_main && !process->vforked)
         thread_free(thread); /* its memory is used until the kernel clears `tid` */

@@ -64,12 +64,13 @@ struct thread {
     u64 saved_mask;       /* to restore after a temporary mask (sigsuspend, ppoll, ...) */
     bool has_saved_mask;
     volatile u32 signal_pending; /* SIGNAL_CAUGHT, _KEPT, _FAULT: something for signal_deliver */
-    bool held;                   /* between signal_hold and signal_release */
+    bool held; /* the host blocks all it may: from signal_hold or a catch until signal_release */
     siginfo_t caught;            /* the host signal that SIGNAL_CAUGHT tells of */
     u64 kept;                    /* signals of SIGNALS_UNBLOCKED that programs sent, not yet delivered */
     siginfo_t kept_info[3];      /* of SIGSEGV, SIGBUS and SIGNAL_KICK */
     siginfo_t fault;
     u64 fault_trap, fault_error, fault_address; /* of the last exception; shown in signal frames */
+    u32 asker; /* tid in another process that asks about this one (procfs/ask.h); with THREAD_ANSWER */
     volatile u32 work;    /* shared: THREAD_* bits, something to do before entering the guest */
     gva_t altstack_base;
     u64 altstack_size;
@@ -88,6 +89,7 @@ struct thread {
     bool precise;         /* the next entry runs under precise page tables */
     bool fault_precise;   /* the exit being served came from such a run */
 
+    struct thread *next_sharer; /* clone.c: children that share memory and are not waited for */
     bool away;            /* counts as parked: waits for a vfork'd child */
     void *block;          /* the mapping this record lies in, stack included */
 
@@ -101,6 +103,7 @@ struct thread {
 #define THREAD_PARK 1u /* park as soon as outside the host */
 #define THREAD_EXIT 2u /* the process is exiting: end this thread */
 #define THREAD_KILL 4u /* another guest process sent SIGKILL */
+#define THREAD_ANSWER 8u /* another process's monitor asks about this one: thread->asker */
 
 static inline struct thread *thread_current(void) {
     struct thread *self;

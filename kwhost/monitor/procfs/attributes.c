@@ -1,5 +1,5 @@
-/* stat, statx, statfs and access on places in procfs: the host's answers, with the owner that the files
- * of an ordinary, dumpable process have. */
+/* stat, statx, statfs and access on places in procfs: the host's answers, with the owner that the
+ * files of an ordinary, dumpable process have. */
 #include <asm/stat.h>
 #include <asm/statfs.h>
 #include <linux/fcntl.h>
@@ -10,6 +10,7 @@
 #include "mm/window.h"
 #include "process/exec.h"
 #include "process/thread.h"
+#include "procfs/ask.h"
 #include "procfs/serve.h"
 #include "procfs/table.h"
 
@@ -27,6 +28,10 @@ static const char *after_process(const struct place *place) {
 }
 
 void jump_path(const struct place *place, char *path) {
+    if (place->entry->kind == PLACE_PROGRAM) {
+        format(path, JUMP_PATH, "thread-self/fd/%d", own_fd(OWN_PROGRAM));
+        return;
+    }
     format(path, JUMP_PATH, "thread-self/%s", after_process(place));
     u64 length = strlen(path);
     if (length && path[length - 1] == '/' && !place->beyond[0])
@@ -54,17 +59,42 @@ static long object_of_exe(const struct place *place, struct host_object *object)
     return 0;
 }
 
+/* A descriptor's entry of another process, which the host does not show. */
+static bool is_theirs(const struct place *place) {
+    return !place->own && place->number >= 0 && !place->followed;
+}
+
+static long their_descriptor_exists(const struct place *place) {
+    struct host_text answer;
+    long result = place_may_read(place);
+    if (!result)
+        result = ask(place, &answer);
+    if (result)
+        return result;
+    result = answer.length ? 0 : -ENOENT;
+    host_text_free(&answer);
+    return result;
+}
+
 long host_object(const struct place *place, struct host_object *object) {
     if (place->followed && place->entry->kind == PLACE_PROGRAM)
         return object_of_exe(place, object);
     object->dirfd = own_fd(OWN_PROC);
     if (place->followed) {
-        if (!place->own)
-            return -EACCES;
-        jump_path(place, object->buffer);
         object->path = object->buffer;
         object->flags = 0;
+        if (!place->own) {
+            object->dirfd = AT_FDCWD;
+            return their_target(place, object->buffer);
+        }
+        jump_path(place, object->buffer);
         return 0;
+    }
+    if (is_theirs(place)) { /* described after its process's directory */
+        format(object->buffer, JUMP_PATH, "%d", place->pid);
+        object->path = object->buffer;
+        object->flags = AT_SYMLINK_NOFOLLOW;
+        return their_descriptor_exists(place);
     }
     object->path = place->inside;
     object->flags = AT_SYMLINK_NOFOLLOW | (place->inside[0] ? 0 : AT_EMPTY_PATH);
@@ -75,6 +105,8 @@ long place_exists(const struct place *place) {
     struct stat status;
     if (!place->inside[0])
         return 0;
+    if (is_theirs(place))
+        return their_descriptor_exists(place);
     long result =
         host(__NR_newfstatat, own_fd(OWN_PROC), place->inside, &status, AT_SYMLINK_NOFOLLOW);
     return result == -EACCES && place->followed ? 0 : result;
@@ -85,12 +117,14 @@ struct correction {
     u32 uid, gid;
     bool no_size;
     u32 links; /* 0: as the host says */
+    u32 mode;  /* the same */
+    u64 inode_shift;
 };
 
 /* The host shows most of a process's files as root's, because monitors are not dumpable; its own
  * directory has the right owner. The rest of procfs belongs to the host's root, who is nobody in an
- * instance. The sizes of cmdline and fd and the link counts of directories would tell of the host and
- * the monitor. False for what lies beyond a link. */
+ * instance. The sizes of cmdline and fd and the link counts of directories would tell of the host
+ * and the monitor. False for what lies beyond a link. */
 static bool correct(const struct place *place, struct correction *correction) {
     struct stat status;
     char path[16];
@@ -103,6 +137,12 @@ static bool correct(const struct place *place, struct correction *correction) {
         correction->links = 1; /* unknown */
     else if (place->own && !strcmp(place->entry->name, "task"))
         correction->links = 2 + place->thread->process->thread_count;
+    if (is_theirs(place)) {
+        correction->no_size = true;
+        correction->links = 1;
+        correction->mode = kind == PLACE_JUMP ? S_IFLNK | 0700 : S_IFREG | 0400;
+        correction->inode_shift = ((u64)place->number + 1) << 24;
+    }
     if (!place->pid)
         return true;
     format(path, sizeof(path), "%d", place->pid);
@@ -129,6 +169,9 @@ long serve_stat(const struct place *place, gva_t buffer) {
             status.st_size = 0;
         if (correction.links)
             status.st_nlink = correction.links;
+        if (correction.mode)
+            status.st_mode = correction.mode;
+        status.st_ino += correction.inode_shift;
     }
     return copy_to_guest(buffer, &status, sizeof(status));
 }
@@ -150,6 +193,9 @@ long serve_statx(const struct place *place, int flags, u32 mask, gva_t buffer) {
             status.stx_size = 0;
         if (correction.links)
             status.stx_nlink = correction.links;
+        if (correction.mode)
+            status.stx_mode = (u16)correction.mode;
+        status.stx_ino += correction.inode_shift;
     }
     return copy_to_guest(buffer, &status, sizeof(status));
 }
@@ -158,6 +204,10 @@ long serve_statfs(gva_t buffer) {
     struct statfs system;
     long result = host(__NR_fstatfs, own_fd(OWN_PROC), &system);
     return result ? result : copy_to_guest(buffer, &system, sizeof(system));
+}
+
+static bool may_write(const struct place *place) {
+    return place->own && (place->entry->kind == PLACE_COMM || place->entry->kind == PLACE_MEMORY);
 }
 
 long serve_access(const struct place *place, u32 mode, int flags) {
@@ -171,12 +221,13 @@ long serve_access(const struct place *place, u32 mode, int flags) {
         /* faccessat2 would need flags only for descriptors and effective ids. */
         if (!object.flags && !flags)
             return host(__NR_faccessat, object.dirfd, object.path, mode);
-        return host(__NR_faccessat2, object.dirfd, object.path, mode, object.flags | (flags & AT_EACCESS));
+        return host(__NR_faccessat2, object.dirfd, object.path, mode,
+                    object.flags | (flags & AT_EACCESS));
     }
     long result = place_exists(place);
     if (result)
         return result;
-    if ((mode & ACCESS_WRITE) && !(place->entry->kind == PLACE_COMM && place->own))
+    if ((mode & ACCESS_WRITE) && !may_write(place))
         return has_prefix(place->inside, "sys/") ? -EROFS : -EACCES;
     if ((mode & ACCESS_EXECUTE) && place->entry->kind != PLACE_DIRECTORY)
         return -EACCES;

@@ -1,6 +1,6 @@
-/* Calls on what a magic link of the own process leads to ("/proc/self/fd/5/name"): the call is made on
- * the host with the link's real name, in which no other link of procfs can take part. Calls that know no
- * directory descriptor become those that do. */
+/* Calls on what a magic link of the own process leads to ("/proc/self/fd/5/name"): the call is made
+ * on the host with the link's real name, in which no other link of procfs can take part. Calls that
+ * know no directory descriptor become those that do. */
 #include <linux/fcntl.h>
 #include <linux/limits.h>
 
@@ -35,12 +35,9 @@ static const struct {
 static const struct {
     u16 nr, fd_nr;
 } descriptor_calls[] = {
-    {__NR_setxattr, __NR_fsetxattr},
-    {__NR_getxattr, __NR_fgetxattr},
-    {__NR_listxattr, __NR_flistxattr},
-    {__NR_removexattr, __NR_fremovexattr},
-    {__NR_truncate, __NR_ftruncate},
-    {__NR_statfs, __NR_fstatfs},
+    {__NR_setxattr, __NR_fsetxattr},   {__NR_getxattr, __NR_fgetxattr},
+    {__NR_listxattr, __NR_flistxattr}, {__NR_removexattr, __NR_fremovexattr},
+    {__NR_truncate, __NR_ftruncate},   {__NR_statfs, __NR_fstatfs},
     {__NR_chdir, __NR_fchdir},
 };
 
@@ -56,16 +53,21 @@ static u32 path_index(const struct call_entry *entry) {
     return i;
 }
 
-/* For calls that know paths only: the target by the name it has in the file system, which is all they
- * need unless it has none. */
+/* For calls that know paths only: the target by the name it has in the file system, which is all
+ * they need unless it has none. */
 static long by_name(struct call *call, const struct call_entry *entry, struct host_args *args,
                     const struct place *place) {
     char link[64], *text = scratch_take(call->thread, 2 * PATH_MAX);
-    const char *name = place->is_cwd ? "cwd" : place->number < 0 ? "root" : link;
+    const char *name = place->is_cwd ? "cwd" : link;
     char path[80];
     if (!text)
         return -ENOMEM;
-    format(link, sizeof(link), "fd/%d", place->number);
+    if (place->entry->kind == PLACE_PROGRAM)
+        format(link, sizeof(link), "fd/%d", own_fd(OWN_PROGRAM));
+    else if (place->number < 0)
+        format(link, sizeof(link), "root");
+    else
+        format(link, sizeof(link), "fd/%d", place->number);
     format(path, sizeof(path), "thread-self/%s", name);
     long length = host(__NR_readlinkat, own_fd(OWN_PROC), path, text, PATH_MAX);
     if (length < 0)
@@ -150,7 +152,17 @@ static void take_pair(const struct call *call, const struct host_args *args, str
         pair->flags = v[4];
 }
 
-/* Replaces one of the two places when it is one beyond procfs. Returns -EXDEV for one inside. */
+/* What Linux says about a place inside procfs in such a call: nothing can be made or moved there.
+ */
+static long refuse_place(const struct pair *pair, u32 index, long found) {
+    if (pair->nr == __NR_renameat2)
+        return -EXDEV;
+    if (found)
+        return found;
+    return index ? -EEXIST : -EXDEV;
+}
+
+/* Replaces one of the two places when it is one beyond procfs. Returns an error for one inside. */
 static long replace_place(struct call *call, struct pair *pair, u32 index) {
     struct place place;
     bool follow = pair->nr == __NR_linkat && index == 0 && (pair->flags & AT_SYMLINK_FOLLOW);
@@ -162,12 +174,12 @@ static long replace_place(struct call *call, struct pair *pair, u32 index) {
         !procfs_claims(call->thread, pair->dirfd[index], pair->path[index], follow, inside))
         return 0;
     long result = place_find(call->thread, inside, &place);
-    if (result)
-        return result;
-    if (!place.followed)
-        return pair->nr == __NR_symlinkat ? -EEXIST : -EXDEV;
-    if (!place.own || place.entry->kind == PLACE_PROGRAM)
-        return place.own ? -EXDEV : -EACCES;
+    if (!result && !place.followed)
+        result = place_exists(&place);
+    if (result || !place.followed)
+        return refuse_place(pair, index, result);
+    if (!place.own)
+        return -EACCES;
     jump_path(&place, path);
     pair->dirfd[index] = own_fd(OWN_PROC);
     pair->path[index] = path;

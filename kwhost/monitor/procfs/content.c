@@ -3,6 +3,7 @@
 
 #include "base/host.h"
 #include "process/thread.h"
+#include "procfs/ask.h"
 #include "procfs/content.h"
 #include "procfs/private.h"
 
@@ -25,7 +26,7 @@ void content_free(struct text *text) {
 }
 
 /* Makers only set `overflow` when there is too little room: they are asked again with more. */
-long content_make(const struct place *place, struct text *text) {
+long content_from(const struct place *place, text_maker make, struct text *text) {
     for (u64 size = ROOM_FIRST; size <= ROOM_LIMIT; size *= 4) {
         long data =
             host(__NR_mmap, 0, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -33,7 +34,7 @@ long content_make(const struct place *place, struct text *text) {
             return data;
         *text = (struct text){.data = (char *)data, .size = size};
         u64 scratch_used = place->thread->scratch_used;
-        long result = place->entry->make(place, text);
+        long result = make(place, text);
         place->thread->scratch_used = scratch_used;
         if (!result && !text->overflow)
             return 0;
@@ -42,6 +43,21 @@ long content_make(const struct place *place, struct text *text) {
             return result;
     }
     return -EFBIG;
+}
+
+/* What only another process's monitor can tell. */
+static long make_asked(const struct place *place, struct text *text) {
+    struct host_text answer;
+    long result = ask(place, &answer);
+    if (!result)
+        text_put(text, answer.data, answer.length);
+    host_text_free(&answer);
+    return result;
+}
+
+long content_make(const struct place *place, struct text *text) {
+    bool theirs = !place->own && (place->entry->flags & PLACE_OWN);
+    return content_from(place, theirs ? make_asked : place->entry->make, text);
 }
 
 long make_real(const struct place *place, struct text *text) {

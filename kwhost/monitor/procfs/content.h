@@ -7,8 +7,10 @@
 /* Adds bytes as they are. */
 void text_put(struct text *text, const void *data, u64 size);
 
-/* The whole text of `place`, in mapped memory. Returns 0 or a negative errno. Free with content_free. */
+/* The whole text of `place`, in mapped memory; content_from takes another maker than the place's
+ * own. Returns 0 or a negative errno. Free with content_free. */
 long content_make(const struct place *place, struct text *text);
+long content_from(const struct place *place, text_maker make, struct text *text);
 void content_free(struct text *text);
 
 /* The real text (host_text_read of the place's own path). */

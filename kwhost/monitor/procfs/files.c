@@ -123,7 +123,8 @@ static long make_other_limits(const struct place *place, struct text *text) {
 long make_limits(const struct place *place, struct text *text) {
     if (!place->own)
         return make_other_limits(place, text);
-    text_add(text, "Limit                     Soft Limit           Hard Limit           Units     \n");
+    text_add(text,
+             "Limit                     Soft Limit           Hard Limit           Units     \n");
     for (u32 which = 0; which < RLIM_NLIMITS; which++) {
         struct rlimit64 limit = place->thread->process->rlimits[which];
         if (!kept_by_monitor(which))

@@ -7,6 +7,7 @@
 #include "mm/window.h"
 #include "process/exec.h"
 #include "process/thread.h"
+#include "procfs/ask.h"
 #include "procfs/procfs.h"
 #include "procfs/serve.h"
 #include "procfs/standin.h"
@@ -48,6 +49,31 @@ long procfs_fd_name(int fd, char *name, u64 size) {
     return guest_link_text(path, name, size);
 }
 
+long their_target(const struct place *place, char path[JUMP_PATH]) {
+    char link[PATH_MAX];
+    struct place itself;
+    u64 beyond = strlen(place->beyond);
+    u64 length = strlen(place->inside) - beyond - 1; /* and the slash */
+    if (length >= PATH_MAX)
+        return -ENAMETOOLONG;
+    memcpy(link, place->inside, length);
+    link[length] = 0;
+    long result = place_find(place->thread, link, &itself);
+    if (!result)
+        result = place_may_read(&itself);
+    if (!result)
+        result = ask_link(&itself, path, PATH_MAX - 1);
+    if (result < 0)
+        return result;
+    path[result] = 0;
+    if (path[0] != '/')
+        return -EACCES; /* a pipe: nothing that could be opened by name */
+    if ((u64)result + beyond + 2 > PATH_MAX)
+        return -ENAMETOOLONG;
+    format(path + result, beyond + 2, "%s%s", beyond ? "/" : "", place->beyond);
+    return 0;
+}
+
 static long exe_text(const struct place *place, char *text) {
     long result = place_may_read(place);
     if (result)
@@ -76,12 +102,15 @@ static long link_text(const struct place *place, char *text) {
     case PLACE_PROGRAM:
         return exe_text(place, text);
     case PLACE_JUMP:
-        return place->own ? guest_link_text(place->inside, text, PATH_MAX) : -EACCES;
+        if (place->own)
+            return guest_link_text(place->inside, text, PATH_MAX);
+        result = place_may_read(place);
+        return result ? result : ask_link(place, text, PATH_MAX);
     case PLACE_DIRECTORY:
     case PLACE_REAL:
     case PLACE_TEXT:
     case PLACE_COMM:
-    case PLACE_REFUSED:
+    case PLACE_MEMORY:
     default:
         return -EINVAL;
     }
@@ -110,7 +139,6 @@ long procfs_getcwd(struct thread *thread, gva_t buffer, u64 size) {
 }
 
 void procfs_cwd_changed(struct thread *thread) {
-    struct stat status;
-    thread->process->cwd_in_proc =
-        host(__NR_newfstatat, AT_FDCWD, ".", &status, 0) >= 0 && standin_is(status.st_dev);
+    char inside[PATH_MAX];
+    thread->process->cwd_in_proc = standin_path(AT_FDCWD, inside);
 }

@@ -1,6 +1,6 @@
-/* Reading directories of procfs: the real ones, out of the guest's reach, less what guests do not see.
- * The position of the listing is the file position of the descriptor that stands for the directory, in
- * the real directory's own terms. */
+/* Reading directories of procfs: the real ones, out of the guest's reach, less what guests do not
+ * see. The position of the listing is the file position of the descriptor that stands for the
+ * directory, in the real directory's own terms. */
 #include <linux/fcntl.h>
 #include <linux/limits.h>
 
@@ -8,6 +8,8 @@
 #include "mm/window.h"
 #include "process/exec.h"
 #include "process/thread.h"
+#include "procfs/ask.h"
+#include "procfs/list.h"
 #include "procfs/place.h"
 #include "procfs/private.h"
 #include "procfs/procfs.h"
@@ -109,19 +111,80 @@ static long read_directory(void *argument) {
     return result < 0 ? result : 0;
 }
 
+static long start_listing(const struct place *place, u64 room, struct listing *listing) {
+    *listing = (struct listing){.place = place, .room = min_u64(room, BATCH)};
+    listing->batch = scratch_take(place->thread, BATCH);
+    listing->result = scratch_take(place->thread, BATCH);
+    return listing->batch && listing->result ? 0 : -ENOMEM;
+}
+
+long list_names(const struct place *place, struct text *text) {
+    struct listing listing;
+    long result = start_listing(place, BATCH, &listing);
+    if (result)
+        return result;
+    for (;;) {
+        result = in_private(place->thread, read_directory, &listing);
+        if (result || !listing.done)
+            return result;
+        for (u64 at = 0; at < listing.done;) {
+            const struct record *record = (const struct record *)(listing.result + at);
+            if (record->name[0] != '.')
+                text_add(text, "%s\n", record->name);
+            at += record->length;
+        }
+    }
+}
+
+static bool add_record(struct listing *listing, const char *name, s64 offset, u8 type) {
+    u64 length = (sizeof(struct record) + strlen(name) + 1 + 7) & ~7ul;
+    if (listing->done + length > listing->room) {
+        listing->too_small = !listing->done;
+        return false;
+    }
+    struct record *record = (struct record *)(listing->result + listing->done);
+    memset(record, 0, length);
+    *record = (struct record){.inode = (u64)offset, .offset = offset, .type = type};
+    record->length = (u16)length;
+    memcpy(record->name, name, strlen(name) + 1);
+    listing->done += length;
+    listing->position = offset;
+    return true;
+}
+
+/* The descriptors of another process, as its monitor tells them. A position is the number of
+ * entries before it. */
+static long list_theirs(const struct place *place, struct listing *listing) {
+    struct host_text answer;
+    u64 number;
+    s64 at = 0;
+    u8 type = place->entry->name[2] ? 8 /* DT_REG: fdinfo */ : 10 /* DT_LNK */;
+    long result = ask(place, &answer);
+    char *rest = answer.data, *name;
+    bool room = !result;
+    for (int i = 0; i < 2 && room; i++)
+        if (at++ >= listing->position)
+            room = add_record(listing, i ? ".." : ".", at, 4 /* DT_DIR */);
+    while (room && answer.length && (name = next_line(&rest)))
+        if (at++ >= listing->position && parse_decimal(name, own_fd_base(), &number))
+            room = add_record(listing, name, at, type);
+    host_text_free(&answer);
+    return result;
+}
+
 /* A removed process's directory still reads, as an empty one. */
 static long list(struct thread *thread, int fd, const struct place *place, gva_t buffer, u64 size) {
-    struct listing listing = {.place = place};
-    listing.batch = scratch_take(thread, BATCH);
-    listing.room = min_u64(size, BATCH);
-    listing.result = scratch_take(thread, BATCH);
-    if (!listing.batch || !listing.result)
-        return -ENOMEM;
-    long start = host(__NR_lseek, fd, 0, 1);
-    if (start < 0)
-        return start;
-    listing.position = start;
-    long result = in_private(thread, read_directory, &listing);
+    struct listing listing;
+    long result = start_listing(place, size, &listing);
+    if (result)
+        return result;
+    listing.position = host(__NR_lseek, fd, 0, 1);
+    if (listing.position < 0)
+        return listing.position;
+    if (!place->own && is_fd_directory(place))
+        result = list_theirs(place, &listing);
+    else
+        result = in_private(thread, read_directory, &listing);
     if (result)
         return result;
     if (!listing.done)

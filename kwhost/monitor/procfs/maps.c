@@ -46,14 +46,15 @@ static void copy_mapping(const struct mapping *mapping, void *context) {
         mappings->list[mappings->count++] = *mapping;
 }
 
-/* Memory for the copy is made before the list is walked: making it meanwhile would need the lock. */
+/* Memory for the copy is made before the list is walked: making it meanwhile would need the lock.
+ */
 static long copy_mappings(struct mappings *mappings) {
     *mappings = (struct mappings){0};
     space_each(count_mapping, mappings);
     mappings->room = mappings->count + 64;
     mappings->count = 0;
-    long memory = host(__NR_mmap, 0, mappings->room * sizeof(struct mapping), PROT_READ | PROT_WRITE,
-                       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    long memory = host(__NR_mmap, 0, mappings->room * sizeof(struct mapping),
+                       PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (host_failed(memory))
         return memory;
     mappings->list = (struct mapping *)memory;
@@ -66,8 +67,8 @@ static void free_mappings(struct mappings *mappings) {
         host(__NR_munmap, mappings->list, mappings->room * sizeof(struct mapping));
 }
 
-/* Parses "start-end perms offset device inode   name". False for lines that do not lie in the window
- * and for those of smaps that are no such line. Cuts the line up. */
+/* Parses "start-end perms offset device inode   name". False for lines that do not lie in the
+ * window and for those of smaps that are no such line. Cuts the line up. */
 static bool parse_area(char *line, struct area *area) {
     u64 start = scan_number(line, 16);
     char *dash = strchr(line, '-'), *space = strchr(line, ' ');
@@ -142,9 +143,9 @@ static struct piece make_piece(const struct mapping *mapping, const struct area 
 }
 
 static bool continues(const struct piece *piece, const struct piece *next) {
-    return piece->end == next->start && piece->prot == next->prot && piece->shared == next->shared &&
-           piece->inode == next->inode && !strcmp(piece->name, next->name) &&
-           !strcmp(piece->device, next->device) &&
+    return piece->end == next->start && piece->prot == next->prot &&
+           piece->shared == next->shared && piece->inode == next->inode &&
+           !strcmp(piece->name, next->name) && !strcmp(piece->device, next->device) &&
            (!next->inode || next->offset == piece->offset + (next->start - piece->start));
 }
 
@@ -208,8 +209,8 @@ static bool guest_part(struct mappings *mappings, const struct area *area, struc
     return *bytes != 0;
 }
 
-/* The host may hold several guest mappings as one area; its counts cannot be told apart, so that they
- * are shown as one. */
+/* The host may hold several guest mappings as one area; its counts cannot be told apart, so that
+ * they are shown as one. */
 long make_smaps(const struct place *place, struct text *text) {
     struct host_text real = {NULL, 0, 0};
     struct mappings mappings;

@@ -20,8 +20,8 @@ static void put_guest_memory(struct text *text, gva_t start, gva_t end) {
     }
 }
 
-/* As Linux: a program that overwrote the end of its arguments (to change its title) may have gone on
- * into its environment, up to a NUL. */
+/* As Linux: a program that overwrote the end of its arguments (to change its title) may have gone
+ * on into its environment, up to a NUL. */
 static void put_own_cmdline(struct text *text) {
     const struct program_image *image = &program_image;
     char last = 0;

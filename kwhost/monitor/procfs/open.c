@@ -54,13 +54,18 @@ static long keep_unwritable(long fd, int flags) {
 /* Opens what a followed link leads to. May block (a FIFO). */
 static long open_beyond(const struct place *place, int flags, u32 mode) {
     char path[JUMP_PATH];
-    if (!place->own)
-        return place_exists(place) ? -ENOENT : -EACCES;
-    jump_path(place, path);
     u64 arg[6] = {(u64)own_fd(OWN_PROC), (u64)path, (u64)flags, mode};
+    if (place->own) {
+        jump_path(place, path);
+    } else {
+        long failed = their_target(place, path);
+        if (failed)
+            return failed;
+        arg[0] = (u64)AT_FDCWD;
+    }
     long fd = interrupted(place->thread, RESTART_SYS,
                           host_interruptible(place->thread, __NR_openat, arg));
-    if (fd == -EACCES && place->number >= 0 && !place->beyond[0] && !(flags & O_PATH))
+    if (fd == -EACCES && place->own && place->number >= 0 && !place->beyond[0] && !(flags & O_PATH))
         return duplicate(place->number, flags);
     return keep_unwritable(fd, flags);
 }
@@ -103,7 +108,8 @@ static long open_real(const struct place *place, int flags) {
         if (place->entry->kind != PLACE_COMM || !place->own)
             return has_prefix(place->inside, "sys/") ? -EROFS : -EACCES;
         /* The thread's own file: the process's belongs to root while it is not dumpable. */
-        format(comm, sizeof(comm), "%d/task/%d/comm", place->pid, place->tid ? place->tid : place->pid);
+        format(comm, sizeof(comm), "%d/task/%d/comm", place->pid,
+               place->tid ? place->tid : place->pid);
         path = comm;
         how |= flags & O_ACCMODE;
     }
@@ -127,6 +133,8 @@ static long open_inside(const struct place *place, int flags) {
     if (flags & O_PATH)
         return open_name(place, flags);
     bool directory = place->entry->kind == PLACE_DIRECTORY;
+    if ((flags & __O_TMPFILE) && directory)
+        return -EOPNOTSUPP;
     if ((flags & O_DIRECTORY) && !directory)
         return -ENOTDIR;
     if (directory && (wants_write(flags) || (flags & O_CREAT)))
@@ -145,7 +153,9 @@ static long open_inside(const struct place *place, int flags) {
     case PLACE_JUMP:
     case PLACE_PROGRAM:
         return -ELOOP; /* a link that was not to be followed */
-    case PLACE_REFUSED:
+    case PLACE_MEMORY:
+        result = place_may_read(place);
+        return result ? result : standin_directory(place->thread, place->inside, flags);
     default:
         return -EACCES;
     }
@@ -181,8 +191,8 @@ long procfs_open_program(struct thread *thread, const char *inside) {
     return serve_open(&place, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, 0);
 }
 
-long procfs_openat2(struct thread *thread, const char *inside, const char *path, u64 flags, u64 mode,
-                    u64 resolve) {
+long procfs_openat2(struct thread *thread, const char *inside, const char *path, u64 flags,
+                    u64 mode, u64 resolve) {
     struct place place;
     /* The kernel would have begun an absolute path elsewhere, or refused it. */
     if (path[0] == '/' && (resolve & RESOLVE_IN_ROOT))

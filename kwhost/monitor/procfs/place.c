@@ -1,4 +1,5 @@
-/* What guests find in /proc (procfs/place.h). What is not in these lists does not exist for them. */
+/* What guests find in /proc (procfs/place.h). What is not in these lists does not exist for them.
+ */
 #include <asm/stat.h>
 #include <linux/fcntl.h>
 #include <linux/stat.h>
@@ -13,8 +14,9 @@
 
 #define PID_LIMIT (1ul << 22)
 
-/* Left out of the root: kcore, kmsg, kallsyms, keys, sysrq-trigger, timer_list, sched_debug, config.gz,
- * interrupts, slabinfo, modules, bus, fs, irq, acpi, scsi, tty, driver and whatever comes. */
+/* Left out of the root: kcore, kmsg, kallsyms, keys, sysrq-trigger, timer_list, sched_debug,
+ * config.gz, interrupts, slabinfo, modules, bus, fs, irq, acpi, scsi, tty, driver and whatever
+ * comes. */
 static const struct place_entry root_entries[] = {
     {"buddyinfo", PLACE_REAL, 0, NULL},
     {"cgroups", PLACE_REAL, 0, NULL},
@@ -43,7 +45,8 @@ static const struct place_entry root_entries[] = {
     {"zoneinfo", PLACE_REAL, 0, NULL},
 };
 
-/* Left out of a process: map_files, ns, pagemap, clear_refs, stack, syscall, attr, timers and more. */
+/* Left out of a process: map_files, ns, pagemap, clear_refs, stack, syscall, attr, timers and more.
+ */
 static const struct place_entry process_entries[] = {
     {"auxv", PLACE_TEXT, PLACE_PEER, make_auxv},
     {"cgroup", PLACE_TEXT, 0, make_cgroup},
@@ -60,9 +63,9 @@ static const struct place_entry process_entries[] = {
     {"limits", PLACE_TEXT, 0, make_limits},
     {"loginuid", PLACE_REAL, 0, NULL},
     {"maps", PLACE_TEXT, PLACE_OWN, make_maps},
-    {"mem", PLACE_REFUSED, 0, NULL},
-    {"mountinfo", PLACE_TEXT, PLACE_OWN, make_mountinfo},
-    {"mounts", PLACE_TEXT, PLACE_OWN, make_mounts},
+    {"mem", PLACE_MEMORY, PLACE_OWN, NULL},
+    {"mountinfo", PLACE_TEXT, 0, make_mountinfo},
+    {"mounts", PLACE_TEXT, 0, make_mounts},
     {"mountstats", PLACE_TEXT, PLACE_OWN | PLACE_NO_TASK, make_mountstats},
     {"net", PLACE_DIRECTORY, 0, NULL},
     {"oom_score", PLACE_REAL, 0, NULL},
@@ -90,8 +93,9 @@ static const struct place_entry one_info = {"", PLACE_TEXT, PLACE_OWN, make_real
 
 /* What sysctl shows of the host that is none of an instance's business. */
 static const char *const sys_shown[] = {"abi", "fs", "kernel", "net", "user", "vm"};
-static const char *const sys_hidden[] = {"kernel/keys", "kernel/usermodehelper", "fs/binfmt_misc",
-                                         "kernel/core_pattern", "kernel/modprobe", "kernel/hotplug"};
+static const char *const sys_hidden[] = {"kernel/keys",     "kernel/usermodehelper",
+                                         "fs/binfmt_misc",  "kernel/core_pattern",
+                                         "kernel/modprobe", "kernel/hotplug"};
 
 static const struct place_entry *find_entry(const struct place_entry *entries, u64 count,
                                             const char *name, u64 length) {
@@ -150,7 +154,8 @@ static bool sys_shows(const char *path) {
 /* Something in a directory of which everything may be seen: the host says what it is. */
 static long find_real(struct place *place) {
     struct stat status;
-    long result = host(__NR_newfstatat, own_fd(OWN_PROC), place->inside, &status, AT_SYMLINK_NOFOLLOW);
+    long result =
+        host(__NR_newfstatat, own_fd(OWN_PROC), place->inside, &status, AT_SYMLINK_NOFOLLOW);
     if (result < 0)
         return result;
     switch (status.st_mode & S_IFMT) {
@@ -174,8 +179,6 @@ static void set_beyond(struct place *place, const char *after) {
 /* fd/N... and fdinfo/N. */
 static long find_descriptor(struct place *place, const char *path, bool info) {
     u64 number, length = part_length(path);
-    if (!place->own)
-        return -EACCES;
     if (!part_number(path, own_fd_base(), &number))
         return -ENOENT;
     place->number = (int)number;
@@ -220,7 +223,8 @@ static long find_in_process(struct place *place, const char *path) {
 
 static long find_task(struct place *place, const char *path) {
     u64 tid;
-    if (!part_number(path, PID_LIMIT, &tid) || (place->own && !place_own_thread(place->thread, tid)))
+    if (!part_number(path, PID_LIMIT, &tid) ||
+        (place->own && !place_own_thread(place->thread, tid)))
         return -ENOENT;
     place->tid = (int)tid;
     return find_in_process(place, part_after(path));
@@ -284,11 +288,10 @@ static bool is_peer(const struct place *place) {
 
 long place_may_read(const struct place *place) {
     u8 flags = place->entry->flags;
-    if (place->entry->kind == PLACE_REFUSED)
-        return -EACCES;
     if (place->own || !place->pid || !(flags & (PLACE_OWN | PLACE_PEER)))
         return 0;
-    return (flags & PLACE_PEER) && is_peer(place) ? 0 : -EACCES;
+    bool possible = place->entry->kind != PLACE_MEMORY;
+    return possible && is_peer(place) ? 0 : -EACCES;
 }
 
 bool place_shows(const struct place *place, const char *name) {

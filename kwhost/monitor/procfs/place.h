@@ -10,17 +10,19 @@ struct place;
 
 enum place_kind {
     PLACE_DIRECTORY,
-    PLACE_REAL,    /* a file whose real descriptor is harmless: same text for all, read-only */
-    PLACE_TEXT,    /* a text that the monitor makes */
-    PLACE_COMM,    /* comm: as REAL, and writable in the own process */
-    PLACE_LINK,    /* self, thread-self, mounts, net of the root: only as themselves, not followed */
-    PLACE_JUMP,    /* cwd, root, fd/N: magic links */
+    PLACE_REAL, /* a file whose real descriptor is harmless: same text for all, read-only */
+    PLACE_TEXT, /* a text that the monitor makes */
+    PLACE_COMM, /* comm: as REAL, and writable in the own process */
+    PLACE_LINK, /* self, thread-self, mounts, net of the root: only as themselves, not followed */
+    PLACE_JUMP, /* cwd, root, fd/N: magic links */
     PLACE_PROGRAM, /* exe */
-    PLACE_REFUSED, /* it is there, but nobody may open it */
+    PLACE_MEMORY,  /* mem */
 };
 
-#define PLACE_OWN 1u     /* for the process itself only */
-#define PLACE_PEER 2u    /* for processes of the same user */
+/* For processes of the same user. Of others: asked of their monitor (ask.h), or told by the process
+ * table. */
+#define PLACE_OWN 1u
+#define PLACE_PEER 2u
 #define PLACE_NO_TASK 4u /* not in task/TID */
 
 /* Adds the text of a file. Returns 0 or a negative errno. */
@@ -35,13 +37,13 @@ struct place_entry {
 struct place {
     struct thread *thread; /* who asks */
     const struct place_entry *entry;
-    const char *inside;    /* the path; also what it is called in the real procfs */
-    int pid, tid;          /* of the process and of task/TID; 0: in neither */
-    bool own;              /* pid is the asking process (or one of its threads) */
-    bool is_cwd;           /* PLACE_JUMP: the working directory */
-    int number;            /* fd/N and fdinfo/N, else -1 */
-    const char *beyond;    /* PLACE_JUMP: the path behind the link, "" for none */
-    bool followed;         /* PLACE_JUMP, PLACE_PROGRAM: what the link leads to is meant, not itself */
+    const char *inside; /* the path; also what it is called in the real procfs */
+    int pid, tid;       /* of the process and of task/TID; 0: in neither */
+    bool own;           /* pid is the asking process (or one of its threads) */
+    bool is_cwd;        /* PLACE_JUMP: the working directory */
+    int number;         /* fd/N and fdinfo/N, else -1 */
+    const char *beyond; /* PLACE_JUMP: the path behind the link, "" for none */
+    bool followed;      /* PLACE_JUMP, PLACE_PROGRAM: what the link leads to is meant, not itself */
 };
 
 /* Describes the path `inside` (as procfs_claims made it; must outlive *place). Returns 0, -ENOENT,

@@ -26,8 +26,8 @@ static void run_errand(struct errand *errand) {
     errand->result = errand->work(errand->argument);
 }
 
-/* clone without CLONE_FILES. The caller sleeps until the thread is done (CLONE_VFORK), so `stack` and
- * `errand` may live in its frame. All signals are blocked in both. */
+/* clone without CLONE_FILES. The caller sleeps until the thread is done (CLONE_VFORK), so `stack`
+ * and `errand` may live in its frame. All signals are blocked in both. */
 static long clone_for(struct errand *errand, u8 *stack) {
     u64 flags = CLONE_VM | CLONE_FS | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM | CLONE_VFORK;
     u64 *top = (u64 *)(stack + STACK_SIZE) - 2;
@@ -59,7 +59,8 @@ static long run_in_thread(long (*work)(void *argument), void *argument) {
     struct errand errand = {work, argument, -EAGAIN};
     u64 all = ~0ul, saved;
 
-    long stack = host(__NR_mmap, 0, STACK_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    long stack =
+        host(__NR_mmap, 0, STACK_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (host_failed(stack))
         return stack;
     host(__NR_rt_sigprocmask, SIG_SETMASK, &all, &saved, sizeof(saved));
@@ -100,8 +101,10 @@ static long grow(struct host_text *text) {
     return 0;
 }
 
-static long read_all(int fd, struct host_text *text) {
+static long read_all(int fd, u64 limit, struct host_text *text) {
     for (;;) {
+        if (text->length >= limit)
+            return -EFBIG;
         if (text->length + PAGE_SIZE + 1 > text->size) {
             long failed = grow(text);
             if (failed)
@@ -118,11 +121,12 @@ static long read_all(int fd, struct host_text *text) {
 
 static long read_file(void *argument) {
     struct read_errand *errand = argument;
-    long fd = host(__NR_openat, own_fd(OWN_PROC), errand->path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW, 0);
+    long fd =
+        host(__NR_openat, own_fd(OWN_PROC), errand->path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW, 0);
     if (fd < 0)
         return fd;
     errand->text->length = 0;
-    long result = read_all((int)fd, errand->text);
+    long result = read_all((int)fd, TEXT_LIMIT, errand->text);
     host(__NR_close, fd);
     return result;
 }
@@ -131,6 +135,16 @@ long host_text_read(struct thread *thread, const char *path, struct host_text *t
     struct read_errand errand = {path, text};
     *text = (struct host_text){NULL, 0, 0};
     return in_private(thread, read_file, &errand);
+}
+
+long host_text_read_from(int dirfd, const char *path, u64 limit, struct host_text *text) {
+    *text = (struct host_text){NULL, 0, 0};
+    long fd = host(__NR_openat, dirfd, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0);
+    if (fd < 0)
+        return fd;
+    long result = read_all((int)fd, limit, text);
+    host(__NR_close, fd);
+    return result;
 }
 
 void host_text_free(struct host_text *text) {

@@ -1,6 +1,7 @@
-/* Whether a path leads into procfs (procfs_claims): a path walk in user space that opens nothing. The
- * position is a directory descriptor with a path behind it that holds no symbolic link but a magic one
- * at its front, so that the kernel finds the same object each time it is asked about a longer one. */
+/* Whether a path leads into procfs (procfs_claims): a path walk in user space that opens nothing.
+ * The position is a directory descriptor with a path behind it that holds no symbolic link but a
+ * magic one at its front, so that the kernel finds the same object each time it is asked about a
+ * longer one. */
 #include <asm/stat.h>
 #include <linux/fcntl.h>
 #include <linux/limits.h>
@@ -48,8 +49,8 @@ static void drop_last(char *path) {
         slash[slash == path ? 1 : 0] = 0;
 }
 
-/* Puts `link` before what is left of the path (nothing, or something that begins with a slash). False
- * when that gets too long. */
+/* Puts `link` before what is left of the path (nothing, or something that begins with a slash).
+ * False when that gets too long. */
 static bool put_before_rest(struct walk *walk, const char *link, u64 length) {
     u64 left = strlen(walk->rest);
     if (length + left >= PATH_MAX)
@@ -69,7 +70,8 @@ static bool come_out(struct walk *walk, const char *at) {
     walk->came_out = true;
     while (*rest == '/')
         rest++;
-    /* "." makes the link an intermediate part: what it leads to is meant, also when nothing follows. */
+    /* "." makes the link an intermediate part: what it leads to is meant, also when nothing
+     * follows. */
     return append(walk->way_out, *rest ? rest : ".", *rest ? strlen(rest) : 1);
 }
 
@@ -111,8 +113,19 @@ static bool mark_followed(struct walk *walk) {
     return true;
 }
 
-/* One step inside procfs. `last`: nothing follows, not even a slash (which would ask for the directory
- * a link leads to). */
+/* Whether the host knows the position, which ".." is about to leave. */
+static bool still_there(const struct walk *walk) {
+    struct stat status;
+    return host(__NR_newfstatat, own_fd(OWN_PROC), walk->inside, &status, AT_SYMLINK_NOFOLLOW) >= 0;
+}
+
+/* Something that is no directory is used as one: place_find answers ENOTDIR to "stat/.". */
+static bool mark_not_directory(struct walk *walk) {
+    return append(walk->inside, ".", 1);
+}
+
+/* One step inside procfs. `last`: nothing follows, not even a slash (which would ask for the
+ * directory a link leads to). */
 static enum step step_inside(struct walk *walk, const char *part, u64 length, bool last) {
     struct place place;
     char target[PATH_MAX];
@@ -120,6 +133,8 @@ static enum step step_inside(struct walk *walk, const char *part, u64 length, bo
     if (length == 2 && part[0] == '.' && part[1] == '.') {
         if (!walk->inside[0])
             return come_out_upwards(walk) ? STEP_ON : STEP_FAIL;
+        if (!still_there(walk))
+            return STEP_STOP;
         drop_last(walk->inside);
         return STEP_ON;
     }
@@ -130,23 +145,27 @@ static enum step step_inside(struct walk *walk, const char *part, u64 length, bo
         return STEP_STOP;
     if (at_root) {
         root_link(walk, walk->inside, target);
-        if (target[0])
+        if (target[0]) {
             format(walk->inside, PATH_MAX, "%s", target);
-        return STEP_ON;
+            return STEP_ON;
+        }
     }
-    if (place_find(walk->thread, walk->inside, &place) ||
-        (place.entry->kind != PLACE_JUMP && place.entry->kind != PLACE_PROGRAM))
+    if (place_find(walk->thread, walk->inside, &place))
+        return last ? STEP_ON : STEP_STOP; /* place_find will say why not, again */
+    u8 kind = place.entry->kind;
+    if (kind == PLACE_DIRECTORY)
         return STEP_ON;
+    if (kind != PLACE_JUMP && (kind != PLACE_PROGRAM || !last))
+        return last || mark_not_directory(walk) ? STEP_STOP : STEP_FAIL;
     if (++walk->links > LINKS_MAX)
         return STEP_FAIL;
-    if (place.own && place.entry->kind == PLACE_JUMP &&
+    if (place.own && kind == PLACE_JUMP &&
         standin_path(place.is_cwd ? AT_FDCWD : place.number, target))
         return enter_at(walk, target) ? STEP_ON : STEP_FAIL;
     if (last)
         return mark_followed(walk) ? STEP_STOP : STEP_FAIL;
-    /* Other processes' links lead nowhere, and exe to no directory: the rest goes unheeded. */
-    if (!place.own || place.entry->kind != PLACE_JUMP)
-        return STEP_ON;
+    if (!place.own) /* leads nowhere: the rest goes unheeded */
+        return mark_followed(walk) ? STEP_STOP : STEP_FAIL;
     return come_out(walk, walk->inside) ? STEP_ON : STEP_FAIL;
 }
 
@@ -201,8 +220,9 @@ static enum step walk_on(struct walk *walk) {
         u64 length = (u64)(end - part);
         if (!length)
             return STEP_STOP;
-        if (length > NAME_MAX)
-            return walk->in_proc ? STEP_FAIL : STEP_STOP;
+        if (length > NAME_MAX && !walk->in_proc)
+            return STEP_STOP;
+        length = min_u64(length, NAME_MAX); /* in procfs no name is as long as that: ENOENT */
         memcpy(name, part, length);
         name[length] = 0;
         memmove(walk->rest, end, strlen(end) + 1);

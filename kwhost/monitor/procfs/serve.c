@@ -30,10 +30,14 @@ static long refuse_change(void) {
     return host(__NR_geteuid) == 0 ? -EPERM : -EACCES;
 }
 
-/* Making something new: procfs has nothing to make. */
-static long refuse_making(const struct place *place) {
-    long result = place_exists(place);
-    return result ? result : -EEXIST;
+static long refuse_removing(const struct call *call, const struct place *place) {
+    bool wants_directory =
+        call->nr == __NR_rmdir || (call->nr == __NR_unlinkat && (call->arg[2] & AT_REMOVEDIR));
+    bool directory = place->entry->kind == PLACE_DIRECTORY;
+    bool in_process = place->pid && place->number < 0;
+    if (host(__NR_geteuid) != 0 || in_process || directory == wants_directory)
+        return refuse_change();
+    return directory ? -EISDIR : -ENOTDIR;
 }
 
 static long serve_attributes(struct call *call, const struct place *place) {
@@ -73,8 +77,10 @@ static long serve_look(struct call *call, const struct place *place) {
         return serve_readlink(place, arg[1], (u32)arg[2]);
     case __NR_readlinkat:
         return serve_readlink(place, arg[2], (u32)arg[3]);
-    case __NR_statfs:
-        return serve_statfs(arg[1]);
+    case __NR_statfs: {
+        long result = place->followed ? -EACCES : place_exists(place);
+        return result ? result : serve_statfs(arg[1]);
+    }
     default:
         return serve_attributes(call, place);
     }
@@ -82,12 +88,20 @@ static long serve_look(struct call *call, const struct place *place) {
 
 /* Calls that would change a place inside procfs. */
 static long serve_change(struct call *call, const struct place *place) {
+    bool directory = place->entry->kind == PLACE_DIRECTORY;
+    long result = place_exists(place);
+    if (result)
+        return result;
     switch (call->nr) {
     case __NR_mkdir:
     case __NR_mkdirat:
     case __NR_mknod:
     case __NR_mknodat:
-        return refuse_making(place);
+        return -EEXIST;
+    case __NR_rmdir:
+    case __NR_unlink:
+    case __NR_unlinkat:
+        return refuse_removing(call, place);
     case __NR_listxattr:
     case __NR_llistxattr:
         return 0;
@@ -99,7 +113,9 @@ static long serve_change(struct call *call, const struct place *place) {
     case __NR_lremovexattr:
         return -EOPNOTSUPP;
     case __NR_truncate:
+        return directory ? -EISDIR : -EACCES;
     case __NR_chroot:
+        return directory ? -EACCES : -ENOTDIR;
     case __NR_inotify_add_watch:
         return -EACCES;
     default:
@@ -145,10 +161,10 @@ static bool has_two_paths(u64 nr) {
     }
 }
 
-/* Calls for which it matters whether something behind the link is meant or the link's own target. The
- * host makes them with flags and all. */
+/* Whether the host makes the call, flags and all, on what a followed link leads to. Opening needs
+ * more care, and so does the program's file, which nobody may write while it runs. */
 static bool host_knows_best(const struct call *call, const struct place *place) {
-    if (!place->followed || place->entry->kind == PLACE_PROGRAM)
+    if (!place->followed)
         return false;
     switch (call->nr) {
     case __NR_open:
@@ -157,7 +173,7 @@ static bool host_knows_best(const struct call *call, const struct place *place) 
     case __NR_chdir:
         return false;
     default:
-        return true;
+        return place->own || !looks(call->nr);
     }
 }
 
@@ -168,6 +184,8 @@ long procfs_call(struct call *call, const char *inside) {
     long result = place_find(call->thread, inside, &place);
     if (result)
         return result;
+    if (place.followed && place.entry->kind == PLACE_PROGRAM && call->nr == __NR_truncate)
+        return -ETXTBSY;
     if (host_knows_best(call, &place))
         return serve_beyond(call, &place);
     return looks(call->nr) ? serve_look(call, &place) : serve_change(call, &place);
@@ -205,8 +223,8 @@ bool procfs_holds(int fd) {
     return fd >= 0 && standin_path(fd, inside);
 }
 
-/* The process that a descriptor stood for may be gone: then the stand-in itself is described, which is
- * the call on the host. */
+/* The process that a descriptor stood for may be gone: then the stand-in itself is described, which
+ * is the call on the host. */
 static long or_host(long result) {
     return result == -ENOENT || result == -ESRCH || result == -EACCES ? -ENOTTY : result;
 }

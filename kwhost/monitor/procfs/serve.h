@@ -36,9 +36,12 @@ long serve_access(const struct place *place, u32 mode, int flags);
 
 /* links.c. */
 long serve_readlink(const struct place *place, gva_t buffer, u64 size);
-/* The text of a link of this process at `path` in the real procfs, as its guest is to see it. Returns
- * the length (no NUL) or a negative errno. */
+/* The text of a link of this process at `path` in the real procfs, as its guest is to see it.
+ * Returns the length (no NUL) or a negative errno. */
 long guest_link_text(const char *path, char *text, u64 size);
+
+/* What a followed link of another process leads to, by name. Returns 0 or a negative errno. */
+long their_target(const struct place *place, char path[JUMP_PATH]);
 
 /* beyond.c: calls on what a followed link leads to, made on the host. */
 long serve_beyond(struct call *call, const struct place *place);

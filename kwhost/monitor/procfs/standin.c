@@ -16,7 +16,7 @@
 #define DELETED " (deleted)"
 #define KEPT_FLAGS (O_CLOEXEC | O_NONBLOCK | O_PATH)
 
-static u64 standin_device; /* of the instance's tmpfs; 0: there is none */
+static u64 standin_device;            /* of the instance's tmpfs; 0: there is none */
 static struct table_directory sealed; /* at /proc, the same for the instance's life */
 
 static long set_option(long context, const char *name, const char *value) {
@@ -27,8 +27,8 @@ int procfs_make_standins(void) {
     long context = host(__NR_fsopen, "tmpfs", FSOPEN_CLOEXEC);
     if (context < 0)
         return (int)context;
-    /* Anyone in the instance may make objects: programs change their ids. Bounded, and charged to the
-     * instance as its other memory is. */
+    /* Anyone in the instance may make objects: programs change their ids. Bounded, and charged to
+     * the instance as its other memory is. */
     long result = set_option(context, "mode", "0777");
     if (result >= 0)
         result = set_option(context, "size", "64m");
@@ -49,7 +49,8 @@ int standin_start(void) {
     standin_device = result < 0 ? 0 : status.st_dev;
     sealed = table_sealed();
     /* The first monitor, before its guest could change anything. */
-    if (!sealed.inode && host(__NR_newfstatat, AT_FDCWD, "/proc", &status, AT_SYMLINK_NOFOLLOW) >= 0) {
+    if (!sealed.inode &&
+        host(__NR_newfstatat, AT_FDCWD, "/proc", &status, AT_SYMLINK_NOFOLLOW) >= 0) {
         sealed.device = status.st_dev;
         sealed.inode = status.st_ino;
         table_set_sealed(sealed);
@@ -121,7 +122,8 @@ static long reopen(int root, const char *name, int flags) {
     return fd;
 }
 
-long standin_text(struct thread *thread, const char *inside, const void *data, u64 size, int flags) {
+long standin_text(struct thread *thread, const char *inside, const void *data, u64 size,
+                  int flags) {
     char name[NAME_MAX + 1];
     int root = own_fd(OWN_STANDINS);
     int how = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;

@@ -1,5 +1,5 @@
-/* stat, status and statm: the host's text of the process, with what tells of the monitor instead of the
- * program replaced. */
+/* stat, status and statm: the host's text of the process, with what tells of the monitor instead of
+ * the program replaced. */
 #include <linux/mman.h>
 
 #include "base/host.h"
@@ -46,7 +46,8 @@ static void find_figures(const struct place *place, u64 host_size, struct figure
         figures->caught = entry->caught;
         figures->threads = entry->threads;
     } else {
-        /* Not a program, or one without a place in the table: the window is no memory of its own. */
+        /* Not a program, or one without a place in the table: the window is no memory of its own.
+         */
         bool window = host_size >= WINDOW_SIZE + WINDOW_GUARD;
         figures->size = figures->peak = host_size - (window ? WINDOW_SIZE + WINDOW_GUARD : 0);
     }
@@ -61,7 +62,8 @@ static void find_figures(const struct place *place, u64 host_size, struct figure
     }
 }
 
-/* True when the text is about the very thread that asks: it runs, though its host thread may wait. */
+/* True when the text is about the very thread that asks: it runs, though its host thread may wait.
+ */
 static bool about_asker(const struct place *place) {
     return (place->tid ? place->tid : place->pid) == place->thread->kernel_tid;
 }
@@ -139,8 +141,8 @@ static bool add_size(struct text *text, const char *line, const char *label, u64
     return true;
 }
 
-static void add_status_line(const struct place *place, const struct figures *figures, const char *line,
-                            struct text *text) {
+static void add_status_line(const struct place *place, const struct figures *figures,
+                            const char *line, struct text *text) {
     bool known = figures->published || place->own;
     if (add_size(text, line, "VmPeak:", figures->peak) ||
         add_size(text, line, "VmSize:", figures->size) ||
@@ -196,8 +198,8 @@ long make_statm(const struct place *place, struct text *text) {
         char *rest = real.data, *size = next_part(&rest, ' ');
         char *resident = next_part(&rest, ' '), *shared = next_part(&rest, ' ');
         find_figures(place, size ? scan_number(size, 10) * PAGE_SIZE : 0, &figures);
-        text_add(text, "%lu %s %s %lu 0 %lu 0\n", figures.size / PAGE_SIZE, resident ? resident : "0",
-                 shared ? shared : "0", figures.code / PAGE_SIZE,
+        text_add(text, "%lu %s %s %lu 0 %lu 0\n", figures.size / PAGE_SIZE,
+                 resident ? resident : "0", shared ? shared : "0", figures.code / PAGE_SIZE,
                  (figures.data + figures.stack) / PAGE_SIZE);
     }
     host_text_free(&real);

@@ -2,6 +2,7 @@
  * three pages each, of which only used ones take memory. */
 #include <linux/falloc.h>
 #include <linux/fcntl.h>
+#include <linux/futex.h>
 #include <linux/memfd.h>
 #include <linux/mman.h>
 
@@ -26,6 +27,7 @@ _Static_assert(sizeof(struct slot) <= SLOT_SIZE, "a slot has three pages");
 
 struct header {
     struct table_directory sealed;
+    u32 wakes;
     u32 pids[SLOTS]; /* 0: free */
 };
 #define HEADER_SIZE page_up(sizeof(struct header))
@@ -49,8 +51,8 @@ int table_create(void) {
 }
 
 int table_start(void) {
-    long address = host(__NR_mmap, 0, TABLE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE,
-                        own_fd(OWN_TABLE), 0);
+    long address = host(__NR_mmap, 0, TABLE_SIZE, PROT_READ | PROT_WRITE,
+                        MAP_SHARED | MAP_NORESERVE, own_fd(OWN_TABLE), 0);
     if (host_failed(address))
         return (int)address;
     table = (struct header *)address;
@@ -73,8 +75,8 @@ static bool find_index(int pid, u32 *index) {
 }
 
 static bool claim(u32 index, u32 from, int pid) {
-    return __atomic_compare_exchange_n(&table->pids[index], &from, (u32)pid, false, __ATOMIC_ACQ_REL,
-                                       __ATOMIC_RELAXED);
+    return __atomic_compare_exchange_n(&table->pids[index], &from, (u32)pid, false,
+                                       __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
 }
 
 /* The process's own slot, taken if it has none yet. NULL when all its places hold living processes:
@@ -135,8 +137,8 @@ void table_publish_exec(struct process *process) {
     memcpy(entry->exe, process->exe_path, entry->exe_length);
     entry->auxv_length =
         copy_range(entry->auxv, image->auxv, image->auxv + image->auxv_size, TABLE_AUXV_MAX);
-    entry->environ_length = copy_range(entry->environ, image->environment, image->environment_end,
-                                       TABLE_ENVIRON_MAX);
+    entry->environ_length =
+        copy_range(entry->environ, image->environment, image->environment_end, TABLE_ENVIRON_MAX);
     entry->virtual_size = entry->virtual_peak = space_size();
     entry->threads = process->thread_count;
     end_write(slot);
@@ -152,8 +154,8 @@ static void bound(struct table_entry *entry) {
     entry->virtual_peak = max_u64(min_u64(entry->virtual_peak, 1ul << 47), entry->virtual_size);
 }
 
-/* Copies the used parts only: untouched pages of a slot stay unallocated. Bounded by its own copy of
- * the lengths, whatever the owner writes meanwhile. */
+/* Copies the used parts only: untouched pages of a slot stay unallocated. Bounded by its own copy
+ * of the lengths, whatever the owner writes meanwhile. */
 static void copy_entry(struct table_entry *to, const struct table_entry *from, bool texts) {
     memcpy(to, from, offsetof(struct table_entry, exe));
     bound(to);
@@ -222,7 +224,8 @@ static bool read_entry(int pid, struct table_entry *entry, bool texts) {
     if (!find_index(pid, &index))
         return false;
     const struct slot *slot = slot_at(index);
-    /* A torn copy is still a bounded one: give up waiting for a consistent one after a few tries. */
+    /* A torn copy is still a bounded one: give up waiting for a consistent one after a few tries.
+     */
     for (int tries = 0; tries < 4; tries++) {
         u32 before = __atomic_load_n(&slot->sequence, __ATOMIC_ACQUIRE);
         copy_entry(entry, &slot->entry, texts);
@@ -239,6 +242,30 @@ bool table_read(int pid, struct table_entry *entry) {
 
 bool table_read_numbers(int pid, struct table_entry *entry) {
     return read_entry(pid, entry, false);
+}
+
+bool table_has(int pid) {
+    u32 index;
+    return find_index(pid, &index);
+}
+
+void table_wake(void) {
+    if (!table)
+        return;
+    __atomic_fetch_add(&table->wakes, 1, __ATOMIC_RELEASE);
+    host(__NR_futex, &table->wakes, FUTEX_WAKE, INT32_MAX, 0, 0, 0);
+}
+
+u32 table_wakes(void) {
+    return table ? __atomic_load_n(&table->wakes, __ATOMIC_ACQUIRE) : 0;
+}
+
+void table_wait(u32 seen, u64 ns) {
+    struct {
+        s64 seconds, nanoseconds;
+    } limit = {(s64)(ns / 1000000000ul), (s64)(ns % 1000000000ul)};
+    if (table)
+        host(__NR_futex, &table->wakes, FUTEX_WAIT, seen, &limit, 0, 0);
 }
 
 struct table_directory table_sealed(void) {

@@ -10,7 +10,12 @@ static void nothing(int number) {
 
 static void actions(void) {
     title("rt_sigaction");
-    struct { void *handler; unsigned long flags; void *restorer; unsigned long mask; } action = {0}, old;
+    struct {
+        void *handler;
+        unsigned long flags;
+        void *restorer;
+        unsigned long mask;
+    } action = {0}, old;
     SHOW(syscall(SYS_rt_sigaction, SIGUSR1, &action, &old, 8));
     SHOW(syscall(SYS_rt_sigaction, SIGUSR1, &action, &old, 4));
     SHOW(syscall(SYS_rt_sigaction, 0, &action, NULL, 8));
@@ -137,7 +142,10 @@ static void polling(void) {
     title("poll, select, epoll");
     int pipe_fd[2];
     MUST(pipe(pipe_fd));
-    struct pollfd set[4] = {{pipe_fd[0], POLLIN, 99}, {pipe_fd[1], POLLOUT, 99}, {-5, POLLIN, 99}, {888888, POLLIN, 99}};
+    struct pollfd set[4] = {{pipe_fd[0], POLLIN, 99},
+                            {pipe_fd[1], POLLOUT, 99},
+                            {-5, POLLIN, 99},
+                            {888888, POLLIN, 99}};
     struct timespec zero = {0, 0}, bad = {0, 1000000000};
     SHOW(poll(set, 4, 0));
     for (int i = 0; i < 4; i++)
@@ -153,7 +161,8 @@ static void polling(void) {
     SHOW(syscall(SYS_ppoll, set, 1, &bad, NULL, 0));
     SHOW(syscall(SYS_ppoll, set, 1, 1, NULL, 0));
     SHOW(syscall(SYS_ppoll, set, 1, &zero, 1, 8));
-    struct pollfd *readonly = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    struct pollfd *readonly =
+        mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     readonly[0] = set[1];
     mprotect(readonly, 4096, PROT_READ);
     SHOW(poll(readonly, 1, 0));
@@ -178,14 +187,18 @@ static void polling(void) {
     FD_ZERO(&in);
     FD_SET(pipe_fd[1] + 20, &in);
     SHOW(select(pipe_fd[1] + 21, &in, NULL, NULL, &none));
-    struct { void *mask; unsigned long size; } six = {&mask, 8}, six_bad = {&mask, 7};
+    struct {
+        void *mask;
+        unsigned long size;
+    } six = {&mask, 8}, six_bad = {&mask, 7};
     SHOW(syscall(SYS_pselect6, 0, NULL, NULL, NULL, &zero, &six));
     SHOW(syscall(SYS_pselect6, 0, NULL, NULL, NULL, &zero, &six_bad));
     SHOW(syscall(SYS_pselect6, 0, NULL, NULL, NULL, &bad, NULL));
     SHOW(syscall(SYS_pselect6, 0, NULL, NULL, NULL, &zero, 1));
 
     int epoll = MUST(epoll_create1(0));
-    struct epoll_event event = {.events = EPOLLIN | EPOLLOUT, .data.u64 = 0x1122334455667788}, got[4];
+    struct epoll_event event = {.events = EPOLLIN | EPOLLOUT, .data.u64 = 0x1122334455667788},
+                       got[4];
     MUST(epoll_ctl(epoll, EPOLL_CTL_ADD, pipe_fd[1], &event));
     SHOW(epoll_wait(epoll, got, 4, -1));
     printf("%x %lx\n", got[0].events, (long)got[0].data.u64);

@@ -15,9 +15,10 @@ static void on_child(int number, siginfo_t *info, void *context) {
 
 static void defaults(void) {
     title("default ends");
-    static const int numbers[] = {SIGHUP, SIGINT, SIGQUIT, SIGILL, SIGTRAP, SIGABRT, SIGBUS, SIGFPE, SIGKILL, SIGUSR1,
-                                  SIGSEGV, SIGUSR2, SIGPIPE, SIGALRM, SIGTERM, SIGSTKFLT, SIGCHLD, SIGCONT, SIGURG,
-                                  SIGXCPU, SIGXFSZ, SIGVTALRM, SIGPROF, SIGWINCH, SIGIO, SIGPWR, SIGSYS};
+    static const int numbers[] = {
+        SIGHUP,  SIGINT,  SIGQUIT, SIGILL,    SIGTRAP, SIGABRT,  SIGBUS,    SIGFPE,  SIGKILL,
+        SIGUSR1, SIGSEGV, SIGUSR2, SIGPIPE,   SIGALRM, SIGTERM,  SIGSTKFLT, SIGCHLD, SIGCONT,
+        SIGURG,  SIGXCPU, SIGXFSZ, SIGVTALRM, SIGPROF, SIGWINCH, SIGIO,     SIGPWR,  SIGSYS};
     struct rlimit none = {0, 0};
     setrlimit(RLIMIT_CORE, &none);
     for (unsigned i = 0; i < sizeof numbers / sizeof *numbers; i++) {
@@ -234,7 +235,8 @@ static void report(void) {
     for (int i = 1; i < 32; i++) {
         struct sigaction action;
         if (sigaction(i, NULL, &action) == 0 && action.sa_handler != SIG_DFL)
-            length += sprintf(text + length, " %s%s", sigabbrev_np(i), action.sa_handler == SIG_IGN ? "-ignored" : "-handled");
+            length += sprintf(text + length, " %s%s", sigabbrev_np(i),
+                              action.sa_handler == SIG_IGN ? "-ignored" : "-handled");
         if (sigismember(&mask, i))
             length += sprintf(text + length, " %s-blocked", sigabbrev_np(i));
         if (sigismember(&pending, i))
@@ -264,7 +266,8 @@ static void executing(const char *self) {
         leave_child(9);
     }
     reap("program", child);
-    /* A storm while programs replace each other: none is lost, none hits the next program's memory. */
+    /* A storm while programs replace each other: none is lost, none hits the next program's memory.
+     */
     sigset_t some, old;
     sigemptyset(&some);
     sigaddset(&some, SIGUSR1);

@@ -9,7 +9,7 @@ static char *expected;
 static volatile int seen_signal, seen_code;
 static volatile long seen_offset, seen_trap, seen_error, seen_cr2;
 
-static void catch(int number, siginfo_t *info, void *raw) {
+static void catch (int number, siginfo_t *info, void *raw) {
     ucontext_t *context = raw;
     seen_signal = number;
     seen_code = info->si_code;
@@ -21,20 +21,21 @@ static void catch(int number, siginfo_t *info, void *raw) {
 }
 
 static void show(const char *what) {
-    printf("%s: %s code %d offset %ld trap %ld error %lx cr2 %ld\n", what, sigabbrev_np(seen_signal), seen_code,
-           seen_offset, seen_trap, seen_error, seen_trap == 14 ? seen_cr2 : 0);
+    printf("%s: %s code %d offset %ld trap %ld error %lx cr2 %ld\n", what,
+           sigabbrev_np(seen_signal), seen_code, seen_offset, seen_trap, seen_error,
+           seen_trap == 14 ? seen_cr2 : 0);
 }
 
-#define TRY(what, at, ...)                \
-    do {                                  \
-        expected = (char *)(at);          \
-        seen_signal = 0;                  \
-        if (!sigsetjmp(back, 1)) {        \
-            __VA_ARGS__;                  \
-            printf("%s: no fault\n", what); \
-        } else {                          \
-            show(what);                   \
-        }                                 \
+#define TRY(what, at, ...)                                                                         \
+    do {                                                                                           \
+        expected = (char *)(at);                                                                   \
+        seen_signal = 0;                                                                           \
+        if (!sigsetjmp(back, 1)) {                                                                 \
+            __VA_ARGS__;                                                                           \
+            printf("%s: no fault\n", what);                                                        \
+        } else {                                                                                   \
+            show(what);                                                                            \
+        }                                                                                          \
     } while (0)
 
 static void set(int number, int flags) {
@@ -46,7 +47,8 @@ static volatile int zero, sink;
 
 static void memory(void) {
     title("memory");
-    char *page = MUST(mmap(NULL, 3 * 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+    char *page =
+        MUST(mmap(NULL, 3 * 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
     MUST(munmap(page + 2 * 4096, 4096));
     MUST(mprotect(page + 4096, 4096, PROT_NONE));
     volatile char *at = page;
@@ -115,7 +117,8 @@ static void instructions(void) {
     if (!sigsetjmp(back, 1))
         __asm__ volatile("hlt");
     else
-        printf("hlt: %s code %d trap %ld addr %ld\n", sigabbrev_np(seen_signal), seen_code, seen_trap, seen_offset);
+        printf("hlt: %s code %d trap %ld addr %ld\n", sigabbrev_np(seen_signal), seen_code,
+               seen_trap, seen_offset);
     if (!sigsetjmp(back, 1))
         __asm__ volatile("mov %0, %%cr3" : : "r"(0l));
     else
@@ -131,7 +134,8 @@ static void instructions(void) {
         result = 1.0 / none;
         sink = result > 0;
     } else {
-        printf("SSE division: %s code %d trap %ld\n", sigabbrev_np(seen_signal), seen_code, seen_trap);
+        printf("SSE division: %s code %d trap %ld\n", sigabbrev_np(seen_signal), seen_code,
+               seen_trap);
     }
 }
 
@@ -170,8 +174,9 @@ static char *bottom;
 static void overflowed(int number, siginfo_t *info, void *raw) {
     ucontext_t *context = raw;
     long distance = (char *)info->si_addr - (char *)context->uc_mcontext.gregs[REG_RSP];
-    printf("overflow: %s code %d near the stack pointer %d on the alternate stack %d\n", sigabbrev_np(number),
-           info->si_code, distance > -65536 && distance < 65536, (char *)&number >= stack && (char *)&number < stack + sizeof stack);
+    printf("overflow: %s code %d near the stack pointer %d on the alternate stack %d\n",
+           sigabbrev_np(number), info->si_code, distance > -65536 && distance < 65536,
+           (char *)&number >= stack && (char *)&number < stack + sizeof stack);
     siglongjmp(back, 1);
 }
 

@@ -1,4 +1,5 @@
-/* Handlers: nesting, masks, order, one-shot, alternate stacks, what they see and what they may change. */
+/* Handlers: nesting, masks, order, one-shot, alternate stacks, what they see and what they may
+ * change. */
 #include "../check.h"
 #include <setjmp.h>
 #include <ucontext.h>
@@ -118,7 +119,8 @@ static void queueing(void) {
         }
     printf("real-time in order: %d\n", ordered);
 
-    /* Different numbers at once: Linux stacks the frames, lowest first, so the highest runs first. */
+    /* Different numbers at once: Linux stacks the frames, lowest first, so the highest runs first.
+     */
     sigprocmask(SIG_BLOCK, &all, &old);
     orders = 0;
     for (int i = 0; i <= SIGRTMAX - SIGRTMIN; i++)
@@ -175,7 +177,8 @@ static void alternate(void) {
     stack_t mine = {.ss_sp = stack, .ss_size = sizeof stack}, old;
     SHOW(sigaltstack(NULL, &old));
     IS(old.ss_flags == SS_DISABLE);
-    stack_t small = {.ss_sp = stack, .ss_size = 100}, odd = {.ss_sp = stack, .ss_size = sizeof stack, .ss_flags = 4};
+    stack_t small = {.ss_sp = stack, .ss_size = 100},
+            odd = {.ss_sp = stack, .ss_size = sizeof stack, .ss_flags = 4};
     SHOW(sigaltstack(&small, NULL));
     SHOW(sigaltstack(&odd, NULL));
     SHOW(syscall(SYS_sigaltstack, 1, NULL));
@@ -214,7 +217,9 @@ static void changing(void) {
     set(SIGILL, change, 0, 0);
     long r12 = 1, flags;
     __asm__ volatile("mov $5, %%r12\n\tclc\n\tud2\n\tpushf\n\tpop %1\n\tmov %%r12, %0"
-                     : "=r"(r12), "=r"(flags) : : "r12", "memory", "cc");
+                     : "=r"(r12), "=r"(flags)
+                     :
+                     : "r12", "memory", "cc");
     printf("r12 %lx carry %ld others %lx\n", r12, flags & 1, flags & 0x7000);
     IS(is_blocked(SIGUSR2) && !is_blocked(SIGKILL));
     block(SIG_UNBLOCK, SIGUSR2);
@@ -229,9 +234,9 @@ static void flags_in_handler(int number, siginfo_t *info, void *raw) {
     __asm__ volatile("pushf\n\tpop %0" : "=r"(flags));
     __asm__ volatile("stmxcsr %0\n\tfnstcw %1" : "=m"(mxcsr), "=m"(control));
     ucontext_t *context = raw;
-    printf("direction %lu aligned %d mxcsr %x control %x saved direction %llu uc_flags %lx\n", flags >> 10 & 1,
-           sp % 16 == 0, mxcsr, control, (unsigned long long)(context->uc_mcontext.gregs[REG_EFL] >> 10 & 1),
-           context->uc_flags);
+    printf("direction %lu aligned %d mxcsr %x control %x saved direction %llu uc_flags %lx\n",
+           flags >> 10 & 1, sp % 16 == 0, mxcsr, control,
+           (unsigned long long)(context->uc_mcontext.gregs[REG_EFL] >> 10 & 1), context->uc_flags);
     printf("segments %llx\n", (unsigned long long)context->uc_mcontext.gregs[REG_CSGSFS] & 0xffff);
     IS(context->uc_link == NULL);
     IS((unsigned long)context->uc_mcontext.fpregs % 64 == 0);

@@ -30,18 +30,18 @@ static void alarm_in(int ms) {
 }
 
 /* Runs `call` under an alarm, with and without SA_RESTART; when made again, data ends it. */
-#define BOTH(call, restartable)                            \
-    do {                                                   \
-        for (int both = 0; both < 2; both++) {             \
-            handler(both ? SA_RESTART : 0);                \
-            handled = 0;                                   \
-            writes = both && (restartable);                \
-            alarm_in(20);                                  \
-            printf("%s ", both ? "restart" : "plain");     \
-            SHOW(call);                                    \
-            printf("handled %d\n", handled);               \
-        }                                                  \
-        writes = false;                                    \
+#define BOTH(call, restartable)                                                                    \
+    do {                                                                                           \
+        for (int both = 0; both < 2; both++) {                                                     \
+            handler(both ? SA_RESTART : 0);                                                        \
+            handled = 0;                                                                           \
+            writes = both && (restartable);                                                        \
+            alarm_in(20);                                                                          \
+            printf("%s ", both ? "restart" : "plain");                                             \
+            SHOW(call);                                                                            \
+            printf("handled %d\n", handled);                                                       \
+        }                                                                                          \
+        writes = false;                                                                            \
     } while (0)
 
 static char buffer[16];
@@ -181,7 +181,8 @@ static void stopped(const char *what, long (*call)(void)) {
         long result = call();
         int error = errno;
         int64_t took = now_ms() - began;
-        printf("%s %ld %s in time %d\n", what, result, error_name(error), took >= 195 && took < 600);
+        printf("%s %ld %s in time %d\n", what, result, error_name(error),
+               took >= 195 && took < 600);
         leave_child(0);
     }
     pause_ms(40);

@@ -1,5 +1,5 @@
-/* What a program may put into its signal frame before it returns: the sane is loaded, the rest ends in
- * SIGSEGV, and nothing gets past the frame's checks. */
+/* What a program may put into its signal frame before it returns: the sane is loaded, the rest ends
+ * in SIGSEGV, and nothing gets past the frame's checks. */
 #include "../check.h"
 #include <setjmp.h>
 #include <sys/resource.h>
@@ -17,7 +17,8 @@ static void on_usr1(int number, siginfo_t *info, void *raw) {
 
 static void on_segv(int number, siginfo_t *info, void *raw) {
     ucontext_t *context = raw;
-    printf("  SEGV code %d addr %lx rip %lx trap %lld\n", info->si_code, (unsigned long)info->si_addr,
+    printf("  SEGV code %d addr %lx rip %lx trap %lld\n", info->si_code,
+           (unsigned long)info->si_addr,
            info->si_code == SEGV_MAPERR ? (unsigned long)context->uc_mcontext.gregs[REG_RIP] : 0,
            context->uc_mcontext.gregs[REG_TRAPNO]);
     siglongjmp(back, number);
@@ -127,7 +128,8 @@ static void try(const char *what, void (*editor)(ucontext_t *)) {
     printf("%s\n", what);
     if (sigsetjmp(back, 1))
         return;
-    uint64_t in[4] __attribute__((aligned(32))) = {11, 22, 33, 44}, out[4] __attribute__((aligned(32))) = {0}, flags = 0;
+    uint64_t in[4] __attribute__((aligned(32))) = {11, 22, 33, 44},
+                   out[4] __attribute__((aligned(32))) = {0}, flags = 0;
     unsigned mxcsr = 0;
     long pid = getpid();
     bool avx = __builtin_cpu_supports("avx");
@@ -145,8 +147,8 @@ static void try(const char *what, void (*editor)(ucontext_t *)) {
     else
         __asm__ volatile("movaps %%xmm5, (%0)" : : "r"(out) : "memory");
     __asm__ volatile("cld\n\tpush $0x202\n\tpopf" : : : "cc", "memory");
-    printf("  result %ld registers %lx %lx %lx %lx mxcsr %x flags %lx\n", result, out[0], out[1], avx ? out[2] : 33,
-           avx ? out[3] : 44, mxcsr, flags & 0x247f00);
+    printf("  result %ld registers %lx %lx %lx %lx mxcsr %x flags %lx\n", result, out[0], out[1],
+           avx ? out[2] : 33, avx ? out[3] : 44, mxcsr, flags & 0x247f00);
     unsigned normal = 0x1f80;
     __asm__ volatile("ldmxcsr %0" : : "m"(normal));
 }
@@ -186,8 +188,8 @@ int main(void) {
     try("all blocked", all_blocked);
     sigset_t mask;
     sigprocmask(SIG_BLOCK, NULL, &mask);
-    printf("blocked USR2 %d KILL %d SEGV %d\n", sigismember(&mask, SIGUSR2), sigismember(&mask, SIGKILL),
-           sigismember(&mask, SIGSEGV));
+    printf("blocked USR2 %d KILL %d SEGV %d\n", sigismember(&mask, SIGUSR2),
+           sigismember(&mask, SIGKILL), sigismember(&mask, SIGSEGV));
     sigemptyset(&mask);
     sigprocmask(SIG_SETMASK, &mask, NULL);
     title("without a frame");

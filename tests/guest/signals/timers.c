@@ -14,9 +14,12 @@ static void on_tick(int number) {
     unsigned short control = 0xf7f;
     __asm__ volatile("ldmxcsr %0\n\tfldcw %1" : : "m"(mxcsr), "m"(control));
     if (__builtin_cpu_supports("avx"))
-        __asm__ volatile("vxorps %%ymm0, %%ymm0, %%ymm0\n\tvcmptrueps %%ymm0, %%ymm0, %%ymm15\n\t"
-                         "vmovaps %%ymm15, %%ymm1\n\tvmovaps %%ymm15, %%ymm2\n\tvmovaps %%ymm15, %%ymm3"
-                         : : : "xmm0", "xmm1", "xmm2", "xmm3", "xmm15");
+        __asm__ volatile(
+            "vxorps %%ymm0, %%ymm0, %%ymm0\n\tvcmptrueps %%ymm0, %%ymm0, %%ymm15\n\t"
+            "vmovaps %%ymm15, %%ymm1\n\tvmovaps %%ymm15, %%ymm2\n\tvmovaps %%ymm15, %%ymm3"
+            :
+            :
+            : "xmm0", "xmm1", "xmm2", "xmm3", "xmm15");
     spoiled = sqrt((double)ticks);
     __asm__ volatile("fldpi\n\tfldl2e\n\tfldln2");
     __asm__ volatile("std");
@@ -61,20 +64,29 @@ static long vectors(long rounds) {
         for (int j = 0; j < 4; j++)
             in[i][j] = (uint64_t)(i * 4 + j) * 0x9e3779b97f4a7c15u;
     for (long i = 0; i < rounds; i++) {
-        __asm__ volatile(
-            "vmovaps 0(%0), %%ymm0\n\tvmovaps 32(%0), %%ymm1\n\tvmovaps 64(%0), %%ymm2\n\tvmovaps 96(%0), %%ymm3\n\t"
-            "vmovaps 128(%0), %%ymm4\n\tvmovaps 160(%0), %%ymm5\n\tvmovaps 192(%0), %%ymm6\n\tvmovaps 224(%0), %%ymm7\n\t"
-            "vmovaps 256(%0), %%ymm8\n\tvmovaps 288(%0), %%ymm9\n\tvmovaps 320(%0), %%ymm10\n\tvmovaps 352(%0), %%ymm11\n\t"
-            "vmovaps 384(%0), %%ymm12\n\tvmovaps 416(%0), %%ymm13\n\tvmovaps 448(%0), %%ymm14\n\tvmovaps 480(%0), %%ymm15\n\t"
-            "mov $300, %%eax\n1:\tdec %%eax\n\tjnz 1b\n\t"
-            "vmovaps %%ymm0, 0(%1)\n\tvmovaps %%ymm1, 32(%1)\n\tvmovaps %%ymm2, 64(%1)\n\tvmovaps %%ymm3, 96(%1)\n\t"
-            "vmovaps %%ymm4, 128(%1)\n\tvmovaps %%ymm5, 160(%1)\n\tvmovaps %%ymm6, 192(%1)\n\tvmovaps %%ymm7, 224(%1)\n\t"
-            "vmovaps %%ymm8, 256(%1)\n\tvmovaps %%ymm9, 288(%1)\n\tvmovaps %%ymm10, 320(%1)\n\tvmovaps %%ymm11, 352(%1)\n\t"
-            "vmovaps %%ymm12, 384(%1)\n\tvmovaps %%ymm13, 416(%1)\n\tvmovaps %%ymm14, 448(%1)\n\tvmovaps %%ymm15, 480(%1)\n\t"
-            "vzeroupper"
-            : : "r"(in), "r"(out)
-            : "memory", "eax", "cc", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9",
-              "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15");
+        __asm__ volatile("vmovaps 0(%0), %%ymm0\n\tvmovaps 32(%0), %%ymm1\n\tvmovaps 64(%0), "
+                         "%%ymm2\n\tvmovaps 96(%0), %%ymm3\n\t"
+                         "vmovaps 128(%0), %%ymm4\n\tvmovaps 160(%0), %%ymm5\n\tvmovaps 192(%0), "
+                         "%%ymm6\n\tvmovaps 224(%0), %%ymm7\n\t"
+                         "vmovaps 256(%0), %%ymm8\n\tvmovaps 288(%0), %%ymm9\n\tvmovaps 320(%0), "
+                         "%%ymm10\n\tvmovaps 352(%0), %%ymm11\n\t"
+                         "vmovaps 384(%0), %%ymm12\n\tvmovaps 416(%0), %%ymm13\n\tvmovaps 448(%0), "
+                         "%%ymm14\n\tvmovaps 480(%0), %%ymm15\n\t"
+                         "mov $300, %%eax\n1:\tdec %%eax\n\tjnz 1b\n\t"
+                         "vmovaps %%ymm0, 0(%1)\n\tvmovaps %%ymm1, 32(%1)\n\tvmovaps %%ymm2, "
+                         "64(%1)\n\tvmovaps %%ymm3, 96(%1)\n\t"
+                         "vmovaps %%ymm4, 128(%1)\n\tvmovaps %%ymm5, 160(%1)\n\tvmovaps %%ymm6, "
+                         "192(%1)\n\tvmovaps %%ymm7, 224(%1)\n\t"
+                         "vmovaps %%ymm8, 256(%1)\n\tvmovaps %%ymm9, 288(%1)\n\tvmovaps %%ymm10, "
+                         "320(%1)\n\tvmovaps %%ymm11, 352(%1)\n\t"
+                         "vmovaps %%ymm12, 384(%1)\n\tvmovaps %%ymm13, 416(%1)\n\tvmovaps %%ymm14, "
+                         "448(%1)\n\tvmovaps %%ymm15, 480(%1)\n\t"
+                         "vzeroupper"
+                         :
+                         : "r"(in), "r"(out)
+                         : "memory", "eax", "cc", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5",
+                           "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11", "xmm12", "xmm13",
+                           "xmm14", "xmm15");
         wrong += memcmp(in, out, sizeof in) != 0;
     }
     return wrong;

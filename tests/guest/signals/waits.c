@@ -51,25 +51,26 @@ static void temporary(void) {
     set(SIGUSR1, 0);
     set(SIGUSR2, 0);
     set(SIGSEGV, 0);
-    sigset_t both = mask_of(SIGUSR1, SIGUSR2), only_two = mask_of(SIGUSR2, 0), empty = mask_of(0, 0), old;
+    sigset_t both = mask_of(SIGUSR1, SIGUSR2), only_two = mask_of(SIGUSR2, 0),
+             empty = mask_of(0, 0), old;
     sigprocmask(SIG_BLOCK, &both, &old);
     struct timespec second = {1, 0}, none = {0, 0};
     int epoll = MUST(epoll_create1(0));
     struct epoll_event event;
     for (int late = 0; late < 2; late++) {
         printf("late %d\n", late);
-#define SEND(number)                                               \
-    pid_t sender = 0;                                              \
-    if (!late)                                                     \
-        raise(number);                                             \
-    else if (!(sender = fork_flushed())) {                         \
-        pause_ms(30);                                              \
-        kill(getppid(), number);                                   \
-        _exit(0);                                                  \
+#define SEND(number)                                                                               \
+    pid_t sender = 0;                                                                              \
+    if (!late)                                                                                     \
+        raise(number);                                                                             \
+    else if (!(sender = fork_flushed())) {                                                         \
+        pause_ms(30);                                                                              \
+        kill(getppid(), number);                                                                   \
+        _exit(0);                                                                                  \
     }
-#define DONE(what)                                                 \
-    show(what);                                                    \
-    if (sender)                                                    \
+#define DONE(what)                                                                                 \
+    show(what);                                                                                    \
+    if (sender)                                                                                    \
         MUST(waitpid(sender, NULL, 0));
         {
             SEND(SIGUSR1);
@@ -184,7 +185,8 @@ static void taken(void) {
     for (int i = 0; i < 5; i++) {
         memset(&info, 0, sizeof info);
         int number = sigtimedwait(&wait, &info, &none);
-        printf("%d code %d value %d own %d\n", number, info.si_code, info.si_code == SI_QUEUE ? info.si_value.sival_int : 0,
+        printf("%d code %d value %d own %d\n", number, info.si_code,
+               info.si_code == SI_QUEUE ? info.si_value.sival_int : 0,
                number == -1 || info.si_pid == getpid());
     }
     pid_t parent = getpid(), child = fork_flushed();
@@ -222,8 +224,8 @@ static void by_descriptor(void) {
     ssize_t size = read(fd, info, sizeof info);
     printf("size %zd\n", size);
     for (ssize_t i = 0; i < size / (ssize_t)sizeof *info; i++)
-        printf("signal %u code %d value %d own %d\n", info[i].ssi_signo, info[i].ssi_code, info[i].ssi_int,
-               info[i].ssi_pid == (unsigned)getpid());
+        printf("signal %u code %d value %d own %d\n", info[i].ssi_signo, info[i].ssi_code,
+               info[i].ssi_int, info[i].ssi_pid == (unsigned)getpid());
     SHOW(read(fd, info, 10));
     sigset_t other = mask_of(SIGUSR2, 0);
     IS(signalfd(fd, &other, 0) == fd);

@@ -1,0 +1,187 @@
+/* link: jail/record.c jail/errors.c base/text.c */
+#include "jail/record.h"
+
+#include "check.h"
+
+/* A good record, which each test then damages. */
+struct sample {
+    struct kw_launch header;
+    struct kw_mount mounts[2];
+    uint32_t arguments[2], environment[1];
+    char strings[160];
+};
+
+static u32 add(struct sample *sample, u32 *used, const char *text) {
+    u32 offset = (u32)offsetof(struct sample, strings) + *used;
+    strcpy(sample->strings + *used, text);
+    *used += (u32)strlen(text) + 1;
+    return offset;
+}
+
+static struct sample good_sample(void) {
+    struct sample sample = {
+        .header = {.magic = KW_LAUNCH_MAGIC,
+                   .version = KW_ABI_VERSION,
+                   .size = sizeof sample,
+                   .name = "web",
+                   .host_uid_base = 100000,
+                   .host_gid_base = 100000,
+                   .id_count = 65536,
+                   .uid = 1000,
+                   .gid = 1000,
+                   .mount_count = 2,
+                   .mounts_offset = offsetof(struct sample, mounts),
+                   .argc = 2,
+                   .argv_offset = offsetof(struct sample, arguments),
+                   .envc = 1,
+                   .env_offset = offsetof(struct sample, environment),
+                   .nofile = 1024,
+                   .control_fd = 3,
+                   .lifeline_fd = KW_NO_FD,
+                   .kvm_fd = 4,
+                   .stats_fd = 5,
+                   .lease_fd = KW_NO_FD},
+    };
+    u32 used = 0;
+    sample.arguments[0] = add(&sample, &used, "ls");
+    sample.arguments[1] = add(&sample, &used, "");
+    sample.environment[0] = add(&sample, &used, "A=b");
+    sample.header.workdir_offset = add(&sample, &used, "/srv");
+    sample.mounts[0] = (struct kw_mount){.kind = KW_MOUNT_TMPFS};
+    sample.mounts[0].target_offset = add(&sample, &used, "/");
+    sample.mounts[0].data_offset = add(&sample, &used, "mode=755");
+    sample.mounts[1] = (struct kw_mount){.kind = KW_MOUNT_BIND, .flags = KW_MOUNT_READ_ONLY};
+    sample.mounts[1].source_offset = add(&sample, &used, "/usr");
+    sample.mounts[1].target_offset = add(&sample, &used, "/usr");
+    return sample;
+}
+
+static bool passes(const struct sample *sample) {
+    struct launch launch;
+    struct failure failure = {0};
+    bool good = launch_parse(sample, sizeof *sample, &launch, &failure);
+    CHECK(good || (failure.status == STATUS_OWN && failure.text[0]));
+    return good;
+}
+
+static void test_good(void) {
+    struct sample sample = good_sample();
+    struct launch launch;
+    struct failure failure;
+    CHECK(launch_parse(&sample, sizeof sample, &launch, &failure));
+    CHECK_TEXT("ls", launch.argv[0]);
+    CHECK_TEXT("", launch.argv[1]);
+    CHECK(!launch.argv[2]);
+    CHECK_TEXT("A=b", launch.envp[0]);
+    CHECK(!launch.envp[1]);
+    CHECK_TEXT("/srv", launch.workdir);
+    CHECK_TEXT("mode=755", launch.mounts[0].data);
+    CHECK_TEXT("/usr", launch.mounts[1].source);
+    CHECK(!launch.mounts[1].data);
+}
+
+/* Each sets one field of the header to something that must be refused. */
+#define REFUSES(field, value)                                                                      \
+    do {                                                                                           \
+        struct sample damaged = good_sample();                                                     \
+        damaged.field = (value);                                                                   \
+        CHECK(!passes(&damaged));                                                                  \
+    } while (0)
+
+static void test_header(void) {
+    REFUSES(header.magic, 1);
+    REFUSES(header.version, KW_ABI_VERSION + 1);
+    REFUSES(header.size, sizeof(struct sample) - 1);
+    REFUSES(header.flags, 1u << 31);
+    REFUSES(header.name[0], 0);
+    REFUSES(header.nofile, 10);
+    REFUSES(header.nofile, 20000);
+    REFUSES(header.control_fd, 2);
+    REFUSES(header.kvm_fd, -1);
+    REFUSES(header.lifeline_fd, -2);
+    REFUSES(header.lease_fd, 0);
+    REFUSES(header.reserved[2], 1);
+    struct sample sample = good_sample();
+    memset(sample.header.name, 'x', sizeof sample.header.name);
+    CHECK(!passes(&sample));
+}
+
+static void test_ids(void) {
+    REFUSES(header.host_uid_base, 0);
+    REFUSES(header.host_gid_base, 0);
+    REFUSES(header.host_uid_base, 0xffff0000u);
+    REFUSES(header.id_count, 0);
+    REFUSES(header.id_count, 0xffffffffu);
+    REFUSES(header.uid, 65536);
+    REFUSES(header.gid, 65536);
+    REFUSES(header.group_count, KW_GROUPS_MAX + 1);
+    struct sample sample = good_sample();
+    sample.header.group_count = 1;
+    sample.header.groups[0] = 65536;
+    CHECK(!passes(&sample));
+    sample = good_sample();
+    sample.header.flags = KW_LAUNCH_ROOTLESS;
+    sample.header.id_count = 1;
+    sample.header.uid = sample.header.gid = 0;
+    sample.header.host_uid_base = sample.header.host_gid_base = 0;
+    CHECK(passes(&sample));
+    sample.header.uid = 1;
+    CHECK(!passes(&sample));
+}
+
+static void test_tables(void) {
+    REFUSES(header.argc, 0);
+    REFUSES(header.argc, 0xffffffffu);
+    REFUSES(header.argv_offset, 0);
+    REFUSES(header.argv_offset, 0xfffffffcu);
+    REFUSES(header.argv_offset, offsetof(struct sample, arguments) + 1);
+    REFUSES(header.envc, sizeof(struct sample) / 4);
+    REFUSES(header.env_offset, sizeof(struct sample) + 4);
+    REFUSES(header.mount_count, LAUNCH_MOUNTS_MAX + 1);
+    REFUSES(header.mount_count, 40);
+    REFUSES(arguments[1], 0);
+    REFUSES(arguments[1], sizeof(struct sample));
+    REFUSES(environment[0], 4);
+    REFUSES(header.workdir_offset, 0xffffffffu);
+    struct sample sample = good_sample();
+    memset((char *)&sample + sizeof sample - 20, 'x', 20);
+    sample.arguments[0] = offsetof(struct sample, strings) + 155; /* never ends */
+    CHECK(!passes(&sample));
+}
+
+static bool target_passes(const char *target) {
+    struct sample sample = good_sample();
+    u32 used = 100;
+    sample.mounts[1].target_offset = add(&sample, &used, target);
+    return passes(&sample);
+}
+
+static void test_mounts(void) {
+    REFUSES(mounts[1].kind, 0);
+    REFUSES(mounts[1].kind, KW_MOUNT_HIDE + 1);
+    REFUSES(mounts[1].flags, 1u << 20);
+    REFUSES(mounts[1].mode, 010000);
+    REFUSES(mounts[1].source_offset, 0);
+    REFUSES(mounts[1].source_offset, 7);
+    REFUSES(mounts[1].target_offset, 0);
+    CHECK(target_passes("/a/b.c/..d"));
+    CHECK(target_passes("/a/"));
+    CHECK(!target_passes("a"));
+    CHECK(!target_passes(""));
+    CHECK(!target_passes("/")); /* the root is the first or none */
+    CHECK(!target_passes("//"));
+    CHECK(!target_passes("/a//b"));
+    CHECK(!target_passes("/a/../b"));
+    CHECK(!target_passes("/a/.."));
+    CHECK(!target_passes("/./a"));
+    REFUSES(mounts[0].kind, KW_MOUNT_PROC);
+}
+
+int main(void) {
+    test_good();
+    test_header();
+    test_ids();
+    test_tables();
+    test_mounts();
+    return check_done();
+}

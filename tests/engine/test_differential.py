@@ -1,0 +1,51 @@
+"""The same program natively and in a virtual machine: exit status and output must agree, line by line."""
+
+from difflib import unified_diff
+from pathlib import Path
+
+import pytest
+
+from tests.engine.conftest import GUEST, Outcome, Run, Workshop, type_linkage
+
+pytestmark = [pytest.mark.kvm, pytest.mark.root]
+
+PROGRAMS = sorted([*GUEST.glob("*.c"), *GUEST.glob("signals/*.c")])
+# Run on emulated hardware too, where each instance takes seconds: one program per mechanism.
+ON_HARDWARE = {"faults", "memory", "reserve", "sharing", "threads", "clones", "execs", "unknown", "vector_state", "stacks"}
+
+
+def _cases() -> list[object]:
+    return [
+        pytest.param(
+            source,
+            linkage,
+            id=f"{source.relative_to(GUEST).with_suffix('')}-{linkage}",
+            marks=[pytest.mark.hw] if source.stem in ON_HARDWARE and linkage == "static" else [],
+        )
+        for source in PROGRAMS
+        for linkage in ("static", "dynamic")
+    ]
+
+
+@pytest.mark.parametrize(("source", "linkage"), _cases())
+def test_native_and_instance_agree(
+    source: Path, linkage: type_linkage, workshop: Workshop, run_native: Run, run_inside: Run
+) -> None:
+    program = workshop.build(source, linkage)
+    native = run_native([program])
+    inside = run_inside([program])
+    assert native.status not in (125, 126, 127), f"the reference does not run: {native.errors}"
+    assert _shown(native) == _shown(inside), _difference(native, inside)
+
+
+def _shown(outcome: Outcome) -> tuple[int, str]:
+    return outcome.status, outcome.output
+
+
+def _difference(native: Outcome, inside: Outcome) -> str:
+    lines = unified_diff(
+        native.output.splitlines(), inside.output.splitlines(), "native", "instance", lineterm="", n=1
+    )
+    return "\n".join(
+        [f"status {native.status} natively, {inside.status} in the instance", *lines, inside.errors.strip()]
+    )
