@@ -5,6 +5,7 @@ import subprocess
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from shutil import copy
 from typing import Literal
 
 import pytest
@@ -48,6 +49,11 @@ class Workshop:
             subprocess.run([*_COMPILE, *how, "-o", fresh, source, *_LIBRARIES], check=True)
             fresh.rename(target)
         return f"{INSIDE}/{name}"
+
+    def add(self, script: Path) -> str:
+        """A script's path inside."""
+        copy(script, self.folder / script.name)
+        return f"{INSIDE}/{script.name}"
 
 
 @pytest.fixture(scope="session")

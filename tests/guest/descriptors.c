@@ -79,6 +79,9 @@ static void posix_locks(void) {
     int fd = MUST(open("f", O_RDWR));
     struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = 10, .l_len = 5};
     SHOW(fcntl(fd, F_SETLK, &lock));
+    int seen[2];
+    char byte;
+    MUST(pipe(seen));
     pid_t parent = getpid(), child = fork_flushed();
     if (!child) {
         struct flock wanted = {.l_type = F_RDLCK, .l_whence = SEEK_SET, .l_start = 12, .l_len = 1};
@@ -90,10 +93,12 @@ static void posix_locks(void) {
         SHOW(fcntl(fd, F_SETLK, &wanted));
         wanted = (struct flock){.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = 10, .l_len = 1};
         alarm(5);
+        MUST(write(seen[1], "", 1));
         SHOW(fcntl(fd, F_SETLKW, &wanted));
         leave_child(0);
     }
-    pause_ms(30);
+    MUST(read(seen[0], &byte, 1));
+    pause_ms(10); /* the child probably waits by now */
     lock.l_type = F_UNLCK;
     MUST(fcntl(fd, F_SETLK, &lock));
     reap("locker", child);

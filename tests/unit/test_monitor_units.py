@@ -3,7 +3,11 @@
 import subprocess
 from pathlib import Path
 
+import pytest
 
+
+@pytest.mark.slow
+@pytest.mark.timeout(400)
 def test_c_units_and_fuzz_targets(project: Path) -> None:
     result = subprocess.run(
         [project / "tools/c_tests.sh"], capture_output=True, text=True, check=False, timeout=300

@@ -159,14 +159,17 @@ def _check_id_mapping() -> Finding:
             name="id-mapped mounts",
             verdict=Verdict.WEAKER,
             seen="only root can make them",
-            advice="owners of host files look foreign in instances, except your own",
+            advice="in volumes and --rootfs, files of others than you belong to nobody",
         )
-    reason = attempt(lambda: _try_id_mapping("/usr"))
+    here = os.path.realpath(".")
+    reason = attempt(lambda: _try_id_mapping(here))
     return Finding(
         name="id-mapped mounts",
         verdict=Verdict.WEAKER if reason else Verdict.OK,
-        seen=f"the file system of /usr cannot: {reason}" if reason else "the file system of /usr can",
-        advice="host files belong to nobody in instances; ext4, xfs and btrfs can" if reason else "",
+        seen=f"the file system of {here} {f'cannot: {reason}' if reason else 'can'}",
+        advice="files of volumes and --rootfs from there belong to nobody; ext4, xfs and btrfs can"
+        if reason
+        else "",
     )
 
 

@@ -1,9 +1,8 @@
 """The built-in image `host`: this machine's own programs, read-only, under a fresh root.
 
-The plan is pure; what it needs to know of the machine is read by `probe_host`. /usr is id-mapped, so
-that its owners look as they do here. /etc is not: its files then belong to nobody known inside, and
-the kernel itself gives the instance only what every user of this host may read. A tmpfs above
-keeps what the instance writes.
+The plan is pure; what it needs to know of the machine is read by `probe_host`. Nothing of the machine
+is id-mapped: its files belong to nobody known inside, so that the kernel itself gives the instance
+only what every user of this host may read. Above /etc a tmpfs keeps what the instance writes.
 """
 
 import os

@@ -1,4 +1,5 @@
-/* One guest system call on its way through the monitor, and the table that describes all of them. */
+/* One guest system call on its way through the monitor, and the table that describes all of them.
+ */
 #ifndef KW_CALLS_CALL_H
 #define KW_CALLS_CALL_H
 
@@ -16,23 +17,23 @@ struct call {
 };
 
 /* Handlers return the value for the guest's RAX: a result or a negative errno. A call that a signal
- * interrupted returns one of Linux's internal restart codes, from which delivery decides whether the
- * guest sees EINTR or the call is made again (signal(7)). CALL_NO_RESULT: the handler set the
+ * interrupted returns one of Linux's internal restart codes, from which delivery decides whether
+ * the guest sees EINTR or the call is made again (signal(7)). CALL_NO_RESULT: the handler set the
  * registers itself (rt_sigreturn). */
 typedef long (*call_handler)(struct call *call);
-#define ERESTARTSYS 512     /* EINTR, unless the handler has SA_RESTART */
-#define ERESTARTNOINTR 513  /* always made again */
-#define ERESTARTNOHAND 514  /* EINTR when a handler runs, else made again */
-#define ERESTARTBLOCK 516   /* as NOHAND; the handler keeps its deadline in thread->deadline */
+#define ERESTARTSYS 512    /* EINTR, unless the handler has SA_RESTART */
+#define ERESTARTNOINTR 513 /* always made again */
+#define ERESTARTNOHAND 514 /* EINTR when a handler runs, else made again */
+#define ERESTARTBLOCK 516  /* as NOHAND; the handler keeps its deadline in thread->deadline */
 #define CALL_NO_RESULT (-4096l)
 
 /* How a call is treated (threat-model.md, 2). */
 enum call_class {
-    CALL_UNKNOWN, /* not in the table: ENOSYS, counted */
-    CALL_SERVED,  /* answered by the monitor itself */
-    CALL_BROKERED, /* takes paths: resolved beneath the root, /proc served by the monitor */
+    CALL_UNKNOWN,   /* not in the table: ENOSYS, counted */
+    CALL_SERVED,    /* answered by the monitor itself */
+    CALL_BROKERED,  /* takes paths: resolved beneath the root, /proc served by the monitor */
     CALL_FORWARDED, /* translated argument by argument, then made on the host */
-    CALL_REFUSED, /* always fails with a chosen errno */
+    CALL_REFUSED,   /* always fails with a chosen errno */
 };
 
 /* What the host's EINTR becomes for this call. */
@@ -68,12 +69,13 @@ enum arg_kind {
 };
 struct arg {
     u8 kind;
-    u8 extra; /* number of the length argument, with ARG_LENGTH_32 when the kernel takes 32 bits of it */
+    u8 extra; /* number of the length argument, with ARG_LENGTH_32 when the kernel takes 32 bits of
+                 it */
 };
 #define ARG_LENGTH_32 0x10
 
-/* What a wild guest pointer becomes for the host kernel: never valid, so that the kernel answers EFAULT
- * in its own order of checks. */
+/* What a wild guest pointer becomes for the host kernel: never valid, so that the kernel answers
+ * EFAULT in its own order of checks. */
 #define WILD_POINTER 0xffff800000000000ul
 
 struct call_entry {
@@ -106,14 +108,15 @@ long call_forward(struct call *call);
  * answers instead. The handler of CALL_BROKERED rows without one of their own. */
 long call_brokered(struct call *call);
 
-/* Translates one pointer to a structure of fixed size: NULL stays NULL, wild ones WILD_POINTER. */
+/* Translates one pointer to a structure of fixed size: NULL stays NULL, wild ones become
+ * WILD_POINTER, misaligned as they were (some calls look at that first). */
 static inline u64 host_pointer(gva_t address) {
-    return address < WINDOW_SIZE ? (u64)window_ptr(address) : WILD_POINTER;
+    return address < WINDOW_SIZE ? (u64)window_ptr(address) : WILD_POINTER | (address & 7);
 }
 
-/* Makes a host call that a signal may interrupt. -ERESTARTNOINTR: a signal (or other work) was already
- * waiting and the call was not made: it comes first, as if it had arrived before the call. Never -EINTR
- * for that: a read of a file has none. Blocking calls must be made through this. */
+/* Makes a host call that a signal may interrupt. -ERESTARTNOINTR: a signal (or other work) was
+ * already waiting and the call was not made: it comes first, as if it had arrived before the call.
+ * Never -EINTR for that: a read of a file has none. Blocking calls must be made through this. */
 long host_interruptible(struct thread *thread, long nr, const u64 arg[6]);
 
 /* -EINTR becomes the restart code; anything else stays. */

@@ -2,6 +2,7 @@
 #include <linux/close_range.h>
 #include <linux/fcntl.h>
 #include <linux/limits.h>
+#include <linux/sched.h>
 
 #include "calls/call.h"
 #include "calls/dispatch.h"
@@ -121,16 +122,21 @@ long sys_close_range(struct call *call) {
 }
 
 long sys_unshare(struct call *call) {
+    const u64 alone = CLONE_THREAD | CLONE_VM | CLONE_SIGHAND; /* true for a single thread */
+    const u64 tables = CLONE_FS | CLONE_FILES | CLONE_SYSVSEM;
+    const u64 spaces = CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER |
+                       CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWTIME;
     u64 flags = call->arg[0];
 
-    /* CLONE_FS, CLONE_FILES, CLONE_SYSVSEM, and what a single thread has unshared anyway. */
-    if (flags & ~(0x200ul | 0x400ul | 0x40000ul | 0x100ul | 0x800ul | 0x10000ul)) {
+    if (flags & ~(alone | tables | spaces))
+        return -EINVAL;
+    if (flags & spaces) {
         stats_refused(call->nr);
         return -EPERM;
     }
     if (flags && !unshare_table_ok(call))
-        return flags & (0x100ul | 0x800ul | 0x10000ul) ? -EINVAL : -EPERM;
-    return flags & 0x40000ul ? host(__NR_unshare, 0x40000ul) : 0;
+        return flags & alone ? -EINVAL : -EPERM;
+    return flags & CLONE_SYSVSEM ? host(__NR_unshare, CLONE_SYSVSEM) : 0;
 }
 
 long sys_pipe2(struct call *call) {

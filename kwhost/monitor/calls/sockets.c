@@ -17,30 +17,64 @@
 #include "calls/stats.h"
 #include "process/thread.h"
 
+enum { SOCK_STREAM = 1, SOCK_DGRAM = 2, SOCK_RAW = 3 };
 enum { FAMILY_UNIX = 1, FAMILY_INET = 2, FAMILY_INET6 = 10, FAMILY_NETLINK = 16 };
 enum { LEVEL_SOCKET = 1, LEVEL_NETLINK = 270, LEVEL_MPTCP = 284 };
+#define TYPE_MASK 0xf /* the bits above are flags */
+#define TYPE_LAST 10
 #define IP_TABLES_FIRST 64 /* options of iptables, and above 199 of the multicast router */
 #define IPV6_LAST 79
 
-static bool family_ok(struct call *call, s32 family, s32 protocol) {
-    if (family == FAMILY_UNIX || family == FAMILY_INET || family == FAMILY_INET6)
-        return true;
-    if (family == FAMILY_NETLINK && protocol == NETLINK_ROUTE)
-        return true;
+/* The internet protocols that instances get. What a guest asks for must not make the host load
+ * modules for other ones. */
+static long check_internet(u32 type, s32 protocol) {
+    if (type > TYPE_LAST || protocol < 0 || protocol >= IPPROTO_MAX)
+        return 0; /* EINVAL from the kernel */
+    if (type != SOCK_STREAM && type != SOCK_DGRAM && type != SOCK_RAW)
+        return -ESOCKTNOSUPPORT;
+    switch (protocol) {
+    case 0:
+    case IPPROTO_ICMP:
+    case IPPROTO_TCP:
+    case IPPROTO_UDP:
+    case IPPROTO_ICMPV6:
+    case IPPROTO_RAW:
+    case IPPROTO_MPTCP:
+        return 0;
+    default:
+        return type == SOCK_RAW ? 0 : -EPROTONOSUPPORT; /* EPERM from the kernel */
+    }
+}
+
+/* 0, or the errno of a socket that no instance gets. */
+static long check_socket(struct call *call) {
+    s32 family = (s32)call->arg[0], protocol = (s32)call->arg[2];
+    u32 type = (u32)call->arg[1] & TYPE_MASK;
+    long error = -EAFNOSUPPORT;
+
+    if (family == FAMILY_UNIX)
+        return 0;
+    if (family == FAMILY_INET || family == FAMILY_INET6) {
+        error = check_internet(type, protocol);
+        if (!error)
+            return 0;
+    } else if (family == FAMILY_NETLINK) {
+        if (protocol == NETLINK_ROUTE)
+            return 0;
+        error = -EPROTONOSUPPORT;
+    }
     stats_refused(call->nr);
-    return false;
+    return error;
 }
 
 long sys_socket(struct call *call) {
-    if (!family_ok(call, (s32)call->arg[0], (s32)call->arg[2]))
-        return (s32)call->arg[0] == FAMILY_NETLINK ? -EPROTONOSUPPORT : -EAFNOSUPPORT;
-    return call_forward(call);
+    long refused = check_socket(call);
+    return refused ? refused : call_forward(call);
 }
 
 long sys_socketpair(struct call *call) {
-    if (!family_ok(call, (s32)call->arg[0], (s32)call->arg[2]))
-        return -EAFNOSUPPORT;
-    return call_forward(call);
+    long refused = check_socket(call);
+    return refused ? refused : call_forward(call);
 }
 
 /* With a time-out set, the kernel gives EINTR whatever the handler's flags are. */

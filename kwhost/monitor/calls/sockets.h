@@ -7,8 +7,8 @@
 /* After a socket call: turns -ERESTARTSYS into -EINTR where the socket has a time-out. */
 long socket_restart(struct call *call, long result);
 
-/* The errno of a call on `fd` (checked) that failed before the host was asked: what is wrong with the
- * descriptor goes first, then `failed`. */
+/* The errno of a call on `fd` (checked) that failed before the host was asked: what is wrong with
+ * the descriptor goes first, then `failed`. */
 long socket_error(s32 fd, long failed);
 
 #endif

@@ -161,5 +161,9 @@ long translate_args(struct call *call, const struct call_entry *entry, struct ho
         if (entry->arg[i].kind == ARG_NONE)
             host->value[i] = 0;
     }
+    /* The count that the vector was copied with. */
+    for (i = 0; i < array_size(host->value); i++)
+        if (entry->arg[i].kind == ARG_IOVEC)
+            host->value[entry->arg[i].extra & 7] = (u32)length_of(call, &entry->arg[i]);
     return 0;
 }

@@ -15,7 +15,7 @@
     } while (0)
 
 static void check_pointer(u64 value, u64 size) {
-    MUST(value == 0 || value == WILD_POINTER || fake_is_copy(value, 1) ||
+    MUST(value == 0 || (value & ~7ul) == WILD_POINTER || fake_is_copy(value, 1) ||
          (value >= WINDOW_BASE && value < WINDOW_BASE + WINDOW_SIZE &&
           size <= WINDOW_BASE + WINDOW_SIZE + WINDOW_GUARD - value));
 }
@@ -51,7 +51,7 @@ static void check_argument(const struct call *call, const struct arg *arg, u64 v
         check_pointer(value, arg->extra & ARG_LENGTH_32 ? (u32)length : length);
         break;
     case ARG_IOVEC:
-        check_vector(value, length);
+        check_vector(value, (u32)length);
         break;
     case ARG_NONE:
         MUST(value == 0);

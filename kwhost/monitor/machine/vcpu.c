@@ -56,8 +56,10 @@ static void load_registers(struct vcpu *vcpu) {
 /* Standing in the entry code means: right behind a SYSCALL. The program's view of that. */
 static bool leave_entry_code(struct vcpu *vcpu) {
     struct kvm_regs *regs = vcpu_regs(vcpu);
-    if (regs->rip - KERNEL_ENTRY >= PAGE_SIZE)
+    if (regs->rip - KERNEL_ENTRY >= PAGE_SIZE) {
+        vcpu->in_ring0 = false; /* it came back to the program since the last SYSCALL */
         return false;
+    }
     vcpu->in_ring0 = machine.landing == LANDING_RING0;
     vcpu->entry_rip = regs->rip;
     regs->rip = regs->rcx;

@@ -138,8 +138,8 @@ static long map_host(gva_t place, u64 size, int prot, int flags, int fd, u64 off
     if (nothing) /* the reservation serves */
         return fresh ? (long)place : reserve_again(place, place + size);
     int passed = flags & MAP_PASSED;
-    if ((flags & MAP_TYPE) == MAP_SHARED_VALIDATE)
-        passed |= MAP_SHARED_VALIDATE;
+    if ((flags & MAP_TYPE) == MAP_SHARED_VALIDATE) /* the host refuses what it does not know */
+        passed = flags & ~(MAP_FIXED_NOREPLACE | MAP_32BIT);
     long result = host(__NR_mmap, WINDOW_BASE + place, size, host_prot(prot), passed | MAP_FIXED, fd,
                        offset);
     if (!host_failed(result))
@@ -198,6 +198,26 @@ long space_map(gva_t hint, u64 size, int prot, int flags, int fd, u64 offset,
     long result = map_locked(hint, size, prot, flags, fd, offset, kind);
     lock_release(&space.lock);
     return result;
+}
+
+#define STACK_STEP (64ul << 10)
+
+bool space_grow_stack(gva_t address, u64 limit) {
+    lock_take(&space.lock);
+    u32 at = list_first_after(address);
+    bool grown = false;
+    if (at < space.count && space.list[at].kind == MAPPING_STACK) {
+        struct mapping stack = space.list[at];
+        gva_t lowest = stack.end - min_u64(limit, stack.end);
+        gva_t floor = at > 0 ? space.list[at - 1].end + STACK_GUARD : MAP_LOWEST;
+        gva_t start = max_u64(address & ~(STACK_STEP - 1), page_up(max_u64(lowest, floor)));
+        int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE;
+        grown = start <= address && start < stack.start &&
+                map_locked(start, stack.start - start, stack.prot, flags, -1, 0, MAPPING_STACK) ==
+                    (long)start;
+    }
+    lock_release(&space.lock);
+    return grown;
 }
 
 static long unmap_locked(gva_t start, u64 size) {

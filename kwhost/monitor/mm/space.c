@@ -33,8 +33,9 @@ int space_start(void) {
 }
 
 void space_set_stack_size(u64 size) {
-    /* A gap below the stack catches overflows. */
-    space.map_top = space.stack_top - page_up(size) - (1ul << 20) - PAGE_SIZE * random_below(256);
+    /* As on Linux, a larger limit set later finds room to grow into. */
+    u64 room = max_u64(page_up(size), STACK_ROOM) + STACK_GUARD;
+    space.map_top = space.stack_top - room - PAGE_SIZE * random_below(256);
 }
 
 gva_t space_program_base(void) {

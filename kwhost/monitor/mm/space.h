@@ -74,6 +74,10 @@ gpa_t space_precise_tables(const gva_t *known, u32 known_count);
  * was something to do. */
 bool space_back_page(gva_t address);
 
+/* The stack grows down to `address` when that lies right below it and `limit` (RLIMIT_STACK, bytes) allows.
+ * True when it did. */
+bool space_grow_stack(gva_t address, u64 limit);
+
 /* Places the host's vDSO and its data pages in the guest. `before` and `size`: bytes of data pages before
  * the vDSO's ELF image, and of the image; 0, 0: find them out (from procfs at `proc_fd`). Nothing is
  * placed where the guest's time stamp counter is not the host's. */

@@ -65,6 +65,8 @@ static u64 report(gva_t address, u64 error, const struct mapping *mapping) {
 
 static void page_fault(struct thread *thread, gva_t address, u64 error) {
     struct mapping mapping;
+    if (space_grow_stack(address, thread->process->rlimits[RLIMIT_STACK].rlim_cur))
+        return;
     if (address >= WINDOW_SIZE || !space_find(address, &mapping)) {
         signal_fault(thread, SIGSEGV, SEGV_MAPERR, address, VECTOR_PAGE_FAULT,
                      report(address, error, NULL));

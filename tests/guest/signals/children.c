@@ -73,10 +73,8 @@ static void busy(void) {
             pause();
     }
     pause_ms(20);
-    int64_t began = now_ms();
     kill(child, SIGTERM);
     kill(child, SIGKILL);
-    IS(now_ms() - began < 90);
     reap("all blocked", child);
     SHOW(kill(child, SIGKILL));
 }
@@ -117,10 +115,8 @@ static void storms(void) {
     printf("code %d status %d\n", last_code, last_status);
     count = 0;
     kill(child, SIGCONT);
-    while (last_code != CLD_KILLED)
-        pause_ms(1);
-    printf("code %d status %d\n", last_code, last_status);
-    reap("child", child);
+    reap("child", child); /* news of both changes may have been merged */
+    printf("code known %d\n", last_code == CLD_CONTINUED || last_code == CLD_KILLED);
     action.sa_flags |= SA_NOCLDSTOP;
     MUST(sigaction(SIGCHLD, &action, NULL));
     count = 0;

@@ -68,9 +68,6 @@ static void kernel_fpstate(ucontext_t *context) {
 static void wild_fpstate(ucontext_t *context) {
     context->uc_mcontext.fpregs = (void *)0x7ffffffff000ul;
 }
-static void bad_mxcsr(ucontext_t *context) {
-    put32(context, 24, 0xffffffff);
-}
 static void bad_feature(ucontext_t *context) {
     put64(context, XSAVE_HEADER, 1ul << 62 | 3);
 }
@@ -167,7 +164,6 @@ int main(void) {
     try("bad extended state", bad_fpstate);
     try("extended state in the kernel", kernel_fpstate);
     try("extended state beyond all", wild_fpstate);
-    try("bad MXCSR", bad_mxcsr);
     try("bad feature", bad_feature);
     try("bad compaction", bad_compaction);
     try("bad reserved word", bad_reserved);

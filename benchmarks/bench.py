@@ -1,0 +1,43 @@
+"""What every measurement works with."""
+
+from dataclasses import dataclass
+
+from benchmarks.figures import Figure, Target
+from benchmarks.instances import GUEST_PROGRAMS, Launcher
+from benchmarks.peers import Peers
+from benchmarks.rounds import Sample, Table
+from benchmarks.workspace import Workspace
+
+__all__ = ["KWHOST", "NATIVE", "Bench", "compare"]
+
+KWHOST = "kwhost"
+NATIVE = "native"
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """The tools of one run."""
+
+    workspace: Workspace
+    launcher: Launcher
+    peers: Peers
+    rounds: int
+
+    def in_instance(self, name: str, *arguments: str) -> Sample:
+        """One of our programs, run in an instance of the image `host`."""
+        self.workspace.program(name)
+        argv = (f"{GUEST_PROGRAMS}/{name}", *arguments)
+        plan = self.launcher.plan(argv, programs=self.workspace.programs)
+        return lambda: self.launcher.figures(plan)
+
+
+def compare(
+    group: str, title: str, table: Table, name: str, targets: dict[str, Target | None]
+) -> list[Figure]:
+    """Our figure `name` beside each reference that was measured."""
+    ours = table[KWHOST][name]
+    return [
+        Figure(group=group, name=title, ours=ours, reference=table[label][name], target=target)
+        for label, target in targets.items()
+        if label in table
+    ]

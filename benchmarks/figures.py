@@ -1,0 +1,99 @@
+"""What a measurement hands back: figures, each with its reference and, where there is one, its target."""
+
+from dataclasses import dataclass
+from enum import Enum
+from statistics import median
+
+__all__ = ["Figure", "MeasurementError", "Series", "Target", "Unit", "Verdict"]
+
+
+class MeasurementError(RuntimeError):
+    """A measurement could not be made; says why in one line."""
+
+
+class Unit(Enum):
+    """What the numbers of a series are."""
+
+    NANOSECONDS = "ns"
+    BYTES = "B"
+
+
+class Verdict(Enum):
+    """How a figure stands to its target."""
+
+    MET = "met"
+    MISSED = "missed"
+    NONE = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """Repeated measurements of one thing, in the order in which they were made."""
+
+    label: str
+    values: tuple[float, ...]
+
+    @property
+    def middle(self) -> float:
+        """The median: what is reported."""
+        return median(self.values)
+
+    @property
+    def best(self) -> float:
+        """The least: what is left of it on a quiet machine."""
+        return min(self.values)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """What the project promises: a limit on the ratio to the reference, or on the figure itself.
+
+    `speed`: the ratio is the reference's time over ours and may not be lower than `limit`. Otherwise it
+    is our time (or size) over the reference's and may not be higher.
+    """
+
+    limit: float
+    speed: bool = False
+    absolute: bool = False
+
+    def describe(self) -> str:
+        """As in the table."""
+        if self.absolute:
+            return "absolute"
+        return f">= {self.limit:g} speed" if self.speed else f"<= {self.limit:g}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figure:
+    """One line of the report."""
+
+    group: str
+    name: str
+    ours: Series
+    reference: Series | None = None
+    unit: Unit = Unit.NANOSECONDS
+    target: Target | None = None
+
+    @property
+    def is_speed(self) -> bool:
+        """Whether the ratio is one of speeds: more is better."""
+        return self.target is not None and self.target.speed
+
+    def ratio(self, *, best: bool = False) -> float | None:
+        """Our figure against the reference's: of medians, or of the best rounds."""
+        if self.reference is None:
+            return None
+        ours = self.ours.best if best else self.ours.middle
+        theirs = self.reference.best if best else self.reference.middle
+        return theirs / ours if self.is_speed else ours / theirs
+
+    @property
+    def verdict(self) -> Verdict:
+        """By medians."""
+        if self.target is None:
+            return Verdict.NONE
+        value = self.ours.middle if self.target.absolute else self.ratio()
+        if value is None:
+            return Verdict.NONE
+        met = value >= self.target.limit if self.target.speed else value <= self.target.limit
+        return Verdict.MET if met else Verdict.MISSED

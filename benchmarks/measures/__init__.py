@@ -1,0 +1,31 @@
+"""The measurements, by the names that `--only` takes, in the order in which they run."""
+
+from collections.abc import Callable
+
+from benchmarks.bench import Bench
+from benchmarks.figures import Figure
+from benchmarks.measures.calls import measure_calls
+from benchmarks.measures.command import measure_command
+from benchmarks.measures.compute import measure_clock, measure_compute
+from benchmarks.measures.files import measure_files
+from benchmarks.measures.idle import measure_idle
+from benchmarks.measures.interpreters import measure_interpreters
+from benchmarks.measures.memory import measure_memory
+from benchmarks.measures.processes import measure_processes
+from benchmarks.measures.start import measure_machine, measure_start
+
+__all__ = ["MEASURES"]
+
+MEASURES: dict[str, Callable[[Bench], list[Figure]]] = {
+    "calls": measure_calls,
+    "machine": measure_machine,
+    "start": measure_start,
+    "compute": measure_compute,
+    "clock": measure_clock,
+    "memory": measure_memory,
+    "files": measure_files,
+    "idle": measure_idle,
+    "processes": measure_processes,
+    "command": measure_command,
+    "interpreters": measure_interpreters,
+}

@@ -1,0 +1,54 @@
+"""Work that needs no host."""
+
+from benchmarks.bench import KWHOST, NATIVE, Bench, compare
+from benchmarks.commands import figures_of
+from benchmarks.figures import Figure, Target
+from benchmarks.rounds import Sample, interleave
+
+__all__ = ["measure_clock", "measure_compute"]
+
+_ROUNDS = "60"
+_READINGS = "2000000"
+_PYTHON = """
+import time
+start, total = time.perf_counter_ns(), 0
+for number in range(1_500_000):
+    total += number * number % 7
+print("python_ns", time.perf_counter_ns() - start)
+"""
+
+
+def measure_compute(bench: Bench) -> list[Figure]:
+    """Integers, SHA-256 and floating point in C, and a loop in Python."""
+    program = bench.workspace.program("compute")
+    python = ("/usr/bin/python3", "-S", "-E", "-c", _PYTHON)
+    plan = bench.launcher.plan(python)
+    in_c, speed = bench.in_instance("compute", _ROUNDS), Target(limit=0.98, speed=True)
+    samples: dict[str, Sample] = {
+        KWHOST: lambda: {**in_c(), **bench.launcher.figures(plan)},
+        NATIVE: lambda: {**figures_of([program, _ROUNDS]), **figures_of(python)},
+    }
+    table = interleave(samples, bench.rounds)
+    titles = {
+        "integers_ns": "integer arithmetic in C",
+        "sha256_ns": "SHA-256 in C",
+        "floats_ns": "floating point in C",
+        "python_ns": "a loop in CPython",
+    }
+    return [
+        figure
+        for name, title in titles.items()
+        for figure in compare("computing", title, table, name, {NATIVE: speed})
+    ]
+
+
+def measure_clock(bench: Bench) -> list[Figure]:
+    """clock_gettime through the host's vDSO."""
+    program = bench.workspace.program("clock")
+    samples: dict[str, Sample] = {
+        KWHOST: bench.in_instance("clock", _READINGS),
+        NATIVE: lambda: figures_of([program, _READINGS]),
+    }
+    table = interleave(samples, bench.rounds)
+    target = Target(limit=0.95, speed=True)
+    return compare("computing", "clock_gettime", table, "ns_per_call", {NATIVE: target})

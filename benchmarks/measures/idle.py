@@ -1,0 +1,72 @@
+"""Memory of an instance that sleeps, beyond its program's own pages."""
+
+import os
+import subprocess
+import time
+from pathlib import Path
+
+from benchmarks.bench import KWHOST, Bench
+from benchmarks.commands import Command
+from benchmarks.figures import Figure, MeasurementError, Series, Target, Unit
+from benchmarks.processes import WINDOW, command_name, descendants, proportional_size
+
+__all__ = ["measure_idle"]
+
+_SLEEP = ("/bin/busybox", "sleep", "60")
+_SETTLED_SECONDS = 0.3
+_START_SECONDS = 20
+_LIMIT = Target(limit=1.5 * (1 << 20), absolute=True)
+
+
+def _instance(bench: Bench, root: Path) -> float:
+    plan = bench.launcher.plan(_SLEEP, rootfs=root)
+    with Path(os.devnull).open("w") as nowhere, bench.launcher.started(plan, nowhere.fileno()) as instance:
+        instance.started()
+        time.sleep(_SETTLED_SECONDS)
+        pids = list(descendants(instance.supervise))
+        if len(pids) < 2:
+            raise MeasurementError("the idle instance has no monitor")
+        return sum(proportional_size(pid, beyond=WINDOW) for pid in pids)
+
+
+def _wait_for_sleep(process: "subprocess.Popen[bytes]", *, own_kernel: bool) -> set[int]:
+    """The tree's processes once the program sleeps; without the program, whose memory is its own."""
+    deadline = time.monotonic() + _START_SECONDS
+    while time.monotonic() < deadline and process.poll() is None:
+        pids = set(descendants(process.pid))
+        sleeping = {pid for pid in pids if command_name(pid) == "busybox"}
+        if sleeping or (own_kernel and len(pids) > 2):
+            time.sleep(_SETTLED_SECONDS)
+            return set(descendants(process.pid)) - sleeping
+        time.sleep(0.02)
+    raise MeasurementError(f"{process.args!r} did not start")
+
+
+def _peer(command: Command, *, own_kernel: bool) -> float:
+    process = subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    try:
+        return sum(proportional_size(pid) for pid in _wait_for_sleep(process, own_kernel=own_kernel))
+    finally:
+        process.kill()
+        process.wait()
+
+
+def measure_idle(bench: Bench) -> list[Figure]:
+    """PSS of supervise and monitor, and of what stays behind with a container."""
+    if os.geteuid() != 0:
+        raise MeasurementError("reading a monitor's memory map needs root")
+    root = bench.workspace.busybox_root()
+    ours = Series(KWHOST, tuple(_instance(bench, root) for _ in range(3)))
+    name, unit = "idle busybox sleep, beyond the program", Unit.BYTES
+    figures = [Figure(group="idle memory", name=name, ours=ours, unit=unit, target=_LIMIT)]
+    for peer in (bench.peers.crun, bench.peers.bwrap, bench.peers.runsc):
+        if not peer:
+            continue
+        command = peer.run(*_SLEEP, root=root)
+        sizes = tuple(_peer(command, own_kernel=peer is bench.peers.runsc) for _ in range(1))
+        bench.peers.clean()
+        reference = Series(peer.name, sizes)
+        figures.append(Figure(group="idle memory", name=name, ours=ours, reference=reference, unit=unit))
+    return figures

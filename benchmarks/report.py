@@ -1,0 +1,89 @@
+"""The table, and the same as JSON."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from benchmarks.figures import Figure, Series, Target, Unit, Verdict
+
+__all__ = ["format_table", "format_value", "write_json"]
+
+_TIMES = ((1e9, "s"), (1e6, "ms"), (1e3, "us"), (1, "ns"))
+_SIZES = ((1 << 20, "MiB"), (1 << 10, "KiB"), (1, "B"))
+
+
+def format_value(value: float, unit: Unit) -> str:
+    """With three digits that matter."""
+    scales = _TIMES if unit is Unit.NANOSECONDS else _SIZES
+    scale, name = next((pair for pair in scales if value >= pair[0]), scales[-1])
+    number = value / scale
+    digits = 2 if number < 10 else 1 if number < 100 else 0
+    return f"{number:.{digits}f} {name}"
+
+
+def _target(target: Target | None, unit: Unit) -> str:
+    if target is None:
+        return ""
+    return f"<= {format_value(target.limit, unit)}" if target.absolute else target.describe()
+
+
+def _row(figure: Figure) -> tuple[str, ...]:
+    reference, ratio, best = figure.reference, figure.ratio(), figure.ratio(best=True)
+    return (
+        figure.name,
+        format_value(figure.ours.middle, figure.unit),
+        f"{reference.label} {format_value(reference.middle, figure.unit)}" if reference else "",
+        f"{ratio:.2f}" if ratio is not None else "",
+        f"{best:.2f}" if best is not None else "",
+        _target(figure.target, figure.unit),
+        figure.verdict.value,
+    )
+
+
+_HEAD = ("", "kwhost", "reference", "ratio", "best", "target", "")
+
+
+def format_table(figures: Sequence[Figure]) -> str:
+    """All figures by group; `ratio` is of medians, `best` of the best rounds."""
+    rows = [_HEAD, *(_row(figure) for figure in figures)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(_HEAD))]
+
+    def line(row: tuple[str, ...]) -> str:
+        cells = [row[0].ljust(widths[0]), row[1].rjust(widths[1]), row[2].ljust(widths[2])]
+        cells += [row[3].rjust(widths[3]), row[4].rjust(widths[4]), row[5].ljust(widths[5]), row[6]]
+        return "  ".join(cells).rstrip()
+
+    lines, group = [line(_HEAD)], ""
+    for figure in figures:
+        if figure.group != group:
+            group = figure.group
+            lines += ["", group]
+        lines.append(line(_row(figure)))
+    verdicts = [figure.verdict for figure in figures if figure.verdict is not Verdict.NONE]
+    met = verdicts.count(Verdict.MET)
+    return "\n".join([*lines, "", f"targets met: {met} of {len(verdicts)}"])
+
+
+def _series(series: Series | None) -> dict[str, object] | None:
+    if series is None:
+        return None
+    return {"label": series.label, "median": series.middle, "best": series.best, "values": series.values}
+
+
+def write_json(path: Path, conditions: Mapping[str, str], figures: Sequence[Figure]) -> None:
+    """Every round, for whoever wants to look closer."""
+    records = [
+        {
+            "group": figure.group,
+            "name": figure.name,
+            "unit": figure.unit.value,
+            "kwhost": _series(figure.ours),
+            "reference": _series(figure.reference),
+            "ratio": figure.ratio(),
+            "best_ratio": figure.ratio(best=True),
+            "target": figure.target and {"limit": figure.target.limit, "speed": figure.target.speed},
+            "verdict": figure.verdict.value,
+        }
+        for figure in figures
+    ]
+    path.write_text(json.dumps({"conditions": dict(conditions), "figures": records}, indent=1) + "\n")

@@ -1,0 +1,77 @@
+"""Real programs of this machine, natively and in a virtual machine: the same status and output."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from shutil import which
+
+import pytest
+
+from tests.engine.conftest import Outcome, Run, Workshop
+
+pytestmark = [pytest.mark.kvm, pytest.mark.root]
+
+SCRIPTS = Path(__file__).parent / "programs"
+PYTHON = "/usr/bin/python3"
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """A script below programs/ and what runs it."""
+
+    script: str
+    runner: tuple[str, ...]
+    needs: str = ""
+    hardware: bool = False
+
+
+PROGRAMS = [
+    Program("busybox.sh", ("/bin/busybox", "sh"), needs="busybox", hardware=True),
+    Program("coreutils.sh", ("/bin/sh",)),
+    Program("bash.sh", ("/bin/bash",), hardware=True),
+    Program("bash_jobs.sh", ("/bin/bash",)),
+    Program("archives.sh", ("/bin/sh",), needs="xz"),
+    Program("python_basics.py", (PYTHON,), hardware=True),
+    Program("python_processes.py", (PYTHON,)),
+    Program("python_signals.py", (PYTHON,)),
+    Program("python_asyncio.py", (PYTHON,)),
+    Program("python_network.py", (PYTHON,)),
+    Program("python_venv.sh", ("/bin/sh",)),
+    Program("node_basics.js", ("node",), needs="node", hardware=True),
+    Program("node_workers.js", ("node",), needs="node"),
+    Program("node_http.js", ("node",), needs="node"),
+    Program("perl.pl", ("/usr/bin/perl",), needs="perl"),
+    Program("git.sh", ("/bin/sh",), needs="git"),
+    Program("compile.sh", ("/bin/sh",), needs="g++"),
+    Program("processes.sh", ("/bin/sh",), needs="ps"),
+    Program("drops_root.py", (PYTHON,)),
+]
+
+
+def _cases() -> list[object]:
+    return [
+        pytest.param(
+            program,
+            id=program.script,
+            marks=[pytest.mark.hw] if program.hardware else [],
+        )
+        for program in PROGRAMS
+    ]
+
+
+@pytest.mark.parametrize("program", _cases())
+def test_native_and_instance_agree(
+    program: Program, workshop: Workshop, run_native: Run, run_inside: Run
+) -> None:
+    if program.needs and not which(program.needs):
+        pytest.skip(f"{program.needs} is not installed")
+    command = [*program.runner, workshop.add(SCRIPTS / program.script)]
+
+    native = run_native(command)
+    inside = run_inside(command)
+
+    assert native.status == 0, f"the reference fails: {native.errors}"
+    assert _shown(inside) == _shown(native), inside.errors
+
+
+def _shown(outcome: Outcome) -> tuple[int, list[str]]:
+    return outcome.status, outcome.output.splitlines()
