@@ -26,7 +26,7 @@ no_such_command_here 2>/dev/null; echo "missing $?"
 /etc/passwd 2>/dev/null; echo "not executable $?"
 exec 5<> file; echo "through five" >&5; exec 5>&-; cat file
 { echo out; echo err >&2; } 2>&1 | sort
-coproc CAT { cat; }; echo "to the coprocess" >&"${CAT[1]}"; read -r line <&"${CAT[0]}"; echo "$line"
+coproc CAT { cat; }; echo "to the coprocess" >&"${CAT[1]}"; read -r line <&"${CAT[0]}"; echo "$line"; eval "exec ${CAT[1]}>&-"
 fork_depth() { [ "$1" -eq 0 ] && echo bottom || (fork_depth $(($1 - 1))); }; fork_depth 15
 for i in $(seq 1 50); do /bin/true; done; echo "fifty processes"
 printf '%s\n' {a..e} | xargs -n1 -P3 echo | sort | tr '\n' ' '; echo

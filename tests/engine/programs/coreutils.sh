@@ -9,7 +9,7 @@ cp -a numbers copy; ln copy hard; ln -s copy soft; stat -c '%h %s %F' hard; read
 touch -d '2001-02-03 04:05:06 UTC' copy; TZ=UTC date -r copy +%s
 mkdir -p a/b/c; touch a/b/c/f; find a | sort; du -s --apparent-size a > /dev/null; rmdir a/b 2>&1 | sed 's/.*: //'; rm -r a
 chmod 2750 numbers; stat -c %a numbers; chown 12:34 numbers; stat -c '%u %g' numbers
-printf 'b 2\na 1\n' > l; printf 'a x\nb y\n' > r; sort l | join - r; paste l r; comm -12 l r; uniq -c l | tr -s ' '
+printf 'b 2\na 1\n' > l; printf 'a x\nb y\n' > r; sort l | join - r; paste l r; comm -12 r r; uniq -c l | tr -s ' '
 expr 6 \* 7; factor 600851475143; basename /a/b.c .c; dirname /a/b; nproc > /dev/null; uname -s; id -un
 timeout 0.05 sleep 5; echo "timeout $?"
 tee copy2 < l | md5sum; od -An -tx1 -N4 numbers; base64 -w0 l; echo; numfmt --to=iec 1048576

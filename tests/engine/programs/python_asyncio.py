@@ -14,7 +14,8 @@ async def main(folder):
     process = await asyncio.create_subprocess_exec("sh", "-c", "cat; exit 3", stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     print(await process.communicate(b"through asyncio"), process.returncode)
     server = await asyncio.start_server(echo, "127.0.0.1", 0); port = server.sockets[0].getsockname()[1]
-    print(await asyncio.gather(*(talk(*await asyncio.open_connection("127.0.0.1", port)) for _ in range(5))))
+    async def visit(): return await talk(*await asyncio.open_connection("127.0.0.1", port))
+    print(await asyncio.gather(*(visit() for _ in range(5))))
     unix = await asyncio.start_unix_server(echo, f"{folder}/socket"); print(await talk(*await asyncio.open_unix_connection(f"{folder}/socket")))
     subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", f"{folder}/key", "-out", f"{folder}/cert",
                     "-days", "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"], check=True, capture_output=True)
