@@ -6,6 +6,7 @@ A missed target is a figure like any other; only a measurement that cannot be ma
 import argparse
 import os
 import shutil
+import subprocess
 import sys
 import tempfile
 import time
@@ -59,7 +60,7 @@ def _measure(bench: Bench, names: Sequence[str]) -> tuple[list[Figure], list[str
         started = time.monotonic()
         try:
             figures += MEASURES[name](bench)
-        except (MeasurementError, KwhostError, OSError, TimeoutError) as error:
+        except (KwhostError, OSError, RuntimeError, subprocess.SubprocessError) as error:
             failures.append(f"{name}: {error}")
             _say(f"  {name} FAILED: {error}")
         else:

@@ -1,5 +1,6 @@
 """What every measurement works with."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from benchmarks.figures import Figure, Target
@@ -32,12 +33,24 @@ class Bench:
 
 
 def compare(
-    group: str, title: str, table: Table, name: str, targets: dict[str, Target | None]
+    group: str,
+    title: str,
+    table: Table,
+    name: str,
+    targets: Mapping[str, Target | None],
+    *,
+    speed: bool = False,
 ) -> list[Figure]:
     """Our figure `name` beside each reference that was measured."""
-    ours = table[KWHOST][name]
     return [
-        Figure(group=group, name=title, ours=ours, reference=table[label][name], target=target)
+        Figure(
+            group=group,
+            name=title,
+            ours=table[KWHOST][name],
+            reference=table[label][name],
+            target=target,
+            speed=speed,
+        )
         for label, target in targets.items()
         if label in table
     ]

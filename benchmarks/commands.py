@@ -7,6 +7,7 @@ from pathlib import Path
 
 from benchmarks.figures import MeasurementError
 from benchmarks.instances import parse_figures
+from benchmarks.waiting import wait_process
 
 __all__ = ["figures_of", "output_of", "time_command"]
 
@@ -42,7 +43,7 @@ def time_command(command: Command) -> float:
         stderr=subprocess.DEVNULL,
         env=_ENVIRONMENT,
     )
-    status = process.wait(_SECONDS)
+    status = wait_process(process, _SECONDS)
     wall = time.monotonic_ns() - started
     if status:
         _run(command)  # once more, for what it says

@@ -46,26 +46,19 @@ class Series:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """What the project promises: a limit on the ratio to the reference, or on the figure itself.
-
-    `speed`: the ratio is the reference's time over ours and may not be lower than `limit`. Otherwise it
-    is our time (or size) over the reference's and may not be higher.
-    """
+    """What the project promises: a limit on the ratio to the reference, or on the figure itself."""
 
     limit: float
-    speed: bool = False
     absolute: bool = False
-
-    def describe(self) -> str:
-        """As in the table."""
-        if self.absolute:
-            return "absolute"
-        return f">= {self.limit:g} speed" if self.speed else f"<= {self.limit:g}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figure:
-    """One line of the report."""
+    """One line of the report.
+
+    `speed`: the ratio is the reference's time over ours, so that more is better, and a target its
+    least; otherwise it is our time (or size) over the reference's, and a target its most.
+    """
 
     group: str
     name: str
@@ -73,11 +66,7 @@ class Figure:
     reference: Series | None = None
     unit: Unit = Unit.NANOSECONDS
     target: Target | None = None
-
-    @property
-    def is_speed(self) -> bool:
-        """Whether the ratio is one of speeds: more is better."""
-        return self.target is not None and self.target.speed
+    speed: bool = False
 
     def ratio(self, *, best: bool = False) -> float | None:
         """Our figure against the reference's: of medians, or of the best rounds."""
@@ -85,7 +74,7 @@ class Figure:
             return None
         ours = self.ours.best if best else self.ours.middle
         theirs = self.reference.best if best else self.reference.middle
-        return theirs / ours if self.is_speed else ours / theirs
+        return theirs / ours if self.speed else ours / theirs
 
     @property
     def verdict(self) -> Verdict:
@@ -95,5 +84,5 @@ class Figure:
         value = self.ours.middle if self.target.absolute else self.ratio()
         if value is None:
             return Verdict.NONE
-        met = value >= self.target.limit if self.target.speed else value <= self.target.limit
+        met = value >= self.target.limit if self.speed else value <= self.target.limit
         return Verdict.MET if met else Verdict.MISSED

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Self
 
 from benchmarks.figures import MeasurementError
+from benchmarks.waiting import wait_process
 from kwhost.core.abi._abi import ffi, lib
 from kwhost.core.abi.messages import MESSAGE_SIZE, Event, EventType
 from kwhost.core.abi.statistics_page import STATS_SIZE
@@ -153,7 +154,7 @@ class Launcher:
         started = time.monotonic_ns()
         launched = DirectEngine(self._lease).launch(plan)
         try:
-            launched.process.wait(_END_SECONDS)
+            wait_process(launched.process, _END_SECONDS)
             wall = time.monotonic_ns() - started
             ended = _wait_event(launched.control, EventType.EXITED)
             page = ffi.new("struct kw_stats *")

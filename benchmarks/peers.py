@@ -158,7 +158,7 @@ def _missing(name: str, *, needs_root: bool) -> str | None:
 def _try(command: Command) -> str | None:
     try:
         output_of(command)
-    except (OSError, RuntimeError) as error:
+    except (OSError, RuntimeError, subprocess.SubprocessError) as error:
         return str(error)
     return None
 

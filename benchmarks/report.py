@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from benchmarks.figures import Figure, Series, Target, Unit, Verdict
+from benchmarks.figures import Figure, Series, Unit, Verdict
 
 __all__ = ["format_table", "format_value", "write_json"]
 
@@ -21,10 +21,12 @@ def format_value(value: float, unit: Unit) -> str:
     return f"{number:.{digits}f} {name}"
 
 
-def _target(target: Target | None, unit: Unit) -> str:
-    if target is None:
+def _target(figure: Figure) -> str:
+    if figure.target is None:
         return ""
-    return f"<= {format_value(target.limit, unit)}" if target.absolute else target.describe()
+    limit = figure.target.limit
+    shown = format_value(limit, figure.unit) if figure.target.absolute else f"{limit:g}"
+    return f"{'>=' if figure.speed else '<='} {shown}"
 
 
 def _row(figure: Figure) -> tuple[str, ...]:
@@ -33,9 +35,9 @@ def _row(figure: Figure) -> tuple[str, ...]:
         figure.name,
         format_value(figure.ours.middle, figure.unit),
         f"{reference.label} {format_value(reference.middle, figure.unit)}" if reference else "",
-        f"{ratio:.2f}" if ratio is not None else "",
+        f"{ratio:.2f}{' speed' if figure.speed else ''}" if ratio is not None else "",
         f"{best:.2f}" if best is not None else "",
-        _target(figure.target, figure.unit),
+        _target(figure),
         figure.verdict.value,
     )
 
@@ -81,7 +83,8 @@ def write_json(path: Path, conditions: Mapping[str, str], figures: Sequence[Figu
             "reference": _series(figure.reference),
             "ratio": figure.ratio(),
             "best_ratio": figure.ratio(best=True),
-            "target": figure.target and {"limit": figure.target.limit, "speed": figure.target.speed},
+            "target": figure.target and figure.target.limit,
+            "speed": figure.speed,
             "verdict": figure.verdict.value,
         }
         for figure in figures

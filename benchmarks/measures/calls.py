@@ -26,4 +26,4 @@ def measure_calls(bench: Bench) -> list[Figure]:
         samples["runsc"] = lambda: figures_of(command)
     table = interleave(samples, bench.rounds)
     targets: dict[str, Target | None] = {_LOOP: Target(limit=1.15), NATIVE: None, "runsc": None}
-    return compare("system calls", f"getppid, mean of {_COUNT}", table, "ns_per_call", targets)
+    return compare("system calls", f"getppid, median of {_COUNT}", table, "ns_per_call", targets)

@@ -63,45 +63,49 @@ static void digest_block(uint32_t state[8], const uint8_t block[64]) {
         state[i] += work[i];
 }
 
-static uint64_t integers(long rounds) {
+static void integers(void) {
+    volatile uint64_t result;
     uint64_t value = 88172645463325252ull;
-    for (long i = 0; i < rounds * 1000000; i++) {
+    for (int i = 0; i < 500000; i++) {
         value ^= value << 13;
         value ^= value >> 7;
         value ^= value << 17;
     }
-    return value;
+    result = value;
+    (void)result;
 }
 
-static uint32_t digests(long rounds) {
+static void digests(void) {
     static uint8_t buffer[64 << 10];
-    uint32_t state[8] = {1, 2, 3, 4, 5, 6, 7, 8};
-    make_constants();
-    for (long i = 0; i < rounds; i++)
-        for (size_t at = 0; at < sizeof buffer; at += 64)
-            digest_block(state, buffer + at);
-    return state[0];
+    static uint32_t state[8] = {1, 2, 3, 4, 5, 6, 7, 8};
+    for (size_t at = 0; at < sizeof buffer; at += 64)
+        digest_block(state, buffer + at);
 }
 
-static double floats(long rounds) {
+static void floats(void) {
+    volatile double result;
     double sum = 0;
-    for (long i = 1; i < rounds * 1000000; i++)
+    for (int i = 1; i < 500000; i++)
         sum += 1.0 / ((double)i * (double)i);
-    return sum;
+    result = sum;
+    (void)result;
+}
+
+static void run(const char *name, void (*work)(void), long count) {
+    struct pieces pieces = pieces_for((size_t)count);
+    for (long i = 0; i < count; i++) {
+        uint64_t start = now_ns();
+        work();
+        piece_add(&pieces, now_ns() - start);
+    }
+    tell(name, piece_at(&pieces, 0.1));
 }
 
 int main(int argc, char **argv) {
-    long rounds = argument(argc, argv, 1);
-    uint64_t start = now_ns();
-    volatile uint64_t value = integers(rounds);
-    tell("integers_ns", (double)(now_ns() - start));
-    start = now_ns();
-    value = digests(rounds * 2);
-    tell("sha256_ns", (double)(now_ns() - start));
-    start = now_ns();
-    volatile double sum = floats(rounds / 2 + 1);
-    tell("floats_ns", (double)(now_ns() - start));
-    (void)value;
-    (void)sum;
+    long count = argument(argc, argv, 1);
+    make_constants();
+    run("integers_ns", integers, count);
+    run("sha256_ns", digests, count);
+    run("floats_ns", floats, count);
     return 0;
 }

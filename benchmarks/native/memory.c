@@ -1,6 +1,7 @@
-/* memory MEBIBYTES STEP_KIB CHUNK_KIB [reserve]: the first write to each page of anonymous memory, taken in
- * one mapping (CHUNK_KIB 0) or in mappings of that size; then a second pass over the same pages. With
- * `reserve` each mapping is inaccessible at first, as allocators of Go, V8 and Java have it. */
+/* memory MEBIBYTES STEP_KIB CHUNK_KIB [reserve]: the first write to each page of anonymous memory,
+ * taken in one mapping (CHUNK_KIB 0) or in mappings of that size; then a second pass over the same
+ * pages. With `reserve` each mapping is inaccessible at first, as allocators of Go, V8 and Java
+ * have it. */
 #include <sys/mman.h>
 
 #include "measure.h"
@@ -23,7 +24,8 @@ static uint8_t *take(size_t size, int reserve) {
 
 int main(int argc, char **argv) {
     size_t total = (size_t)argument(argc, argv, 1) << 20;
-    size_t step = (size_t)argument(argc, argv, 2) << 10, chunk = (size_t)argument(argc, argv, 3) << 10;
+    size_t step = (size_t)argument(argc, argv, 2) << 10, chunk = (size_t)argument(argc, argv, 3)
+                                                                 << 10;
     uint64_t first = 0, second = 0;
     if (!chunk)
         chunk = total;

@@ -7,21 +7,20 @@
 
 #include "measure.h"
 
-static uint64_t read_blocks(int file, char *buffer, size_t block) {
-    uint64_t total = 0;
-    for (ssize_t got; (got = pread(file, buffer, block, (off_t)total)) > 0;)
-        total += (uint64_t)got;
-    return total;
+#define PIECE (1ul << 20)
+
+static void read_piece(int file, char *buffer, size_t block, size_t from) {
+    for (size_t at = from; at < from + PIECE; at += block)
+        must(pread(file, buffer, block, (off_t)at) == (ssize_t)block, "read");
 }
 
-static uint64_t read_mapping(int file, size_t size) {
-    const volatile uint8_t *memory = mmap(NULL, size, PROT_READ, MAP_PRIVATE, file, 0);
-    must(memory != MAP_FAILED, "mmap");
+static void sum_piece(const volatile uint8_t *memory) {
+    volatile uint64_t result;
     uint64_t sum = 0;
-    for (size_t at = 0; at < size; at += 64)
+    for (size_t at = 0; at < PIECE; at += 64)
         sum += memory[at];
-    munmap((void *)memory, size);
-    return sum ? size : 0;
+    result = sum;
+    (void)result;
 }
 
 int main(int argc, char **argv) {
@@ -31,15 +30,25 @@ int main(int argc, char **argv) {
     must(file >= 0, argv[1]);
     struct stat stat;
     must(fstat(file, &stat) == 0, "fstat");
-    char *buffer = malloc(block + 1);
+    size_t size = (size_t)stat.st_size & ~(PIECE - 1);
+    char *buffer = malloc(PIECE);
     must(buffer != NULL, "malloc");
-    must(read_blocks(file, buffer, block ? block : 1) > 0 || !block, "read");
-    uint64_t start = now_ns(), total = 0;
-    for (long i = 0; i < rounds; i++)
-        total +=
-            block ? read_blocks(file, buffer, block) : read_mapping(file, (size_t)stat.st_size);
-    uint64_t took = now_ns() - start;
-    must(total == (uint64_t)stat.st_size * (uint64_t)rounds, "reading all");
-    tell("ns_per_mib", (double)took / ((double)total / (1 << 20)));
+    read_piece(file, buffer, PIECE, 0); /* the buffer is there from now on */
+    struct pieces pieces = pieces_for((size_t)rounds * size / PIECE);
+    for (long i = 0; i < rounds; i++) {
+        uint8_t *memory = block ? NULL : mmap(NULL, size, PROT_READ, MAP_PRIVATE, file, 0);
+        must(memory != MAP_FAILED, "mmap");
+        for (size_t at = 0; at < size; at += PIECE) {
+            uint64_t start = now_ns();
+            if (block)
+                read_piece(file, buffer, block, at);
+            else
+                sum_piece(memory + at);
+            piece_add(&pieces, now_ns() - start);
+        }
+        if (memory)
+            munmap(memory, size);
+    }
+    tell("ns_per_mib", piece_at(&pieces, 0.5));
     return 0;
 }

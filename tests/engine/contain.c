@@ -1,6 +1,6 @@
-/* Runs a program natively under the conditions that an instance gives: uid 0 of a user namespace with
- * 65,536 ids and few capabilities, own mount, pid, IPC, UTS and network namespaces, private /tmp, /dev/shm,
- * /dev/pts and /proc. The reference of the differential tests.
+/* Runs a program natively under the conditions that an instance gives: uid 0 of a user namespace
+ * with 65,536 ids and few capabilities, own mount, pid, IPC, UTS and network namespaces, private
+ * /tmp, /dev/shm, /dev/pts and /proc. The reference of the differential tests.
  *
  *   contain [-v SRC:DST]... [--] PROGRAM [ARG...]
  *
@@ -49,7 +49,9 @@ static void mounts(void) {
     const unsigned long plain = MS_NOSUID | MS_NODEV;
     need(mount("tmpfs", "/tmp", "tmpfs", plain, "mode=1777"), "/tmp");
     need(mount("tmpfs", "/dev/shm", "tmpfs", plain, "mode=1777"), "/dev/shm");
-    need(mount("devpts", "/dev/pts", "devpts", MS_NOSUID | MS_NOEXEC, "newinstance,ptmxmode=0666,mode=620"), "/dev/pts");
+    need(mount("devpts", "/dev/pts", "devpts", MS_NOSUID | MS_NOEXEC,
+               "newinstance,ptmxmode=0666,mode=620"),
+         "/dev/pts");
     need(mount("/dev/pts/ptmx", "/dev/ptmx", NULL, MS_BIND, NULL), "/dev/ptmx");
     need(mount("proc", "/proc", "proc", plain | MS_NOEXEC, NULL), "/proc");
 }
@@ -69,8 +71,9 @@ static void loopback(void) {
 
 /* Docker's list less the dangerous four, as for instances. */
 static void drop_capabilities(void) {
-    const int kept[] = {CAP_CHOWN,  CAP_DAC_OVERRIDE, CAP_FOWNER,  CAP_FSETID,           CAP_KILL,
-                        CAP_SETGID, CAP_SETUID,       CAP_SETPCAP, CAP_NET_BIND_SERVICE, CAP_SYS_CHROOT};
+    const int kept[] = {
+        CAP_CHOWN,  CAP_DAC_OVERRIDE, CAP_FOWNER,  CAP_FSETID,           CAP_KILL,
+        CAP_SETGID, CAP_SETUID,       CAP_SETPCAP, CAP_NET_BIND_SERVICE, CAP_SYS_CHROOT};
     struct __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
     struct __user_cap_data_struct data[2] = {{0}};
     unsigned keep = 0;
@@ -135,7 +138,8 @@ int main(int argc, char **argv) {
     if (child == 0) {
         char byte;
         prctl(PR_SET_PDEATHSIG, SIGKILL);
-        need(unshare(CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWNET | CLONE_NEWCGROUP),
+        need(unshare(CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS |
+                     CLONE_NEWNET | CLONE_NEWCGROUP),
              "unshare");
         need((int)write(up[1], "", 1), "pipe");
         need((int)read(down[0], &byte, 1), "pipe");
@@ -145,7 +149,8 @@ int main(int argc, char **argv) {
         pid_t first = fork();
         need(first, "fork");
         if (first == 0) {
-            char *environment[] = {"PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin", "HOME=/root", NULL};
+            char *environment[] = {"PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin",
+                                   "HOME=/root", NULL};
             prctl(PR_SET_PDEATHSIG, SIGKILL);
             mounts();
             loopback();

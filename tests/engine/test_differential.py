@@ -11,7 +11,7 @@ pytestmark = [pytest.mark.kvm, pytest.mark.root]
 
 PROGRAMS = sorted([*GUEST.glob("*.c"), *GUEST.glob("signals/*.c")])
 # Run on emulated hardware too, where each instance takes seconds: one program per mechanism.
-ON_HARDWARE = {"faults", "memory", "reserve", "sharing", "threads", "clones", "execs", "unknown", "vector_state", "stacks"}
+ON_HARDWARE = set("faults memory reserve sharing threads clones execs unknown vector_state stacks".split())
 
 
 def _cases() -> list[object]:

@@ -9,7 +9,8 @@ extern char __executable_start[], _start[];
 
 int main(int argc, char **argv) {
     if (argc == 1) {
-        char *arguments[] = {"the program", "", "two words", "\xff\xfe", NULL}, *environment[] = {"A=1", "EMPTY=", "no-equals", NULL};
+        char *arguments[] = {"the program", "", "two words", "\xff\xfe", NULL},
+             *environment[] = {"A=1", "EMPTY=", "no-equals", NULL};
         execve("/proc/self/exe", arguments, environment);
         printf("exec: %s\n", error_name(errno));
         return 1;
@@ -24,9 +25,10 @@ int main(int argc, char **argv) {
     IS(environ == argv + argc + 1);
     IS(argv[1] == argv[0] + strlen(argv[0]) + 1);
     IS(environ[1] == environ[0] + strlen(environ[0]) + 1);
-    printf("page %lu clock %lu flags %lu secure %lu\n", getauxval(AT_PAGESZ), getauxval(AT_CLKTCK), getauxval(AT_FLAGS),
-           getauxval(AT_SECURE));
-    printf("uid %lu %lu gid %lu %lu\n", getauxval(AT_UID), getauxval(AT_EUID), getauxval(AT_GID), getauxval(AT_EGID));
+    printf("page %lu clock %lu flags %lu secure %lu\n", getauxval(AT_PAGESZ), getauxval(AT_CLKTCK),
+           getauxval(AT_FLAGS), getauxval(AT_SECURE));
+    printf("uid %lu %lu gid %lu %lu\n", getauxval(AT_UID), getauxval(AT_EUID), getauxval(AT_GID),
+           getauxval(AT_EGID));
     printf("platform %s\n", (char *)getauxval(AT_PLATFORM));
     printf("file name %s\n", (char *)getauxval(AT_EXECFN));
     IS(getauxval(AT_HWCAP) & 1 << 25); /* SSE */

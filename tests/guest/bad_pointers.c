@@ -23,7 +23,8 @@ static void run(const struct probe *probe, const char *kinds[], const long addre
         memset(good, 0, sizeof good);
         strcpy(good, "/tmp");
         errno = 0;
-        long result = syscall(probe->number, argument[0], argument[1], argument[2], argument[3], argument[4], argument[5]);
+        long result = syscall(probe->number, argument[0], argument[1], argument[2], argument[3],
+                              argument[4], argument[5]);
         printf(" %s=%s", kinds[i], result == -1 ? error_name(errno) : "ok");
     }
     printf("\n");
@@ -43,9 +44,17 @@ int main(void) {
     char *hole = mmap(NULL, 3 * 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     mprotect(hole + 4096, 4096, PROT_NONE);
     munmap(hole + 8192, 4096);
-    const char *kinds[] = {"null", "low", "none", "unmapped", "edge", "window", "half", "kernel", "top"};
-    const long addresses[] = {0, 8, (long)(hole + 4096), (long)(hole + 8192), (long)(hole + 4094), 1l << 46, 1l << 47,
-                              (long)0xffff888000000000, -2};
+    const char *kinds[] = {"null",   "low",  "none",   "unmapped", "edge",
+                           "window", "half", "kernel", "top"};
+    const long addresses[] = {0,
+                              8,
+                              (long)(hole + 4096),
+                              (long)(hole + 8192),
+                              (long)(hole + 4094),
+                              1l << 46,
+                              1l << 47,
+                              (long)0xffff888000000000,
+                              -2};
     const struct probe probes[] = {
         {"read", SYS_read, {file, BAD, 10}},
         {"write", SYS_write, {file, BAD, 10}},

@@ -1,6 +1,6 @@
-/* Shared by the differential programs. Each prints lines that are the same on every run (no process ids,
- * addresses or times), works in a private directory of its own, and never depends on who runs it:
- * natively or in a virtual machine, as pid 1 or not. */
+/* Shared by the differential programs. Each prints lines that are the same on every run (no process
+ * ids, addresses or times), works in a private directory of its own, and never depends on who runs
+ * it: natively or in a virtual machine, as pid 1 or not. */
 #ifndef CHECK_H
 #define CHECK_H
 
@@ -46,33 +46,33 @@ static inline void show_result(const char *what, long result, int error, bool va
 }
 
 /* Value or errno of a call; what the call is printed as is its source text. */
-#define SHOW(call)                                     \
-    do {                                               \
-        errno = 0;                                     \
-        long show_value = (long)(call);                \
-        show_result(#call, show_value, errno, true);   \
+#define SHOW(call)                                                                                 \
+    do {                                                                                           \
+        errno = 0;                                                                                 \
+        long show_value = (long)(call);                                                            \
+        show_result(#call, show_value, errno, true);                                               \
     } while (0)
 /* Only success or errno, where the value may differ from run to run. */
-#define OK(call)                                       \
-    do {                                               \
-        errno = 0;                                     \
-        long show_value = (long)(call);                \
-        show_result(#call, show_value, errno, false);  \
+#define OK(call)                                                                                   \
+    do {                                                                                           \
+        errno = 0;                                                                                 \
+        long show_value = (long)(call);                                                            \
+        show_result(#call, show_value, errno, false);                                              \
     } while (0)
 /* A property that must hold. */
 #define IS(condition) printf("%s: %s\n", #condition, (condition) ? "yes" : "NO")
 
 /* For set-up that cannot fail unless the world is broken. */
-#define MUST(call)                                                                       \
-    __extension__({                                                                      \
-        errno = 0;                                                                       \
-        __auto_type must_value = (call);                                                 \
-        if ((long)must_value == -1) {                                                    \
-            printf("%s:%d: %s failed: %s\n", __FILE_NAME__, __LINE__, #call, error_name(errno)); \
-            fflush(stdout);                                                              \
-            _exit(99);                                                                   \
-        }                                                                                \
-        must_value;                                                                      \
+#define MUST(call)                                                                                 \
+    __extension__({                                                                                \
+        errno = 0;                                                                                 \
+        __auto_type must_value = (call);                                                           \
+        if ((long)must_value == -1) {                                                              \
+            printf("%s:%d: %s failed: %s\n", __FILE_NAME__, __LINE__, #call, error_name(errno));   \
+            fflush(stdout);                                                                        \
+            _exit(99);                                                                             \
+        }                                                                                          \
+        must_value;                                                                                \
     })
 
 static inline void title(const char *text) {
@@ -89,7 +89,8 @@ static inline void enter_directory(void) {
     }
     umask(022);
 }
-static inline int check_remove(const char *path, const struct stat *info, int kind, struct FTW *at) {
+static inline int check_remove(const char *path, const struct stat *info, int kind,
+                               struct FTW *at) {
     (void)info, (void)kind, (void)at;
     return remove(path);
 }

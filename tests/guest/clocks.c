@@ -26,9 +26,10 @@ static int64_t nanoseconds(clockid_t clock, bool raw) {
 
 static void reading(void) {
     title("reading");
-    clockid_t clocks[] = {CLOCK_REALTIME, CLOCK_MONOTONIC, CLOCK_MONOTONIC_RAW, CLOCK_REALTIME_COARSE,
-                          CLOCK_MONOTONIC_COARSE, CLOCK_BOOTTIME, CLOCK_TAI, CLOCK_PROCESS_CPUTIME_ID,
-                          CLOCK_THREAD_CPUTIME_ID};
+    clockid_t clocks[] = {
+        CLOCK_REALTIME,         CLOCK_MONOTONIC, CLOCK_MONOTONIC_RAW, CLOCK_REALTIME_COARSE,
+        CLOCK_MONOTONIC_COARSE, CLOCK_BOOTTIME,  CLOCK_TAI,           CLOCK_PROCESS_CPUTIME_ID,
+        CLOCK_THREAD_CPUTIME_ID};
     for (size_t i = 0; i < sizeof clocks / sizeof *clocks; i++) {
         int good = 0;
         for (int k = 0; k < 1000; k++) {
@@ -38,7 +39,8 @@ static void reading(void) {
         }
         struct timespec resolution;
         int result = clock_getres(clocks[i], &resolution);
-        printf("clock %d: never back %d of 1000, resolution %d %d\n", clocks[i], good, result, resolution.tv_nsec <= 10000000);
+        printf("clock %d: never back %d of 1000, resolution %d %d\n", clocks[i], good, result,
+               resolution.tv_nsec <= 10000000);
     }
     struct timespec now;
     SHOW(clock_gettime(99, &now));
@@ -98,7 +100,8 @@ static void timers(void) {
     title("POSIX timers");
     struct sigaction action = {.sa_sigaction = on_timer, .sa_flags = SA_SIGINFO};
     sigaction(SIGRTMIN + 1, &action, NULL);
-    struct sigevent how = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGRTMIN + 1, .sigev_value.sival_int = 4711};
+    struct sigevent how = {
+        .sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGRTMIN + 1, .sigev_value.sival_int = 4711};
     timer_t timer;
     taken = 0;
     SHOW(timer_create(CLOCK_MONOTONIC, &how, &timer));
@@ -117,7 +120,8 @@ static void timers(void) {
     how.sigev_signo = SIGRTMIN + 1;
     SHOW(timer_create(99, &how, &timer));
     SHOW(syscall(SYS_timer_create, CLOCK_MONOTONIC, 8, &timer));
-    how = (struct sigevent){.sigev_notify = SIGEV_THREAD_ID, .sigev_signo = SIGRTMIN + 1, .sigev_value.sival_int = 5};
+    how = (struct sigevent){
+        .sigev_notify = SIGEV_THREAD_ID, .sigev_signo = SIGRTMIN + 1, .sigev_value.sival_int = 5};
     how._sigev_un._tid = gettid();
     taken = 0;
     SHOW(timer_create(CLOCK_MONOTONIC, &how, &timer));

@@ -19,7 +19,8 @@ static void plain(void) {
     printf("touched %d\n", touched);
     reap("shared memory", MUST(clone(body, stack + sizeof stack, CLONE_VM | SIGCHLD, (void *)6l)));
     printf("touched %d\n", touched);
-    reap("vfork-like", MUST(clone(body, stack + sizeof stack, CLONE_VM | CLONE_VFORK | SIGCHLD, (void *)8l)));
+    reap("vfork-like",
+         MUST(clone(body, stack + sizeof stack, CLONE_VM | CLONE_VFORK | SIGCHLD, (void *)8l)));
     printf("touched %d\n", touched);
     int child = MUST(clone(body, stack + sizeof stack, CLONE_VM | CLONE_VFORK, (void *)9l));
     SHOW(waitpid(child, NULL, 0));
@@ -39,16 +40,17 @@ static int sharing(void *argument) {
     return 0;
 }
 static void files_and_fs(void) {
-    title("CLONE_FILES and CLONE_FS");
+    title("CLONE_FS");
     char text[64];
     for (int shared = 0; shared < 2; shared++) {
         MUST(chdir("/tmp"));
         umask(022);
         MUST(dup2(1, 100));
-        int flags = SIGCHLD | (shared ? CLONE_FILES | CLONE_FS : 0);
+        int flags = SIGCHLD | (shared ? CLONE_FS : 0);
         reap("child", MUST(clone(sharing, stack + sizeof stack, flags, NULL)));
         MUST(getcwd(text, sizeof text) ? 0 : -1);
-        printf("cwd %s umask %o fd %s\n", text, umask(022), fcntl(100, F_GETFD) == -1 ? "closed" : "open");
+        printf("cwd %s umask %o fd %s\n", text, umask(022),
+               fcntl(100, F_GETFD) == -1 ? "closed" : "open");
     }
     close(100);
 }
@@ -168,7 +170,8 @@ static void detached(void) {
     title("identities");
     pid_t me = getpid(), child = fork_flushed();
     if (!child) {
-        printf("parent %d own %d thread %d\n", getppid() == me, getpid() != me, gettid() == getpid());
+        printf("parent %d own %d thread %d\n", getppid() == me, getpid() != me,
+               gettid() == getpid());
         leave_child(0);
     }
     reap("child", child);

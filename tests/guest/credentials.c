@@ -1,4 +1,5 @@
-/* Users, groups, capabilities: chown, dropping to another user for good, what it may then not do. */
+/* Users, groups, capabilities: chown, dropping to another user for good, what it may then not do.
+ */
 #include "check.h"
 #include <arpa/inet.h>
 #include <grp.h>
@@ -22,12 +23,13 @@ static void capabilities(const char *when) {
     struct __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
     struct __user_cap_data_struct data[2] = {{0}};
     MUST(syscall(SYS_capget, &header, data));
-    printf("%s: effective %x permitted %x inheritable %x\n", when, data[0].effective, data[0].permitted,
-           data[0].inheritable);
+    printf("%s: effective %x permitted %x inheritable %x\n", when, data[0].effective,
+           data[0].permitted, data[0].inheritable);
 }
 static int bind_port(uint16_t port) {
     int fd = MUST(socket(AF_INET, SOCK_STREAM, 0));
-    struct sockaddr_in name = {.sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct sockaddr_in name = {
+        .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     int result = bind(fd, (struct sockaddr *)&name, sizeof name), error = errno;
     close(fd);
     errno = error;

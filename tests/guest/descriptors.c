@@ -87,8 +87,8 @@ static void posix_locks(void) {
         struct flock wanted = {.l_type = F_RDLCK, .l_whence = SEEK_SET, .l_start = 12, .l_len = 1};
         SHOW(fcntl(fd, F_SETLK, &wanted));
         SHOW(fcntl(fd, F_GETLK, &wanted));
-        printf("held: type %d start %ld len %ld parent %d\n", wanted.l_type, (long)wanted.l_start, (long)wanted.l_len,
-               wanted.l_pid == parent);
+        printf("held: type %d start %ld len %ld parent %d\n", wanted.l_type, (long)wanted.l_start,
+               (long)wanted.l_len, wanted.l_pid == parent);
         wanted = (struct flock){.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = 20, .l_len = 0};
         SHOW(fcntl(fd, F_SETLK, &wanted));
         wanted = (struct flock){.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = 10, .l_len = 1};

@@ -5,7 +5,8 @@
 
 int main(void) {
     char text[64];
-    int null = MUST(open("/dev/null", O_RDWR)), zero = MUST(open("/dev/zero", O_RDWR)), full = MUST(open("/dev/full", O_RDWR));
+    int null = MUST(open("/dev/null", O_RDWR)), zero = MUST(open("/dev/zero", O_RDWR)),
+        full = MUST(open("/dev/full", O_RDWR));
     SHOW(write(null, "gone", 4));
     SHOW(read(null, text, 4));
     memset(text, 'x', sizeof text);

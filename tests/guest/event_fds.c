@@ -76,7 +76,8 @@ static void signals(void) {
     sigqueue(getpid(), SIGRTMIN + 3, (union sigval){.sival_int = 77});
     sigqueue(getpid(), SIGRTMIN + 3, (union sigval){.sival_int = 78});
     SHOW(read(fd, info, sizeof info) / (long)sizeof *info);
-    printf("%d code %d pid %d\n", info[0].ssi_signo, info[0].ssi_code, info[0].ssi_pid == (unsigned)getpid());
+    printf("%d code %d pid %d\n", info[0].ssi_signo, info[0].ssi_code,
+           info[0].ssi_pid == (unsigned)getpid());
     printf("%d value %d\n", info[1].ssi_signo - SIGRTMIN, info[1].ssi_int);
     printf("%d value %d\n", info[2].ssi_signo - SIGRTMIN, info[2].ssi_int);
     sigdelset(&set, SIGUSR1);
@@ -102,7 +103,8 @@ static void signals(void) {
         if (!grandchild)
             _exit(6);
         SHOW(read(children, info, sizeof *info) == sizeof *info);
-        printf("signal %d code %d status %d\n", info[0].ssi_signo, info[0].ssi_code, info[0].ssi_status);
+        printf("signal %d code %d status %d\n", info[0].ssi_signo, info[0].ssi_code,
+               info[0].ssi_status);
         reap("grandchild", grandchild);
         leave_child(0);
     }

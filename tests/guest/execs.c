@@ -106,17 +106,22 @@ static void at_variants(void) {
     title("execveat");
     char *arguments[] = {"count", "a", NULL};
     int self = MUST(open(self_path, O_PATH | O_CLOEXEC)), here = MUST(open(".", O_PATH));
-    int script = MUST(open("script", O_RDONLY)), closed = MUST(open("script", O_RDONLY | O_CLOEXEC));
+    int script = MUST(open("script", O_RDONLY)),
+        closed = MUST(open("script", O_RDONLY | O_CLOEXEC));
     struct {
         const char *name;
         int fd;
         const char *path;
         int flags;
     } tries[] = {
-        {"empty path", self, "", AT_EMPTY_PATH},     {"without the flag", self, "", 0},
-        {"relative", here, "script", 0},             {"bad fd", 700, "script", 0},
-        {"script by fd", script, "", AT_EMPTY_PATH}, {"script, close on exec", closed, "", AT_EMPTY_PATH},
-        {"bad flags", here, "script", 0x40000000},   {"not followed", here, "circle", AT_SYMLINK_NOFOLLOW},
+        {"empty path", self, "", AT_EMPTY_PATH},
+        {"without the flag", self, "", 0},
+        {"relative", here, "script", 0},
+        {"bad fd", 700, "script", 0},
+        {"script by fd", script, "", AT_EMPTY_PATH},
+        {"script, close on exec", closed, "", AT_EMPTY_PATH},
+        {"bad flags", here, "script", 0x40000000},
+        {"not followed", here, "circle", AT_SYMLINK_NOFOLLOW},
     };
     for (size_t i = 0; i < sizeof tries / sizeof *tries; i++) {
         pid_t child = fork_flushed();
@@ -165,11 +170,13 @@ static int survivor(void) {
     sigaction(SIGHUP, NULL, &hup);
     printf("mask %d pending %d handler reset %d still ignored %d\n", sigismember(&mask, SIGUSR2),
            sigismember(&pending, SIGUSR2), usr1.sa_handler == SIG_DFL, hup.sa_handler == SIG_IGN);
-    printf("fd 50 %d fd 51 %d umask %o alarm %d\n", fcntl(50, F_GETFD), fcntl(51, F_GETFD), umask(0), alarm(0) > 90);
+    printf("fd 50 %d fd 51 %d umask %o alarm %d\n", fcntl(50, F_GETFD), fcntl(51, F_GETFD),
+           umask(0), alarm(0) > 90);
     char name[16], text[256];
     prctl(PR_GET_NAME, name);
     /* Run through /proc/self/exe: Linux 6.14 names it after the file, older ones "exe". */
-    printf("name kept %d cwd %s\n", strcmp(name, "renamed") == 0, strrchr(getcwd(text, sizeof text), '/'));
+    printf("name kept %d cwd %s\n", strcmp(name, "renamed") == 0,
+           strrchr(getcwd(text, sizeof text), '/'));
     return 8;
 }
 
@@ -182,7 +189,8 @@ int main(int argc, char **argv) {
             bytes += strlen(argv[i]);
         while (environ[variables])
             variables++;
-        printf("arguments %d bytes %zu variables %d end %d\n", argc, bytes, variables, argv[argc] == NULL);
+        printf("arguments %d bytes %zu variables %d end %d\n", argc, bytes, variables,
+               argv[argc] == NULL);
         return 0;
     }
     if (argc && strcmp(argv[0], "survivor") == 0)

@@ -16,24 +16,25 @@ static void on_fault(int signal, siginfo_t *info, void *context) {
     trap_number = ((ucontext_t *)context)->uc_mcontext.gregs[REG_TRAPNO];
     error_code = (unsigned long)((ucontext_t *)context)->uc_mcontext.gregs[REG_ERR];
     if (trap_number == 14)
-        error_code &= ~1ul; /* whether the page was present: depends on what was touched or copied before */
+        error_code &=
+            ~1ul; /* whether the page was present: depends on what was touched or copied before */
     siglongjmp(back, 1);
 }
 
 static void report(const char *name, const void *expected) {
-    printf("%s: %s code %d trap %ld error %lx address %s\n", name, sigabbrev_np(seen.si_signo), seen.si_code, trap_number,
-           error_code, seen.si_addr == expected ? "right" : "WRONG");
+    printf("%s: %s code %d trap %ld error %lx address %s\n", name, sigabbrev_np(seen.si_signo),
+           seen.si_code, trap_number, error_code, seen.si_addr == expected ? "right" : "WRONG");
     if (seen.si_addr != expected)
         fprintf(stderr, "%s: got %p, not %p\n", name, seen.si_addr, expected);
 }
-#define FAULT(name, expected, action)            \
-    do {                                         \
-        if (!sigsetjmp(back, 1)) {               \
-            action;                              \
-            printf("%s: no fault\n", name);      \
-        } else {                                 \
-            report(name, (const void *)(expected)); \
-        }                                        \
+#define FAULT(name, expected, action)                                                              \
+    do {                                                                                           \
+        if (!sigsetjmp(back, 1)) {                                                                 \
+            action;                                                                                \
+            printf("%s: no fault\n", name);                                                        \
+        } else {                                                                                   \
+            report(name, (const void *)(expected));                                                \
+        }                                                                                          \
     } while (0)
 
 static inline void load(const volatile void *at) {
@@ -102,7 +103,8 @@ static void arithmetic(void) {
     title("arithmetic and traps");
     extern char ud_here[], zero_here[], overflow_here[];
     FAULT("1/0", zero_here, __asm__ volatile("zero_here: idivl %%ecx" ::"a"(1), "d"(0), "c"(0)));
-    FAULT("overflow", overflow_here, __asm__ volatile("overflow_here: idivl %%ecx" ::"a"(INT32_MIN), "d"(-1), "c"(-1)));
+    FAULT("overflow", overflow_here,
+          __asm__ volatile("overflow_here: idivl %%ecx" ::"a"(INT32_MIN), "d"(-1), "c"(-1)));
     FAULT("ud2", ud_here, __asm__ volatile("ud_here: ud2"));
     FAULT("int3", NULL, __asm__ volatile("int3"));
     FAULT("hlt", NULL, __asm__ volatile("hlt"));

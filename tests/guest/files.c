@@ -54,8 +54,9 @@ static void stating(void) {
     title("stat");
     struct stat info;
     SHOW(stat("a", &info));
-    printf("mode %o size %ld links %lu uid %u gid %u blocks>0 %d\n", info.st_mode, (long)info.st_size,
-           (unsigned long)info.st_nlink, info.st_uid, info.st_gid, info.st_blocks > 0);
+    printf("mode %o size %ld links %lu uid %u gid %u blocks>0 %d\n", info.st_mode,
+           (long)info.st_size, (unsigned long)info.st_nlink, info.st_uid, info.st_gid,
+           info.st_blocks > 0);
     SHOW(stat("missing", &info));
     SHOW(lstat("", &info));
     SHOW(fstat(999, &info));
@@ -99,8 +100,8 @@ static void changing(void) {
     struct timespec times[2] = {{1000000000, 5}, {1100000000, 7}};
     SHOW(utimensat(AT_FDCWD, "a", times, 0));
     SHOW(stat("a", &info));
-    printf("times %ld.%09ld %ld.%09ld\n", info.st_atim.tv_sec, info.st_atim.tv_nsec, info.st_mtim.tv_sec,
-           info.st_mtim.tv_nsec);
+    printf("times %ld.%09ld %ld.%09ld\n", info.st_atim.tv_sec, info.st_atim.tv_nsec,
+           info.st_mtim.tv_sec, info.st_mtim.tv_nsec);
     times[0].tv_nsec = UTIME_OMIT;
     times[1].tv_nsec = 2000000000;
     SHOW(utimensat(AT_FDCWD, "a", times, 0));

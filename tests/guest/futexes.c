@@ -4,7 +4,8 @@
 #include <pthread.h>
 
 static volatile int word, other;
-static long futex(volatile int *at, int op, unsigned value, const struct timespec *time, volatile int *second, unsigned third) {
+static long futex(volatile int *at, int op, unsigned value, const struct timespec *time,
+                  volatile int *second, unsigned third) {
     return syscall(SYS_futex, at, op, value, time, second, third);
 }
 static volatile int woken;
@@ -20,7 +21,8 @@ static void *waiter(void *mask) {
 static int wake_all(int count, unsigned bits) {
     int total = 0;
     for (int64_t end = now_ms() + 5000; total < count && now_ms() < end;)
-        total += (int)(bits ? futex(&word, FUTEX_WAKE_BITSET, 100, NULL, NULL, bits) : futex(&word, FUTEX_WAKE, 100, NULL, NULL, 0));
+        total += (int)(bits ? futex(&word, FUTEX_WAKE_BITSET, 100, NULL, NULL, bits)
+                            : futex(&word, FUTEX_WAKE, 100, NULL, NULL, 0));
     return total;
 }
 
@@ -82,7 +84,8 @@ int main(void) {
     SHOW(syscall(SYS_futex, &word, FUTEX_CMP_REQUEUE, 1, 1l, &other, 5));
     title("wake op, priority inheritance");
     word = 5;
-    SHOW(syscall(SYS_futex, &other, FUTEX_WAKE_OP, 1, 1l, &word, FUTEX_OP(FUTEX_OP_ADD, 3, FUTEX_OP_CMP_EQ, 5)));
+    SHOW(syscall(SYS_futex, &other, FUTEX_WAKE_OP, 1, 1l, &word,
+                 FUTEX_OP(FUTEX_OP_ADD, 3, FUTEX_OP_CMP_EQ, 5)));
     printf("word %d\n", word);
     word = 0;
     SHOW(futex(&word, FUTEX_LOCK_PI, 0, NULL, NULL, 0));

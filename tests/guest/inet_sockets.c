@@ -26,7 +26,8 @@ static void streams(int family) {
     title(family == AF_INET ? "TCP" : "TCP over IPv6");
     union any name, peer;
     socklen_t size = loopback(&name, family), got = sizeof peer;
-    int server = socket(family, SOCK_STREAM, 0), client = socket(family, SOCK_STREAM, 0), on = 1, value = 0;
+    int server = socket(family, SOCK_STREAM, 0), client = socket(family, SOCK_STREAM, 0), on = 1,
+        value = 0;
     if (server < 0) {
         printf("socket: %s\n", error_name(errno));
         return;

@@ -53,7 +53,8 @@ static void opening(void) {
     SHOW(read(master, text, sizeof text));
     SHOW(write(master, "keys", 4));
     int left = 0;
-    MUST(poll(&(struct pollfd){slave, POLLIN, 0}, 1, 5000)); /* the kernel passes keys on in its own time */
+    MUST(poll(&(struct pollfd){slave, POLLIN, 0}, 1,
+              5000)); /* the kernel passes keys on in its own time */
     SHOW(ioctl(slave, FIONREAD, &left));
     printf("left %d\n", left);
     SHOW(read(slave, text, sizeof text));

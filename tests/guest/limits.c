@@ -11,7 +11,8 @@
 static void limits(void) {
     title("limits");
     struct rlimit limit, old;
-    int which[] = {RLIMIT_NOFILE, RLIMIT_STACK, RLIMIT_CORE, RLIMIT_FSIZE, RLIMIT_DATA, RLIMIT_AS, RLIMIT_CPU};
+    int which[] = {RLIMIT_NOFILE, RLIMIT_STACK, RLIMIT_CORE, RLIMIT_FSIZE,
+                   RLIMIT_DATA,   RLIMIT_AS,    RLIMIT_CPU};
     for (size_t i = 0; i < sizeof which / sizeof *which; i++) {
         printf("limit %d: ", which[i]);
         SHOW(getrlimit(which[i], &old));

@@ -136,7 +136,8 @@ static void moving(void) {
     SHOW(mremap(target, 4 * PAGE, 4 * PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, target + PAGE));
     SHOW(mremap((void *)(1ul << 40), PAGE, 2 * PAGE, MREMAP_MAYMOVE));
     char *kept = mremap(target, PAGE, PAGE, MREMAP_MAYMOVE | MREMAP_DONTUNMAP, 0);
-    printf("dontunmap: %s, old empty %d\n", kept == MAP_FAILED ? error_name(errno) : kept, target[0] == 0);
+    printf("dontunmap: %s, old empty %d\n", kept == MAP_FAILED ? error_name(errno) : kept,
+           target[0] == 0);
     char *twice = MUST(mmap(NULL, PAGE, RW, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
     strcpy(twice, "alias");
     char *alias = mremap(twice, 0, PAGE, MREMAP_MAYMOVE);

@@ -15,9 +15,11 @@ static void polls(void) {
     title("poll");
     int fds[2];
     MUST(pipe(fds));
-    struct pollfd events[4] = {{fds[0], POLLIN, 0}, {fds[1], POLLOUT, 0}, {-5, POLLIN, 0}, {700, POLLIN, 0}};
+    struct pollfd events[4] = {
+        {fds[0], POLLIN, 0}, {fds[1], POLLOUT, 0}, {-5, POLLIN, 0}, {700, POLLIN, 0}};
     SHOW(poll(events, 4, 0));
-    printf("%x %x %x %x\n", events[0].revents, events[1].revents, events[2].revents, events[3].revents);
+    printf("%x %x %x %x\n", events[0].revents, events[1].revents, events[2].revents,
+           events[3].revents);
     MUST(write(fds[1], "x", 1));
     SHOW(poll(events, 3, -1));
     SHOW(poll(events, 0, 10));
@@ -94,7 +96,8 @@ static void selects(void) {
     FD_SET(fds[1], &out);
     struct timeval time = {0, 10000};
     SHOW(select(201, &in, &out, NULL, &time));
-    printf("in %d out %d time left %d\n", FD_ISSET(200, &in), FD_ISSET(fds[1], &out), time.tv_usec > 0);
+    printf("in %d out %d time left %d\n", FD_ISSET(200, &in), FD_ISSET(fds[1], &out),
+           time.tv_usec > 0);
     FD_ZERO(&out);
     SHOW(select(201, &in, NULL, NULL, &time));
     printf("time left %ld\n", (long)time.tv_usec);

@@ -14,7 +14,8 @@ static size_t slurp(const char *path) {
         printf("%s: %s\n", path, error_name(errno));
         return 0;
     }
-    for (long got; used < sizeof content - 1 && (got = read(fd, content + used, sizeof content - 1 - used)) > 0;)
+    for (long got; used < sizeof content - 1 &&
+                   (got = read(fd, content + used, sizeof content - 1 - used)) > 0;)
         used += (size_t)got;
     content[used] = 0;
     close(fd);
@@ -36,7 +37,8 @@ static int entries(const char *path, bool digits) {
     if (!dir)
         return -errno;
     for (struct dirent *entry; (entry = readdir(dir));)
-        count += digits ? entry->d_name[0] >= '0' && entry->d_name[0] <= '9' : entry->d_name[0] != '.';
+        count +=
+            digits ? entry->d_name[0] >= '0' && entry->d_name[0] <= '9' : entry->d_name[0] != '.';
     closedir(dir);
     return count;
 }
@@ -51,7 +53,8 @@ static const char *link_of(const char *path) {
 
 static void links(const char *program) {
     title("links");
-    printf("exe is the program %d\n", strcmp(strrchr(link_of("/proc/self/exe"), '/'), strrchr(program, '/')) == 0);
+    printf("exe is the program %d\n",
+           strcmp(strrchr(link_of("/proc/self/exe"), '/'), strrchr(program, '/')) == 0);
     printf("cwd %s root %s\n", link_of("/proc/self/cwd"), link_of("/proc/self/root"));
     char path[64];
     snprintf(path, sizeof path, "%d", getpid());
@@ -114,7 +117,8 @@ static bool mapped(const void *address, const char *access, const char *name) {
 static void maps(void) {
     title("maps");
     int local = 0;
-    char *heap = sbrk(4096), *area = mmap(NULL, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    char *heap = sbrk(4096),
+         *area = mmap(NULL, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     IS(mapped((void *)(uintptr_t)maps, "r-xp", "proc_self"));
     IS(mapped(&own_data, "rw-p", "proc_self"));
     IS(mapped(&local, "rw-p", "[stack]"));
@@ -181,7 +185,8 @@ static void states(void) {
     printf("threads %s\n", field("Threads:"));
     slurp("/proc/thread-self/comm");
     printf("comm %s", content);
-    const char *readable[] = {"limits", "mounts", "mountinfo", "cgroup", "oom_score_adj", "io", "schedstat", "uid_map", "loginuid"};
+    const char *readable[] = {"limits", "mounts",    "mountinfo", "cgroup",  "oom_score_adj",
+                              "io",     "schedstat", "uid_map",   "loginuid"};
     for (size_t i = 0; i < 5; i++) {
         char path[64];
         snprintf(path, sizeof path, "/proc/self/%s", readable[i]);
@@ -227,8 +232,19 @@ static void others(const char *program) {
 
 static void wide(void) {
     title("system-wide");
-    const char *files[] = {"cpuinfo", "meminfo", "uptime", "loadavg", "stat", "version", "mounts", "filesystems", "vmstat",
-                           "sys/kernel/ostype", "sys/kernel/pid_max", "sys/vm/overcommit_memory", "sys/kernel/random/boot_id"};
+    const char *files[] = {"cpuinfo",
+                           "meminfo",
+                           "uptime",
+                           "loadavg",
+                           "stat",
+                           "version",
+                           "mounts",
+                           "filesystems",
+                           "vmstat",
+                           "sys/kernel/ostype",
+                           "sys/kernel/pid_max",
+                           "sys/vm/overcommit_memory",
+                           "sys/kernel/random/boot_id"};
     for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
         char path[64];
         snprintf(path, sizeof path, "/proc/%s", files[i]);

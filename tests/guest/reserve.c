@@ -1,4 +1,5 @@
-/* What Go, V8 and Java demand: huge reservations, hints, MAP_FIXED_NOREPLACE, parts made usable later. */
+/* What Go, V8 and Java demand: huge reservations, hints, MAP_FIXED_NOREPLACE, parts made usable
+ * later. */
 #include "check.h"
 #include <pthread.h>
 #include <ucontext.h>
@@ -19,7 +20,8 @@ static void arenas(void) {
         for (size_t k = 0; k < 4 << 20; k += 65536)
             at[k] = (char)k;
         MUST(madvise(at, 1 << 20, MADV_DONTNEED));
-        printf("zero %d kept %d\n", at[65536 * 3], at[(1 << 20) + 65536] == (char)((1 << 20) + 65536));
+        printf("zero %d kept %d\n", at[65536 * 3],
+               at[(1 << 20) + 65536] == (char)((1 << 20) + 65536));
         MUST(mprotect(at + (8 << 20), 2 << 20, RW));
         at[(10 << 20) - 1] = 1;
         MUST(munmap(at, 64 << 20));
@@ -99,7 +101,8 @@ static void *spin(void *unused) {
 }
 static void preemption(void) {
     title("pre-emption");
-    struct sigaction action = {.sa_sigaction = on_urgent, .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_RESTART};
+    struct sigaction action = {.sa_sigaction = on_urgent,
+                               .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_RESTART};
     sigfillset(&action.sa_mask);
     sigaction(SIGURG, &action, NULL);
     pthread_t thread;

@@ -1,4 +1,5 @@
-/* Memory shared between processes: anonymous, files, System V segments; copy-on-write; futexes across. */
+/* Memory shared between processes: anonymous, files, System V segments; copy-on-write; futexes
+ * across. */
 #include "check.h"
 #include <linux/futex.h>
 #include <pthread.h>

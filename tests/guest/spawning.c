@@ -4,8 +4,8 @@
 
 extern char **environ;
 
-static void try(const char *name, const char *path, posix_spawn_file_actions_t *actions, posix_spawnattr_t *attributes,
-                char **arguments) {
+static void try(const char *name, const char *path, posix_spawn_file_actions_t *actions,
+                posix_spawnattr_t *attributes, char **arguments) {
     pid_t child = -1;
     fflush(stdout);
     int result = posix_spawn(&child, path, actions, attributes, arguments, environ);
@@ -20,8 +20,9 @@ static int report(void) {
     struct sigaction action;
     sigprocmask(SIG_BLOCK, NULL, &mask);
     sigaction(SIGINT, NULL, &action);
-    printf("child: USR1 blocked %d, INT ignored %d, leads its group %d, fd 20 %s\n", sigismember(&mask, SIGUSR1),
-           action.sa_handler == SIG_IGN, getpgrp() == getpid(), fcntl(20, F_GETFD) == -1 ? "closed" : "open");
+    printf("child: USR1 blocked %d, INT ignored %d, leads its group %d, fd 20 %s\n",
+           sigismember(&mask, SIGUSR1), action.sa_handler == SIG_IGN, getpgrp() == getpid(),
+           fcntl(20, F_GETFD) == -1 ? "closed" : "open");
     char text[32] = {0};
     if (fcntl(21, F_GETFD) != -1 && read(21, text, sizeof text - 1) > 0)
         printf("child reads %s\n", text);
@@ -70,7 +71,8 @@ int main(int argc, char **argv) {
     posix_spawnattr_setpgroup(&attributes, 0);
     signal(SIGINT, SIG_IGN);
     try("ignored", exe, NULL, NULL, self);
-    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP);
+    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF |
+                                              POSIX_SPAWN_SETPGROUP);
     try("attributes", exe, NULL, &attributes, self);
     signal(SIGINT, SIG_DFL);
     title("the shell");
@@ -79,7 +81,8 @@ int main(int argc, char **argv) {
     fflush(stdout);
     printf("spawnp: %d\n", posix_spawnp(&child, "sh", NULL, NULL, shell, environ));
     reap("sh", child);
-    printf("spawnp missing: %s\n", error_name(posix_spawnp(&child, "no-such-program", NULL, NULL, shell, environ)));
+    printf("spawnp missing: %s\n",
+           error_name(posix_spawnp(&child, "no-such-program", NULL, NULL, shell, environ)));
     fflush(stdout);
     show_status("system", system("echo $((6 * 7)); exit 9"));
     show_status("system", system("kill -TERM $$"));

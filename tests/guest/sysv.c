@@ -23,7 +23,8 @@ static void semaphores(void) {
         return;
     SHOW(semctl(id, 0, SETVAL, (union argument){.value = 3}));
     SHOW(semctl(id, 0, GETVAL));
-    struct sembuf down = {0, -1, IPC_NOWAIT}, far = {5, 1, 0}, wait = {1, -1, 0}, up = {1, 1, SEM_UNDO};
+    struct sembuf down = {0, -1, IPC_NOWAIT}, far = {5, 1, 0}, wait = {1, -1, 0},
+                  up = {1, 1, SEM_UNDO};
     SHOW(semop(id, &down, 1));
     SHOW(semctl(id, 0, GETVAL));
     down.sem_op = -9;

@@ -1,4 +1,5 @@
-/* In which order threads may end: main first, exit from a thread, exec and death with threads about. */
+/* In which order threads may end: main first, exit from a thread, exec and death with threads
+ * about. */
 #include "check.h"
 #include <linux/futex.h>
 #include <pthread.h>
@@ -91,11 +92,12 @@ static int raw(void *unused) {
     return 0;
 }
 static void clear_tid(void) {
-    int flags = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM | CLONE_CHILD_CLEARTID |
-                CLONE_CHILD_SETTID | CLONE_PARENT_SETTID;
+    int flags = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM |
+                CLONE_CHILD_CLEARTID | CLONE_CHILD_SETTID | CLONE_PARENT_SETTID;
     int parent_tid = 0;
     child_tid = -1;
-    int tid = MUST(clone(raw, raw_stack + sizeof raw_stack, flags, NULL, &parent_tid, NULL, &child_tid));
+    int tid =
+        MUST(clone(raw, raw_stack + sizeof raw_stack, flags, NULL, &parent_tid, NULL, &child_tid));
     printf("parent's word %d\n", parent_tid == tid);
     for (int value; (value = __atomic_load_n(&child_tid, __ATOMIC_ACQUIRE)) != 0;)
         syscall(SYS_futex, &child_tid, FUTEX_WAIT, value, NULL, NULL, 0);

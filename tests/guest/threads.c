@@ -1,4 +1,5 @@
-/* POSIX threads: creation, TLS, mutexes, conditions, barriers, cancellation, thread-specific data. */
+/* POSIX threads: creation, TLS, mutexes, conditions, barriers, cancellation, thread-specific data.
+ */
 #include "check.h"
 #include <pthread.h>
 #include <sched.h>
@@ -41,7 +42,8 @@ static void counting(void) {
     int made = 0;
     for (int i = 0; i < 300; i++) {
         pthread_t thread;
-        if (pthread_create(&thread, NULL, adding, (void *)1l) == 0 && pthread_join(thread, NULL) == 0)
+        if (pthread_create(&thread, NULL, adding, (void *)1l) == 0 &&
+            pthread_join(thread, NULL) == 0)
             made++;
     }
     printf("one after the other %d total %ld\n", made, total);
@@ -168,7 +170,8 @@ static void *reading(void *unused) {
 }
 
 static void *identities(void *main_tid) {
-    printf("tid differs %d, same pid %d\n", gettid() != (pid_t)(long)main_tid, getpid() == (pid_t)(long)main_tid);
+    printf("tid differs %d, same pid %d\n", gettid() != (pid_t)(long)main_tid,
+           getpid() == (pid_t)(long)main_tid);
     prctl(PR_SET_NAME, "a-long-thread-name");
     char name[16];
     prctl(PR_GET_NAME, name);

@@ -41,8 +41,10 @@ static void pairs(void) {
 static void listening(bool abstract) {
     title(abstract ? "abstract name" : "path");
     struct sockaddr_un name, peer;
-    socklen_t size = address(&name, abstract ? "kwhost-check" : "socket", abstract), got = sizeof peer;
-    int server = MUST(socket(AF_UNIX, SOCK_STREAM, 0)), client = MUST(socket(AF_UNIX, SOCK_STREAM, 0));
+    socklen_t size = address(&name, abstract ? "kwhost-check" : "socket", abstract),
+              got = sizeof peer;
+    int server = MUST(socket(AF_UNIX, SOCK_STREAM, 0)),
+        client = MUST(socket(AF_UNIX, SOCK_STREAM, 0));
     SHOW(connect(client, (struct sockaddr *)&name, size));
     SHOW(bind(server, (struct sockaddr *)&name, size));
     SHOW(bind(server, (struct sockaddr *)&name, size));
@@ -83,7 +85,8 @@ static void datagrams(void) {
     title("datagrams");
     struct sockaddr_un name, from;
     socklen_t size = address(&name, "datagram", false), got = sizeof from;
-    int server = MUST(socket(AF_UNIX, SOCK_DGRAM, 0)), client = MUST(socket(AF_UNIX, SOCK_DGRAM, 0));
+    int server = MUST(socket(AF_UNIX, SOCK_DGRAM, 0)),
+        client = MUST(socket(AF_UNIX, SOCK_DGRAM, 0));
     MUST(bind(server, (struct sockaddr *)&name, size));
     SHOW(sendto(client, "one", 3, 0, (struct sockaddr *)&name, size));
     SHOW(sendto(client, "", 0, 0, (struct sockaddr *)&name, size));
@@ -120,11 +123,13 @@ static long pass(int socket, int *fds, int count, const char *text) {
 static int receive(int socket, size_t room, int flags) {
     char text[32] = {0}, control[256];
     struct iovec part = {text, sizeof text - 1};
-    struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = control, .msg_controllen = room};
+    struct msghdr message = {
+        .msg_iov = &part, .msg_iovlen = 1, .msg_control = control, .msg_controllen = room};
     long got = recvmsg(socket, &message, flags);
     int first = -1;
     printf("got %ld %s flags %x:", got, text, message.msg_flags & ~MSG_CMSG_CLOEXEC);
-    for (struct cmsghdr *header = CMSG_FIRSTHDR(&message); header; header = CMSG_NXTHDR(&message, header)) {
+    for (struct cmsghdr *header = CMSG_FIRSTHDR(&message); header;
+         header = CMSG_NXTHDR(&message, header)) {
         printf(" type %d length %zu", header->cmsg_type, (size_t)header->cmsg_len);
         if (header->cmsg_type == SCM_RIGHTS && header->cmsg_len >= CMSG_LEN(sizeof(int)))
             memcpy(&first, CMSG_DATA(header), sizeof first);

@@ -9,26 +9,32 @@
 typedef long wide __attribute__((vector_size(32)));
 
 /* Fills the sixteen registers from `in`, makes the call, reads them back. */
-__attribute__((target("avx"), noinline)) static long with_registers(const wide *in, wide *out, long number, long a, long b) {
+__attribute__((target("avx"), noinline)) static long with_registers(const wide *in, wide *out,
+                                                                    long number, long a, long b) {
     long result;
-    __asm__ volatile(
-        "vmovdqu 0(%3), %%ymm0\nvmovdqu 32(%3), %%ymm1\nvmovdqu 64(%3), %%ymm2\nvmovdqu 96(%3), %%ymm3\n"
-        "vmovdqu 128(%3), %%ymm4\nvmovdqu 160(%3), %%ymm5\nvmovdqu 192(%3), %%ymm6\nvmovdqu 224(%3), %%ymm7\n"
-        "vmovdqu 256(%3), %%ymm12\nvmovdqu 288(%3), %%ymm15\n"
-        "syscall\n"
-        "vmovdqu %%ymm0, 0(%4)\nvmovdqu %%ymm1, 32(%4)\nvmovdqu %%ymm2, 64(%4)\nvmovdqu %%ymm3, 96(%4)\n"
-        "vmovdqu %%ymm4, 128(%4)\nvmovdqu %%ymm5, 160(%4)\nvmovdqu %%ymm6, 192(%4)\nvmovdqu %%ymm7, 224(%4)\n"
-        "vmovdqu %%ymm12, 256(%4)\nvmovdqu %%ymm15, 288(%4)\nvzeroupper\n"
-        : "=a"(result)
-        : "0"(number), "D"(a), "r"(in), "r"(out), "S"(b)
-        : "rcx", "r11", "memory", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm12", "xmm15");
+    __asm__ volatile("vmovdqu 0(%3), %%ymm0\nvmovdqu 32(%3), %%ymm1\nvmovdqu 64(%3), "
+                     "%%ymm2\nvmovdqu 96(%3), %%ymm3\n"
+                     "vmovdqu 128(%3), %%ymm4\nvmovdqu 160(%3), %%ymm5\nvmovdqu 192(%3), "
+                     "%%ymm6\nvmovdqu 224(%3), %%ymm7\n"
+                     "vmovdqu 256(%3), %%ymm12\nvmovdqu 288(%3), %%ymm15\n"
+                     "syscall\n"
+                     "vmovdqu %%ymm0, 0(%4)\nvmovdqu %%ymm1, 32(%4)\nvmovdqu %%ymm2, "
+                     "64(%4)\nvmovdqu %%ymm3, 96(%4)\n"
+                     "vmovdqu %%ymm4, 128(%4)\nvmovdqu %%ymm5, 160(%4)\nvmovdqu %%ymm6, "
+                     "192(%4)\nvmovdqu %%ymm7, 224(%4)\n"
+                     "vmovdqu %%ymm12, 256(%4)\nvmovdqu %%ymm15, 288(%4)\nvzeroupper\n"
+                     : "=a"(result)
+                     : "0"(number), "D"(a), "r"(in), "r"(out), "S"(b)
+                     : "rcx", "r11", "memory", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5",
+                       "xmm6", "xmm7", "xmm12", "xmm15");
     return result;
 }
 
 static volatile int handled;
 __attribute__((target("avx"))) static void on_signal(int signal) {
     (void)signal;
-    __asm__ volatile("vxorps %%ymm0, %%ymm0, %%ymm0\nvxorps %%ymm15, %%ymm15, %%ymm15\nvzeroall" ::: "xmm0", "xmm15");
+    __asm__ volatile("vxorps %%ymm0, %%ymm0, %%ymm0\nvxorps %%ymm15, %%ymm15, %%ymm15\nvzeroall" ::
+                         : "xmm0", "xmm15");
     handled++;
 }
 

@@ -30,8 +30,8 @@ static void ends(void) {
     kill(child, SIGUSR1);
     siginfo_t info = {0};
     SHOW(waitid(P_PID, (id_t)child, &info, WEXITED | WNOWAIT));
-    printf("signo %d code %d status %d pid %d uid %d\n", info.si_signo, info.si_code, info.si_status,
-           info.si_pid == child, info.si_uid);
+    printf("signo %d code %d status %d pid %d uid %d\n", info.si_signo, info.si_code,
+           info.si_status, info.si_pid == child, info.si_uid);
     SHOW(waitpid(child, &status, WNOHANG) == child);
     show_status("killed", status);
     SHOW(waitid(P_PID, (id_t)child, &info, WEXITED));

@@ -9,8 +9,8 @@ static void drain(void) {
     while ((got = read(notify, buffer, sizeof buffer)) > 0)
         for (long at = 0; at < got;) {
             struct inotify_event *event = (void *)(buffer + at);
-            printf("watch %d mask %x %s%s\n", event->wd, event->mask, event->cookie ? "cookie " : "",
-                   event->len ? event->name : "");
+            printf("watch %d mask %x %s%s\n", event->wd, event->mask,
+                   event->cookie ? "cookie " : "", event->len ? event->name : "");
             at += (long)sizeof *event + event->len;
         }
     printf("then %s\n", error_name(errno));

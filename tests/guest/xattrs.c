@@ -1,4 +1,5 @@
-/* Extended attributes. What the file system offers differs between kernels, not between here and there. */
+/* Extended attributes. What the file system offers differs between kernels, not between here and
+ * there. */
 #include "check.h"
 #include <sys/xattr.h>
 

@@ -86,10 +86,19 @@ boot() {
     -device virtio-serial-pci \
     -chardev file,id=output,path="$scratch/output" -device virtserialport,chardev=output,name=output \
     -chardev file,id=status,path="$scratch/status" -device virtserialport,chardev=status,name=status \
-    -serial file:"$scratch/console" </dev/null {keep}>&- || code=$?
+    -serial file:"$scratch/console" </dev/null {keep}>&- &
+  machine=$!
+  wait "$machine" || code=$?
+  machine=
   exec {keep}>&-
   wait "$copier"
   return "$code"
+}
+
+# Also when we are interrupted: bash would wait for a machine in the foreground first.
+clean_up() {
+  [[ -z $machine ]] || kill "$machine" 2>/dev/null || true
+  rm -rf "$scratch"
 }
 
 memory=2048 cpus=2 limit=600 out=
@@ -110,7 +119,10 @@ done
 need_tools
 kernel_prepare
 scratch=$(mktemp -d "${TMPDIR:-/tmp}/kwhost-hw.XXXXXX")
-trap 'rm -rf "$scratch"' EXIT
+machine=
+trap clean_up EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
 write_initramfs "$@"
 
 code=0

@@ -1,5 +1,5 @@
-/* The one description of what Python, `supervise` and the monitors share. C includes the file as it is;
- * what stands between the two cdef markers is also read by cffi (kwhost/core/abi). Fixed-width
+/* The one description of what Python, `supervise` and the monitors share. C includes the file as it
+ * is; what stands between the two cdef markers is also read by cffi (kwhost/core/abi). Fixed-width
  * integers, explicit padding, no pointers; magic, version and size first. */
 #ifndef KW_ABI_H
 #define KW_ABI_H
@@ -18,11 +18,11 @@
 #define KW_NO_FD -1
 
 /* Launch flags. */
-#define KW_LAUNCH_TTY 1        /* give the program a pseudo terminal of its own */
-#define KW_LAUNCH_STDIN 2      /* connect standard input (else /dev/null) */
-#define KW_LAUNCH_INIT 4       /* a reaper as pid 1 */
-#define KW_LAUNCH_READ_ONLY 8  /* root file system read-only */
-#define KW_LAUNCH_ROOTLESS 16  /* the caller is no root: one id, or subordinate ids */
+#define KW_LAUNCH_TTY 1       /* give the program a pseudo terminal of its own */
+#define KW_LAUNCH_STDIN 2     /* connect standard input (else /dev/null) */
+#define KW_LAUNCH_INIT 4      /* a reaper as pid 1 */
+#define KW_LAUNCH_READ_ONLY 8 /* root file system read-only */
+#define KW_LAUNCH_ROOTLESS 16 /* the caller is no root: one id, or subordinate ids */
 
 /* The launch record: header, then mounts, arguments and strings in one blob. Offsets count from the
  * start of the record; a string ends with NUL; offset 0 means none. */
@@ -31,33 +31,33 @@ struct kw_launch {
     uint32_t version;
     uint32_t size; /* of the whole record in bytes */
     uint32_t flags;
-    char name[KW_NAME_MAX];     /* of the instance; host name in its UTS namespace */
-    /* Ids 0 to id_count-1 of the instance are these on the host. Rootless: id 0 is the caller, and the
-     * range is that of ids from 1 on (unused when id_count is 1). */
+    char name[KW_NAME_MAX]; /* of the instance; host name in its UTS namespace */
+    /* Ids 0 to id_count-1 of the instance are these on the host. Rootless: id 0 is the caller, and
+     * the range is that of ids from 1 on (unused when id_count is 1). */
     uint32_t host_uid_base;
     uint32_t host_gid_base;
     uint32_t id_count;
-    uint32_t uid;               /* that the program starts with, inside */
+    uint32_t uid; /* that the program starts with, inside */
     uint32_t gid;
     uint32_t group_count;
     uint32_t groups[KW_GROUPS_MAX];
     uint32_t mount_count;
-    uint32_t mounts_offset;     /* struct kw_mount[mount_count] */
+    uint32_t mounts_offset; /* struct kw_mount[mount_count] */
     uint32_t argc;
-    uint32_t argv_offset;       /* uint32_t[argc], string offsets */
+    uint32_t argv_offset; /* uint32_t[argc], string offsets */
     uint32_t envc;
-    uint32_t env_offset;        /* uint32_t[envc], string offsets */
+    uint32_t env_offset; /* uint32_t[envc], string offsets */
     uint32_t workdir_offset;
     uint16_t tty_rows;
     uint16_t tty_columns;
-    uint32_t nofile;            /* descriptor numbers the guest may use (hard limit it sees) */
+    uint32_t nofile; /* descriptor numbers the guest may use (hard limit it sees) */
     uint32_t padding;
-    uint64_t started_ns;        /* CLOCK_MONOTONIC when the command began */
-    int32_t control_fd;         /* SOCK_SEQPACKET: struct kw_message both ways */
-    int32_t lifeline_fd;        /* read end; end of file ends the instance; KW_NO_FD: none */
-    int32_t kvm_fd;             /* /dev/kvm, opened */
-    int32_t stats_fd;           /* memfd of sizeof(struct kw_stats) */
-    int32_t lease_fd;           /* holds the range of ids while it is open; KW_NO_FD: none */
+    uint64_t started_ns; /* CLOCK_MONOTONIC when the command began */
+    int32_t control_fd;  /* SOCK_SEQPACKET: struct kw_message both ways */
+    int32_t lifeline_fd; /* read end; end of file ends the instance; KW_NO_FD: none */
+    int32_t kvm_fd;      /* /dev/kvm, opened */
+    int32_t stats_fd;    /* memfd of sizeof(struct kw_stats) */
+    int32_t lease_fd;    /* holds the range of ids while it is open; KW_NO_FD: none */
     uint32_t reserved[3];
 };
 
@@ -65,7 +65,8 @@ struct kw_launch {
 enum kw_mount_kind {
     KW_MOUNT_TMPFS = 1,   /* data: options (size=, mode=) */
     KW_MOUNT_BIND = 2,    /* source: host path */
-    KW_MOUNT_OVERLAY = 3, /* source: lower host directories, top first, joined by ':'; upper on a tmpfs of its own */
+    KW_MOUNT_OVERLAY = 3, /* source: lower host directories, top first, joined by ':'; upper on a
+                             tmpfs of its own */
     KW_MOUNT_PROC = 4,    /* the sealed directory; the procfs behind it is held by descriptor */
     KW_MOUNT_SYSFS = 5,
     KW_MOUNT_DEVPTS = 6,
@@ -76,11 +77,11 @@ enum kw_mount_kind {
     KW_MOUNT_HIDE = 11      /* an empty unreadable object over the target where it exists */
 };
 #define KW_MOUNT_READ_ONLY 1
-#define KW_MOUNT_ID_MAPPED 2      /* where the file system can; owners stay foreign otherwise */
+#define KW_MOUNT_ID_MAPPED 2 /* where the file system can; owners stay foreign otherwise */
 #define KW_MOUNT_RECURSIVE 4
 #define KW_MOUNT_NO_EXEC 8
-#define KW_MOUNT_OPTIONAL 16      /* no error when the source does not exist */
-#define KW_MOUNT_DEVICE 32        /* a device node: bound without nodev */
+#define KW_MOUNT_OPTIONAL 16 /* no error when the source does not exist */
+#define KW_MOUNT_DEVICE 32   /* a device node: bound without nodev */
 
 struct kw_mount {
     uint32_t kind;
@@ -97,7 +98,8 @@ enum kw_message_type {
     KW_CONTROL_RESIZE = 2, /* value: rows << 16 | columns */
     KW_CONTROL_STOP = 3,   /* value: milliseconds from SIGTERM to SIGKILL */
     KW_EVENT_STARTED = 16, /* value: host pid of the instance's pid 1 */
-    KW_EVENT_EXITED = 17,  /* value: exit code 0-255, or 256 + signal number; text: crash line or "" */
+    KW_EVENT_EXITED =
+        17, /* value: exit code 0-255, or 256 + signal number; text: crash line or "" */
     KW_EVENT_FAILED = 18,  /* value: exit status for the command (125, 126, 127); text: one line */
     KW_EVENT_STOPPED = 19, /* value: the stop signal: pid 1 was stopped by job control */
     KW_EVENT_NOTICE = 20   /* text: one line about something weaker than asked */
@@ -112,9 +114,9 @@ struct kw_message {
 /* The statistics page. Written by possibly hostile monitors: bound every value read. */
 struct kw_call_stats {
     uint64_t count;
-    uint64_t failed;  /* returned an error */
-    uint64_t refused; /* by class or policy */
-    uint64_t time_ns; /* spent in the monitor and the host, waiting included */
+    uint64_t failed;                  /* returned an error */
+    uint64_t refused;                 /* by class or policy */
+    uint64_t time_ns;                 /* spent in the monitor and the host, waiting included */
     uint32_t histogram[KW_HISTOGRAM]; /* [i]: calls of 2^i to 2^(i+1) ns */
 };
 struct kw_stats {
@@ -135,16 +137,17 @@ struct kw_stats {
     uint32_t crash_code;
     uint64_t crash_address;
     uint64_t crash_rip;
-    char crash_mapping[128]; /* what lies at the address: file, [heap], [stack] or "" */
+    char crash_mapping[128];    /* what lies at the address: file, [heap], [stack] or "" */
     char failure[KW_ERROR_MAX]; /* why the monitor itself gave up; with failure_status */
     uint32_t failure_status;    /* 125, 126 or 127; 0: it did not */
-    uint32_t syscall_ring;      /* 1 + ring where SYSCALL landed: 1 (hardware) or 4 (stays in ring 3) */
+    uint32_t syscall_ring; /* 1 + ring where SYSCALL landed: 1 (hardware) or 4 (stays in ring 3) */
     struct kw_call_stats calls[KW_CALL_LIMIT];
 };
 /* cdef: end */
 
 _Static_assert(sizeof(struct kw_mount) == 24, "kw_mount is part of the ABI");
 _Static_assert(sizeof(struct kw_message) == 16 + KW_ERROR_MAX, "kw_message is part of the ABI");
-_Static_assert(sizeof(struct kw_call_stats) == 32 + 4 * KW_HISTOGRAM, "kw_call_stats is part of the ABI");
+_Static_assert(sizeof(struct kw_call_stats) == 32 + 4 * KW_HISTOGRAM,
+               "kw_call_stats is part of the ABI");
 
 #endif

@@ -1,5 +1,6 @@
 /* Raw system calls to the host. The monitor links no C library (docs/adr/0001): results are the
- * kernel's own, a value or a negative errno; there is no errno variable and no thread-local state. */
+ * kernel's own, a value or a negative errno; there is no errno variable and no thread-local state.
+ */
 #ifndef KW_BASE_HOST_H
 #define KW_BASE_HOST_H
 
@@ -29,12 +30,12 @@ static inline long host6(long nr, long a, long b, long c, long d, long e, long f
 #define HOST2(n, a, b) host6(n, (long)(a), (long)(b), 0, 0, 0, 0)
 #define HOST3(n, a, b, c) host6(n, (long)(a), (long)(b), (long)(c), 0, 0, 0)
 #define HOST4(n, a, b, c, d) host6(n, (long)(a), (long)(b), (long)(c), (long)(d), 0, 0)
-#define HOST5(n, a, b, c, d, e)                                                                    \
-    host6(n, (long)(a), (long)(b), (long)(c), (long)(d), (long)(e), 0)
+#define HOST5(n, a, b, c, d, e) host6(n, (long)(a), (long)(b), (long)(c), (long)(d), (long)(e), 0)
 #define HOST6(n, a, b, c, d, e, f)                                                                 \
     host6(n, (long)(a), (long)(b), (long)(c), (long)(d), (long)(e), (long)(f))
 
-/* True for the results the kernel uses for errors (-1 to -4095), also of calls returning pointers. */
+/* True for the results the kernel uses for errors (-1 to -4095), also of calls returning pointers.
+ */
 static inline bool host_failed(long result) {
     return (unsigned long)result > -4096ul;
 }

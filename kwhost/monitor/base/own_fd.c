@@ -37,6 +37,22 @@ void own_fd_limit_restore(const struct own_fd_limit *saved) {
         host(__NR_prlimit64, 0, RLIMIT_NOFILE, &limit, 0);
 }
 
+void own_file_limit_raise(struct own_file_limit *saved) {
+    struct rlimit64 limit = {0, 0};
+    host(__NR_prlimit64, 0, RLIMIT_FSIZE, 0, &limit);
+    saved->soft = limit.rlim_cur;
+    saved->hard = limit.rlim_max;
+    limit.rlim_cur = limit.rlim_max;
+    if (saved->soft != saved->hard)
+        host(__NR_prlimit64, 0, RLIMIT_FSIZE, &limit, 0);
+}
+
+void own_file_limit_restore(const struct own_file_limit *saved) {
+    struct rlimit64 limit = {saved->soft, saved->hard};
+    if (saved->soft != saved->hard)
+        host(__NR_prlimit64, 0, RLIMIT_FSIZE, &limit, 0);
+}
+
 int own_fd_place(int fd, enum own_fd slot) {
     int target = own_fd(slot);
     int flags = slot == OWN_SCRIPT ? O_CLOEXEC : 0;

@@ -24,21 +24,29 @@ static inline int own_fd(enum own_fd which) {
     return (int)(own_fd_base() + which);
 }
 
-/* The soft RLIMIT_NOFILE of the host is the guest's own, below the monitor's descriptors: it has to be
- * raised while one of them, or any descriptor a guest with a full table did not leave room for, is
- * made. Nested use is fine. Callers see to it that no other guest thread makes descriptors meanwhile. */
+/* The soft RLIMIT_NOFILE of the host is the guest's own, below the monitor's descriptors: it has to
+ * be raised while one of them, or any descriptor a guest with a full table did not leave room for,
+ * is made. Nested use is fine. Callers see to it that no other guest thread makes descriptors
+ * meanwhile. */
 struct own_fd_limit {
     u64 soft, hard;
 };
 void own_fd_limit_raise(struct own_fd_limit *saved);
 void own_fd_limit_restore(const struct own_fd_limit *saved);
 
-/* Duplicates `fd` to a fixed slot, replacing what was there; close-on-exec only for OWN_SCRIPT. `fd`
- * stays the caller's. Returns 0 or a negative errno. */
+/* Likewise for the guest's limit on the size of files, while the monitor writes one of its own. */
+struct own_file_limit {
+    u64 soft, hard;
+};
+void own_file_limit_raise(struct own_file_limit *saved);
+void own_file_limit_restore(const struct own_file_limit *saved);
+
+/* Duplicates `fd` to a fixed slot, replacing what was there; close-on-exec only for OWN_SCRIPT.
+ * `fd` stays the caller's. Returns 0 or a negative errno. */
 int own_fd_place(int fd, enum own_fd slot);
 
-/* Moves `fd` to a free number above the fixed ones, close-on-exec, and closes the old number also on
- * failure. Returns the new number or a negative errno (-EMFILE: none is free). */
+/* Moves `fd` to a free number above the fixed ones, close-on-exec, and closes the old number also
+ * on failure. Returns the new number or a negative errno (-EMFILE: none is free). */
 int own_fd_move(int fd);
 
 #endif

@@ -61,6 +61,7 @@ long call_dispatch(struct call *call) {
     call->nr = (u32)call->nr; /* the kernel does not look at the upper half of RAX */
     entry = call->nr < CALL_LIMIT ? &call_table[call->nr] : &unknown;
     call->thread->scratch_used = 0;
+    stats_begin(call->nr);
     /* Order: lookup, policy (a later issue puts its decision here, before anything is copied),
      * handler, statistics. */
     switch ((enum call_class)entry->class) {
@@ -79,6 +80,6 @@ long call_dispatch(struct call *call) {
         refused = true;
         break;
     }
-    stats_call(call->nr, began, result, refused);
+    stats_end(call->nr, began, result, refused);
     return result;
 }

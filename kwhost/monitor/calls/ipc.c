@@ -14,7 +14,7 @@
 #include "mm/space.h"
 #include "process/thread.h"
 
-#define ATTACHED_MAX 256
+#define ATTACHED_MAX 4096 /* SHMSEG */
 #define IPC_64_FLAG 0x100
 #define PROT_RW (PROT_READ | PROT_WRITE)
 
@@ -74,6 +74,10 @@ static long attach_segment(int id, gva_t hint, u32 flags, int slot) {
             space_unmap((gva_t)place, size);
             place = result;
         } else {
+            /* What was attached there before was unmapped without shmdt. */
+            int old = find_segment((gva_t)place);
+            if (old >= 0)
+                slot = old;
             attached.segment[slot].start = (gva_t)place;
             attached.segment[slot].size = size;
         }

@@ -1,6 +1,7 @@
-/* Resource limits. Those that would hit the monitor itself (its 64 TiB window, its descriptors) are
- * kept here and enforced by the monitor; all others are the host kernel's. */
-#include <linux/capability.h>
+/* Resource limits. Some are kept here and enforced by the monitor, because they would hit the
+ * monitor itself (its 64 TiB window, its descriptors). Of some the host enforces the soft limit,
+ * but its hard one is left as it was, so that the monitor can lift the soft one for its own work.
+ * All others are the host kernel's. */
 #include <linux/limits.h>
 #include <linux/resource.h>
 
@@ -13,32 +14,56 @@
 /* Guards process->rlimits of every process in this address space against torn pairs. */
 static struct lock limits_lock;
 
-static bool is_kept(u32 resource) {
-    return resource == RLIMIT_AS || resource == RLIMIT_DATA || resource == RLIMIT_STACK ||
-           resource == RLIMIT_MEMLOCK || resource == RLIMIT_NOFILE;
+bool limit_is_kept(u32 resource) {
+    switch (resource) {
+    case RLIMIT_AS:
+    case RLIMIT_DATA:
+    case RLIMIT_STACK:
+    case RLIMIT_MEMLOCK:
+    case RLIMIT_NOFILE:
+    case RLIMIT_FSIZE:
+    case RLIMIT_NPROC:
+        return true;
+    default:
+        return false;
+    }
 }
 
-/* Brings the host's soft limit of descriptors in line: it is what gives the guest its EMFILE. */
-static long set_host_nofile(u64 soft) {
+/* Sets the host's soft limit of a resource whose hard limit the monitor keeps. */
+static long set_host_soft(u32 resource, u64 soft) {
     struct rlimit64 limit;
-    long result = host(__NR_prlimit64, 0, RLIMIT_NOFILE, 0, &limit);
+    long result = host(__NR_prlimit64, 0, resource, 0, &limit);
     if (result)
         return result;
-    limit.rlim_cur = soft;
-    return host(__NR_prlimit64, 0, RLIMIT_NOFILE, &limit, 0);
+    limit.rlim_cur = min_u64(soft, limit.rlim_max);
+    return host(__NR_prlimit64, 0, resource, &limit, 0);
+}
+
+/* Brings the host in line with a kept limit that it is to enforce. */
+static long enforce(u32 resource, u64 soft) {
+    switch (resource) {
+    case RLIMIT_NOFILE: /* gives the guest its EMFILE */
+    case RLIMIT_FSIZE:  /* its SIGXFSZ; lifted for the monitor's own files (own_file_limit_raise) */
+        return set_host_soft(resource, soft);
+    case RLIMIT_NPROC:
+        /* KVM adds a thread to each process. Counted double, the limit is never stricter than the
+         * guest asked, and 0 still means none. */
+        return set_host_soft(resource, soft > RLIM64_INFINITY / 2 ? soft : 2 * soft);
+    default:
+        return 0;
+    }
 }
 
 /* Sets a kept limit as setrlimit(2) does, with the lock held. No instance may raise hard limits. */
 static long set_kept(struct process *process, u32 resource, const struct rlimit64 *limit) {
     struct rlimit64 *kept = &process->rlimits[resource];
-    long result = 0;
+    long result;
 
     if (limit->rlim_cur > limit->rlim_max)
         return -EINVAL;
     if (limit->rlim_max > kept->rlim_max)
         return -EPERM;
-    if (resource == RLIMIT_NOFILE)
-        result = set_host_nofile(limit->rlim_cur);
+    result = enforce(resource, limit->rlim_cur);
     if (result == 0)
         *kept = *limit;
     return result;
@@ -51,7 +76,7 @@ static long change_limit(struct process *process, u32 resource, const struct rli
 
     if (resource >= RLIM_NLIMITS)
         return -EINVAL;
-    if (!is_kept(resource))
+    if (!limit_is_kept(resource))
         return host(__NR_prlimit64, 0, resource, set, old);
     lock_take(&limits_lock);
     if (old)
@@ -60,14 +85,6 @@ static long change_limit(struct process *process, u32 resource, const struct rli
         result = set_kept(process, resource, set);
     lock_release(&limits_lock);
     return result;
-}
-
-u64 soft_limit(struct process *process, u32 resource) {
-    u64 value;
-    lock_take(&limits_lock);
-    value = process->rlimits[resource].rlim_cur;
-    lock_release(&limits_lock);
-    return value;
 }
 
 long sys_prlimit64(struct call *call) {

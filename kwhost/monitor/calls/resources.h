@@ -4,9 +4,7 @@
 
 #include "base/types.h"
 
-struct process;
-
-/* The soft limit of a kept resource: RLIMIT_AS, DATA, STACK, MEMLOCK or NOFILE. */
-u64 soft_limit(struct process *process, u32 resource);
+/* Whether process->rlimits holds the guest's limit; of the others only the host knows. */
+bool limit_is_kept(u32 resource);
 
 #endif

@@ -52,16 +52,22 @@ static u64 ticks_to_ns(u64 ticks) {
     return (u64)((unsigned __int128)ticks * clock.scale >> 32);
 }
 
-void stats_call(u64 nr, u64 began, long result, bool refused) {
-    struct kw_call_stats *call;
+/* The last slot collects the numbers that no Linux has. */
+static struct kw_call_stats *slot_of(u64 nr) {
+    return &stats_page->calls[nr < KW_CALL_LIMIT ? nr : KW_CALL_LIMIT - 1];
+}
+
+void stats_begin(u64 nr) {
+    stats_add(&slot_of(nr)->count, 1);
+}
+
+void stats_end(u64 nr, u64 began, long result, bool refused) {
+    struct kw_call_stats *call = slot_of(nr);
     u64 ns = ticks_to_ns(stats_ticks() - began);
     u32 power = ns ? 63 - (u32)__builtin_clzl(ns) : 0;
 
-    /* The last slot collects the numbers that no Linux has. */
-    call = &stats_page->calls[nr < KW_CALL_LIMIT ? nr : KW_CALL_LIMIT - 1];
-    stats_add(&call->count, 1);
     stats_add(&call->time_ns, ns);
-    if (host_failed(result))
+    if (host_failed(result) && result > -ERESTARTSYS)
         stats_add(&call->failed, 1);
     if (refused)
         stats_add(&call->refused, 1);
@@ -70,6 +76,5 @@ void stats_call(u64 nr, u64 began, long result, bool refused) {
 }
 
 void stats_refused(u64 nr) {
-    if (nr < KW_CALL_LIMIT)
-        stats_add(&stats_page->calls[nr].refused, 1);
+    stats_add(&slot_of(nr)->refused, 1);
 }

@@ -16,8 +16,9 @@ static inline u64 stats_ticks(void) {
     return (u64)high << 32 | low;
 }
 
-/* Counts call `nr` that took from tick `began` to now. */
-void stats_call(u64 nr, u64 began, long result, bool refused);
+/* Counts call `nr`, before it is served (not every call returns), and how it went, after. */
+void stats_begin(u64 nr);
+void stats_end(u64 nr, u64 began, long result, bool refused);
 
 /* Counts one refused use inside a call that is otherwise served (an ioctl request, an option). */
 void stats_refused(u64 nr);

@@ -46,7 +46,8 @@ long sys_brk(struct call *call) {
     return sized(call, (long)space_break(call->arg[0]));
 }
 
-/* The calls below act on what is mapped and on nothing else: the host knows the window as one piece. */
+/* The calls below act on what is mapped and on nothing else: the host knows the window as one
+ * piece. */
 static long on_mapped(struct call *call, long unmapped) {
     u64 start = call->arg[0], size = page_up(call->arg[1]);
     if (size < call->arg[1] || !window_range_ok(page_down(start), size))

@@ -15,15 +15,15 @@ struct machine {
     u32 free_slots[256], free_slot_count;
     struct lock vcpu_lock; /* guards idle */
     struct vcpu *idle;
-    u32 vcpu_count;                /* that exist in this VM: records[0] to [vcpu_count - 1] */
-    struct vcpu *records[1024];    /* KVM_CAP_MAX_VCPUS where it is least */
+    u32 vcpu_count;             /* that exist in this VM: records[0] to [vcpu_count - 1] */
+    struct vcpu *records[1024]; /* KVM_CAP_MAX_VCPUS where it is least */
     u32 record_count;
 };
 extern struct machine machine;
 
-/* Makes a KVM object and moves its descriptor to the monitor's own numbers, also when the guest has used
- * up all it may have. No other thread of the process may be in a host call. Returns the descriptor or a
- * negative errno. */
+/* Makes a KVM object and moves its descriptor to the monitor's own numbers, also when the guest has
+ * used up all it may have. No other thread of the process may be in a host call. Returns the
+ * descriptor or a negative errno. */
 int kvm_descriptor(int fd, unsigned long request, u64 argument);
 
 /* Runs the vCPU to its first SYSCALL and looks where it stands. */

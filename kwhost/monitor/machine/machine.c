@@ -79,7 +79,8 @@ struct gate {
 static void fill_idt(struct gate *idt) {
     for (u32 vector = 0; vector < 32; vector++) {
         u64 stub = KERNEL_STUBS + vector * STUB_SIZE;
-        /* int3 is for everyone; any other `int n` from ring 3 is #GP, as on Linux (but int 0x80). */
+        /* int3 is for everyone; any other `int n` from ring 3 is #GP, as on Linux (but int 0x80).
+         */
         idt[vector] = (struct gate){
             .offset_low = (u16)stub,
             .selector = SELECTOR_KERNEL_CODE,
@@ -114,8 +115,8 @@ static int make_kernel_pages(void) {
     if (!error)
         error = map_entry();
     if (!error)
-        error = kernel_page(KERNEL_STUBS, entry_stubs, (u64)(entry_stubs_end - entry_stubs), 0,
-                            &gpa);
+        error =
+            kernel_page(KERNEL_STUBS, entry_stubs, (u64)(entry_stubs_end - entry_stubs), 0, &gpa);
     if (!error)
         error = kernel_page(KERNEL_IDT, nothing, 0, PTE_NO_EXECUTE, &gpa);
     if (!error)

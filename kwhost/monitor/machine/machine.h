@@ -19,12 +19,13 @@ enum syscall_landing {
  * negative errno, with what failed in *what. */
 int machine_create(int kvm_fd, enum syscall_landing landing, const char **what);
 
-/* Runs one SYSCALL in ring 3 to see where it lands, and closes what that answer makes unnecessary. */
+/* Runs one SYSCALL in ring 3 to see where it lands, and closes what that answer makes unnecessary.
+ */
 enum syscall_landing machine_self_test(void);
 enum syscall_landing machine_landing(void);
 
-/* After fork, in the child: closes the parent's VM, makes one of its own with the same memory slots and
- * the same page tables (which the child has a copy of). Returns 0 or a negative errno. */
+/* After fork, in the child: closes the parent's VM, makes one of its own with the same memory slots
+ * and the same page tables (which the child has a copy of). Returns 0 or a negative errno. */
 int machine_refork(void);
 
 /* Adds or removes a memory slot. Return 0 or a negative errno. slot numbers come from slot_take. */
@@ -40,13 +41,14 @@ void gpa_give(gpa_t gpa, u64 size);
 /* Largest host address space KVM promises to map: CPUID 0x80000008, at most 52 bits. */
 u32 machine_gpa_bits(void);
 
-/* vCPUs. vcpu_take: an idle one, or NULL when none is spare: then call vcpu_make_batch while no other
- * thread of the process can be in a host call (kernel returns low descriptor numbers). */
+/* vCPUs. vcpu_take: an idle one, or NULL when none is spare: then call vcpu_make_batch while no
+ * other thread of the process can be in a host call (kernel returns low descriptor numbers). */
 struct vcpu *vcpu_take(void);
 void vcpu_give(struct vcpu *vcpu);
 int vcpu_make_batch(u32 count);
 
-/* Points CR3 of this vCPU at another top-level table (the coarse one: 0), from the next entry on. */
+/* Points CR3 of this vCPU at another top-level table (the coarse one: 0), from the next entry on.
+ */
 void vcpu_use_tables(struct vcpu *vcpu, gpa_t top);
 
 #endif

@@ -22,8 +22,8 @@ static struct chunk chunks[CHUNK_LIMIT];
 static u32 chunk_count;
 static gpa_t top_table;
 
-/* The precise tables' pages. Software KVM would not see a table page change its content, so each set
- * is made of untouched pages, and when they are used up the slot is replaced. */
+/* The precise tables' pages. Software KVM would not see a table page change its content, so each
+ * set is made of untouched pages, and when they are used up the slot is replaced. */
 #define SCRATCH_TABLES (32ul << 20)
 static struct chunk scratch;
 static bool scratch_mode;

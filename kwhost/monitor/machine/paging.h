@@ -1,6 +1,6 @@
-/* Guest page tables. The coarse ones map whole extents with 2 MiB entries (4 KiB ones where code and
- * data meet) and never take permission away while a memory slot lives (kvm-facts.md: software KVM would not see it); the host's own
- * protections inside the window are the fine ones. */
+/* Guest page tables. The coarse ones map whole extents with 2 MiB entries (4 KiB ones where code
+ * and data meet) and never take permission away while a memory slot lives (kvm-facts.md: software
+ * KVM would not see it); the host's own protections inside the window are the fine ones. */
 #ifndef KW_MACHINE_PAGING_H
 #define KW_MACHINE_PAGING_H
 
@@ -15,23 +15,24 @@
 #define PTE_NO_EXECUTE (1ul << 63)
 #define PTE_ADDRESS 0x000ffffffffff000ul
 
-/* Pages for tables and ring 0, in memory of the monitor's that ring 3 cannot reach. paging_start makes
- * the first chunk and an empty top-level table. Return 0 or a negative errno. */
+/* Pages for tables and ring 0, in memory of the monitor's that ring 3 cannot reach. paging_start
+ * makes the first chunk and an empty top-level table. Return 0 or a negative errno. */
 int paging_start(void);
 gpa_t paging_top(void);
 
-/* A zeroed page. Returns its host address and its guest-physical one, or NULL when memory is out. */
+/* A zeroed page. Returns its host address and its guest-physical one, or NULL when memory is out.
+ */
 void *table_page(gpa_t *gpa);
 
 /* Host address of a page made by table_page. */
 void *table_host(gpa_t gpa);
 
-/* Maps 2 MiB blocks [address, address + size) to consecutive guest-physical memory, user-writable and
- * no-execute. Return 0 or -ENOMEM. */
+/* Maps 2 MiB blocks [address, address + size) to consecutive guest-physical memory, user-writable
+ * and no-execute. Return 0 or -ENOMEM. */
 int paging_map_blocks(gva_t address, u64 size, gpa_t gpa);
 void paging_unmap_blocks(gva_t address, u64 size);
-/* Lets code run in the pages [address, address + size), as far as they are mapped; a block of which that
- * is a part gets a table of its own. */
+/* Lets code run in the pages [address, address + size), as far as they are mapped; a block of which
+ * that is a part gets a table of its own. */
 void paging_allow_execute(gva_t address, u64 size);
 
 /* Table pages of a removed extent stay for the next one at the same place. */
@@ -41,9 +42,10 @@ int paging_map_page(gpa_t top, gva_t address, gpa_t gpa, u64 bits);
 /* Maps one 2 MiB block under `top`, likewise. */
 int paging_map_block(gpa_t top, gva_t address, gpa_t gpa, u64 bits);
 
-/* Between begin and end table_page gives pages for a set of precise tables, which nobody frees: they are
- * thrown away all together some time later. A vCPU that still uses such a set then takes page faults and
- * goes back to the coarse tables. Returns 0 or a negative errno (then there is nothing to end). */
+/* Between begin and end table_page gives pages for a set of precise tables, which nobody frees:
+ * they are thrown away all together some time later. A vCPU that still uses such a set then takes
+ * page faults and goes back to the coarse tables. Returns 0 or a negative errno (then there is
+ * nothing to end). */
 int table_scratch_begin(void);
 void table_scratch_end(void);
 

@@ -24,8 +24,8 @@
 #define CR4_OSXSAVE (1ul << 18)
 #define CR4_SMEP (1ul << 20)
 #define CR4_SMAP (1ul << 21)
-#define XSAVE_FEATURES_AT 512 /* XSTATE_BV, first word of the XSAVE header */
-#define EFER_VALUE 0xd01ul /* NXE, LMA, LME, SCE */
+#define XSAVE_FEATURES_AT 512  /* XSTATE_BV, first word of the XSAVE header */
+#define EFER_VALUE 0xd01ul     /* NXE, LMA, LME, SCE */
 #define SYSCALL_MASK 0x47700ul /* AC, NT, IOPL.., DF, IF, TF: what Linux clears */
 
 /* State components offered to programs: x87, SSE, AVX and AVX-512. AMX needs permission by
@@ -87,7 +87,7 @@ static void find_out(void) {
         cpu.cr4 |= CR4_FSGSBASE;
     choose_xstate(features);
     if (more) {
-        more->ecx &= ~(1u << 3 | 1u << 4);           /* protection keys: refused */
+        more->ecx &= ~(1u << 3 | 1u << 4);              /* protection keys: refused */
         more->edx &= ~(1u << 22 | 1u << 24 | 1u << 25); /* AMX */
     }
     struct kvm_cpuid_entry2 *state = cpuid_entry(0xd, 0);
@@ -99,7 +99,8 @@ static void find_out(void) {
     cpu.known = true;
 }
 
-/* Ring 0 never runs or reads user pages: let the processor hold it to that, where it runs natively. */
+/* Ring 0 never runs or reads user pages: let the processor hold it to that, where it runs natively.
+ */
 static u64 cr4_value(void) {
     struct kvm_cpuid_entry2 *more = cpuid_entry(7, 0);
     u64 value = cpu.cr4;
@@ -134,7 +135,8 @@ static long set_msrs(struct vcpu *vcpu, u32 count, const struct kvm_msr_entry *e
 
 void vcpu_load_cpu_number(struct vcpu *vcpu) {
     u64 limit = vcpu->cpu & 0xfffff;
-    /* Data, expand-down, read-only, DPL 3, 32-bit: what Linux puts there; only the limit matters. */
+    /* Data, expand-down, read-only, DPL 3, 32-bit: what Linux puts there; only the limit matters.
+     */
     u64 descriptor = 0x0040f50000000000ul | (limit & 0xffff) | (limit & 0xf0000) << 32;
     *(u64 *)((u8 *)vcpu->page + VCPU_GDT + 15 * 8) = descriptor;
     struct kvm_msr_entry aux = {.index = MSR_TSC_AUX, .data = vcpu->cpu};
@@ -179,8 +181,7 @@ static void use_host_tsc(struct vcpu *vcpu) {
 
 static void set_once(struct vcpu *vcpu) {
     const struct kvm_msr_entry msrs[] = {
-        {.index = MSR_STAR,
-         .data = (u64)SELECTOR_USER_32 << 48 | (u64)SELECTOR_KERNEL_CODE << 32},
+        {.index = MSR_STAR, .data = (u64)SELECTOR_USER_32 << 48 | (u64)SELECTOR_KERNEL_CODE << 32},
         {.index = MSR_LSTAR, .data = KERNEL_ENTRY},
         {.index = MSR_CSTAR, .data = KERNEL_ENTRY_COMPAT},
         {.index = MSR_SYSCALL_MASK, .data = SYSCALL_MASK},
@@ -203,18 +204,33 @@ void vcpu_load_system(struct vcpu *vcpu) {
     if (host(__NR_ioctl, vcpu->fd, KVM_GET_SREGS, &sregs))
         machine_broken(vcpu, "KVM_GET_SREGS failed");
     u64 page = KERNEL_VCPU + (u64)vcpu->id * PAGE_SIZE;
-    struct kvm_segment code = {.limit = 0xffffffff, .selector = SELECTOR_USER_CODE, .present = 1,
-                               .type = 11, .dpl = 3, .s = 1, .l = 1, .g = 1};
-    struct kvm_segment data = {.limit = 0xffffffff, .selector = SELECTOR_USER_DATA, .present = 1,
-                               .type = 3, .dpl = 3, .s = 1, .db = 1, .g = 1};
+    struct kvm_segment code = {.limit = 0xffffffff,
+                               .selector = SELECTOR_USER_CODE,
+                               .present = 1,
+                               .type = 11,
+                               .dpl = 3,
+                               .s = 1,
+                               .l = 1,
+                               .g = 1};
+    struct kvm_segment data = {.limit = 0xffffffff,
+                               .selector = SELECTOR_USER_DATA,
+                               .present = 1,
+                               .type = 3,
+                               .dpl = 3,
+                               .s = 1,
+                               .db = 1,
+                               .g = 1};
     sregs.cs = code;
     sregs.ss = data;
     data.selector = 0; /* as in any 64-bit Linux program */
     sregs.ds = sregs.es = sregs.fs = sregs.gs = data;
     sregs.fs.base = vcpu->fs_base;
     sregs.gs.base = vcpu->gs_base;
-    sregs.tr = (struct kvm_segment){.base = page + VCPU_TSS, .limit = VCPU_TSS_SIZE - 1,
-                                    .selector = SELECTOR_TSS, .present = 1, .type = 11};
+    sregs.tr = (struct kvm_segment){.base = page + VCPU_TSS,
+                                    .limit = VCPU_TSS_SIZE - 1,
+                                    .selector = SELECTOR_TSS,
+                                    .present = 1,
+                                    .type = 11};
     sregs.gdt.base = page + VCPU_GDT;
     sregs.gdt.limit = VCPU_GDT_SIZE - 1;
     sregs.idt.base = KERNEL_IDT;
@@ -287,7 +303,8 @@ static int make_vcpu(struct vcpu *vcpu) {
     vcpu->fd = kvm_descriptor(machine.fd, KVM_CREATE_VCPU, vcpu->id);
     if (vcpu->fd < 0)
         return vcpu->fd;
-    long run = host(__NR_mmap, 0, machine.run_size, PROT_READ | PROT_WRITE, MAP_SHARED, vcpu->fd, 0);
+    long run =
+        host(__NR_mmap, 0, machine.run_size, PROT_READ | PROT_WRITE, MAP_SHARED, vcpu->fd, 0);
     if (host_failed(run))
         return (int)run;
     host(__NR_madvise, run, machine.run_size, MADV_DONTFORK);
@@ -303,8 +320,8 @@ static struct vcpu *vcpu_record(u32 id) {
         return machine.records[id];
     if (id >= array_size(machine.records))
         return NULL;
-    long at = host(__NR_mmap, 0, PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
-                   0);
+    long at =
+        host(__NR_mmap, 0, PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (host_failed(at))
         return NULL;
     struct vcpu *vcpu = (struct vcpu *)at;

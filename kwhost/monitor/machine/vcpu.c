@@ -11,7 +11,8 @@
 #include "machine/paging.h"
 #include "machine/setup.h"
 
-/* RFLAGS a program may choose: CF PF AF ZF SF TF DF OF, RF, AC, ID; never IOPL, NT, VM, VIF, VIP. */
+/* RFLAGS a program may choose: CF PF AF ZF SF TF DF OF, RF, AC, ID; never IOPL, NT, VM, VIF, VIP.
+ */
 #define RFLAGS_USER 0x250dd5ul
 #define RFLAGS_FIXED 0x202ul /* bit 1, and IF: interrupts are the host's affair */
 #define USER_LIMIT (1ul << 47)

@@ -11,31 +11,31 @@ struct vcpu {
     u32 id;
     struct kvm_run *run; /* mapped MADV_DONTFORK */
     struct vcpu *next_idle;
-    bool stale;       /* system registers must be written in full before entering */
-    bool in_ring0;    /* stands in ring 0 behind the entry code's `out` (hardware-style KVM) */
-    u32 cpu;          /* host CPU and node number that GDT entry 15 and TSC_AUX hold */
-    u64 entry_rip;    /* where it stands then */
+    bool stale;           /* system registers must be written in full before entering */
+    bool in_ring0;        /* stands in ring 0 behind the entry code's `out` (hardware-style KVM) */
+    u32 cpu;              /* host CPU and node number that GDT entry 15 and TSC_AUX hold */
+    u64 entry_rip;        /* where it stands then */
     u64 fs_base, gs_base; /* to be written when `stale` */
-    u64 tables;       /* top-level page table other than the coarse one; 0: the coarse one */
-    void *page;       /* GDT, TSS and ring 0 stack */
+    u64 tables;           /* top-level page table other than the coarse one; 0: the coarse one */
+    void *page;           /* GDT, TSS and ring 0 stack */
 };
 
 /* Why the guest was left. */
 enum vcpu_exit {
-    EXIT_SYSCALL,   /* registers are as after the SYSCALL instruction, RAX still the call number */
-    EXIT_EXCEPTION, /* struct vcpu_fault says which */
-    EXIT_INTERRUPT, /* a host signal or immediate_exit; the guest made progress or not */
+    EXIT_SYSCALL,    /* registers are as after the SYSCALL instruction, RAX still the call number */
+    EXIT_EXCEPTION,  /* struct vcpu_fault says which */
+    EXIT_INTERRUPT,  /* a host signal or immediate_exit; the guest made progress or not */
     EXIT_HOST_FAULT, /* KVM could not reach a page (no address known); see fault.h */
 };
 
 struct vcpu_fault {
-    u32 vector;   /* 0 to 31 */
-    u64 error;    /* error code, 0 where the exception has none */
+    u32 vector;    /* 0 to 31 */
+    u64 error;     /* error code, 0 where the exception has none */
     gva_t address; /* CR2 of a page fault */
 };
 
-/* The guest's general registers, valid between exits; rip and rflags are the program's own, whatever
- * ring the vCPU stands in. Writing them is enough: they are loaded at the next entry. */
+/* The guest's general registers, valid between exits; rip and rflags are the program's own,
+ * whatever ring the vCPU stands in. Writing them is enough: they are loaded at the next entry. */
 static inline struct kvm_regs *vcpu_regs(struct vcpu *vcpu) {
     return (struct kvm_regs *)&vcpu->run->s.regs.regs;
 }

@@ -8,8 +8,8 @@
 #include "mm/space.h"
 #include "mm/window.h"
 
-/* An extent is made larger than what is needed now, the more so the more there are: KVM's cost is per
- * slot, and unused addresses cost 0.2 % of their size. */
+/* An extent is made larger than what is needed now, the more so the more there are: KVM's cost is
+ * per slot, and unused addresses cost 0.2 % of their size. */
 #define GROWTH_FIRST (32ul << 20)
 #define GROWTH_LAST (1ul << 30)
 #define EXTENT_LIMIT 4096

@@ -8,7 +8,7 @@
 #define MAPPING_LIMIT 65530
 #define STACK_ROOM (128ul << 20)
 #define STACK_GUARD (1ul << 20) /* stays unmapped below a stack that grows (stack_guard_gap) */
-#define MAP_LOWEST 0x10000ul /* vm.mmap_min_addr */
+#define MAP_LOWEST 0x10000ul    /* vm.mmap_min_addr */
 
 struct space {
     struct lock lock;

@@ -15,13 +15,14 @@
     (MAP_TYPES | MAP_ANONYMOUS | MAP_NORESERVE | MAP_POPULATE | MAP_NONBLOCK | MAP_SYNC)
 /* Larger accessible mappings are backed piece by piece, when first touched. */
 #define COVER_AT_ONCE (1ul << 30)
-/* Anonymous mappings of this size ask the host for huge pages: a page fault that KVM has to serve costs
- * ten times a native one (docs/performance.md), and one 2 MiB fault replaces 512 of them. */
+/* Anonymous mappings of this size ask the host for huge pages: a page fault that KVM has to serve
+ * costs ten times a native one (docs/performance.md), and one 2 MiB fault replaces 512 of them. */
 #define HUGE_PAGES_FROM (4ul << 20)
 #define PREPARE_WRITE (256ul << 10)
 #define PREPARE_READ (4ul << 20)
 
-/* What the host enforces: the guest's page tables see to execution, and x86 has no write-only pages. */
+/* What the host enforces: the guest's page tables see to execution, and x86 has no write-only
+ * pages. */
 static int host_prot(int prot) {
     int host = prot & (PROT_READ | PROT_WRITE);
     return prot & (PROT_WRITE | PROT_EXEC) ? host | PROT_READ : host;
@@ -116,10 +117,11 @@ static long check_map(u64 size, int prot, int flags, int fd, u64 offset) {
     return list_has_room() ? 0 : -ENOMEM;
 }
 
-/* A page fault that KVM has to serve costs ten times a native one (docs/performance.md). What a program
- * is about to touch anyway is therefore made present at once, where that wastes little: KVM then maps
- * eight neighbours with one fault. Failure does no harm. Private file pages are copied early only for
- * program loaders (MAP_DENYWRITE): others may watch the file through them until they write. */
+/* A page fault that KVM has to serve costs ten times a native one (docs/performance.md). What a
+ * program is about to touch anyway is therefore made present at once, where that wastes little: KVM
+ * then maps eight neighbours with one fault. Failure does no harm. Private file pages are copied
+ * early only for program loaders (MAP_DENYWRITE): others may watch the file through them until they
+ * write. */
 static void prepare_pages(long at, u64 size, int prot, int flags) {
     bool private = (flags & MAP_TYPE) == MAP_PRIVATE;
     bool anonymous = flags & MAP_ANONYMOUS;
@@ -134,14 +136,15 @@ static void prepare_pages(long at, u64 size, int prot, int flags) {
 }
 
 static long map_host(gva_t place, u64 size, int prot, int flags, int fd, u64 offset, bool fresh) {
-    bool nothing = prot == PROT_NONE && (flags & MAP_ANONYMOUS) && (flags & MAP_TYPE) == MAP_PRIVATE;
+    bool nothing =
+        prot == PROT_NONE && (flags & MAP_ANONYMOUS) && (flags & MAP_TYPE) == MAP_PRIVATE;
     if (nothing) /* the reservation serves */
         return fresh ? (long)place : reserve_again(place, place + size);
     int passed = flags & MAP_PASSED;
     if ((flags & MAP_TYPE) == MAP_SHARED_VALIDATE) /* the host refuses what it does not know */
         passed = flags & ~(MAP_FIXED_NOREPLACE | MAP_32BIT);
-    long result = host(__NR_mmap, WINDOW_BASE + place, size, host_prot(prot), passed | MAP_FIXED, fd,
-                       offset);
+    long result =
+        host(__NR_mmap, WINDOW_BASE + place, size, host_prot(prot), passed | MAP_FIXED, fd, offset);
     if (!host_failed(result))
         prepare_pages(result, size, prot, flags);
     return result;

@@ -1,5 +1,6 @@
 /* Precise page tables: the answer to KVM's address-less EFAULT (kvm-facts.md). The instruction that
- * failed is run again under tables that say exactly what is mapped, and raises #PF with the address. */
+ * failed is run again under tables that say exactly what is mapped, and raises #PF with the
+ * address. */
 #include <linux/mman.h>
 
 #include "machine/layout.h"

@@ -132,8 +132,11 @@ static long remap_locked(struct remap *remap) {
 }
 
 long space_remap(gva_t old, u64 old_size, u64 new_size, int flags, gva_t target) {
-    struct remap remap = {.old = old, .old_size = page_up(old_size), .new_size = page_up(new_size),
-                          .flags = flags, .target = target};
+    struct remap remap = {.old = old,
+                          .old_size = page_up(old_size),
+                          .new_size = page_up(new_size),
+                          .flags = flags,
+                          .target = target};
     if (remap.old_size > remap.new_size && remap.new_size && !(flags & ~(MREMAP_MAYMOVE)) &&
         !(old & ~PAGE_MASK)) {
         if (!space_all_mapped(old, remap.old_size))

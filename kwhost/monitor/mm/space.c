@@ -103,8 +103,8 @@ void list_carve(gva_t start, gva_t end) {
 }
 
 static bool mergeable(const struct mapping *a, const struct mapping *b) {
-    return a->end == b->start && a->prot == b->prot && a->kind == b->kind && a->shared == b->shared &&
-           a->no_fork == b->no_fork;
+    return a->end == b->start && a->prot == b->prot && a->kind == b->kind &&
+           a->shared == b->shared && a->no_fork == b->no_fork;
 }
 
 void list_merge_around(gva_t start, gva_t end) {

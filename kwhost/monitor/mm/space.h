@@ -29,11 +29,12 @@ struct mapping {
 /* Sets up an empty space: window, list, lock. Once per monitor start. */
 int space_start(void);
 
-/* Everything below takes the space's lock itself, unless it says otherwise. Addresses, lengths and flags
- * are the guest's (hostile) and are validated as Linux does. */
+/* Everything below takes the space's lock itself, unless it says otherwise. Addresses, lengths and
+ * flags are the guest's (hostile) and are validated as Linux does. */
 
 /* mmap(2). `kind` says what to call it. Returns the guest address or a negative errno. */
-long space_map(gva_t hint, u64 size, int prot, int flags, int fd, u64 offset, enum mapping_kind kind);
+long space_map(gva_t hint, u64 size, int prot, int flags, int fd, u64 offset,
+               enum mapping_kind kind);
 long space_unmap(gva_t start, u64 size);
 long space_protect(gva_t start, u64 size, int prot);
 
@@ -49,8 +50,8 @@ void space_each(void (*each)(const struct mapping *mapping, void *context), void
 /* Bytes mapped in all: the guest's own idea of its virtual size. */
 u64 space_size(void);
 
-/* With the lock held: whether anything is mapped in [start, end); and makes the page tables of what is
- * mapped executable there executable. */
+/* With the lock held: whether anything is mapped in [start, end); and makes the page tables of what
+ * is mapped executable there executable. */
 bool space_any_in(gva_t start, gva_t end);
 void space_allow_execute(gva_t start, gva_t end);
 
@@ -65,22 +66,22 @@ bool space_all_mapped(gva_t start, u64 size);
 /* Guest mappings end here; above lies the vDSO. */
 #define SPACE_LIMIT (WINDOW_SIZE - 2 * HUGE_SIZE)
 
-/* With no lock held: page tables that mirror every private anonymous mapping at 4 KiB granularity with its
- * true protection, and the pages in `known` (present, but of files or shared), and nothing else. Returns
- * the top-level table or 0 when memory is out. */
+/* With no lock held: page tables that mirror every private anonymous mapping at 4 KiB granularity
+ * with its true protection, and the pages in `known` (present, but of files or shared), and nothing
+ * else. Returns the top-level table or 0 when memory is out. */
 gpa_t space_precise_tables(const gva_t *known, u32 known_count);
 
-/* Makes an accessible page that has no backing yet (a lazily covered mapping) reachable. True when there
- * was something to do. */
+/* Makes an accessible page that has no backing yet (a lazily covered mapping) reachable. True when
+ * there was something to do. */
 bool space_back_page(gva_t address);
 
-/* The stack grows down to `address` when that lies right below it and `limit` (RLIMIT_STACK, bytes) allows.
- * True when it did. */
+/* The stack grows down to `address` when that lies right below it and `limit` (RLIMIT_STACK, bytes)
+ * allows. True when it did. */
 bool space_grow_stack(gva_t address, u64 limit);
 
-/* Places the host's vDSO and its data pages in the guest. `before` and `size`: bytes of data pages before
- * the vDSO's ELF image, and of the image; 0, 0: find them out (from procfs at `proc_fd`). Nothing is
- * placed where the guest's time stamp counter is not the host's. */
+/* Places the host's vDSO and its data pages in the guest. `before` and `size`: bytes of data pages
+ * before the vDSO's ELF image, and of the image; 0, 0: find them out (from procfs at `proc_fd`).
+ * Nothing is placed where the guest's time stamp counter is not the host's. */
 extern u64 host_vdso; /* AT_SYSINFO_EHDR of the monitor itself; set by main */
 void vdso_place(int proc_fd, u32 *before, u32 *size);
 extern struct vdso_layout {
@@ -100,8 +101,8 @@ void space_lock_all(void);
 void space_unlock_all(void);
 
 /* Where things lie. Positions are randomised page-wise (huge-page-wise for PIE) at start. */
-gva_t space_program_base(void);  /* for ET_DYN programs */
-gva_t space_stack_top(void);     /* end of the stack mapping */
-gva_t space_vdso_base(void);     /* AT_SYSINFO_EHDR, 0 when the vDSO cannot be offered */
+gva_t space_program_base(void); /* for ET_DYN programs */
+gva_t space_stack_top(void);    /* end of the stack mapping */
+gva_t space_vdso_base(void);    /* AT_SYSINFO_EHDR, 0 when the vDSO cannot be offered */
 
 #endif

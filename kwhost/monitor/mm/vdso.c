@@ -99,8 +99,7 @@ static bool place(u32 before, u32 size) {
     placed.memory = host_vdso - before;
     placed.size = before + size;
     placed.gpa = gpa_take(placed.size);
-    if (!placed.gpa ||
-        slot_add(placed.gpa, placed.size, (void *)placed.memory, true, &placed.slot))
+    if (!placed.gpa || slot_add(placed.gpa, placed.size, (void *)placed.memory, true, &placed.slot))
         return false;
     u64 shift = 0;
     host(__NR_getrandom, &shift, sizeof shift, 0);
@@ -114,10 +113,12 @@ static bool place(u32 before, u32 size) {
     if (!copy_image(start + before, size))
         return false;
     space.vdso = start + before;
-    list_add((struct mapping){.start = start, .end = start + before, .prot = PROT_READ,
-                              .kind = MAPPING_VVAR});
-    list_add((struct mapping){.start = start + before, .end = start + placed.size,
-                              .prot = PROT_READ | PROT_EXEC, .kind = MAPPING_VDSO});
+    list_add((struct mapping){
+        .start = start, .end = start + before, .prot = PROT_READ, .kind = MAPPING_VVAR});
+    list_add((struct mapping){.start = start + before,
+                              .end = start + placed.size,
+                              .prot = PROT_READ | PROT_EXEC,
+                              .kind = MAPPING_VDSO});
     return true;
 }
 

@@ -1,8 +1,8 @@
-/* The window: 2^46 bytes of the monitor's address space at a fixed place that hold all guest memory.
- * Guest address g lives at WINDOW_BASE + g. Masking makes it impossible for a guest address, whatever
- * its value, to name monitor memory; a guard of 4 GiB follows, so that structures of fixed size need no
- * end check. Whether a page exists is for the host kernel to say: forwarded calls answer EFAULT, and
- * the copy functions here survive faults. */
+/* The window: 2^46 bytes of the monitor's address space at a fixed place that hold all guest
+ * memory. Guest address g lives at WINDOW_BASE + g. Masking makes it impossible for a guest
+ * address, whatever its value, to name monitor memory; a guard of 4 GiB follows, so that structures
+ * of fixed size need no end check. Whether a page exists is for the host kernel to say: forwarded
+ * calls answer EFAULT, and the copy functions here survive faults. */
 #ifndef KW_MM_WINDOW_H
 #define KW_MM_WINDOW_H
 

@@ -1,4 +1,5 @@
-/* clone, clone3, fork and vfork: threads, copies of the process, and children that borrow its memory. */
+/* clone, clone3, fork and vfork: threads, copies of the process, and children that borrow its
+ * memory. */
 #include <linux/sched.h>
 
 #include "base/report.h"
@@ -127,8 +128,8 @@ static long clone_thread(struct thread *thread, const struct request *request) {
                 (request->flags & (CLONE_PARENT_SETTID | CLONE_IO));
     child->tid = -1; /* not free until the kernel says so */
     thread_link(child);
-    result = clone_start(flags, thread_stack_top(child), host_parent_tid(request), &child->tid,
-                         child);
+    result =
+        clone_start(flags, thread_stack_top(child), host_parent_tid(request), &child->tid, child);
     if (result < 0) {
         thread_unlink(child);
         drop_runner(child);
@@ -138,8 +139,8 @@ static long clone_thread(struct thread *thread, const struct request *request) {
     return result;
 }
 
-/* Children that share this memory without their parent waiting for them, until they are gone from it:
- * the kernel clears their record's `tid` then. Guarded by sharers_lock. */
+/* Children that share this memory without their parent waiting for them, until they are gone from
+ * it: the kernel clears their record's `tid` then. Guarded by sharers_lock. */
 static struct lock sharers_lock;
 static struct thread *sharers;
 
@@ -232,8 +233,7 @@ static long clone_borrower(struct thread *thread, const struct request *request)
 
 /* In the forked child: the process is this one thread, with a VM of its own. */
 static void become_child(struct thread *thread, const struct request *request,
-                         const struct kvm_regs *regs, const void *xsave, u64 fs_base,
-                         u64 gs_base) {
+                         const struct kvm_regs *regs, const void *xsave, u64 fs_base, u64 gs_base) {
     struct process *process = thread->process;
     int parent = process->pid;
     process->pid = (int)host(__NR_getpid);
@@ -373,8 +373,8 @@ long sys_clone3(struct call *call) {
     }
     if (args.set_tid || args.set_tid_size)
         return -EPERM;
-    if ((args.flags & (CLONE_INTO_CGROUP | CLONE_DETACHED | CLONE_NEWTIME)) || (args.flags & 0xff) ||
-        (args.stack == 0) != (args.stack_size == 0))
+    if ((args.flags & (CLONE_INTO_CGROUP | CLONE_DETACHED | CLONE_NEWTIME)) ||
+        (args.flags & 0xff) || (args.stack == 0) != (args.stack_size == 0))
         return -EINVAL;
     struct request request = {
         .flags = args.flags & ~(u64)(CLONE_PTRACE | CLONE_UNTRACED),

@@ -3,8 +3,8 @@
 #include <asm/fcntl.h>
 
 #include "base/host.h"
+#include "base/report.h"
 #include "base/text.h"
-#include "calls/stats.h"
 #include "mm/space.h"
 #include "mm/window.h"
 #include "process/exec.h"

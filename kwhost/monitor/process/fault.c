@@ -55,7 +55,8 @@ static long probe_page(gva_t page, bool write) {
                 write ? MADV_POPULATE_WRITE : MADV_POPULATE_READ);
 }
 
-/* The error code that Linux reports for `error` of a user access (X86_PF_PROT, WRITE, USER, INSTR). */
+/* The error code that Linux reports for `error` of a user access (X86_PF_PROT, WRITE, USER, INSTR).
+ */
 static u64 report(gva_t address, u64 error, const struct mapping *mapping) {
     u8 resident = address >= TASK_LIMIT && address < TASK_LIMIT + PAGE_SIZE;
     if (mapping && mapping->prot != PROT_NONE && mapping->kind < MAPPING_VDSO)
@@ -84,9 +85,8 @@ static void page_fault(struct thread *thread, gva_t address, u64 error) {
         space_allow_execute(page_down(address), page_down(address) + PAGE_SIZE);
         space_unlock_all();
     }
-    long probed = mapping.kind >= MAPPING_VDSO
-                      ? 0
-                      : probe_page(page_down(address), error & FAULT_WRITE);
+    long probed =
+        mapping.kind >= MAPPING_VDSO ? 0 : probe_page(page_down(address), error & FAULT_WRITE);
     if (probed == 0 || probed == -EINTR || probed == -EAGAIN) {
         remember_page(thread, page_down(address));
         return;
@@ -121,7 +121,8 @@ static int float_exception_code(struct thread *thread, u32 vector) {
     memcpy(&control, area, 2);
     memcpy(&status, (u8 *)area + 2, 2);
     memcpy(&mxcsr, (u8 *)area + 24, 4);
-    return float_code(vector == 16 ? (u32)(status & ~control & 0x3f) : mxcsr & ~(mxcsr >> 7) & 0x3f);
+    return float_code(vector == 16 ? (u32)(status & ~control & 0x3f)
+                                   : mxcsr & ~(mxcsr >> 7) & 0x3f);
 }
 
 /* Whether the instruction at `rip` is `int number`. */

@@ -46,7 +46,10 @@ int exec_record_leave(struct exec_record *record) {
     int fd = (int)host(__NR_memfd_create, "record", MFD_CLOEXEC);
     int result = fd;
     if (fd >= 0) {
+        struct own_file_limit size_limit;
+        own_file_limit_raise(&size_limit);
         long put = host(__NR_pwrite64, fd, record, sizeof(*record), 0);
+        own_file_limit_restore(&size_limit);
         if (put == (long)sizeof(*record))
             result = own_fd_place(fd, OWN_RECORD);
         else

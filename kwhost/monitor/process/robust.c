@@ -5,7 +5,8 @@
 #include "base/host.h"
 #include "mm/window.h"
 
-/* Atomic compare-and-swap on guest memory that may be gone: copy.S. Returns 0, 1 (differs) or -EFAULT. */
+/* Atomic compare-and-swap on guest memory that may be gone: copy.S. Returns 0, 1 (differs) or
+ * -EFAULT. */
 extern long guest_compare_swap(void *word, u32 expected, u32 desired);
 
 struct list_head_guest {

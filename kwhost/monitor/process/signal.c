@@ -3,8 +3,8 @@
 #include <asm/siginfo.h>
 
 #include "base/host.h"
+#include "base/report.h"
 #include "base/text.h"
-#include "calls/stats.h"
 #include "process/signal_host.h"
 
 #define MASK_SIZE sizeof(u64)
@@ -74,16 +74,26 @@ void signal_exec_failed(struct thread *thread) {
     signal_release(thread);
 }
 
+static void give_back(struct thread *thread) {
+    __atomic_fetch_and(&thread->signal_pending, ~SIGNAL_CAUGHT, __ATOMIC_RELAXED);
+    host_send(thread, &thread->caught, true);
+}
+
+/* A timer's signal may be meant for either; waiting for its thread does no harm. */
+bool signal_is_threads(const siginfo_t *info) {
+    return info->si_code == SI_TKILL || info->si_code == SI_TIMER;
+}
+
 void signal_park(struct thread *thread) {
     signal_hold(thread);
-    if ((thread->signal_pending & SIGNAL_CAUGHT) && thread->caught.si_code != SI_TKILL) {
-        __atomic_fetch_and(&thread->signal_pending, ~SIGNAL_CAUGHT, __ATOMIC_RELAXED);
-        host_send(thread, &thread->caught, true);
-    }
+    if ((thread->signal_pending & SIGNAL_CAUGHT) && !signal_is_threads(&thread->caught))
+        give_back(thread);
 }
 
 void signal_thread_ends(struct thread *thread) {
-    signal_park(thread);
+    signal_hold(thread);
+    if ((thread->signal_pending & SIGNAL_CAUGHT) && thread->caught.si_code != SI_TKILL)
+        give_back(thread);
 }
 
 void thread_kick(struct thread *thread) {

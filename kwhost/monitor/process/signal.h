@@ -93,6 +93,9 @@ void thread_kick(struct thread *thread);
  * statistics page. */
 _Noreturn void signal_raise_default(struct process *process, int signal);
 
+/* True for a caught signal that may have been sent to one thread alone. */
+bool signal_is_threads(const siginfo_t *info);
+
 /* Marks `info` as sent to this thread: SIGNALS_UNBLOCKED only, from the host handler or the guest's
  * own sigqueue. A second one of the same number is merged with the first, as standard signals are.
  */

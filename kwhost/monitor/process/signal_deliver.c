@@ -12,9 +12,7 @@
 #define KERNEL_HALF 0xffff800000000000ul
 #define TRAP_PROTECTION 13
 #define TRAP_PAGE_FAULT 14
-#define FETCH_FROM_KERNEL                                                                          \
-    0x15 /* page fault error code: an instruction fetch by a user, present                         \
-          */
+#define FETCH_FROM_KERNEL 0x15 /* page fault error code: a user's fetch, present */
 #define SYSCALL_LENGTH 2
 
 /* How an interrupted call ends: decided once, by the first handler that runs or when none does. */
@@ -197,7 +195,7 @@ static bool take_signal(struct thread *thread, siginfo_t *info, bool *fault) {
     if (!(thread->guest_mask & signal_bit(info->si_signo)))
         return true;
     /* An exception's handler that runs first has blocked it: back to the host's queue. */
-    host_send(thread, info, info->si_code != SI_TKILL);
+    host_send(thread, info, !signal_is_threads(info));
     signal_set_mask(thread, thread->guest_mask);
     return take_signal(thread, info, fault);
 }

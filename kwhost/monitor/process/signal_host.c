@@ -5,9 +5,9 @@
 #include <asm/ucontext.h>
 
 #include "base/host.h"
+#include "base/report.h"
 #include "base/text.h"
 #include "calls/interruptible.h"
-#include "calls/stats.h"
 #include "mm/window.h"
 #include "process/signal.h"
 

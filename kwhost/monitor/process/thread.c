@@ -24,7 +24,8 @@
 #define BUFFERS_AT (RECORD_AT + RECORD_SIZE)
 #define BLOCK_SIZE (BUFFERS_AT + 2 * PATH_MAX + SCRATCH_SIZE)
 
-/* Records of threads that have ended: free once the kernel has cleared `tid`. Guarded by dead_lock. */
+/* Records of threads that have ended: free once the kernel has cleared `tid`. Guarded by dead_lock.
+ */
 static struct lock dead_lock;
 static struct thread *dead;
 
@@ -249,7 +250,8 @@ struct vcpu *thread_obtain_vcpu(struct thread *thread, long *error) {
     return vcpu;
 }
 
-/* What exit(2) does for a thread in user memory: robust mutexes, and the word that joiners wait on. */
+/* What exit(2) does for a thread in user memory: robust mutexes, and the word that joiners wait on.
+ */
 static void leave_memory(struct thread *thread) {
     robust_release(thread);
     if (thread->clear_child_tid) {

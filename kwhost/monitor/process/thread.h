@@ -12,7 +12,8 @@
 
 #define SIGNAL_LIMIT 65 /* signal numbers are 1 to 64 */
 #define signal_bit(signal) (1ul << ((signal)-1))
-#define SIGNAL_KICK 16 /* SIGSTKFLT, which Linux never sends: with KICK_CODE it is the monitor's own */
+#define SIGNAL_KICK                                                                                \
+    16 /* SIGSTKFLT, which Linux never sends: with KICK_CODE it is the monitor's own */
 #define KICK_CODE (-0x4b57)
 
 /* What the guest asked for with rt_sigaction; the kernel's layout on x86-64. */
@@ -27,20 +28,22 @@ struct process {
     struct lock threads_lock; /* guards threads, thread_count, parking */
     struct thread *threads;   /* linked by thread->next */
     u32 thread_count;
-    u32 parking;    /* > 0: threads must park before making or while in host calls */
-    u32 parked;     /* threads that did, or are away */
-    u32 park_events; /* counts changes of `parked` and ends of threads; futex */
+    u32 parking;              /* > 0: threads must park before making or while in host calls */
+    u32 parked;               /* threads that did, or are away */
+    u32 park_events;          /* counts changes of `parked` and ends of threads; futex */
     struct lock actions_lock; /* guards actions and the host dispositions that follow them */
     struct guest_action actions[SIGNAL_LIMIT];
-    struct rlimit64 rlimits[RLIM_NLIMITS]; /* those kept by the monitor: AS DATA STACK MEMLOCK NOFILE */
-    u32 is_first;    /* pid 1 of the instance */
-    u32 dumpable;    /* what PR_GET_DUMPABLE tells the guest */
-    u32 cwd_in_proc; /* the working directory lies in procfs: relative paths go to the procfs module */
-    bool clear_handlers; /* CLONE_CLEAR_SIGHAND, to be carried out by the new process itself */
-    u32 personality; /* ADDR_NO_RANDOMIZE or 0: told back, without effect */
-    u32 pdeath_signal; /* what PR_GET_PDEATHSIG tells pid 1, whose real one stays SIGKILL */
-    bool vforked;    /* shares memory with a parent that waits */
-    int exiting_signal; /* a fatal signal being carried out */
+    struct rlimit64
+        rlimits[RLIM_NLIMITS]; /* those kept by the monitor: AS DATA STACK MEMLOCK NOFILE */
+    u32 is_first;              /* pid 1 of the instance */
+    u32 dumpable;              /* what PR_GET_DUMPABLE tells the guest */
+    u32 cwd_in_proc; /* the working directory lies in procfs: relative paths go to the procfs module
+                      */
+    bool clear_handlers;     /* CLONE_CLEAR_SIGHAND, to be carried out by the new process itself */
+    u32 personality;         /* ADDR_NO_RANDOMIZE or 0: told back, without effect */
+    u32 pdeath_signal;       /* what PR_GET_PDEATHSIG tells pid 1, whose real one stays SIGKILL */
+    bool vforked;            /* shares memory with a parent that waits */
+    int exiting_signal;      /* a fatal signal being carried out */
     char exe_path[PATH_MAX]; /* of the program, as the guest sees it; /proc/self/exe */
 };
 
@@ -50,28 +53,30 @@ struct thread {
     struct thread *self; /* must be first: gs:0 */
     struct process *process;
     struct vcpu *vcpu;
-    struct thread *next;  /* shared: guarded by process->threads_lock */
-    int tid;              /* shared: cleared by the kernel when the host thread is gone (futex) */
-    int kernel_tid;       /* the same number, never cleared */
+    struct thread *next; /* shared: guarded by process->threads_lock */
+    int tid;             /* shared: cleared by the kernel when the host thread is gone (futex) */
+    int kernel_tid;      /* the same number, never cleared */
     gva_t set_child_tid; /* CLONE_CHILD_SETTID: written when the thread starts */
     gva_t clear_child_tid;
     gva_t robust_head;
     u64 robust_size;
 
-    /* Signals (process/signal.h). The host's mask of this thread equals guest_mask whenever the guest
-     * runs, except that SIGNAL_KICK and the synchronous signals are never blocked on the host. */
+    /* Signals (process/signal.h). The host's mask of this thread equals guest_mask whenever the
+     * guest runs, except that SIGNAL_KICK and the synchronous signals are never blocked on the
+     * host. */
     u64 guest_mask;
-    u64 saved_mask;       /* to restore after a temporary mask (sigsuspend, ppoll, ...) */
+    u64 saved_mask; /* to restore after a temporary mask (sigsuspend, ppoll, ...) */
     bool has_saved_mask;
     volatile u32 signal_pending; /* SIGNAL_CAUGHT, _KEPT, _FAULT: something for signal_deliver */
     bool held; /* the host blocks all it may: from signal_hold or a catch until signal_release */
-    siginfo_t caught;            /* the host signal that SIGNAL_CAUGHT tells of */
-    u64 kept;                    /* signals of SIGNALS_UNBLOCKED that programs sent, not yet delivered */
-    siginfo_t kept_info[3];      /* of SIGSEGV, SIGBUS and SIGNAL_KICK */
+    siginfo_t caught;       /* the host signal that SIGNAL_CAUGHT tells of */
+    u64 kept;               /* signals of SIGNALS_UNBLOCKED that programs sent, not yet delivered */
+    siginfo_t kept_info[3]; /* of SIGSEGV, SIGBUS and SIGNAL_KICK */
     siginfo_t fault;
     u64 fault_trap, fault_error, fault_address; /* of the last exception; shown in signal frames */
-    u32 asker; /* tid in another process that asks about this one (procfs/ask.h); with THREAD_ANSWER */
-    volatile u32 work;    /* shared: THREAD_* bits, something to do before entering the guest */
+    u32 asker; /* tid in another process that asks about this one (procfs/ask.h); with THREAD_ANSWER
+                */
+    volatile u32 work; /* shared: THREAD_* bits, something to do before entering the guest */
     gva_t altstack_base;
     u64 altstack_size;
     u32 altstack_flags;
@@ -79,30 +84,30 @@ struct thread {
     /* The call being made: for restarting it. */
     u64 call_nr;
     u64 call_arg[6];
-    bool in_call;         /* registers stand right behind a SYSCALL instruction */
-    u64 deadline;         /* of a call with a relative timeout, CLOCK_MONOTONIC ns; 0: none yet */
+    bool in_call; /* registers stand right behind a SYSCALL instruction */
+    u64 deadline; /* of a call with a relative timeout, CLOCK_MONOTONIC ns; 0: none yet */
 
     /* Pages that the last address-less faults at fault_rip turned out to be allowed to touch. */
     u64 fault_rip;
     gva_t fault_pages[8];
     u32 fault_count;
-    bool precise;         /* the next entry runs under precise page tables */
-    bool fault_precise;   /* the exit being served came from such a run */
+    bool precise;       /* the next entry runs under precise page tables */
+    bool fault_precise; /* the exit being served came from such a run */
 
     struct thread *next_sharer; /* clone.c: children that share memory and are not waited for */
-    bool away;            /* counts as parked: waits for a vfork'd child */
-    void *block;          /* the mapping this record lies in, stack included */
+    bool away;                  /* counts as parked: waits for a vfork'd child */
+    void *block;                /* the mapping this record lies in, stack included */
 
-    char *path[2];        /* PATH_MAX bytes each, for ARG_PATH */
-    void *exec_memory;    /* of an execve being made (exec_memory_free) */
-    u8 *scratch;          /* for copied structures during one call */
+    char *path[2];     /* PATH_MAX bytes each, for ARG_PATH */
+    void *exec_memory; /* of an execve being made (exec_memory_free) */
+    u8 *scratch;       /* for copied structures during one call */
     u64 scratch_used;
 };
 #define SCRATCH_SIZE (64ul << 10)
 
-#define THREAD_PARK 1u /* park as soon as outside the host */
-#define THREAD_EXIT 2u /* the process is exiting: end this thread */
-#define THREAD_KILL 4u /* another guest process sent SIGKILL */
+#define THREAD_PARK 1u   /* park as soon as outside the host */
+#define THREAD_EXIT 2u   /* the process is exiting: end this thread */
+#define THREAD_KILL 4u   /* another guest process sent SIGKILL */
 #define THREAD_ANSWER 8u /* another process's monitor asks about this one: thread->asker */
 
 static inline struct thread *thread_current(void) {
@@ -132,7 +137,8 @@ void process_unpark(struct thread *thread);
 /* Called by a thread that finds work set: parks, exits, ... */
 void thread_do_work(struct thread *thread);
 
-/* A new thread record with a stack for the host thread, not yet linked anywhere. NULL: no memory. */
+/* A new thread record with a stack for the host thread, not yet linked anywhere. NULL: no memory.
+ */
 struct thread *thread_new(struct process *process);
 void *thread_stack_top(struct thread *thread);
 /* Frees a record whose host thread never ran or is gone. */
@@ -145,7 +151,8 @@ void thread_unlink(struct thread *thread);
 /* After fork, in the child: forgets what belonged to the parent's other threads. */
 void thread_refork(void);
 
-/* A copy of what Linux keeps per process, for a vfork'd child; without threads and pid. NULL: no memory. */
+/* A copy of what Linux keeps per process, for a vfork'd child; without threads and pid. NULL: no
+ * memory. */
 struct process *process_copy(const struct process *process);
 void process_free(struct process *process);
 

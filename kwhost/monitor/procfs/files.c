@@ -2,6 +2,7 @@
 #include <linux/resource.h>
 
 #include "base/host.h"
+#include "calls/resources.h"
 #include "process/thread.h"
 #include "procfs/content.h"
 #include "procfs/private.h"
@@ -94,11 +95,6 @@ static void add_limit(struct text *text, u32 which, const struct rlimit64 *limit
     text_add(text, "\n");
 }
 
-static bool kept_by_monitor(u32 which) {
-    return which == RLIMIT_AS || which == RLIMIT_DATA || which == RLIMIT_STACK ||
-           which == RLIMIT_MEMLOCK || which == RLIMIT_NOFILE;
-}
-
 /* Another process: the host's text, with this process's own limits where monitors keep them. */
 static long make_other_limits(const struct place *place, struct text *text) {
     struct host_text real;
@@ -108,7 +104,7 @@ static long make_other_limits(const struct place *place, struct text *text) {
         while ((line = next_line(&rest))) {
             u32 which = 0;
             while (which < RLIM_NLIMITS &&
-                   !(kept_by_monitor(which) && has_prefix(line, limit_names[which].name)))
+                   !(limit_is_kept(which) && has_prefix(line, limit_names[which].name)))
                 which++;
             if (which < RLIM_NLIMITS)
                 add_limit(text, which, &place->thread->process->rlimits[which]);
@@ -127,7 +123,7 @@ long make_limits(const struct place *place, struct text *text) {
              "Limit                     Soft Limit           Hard Limit           Units     \n");
     for (u32 which = 0; which < RLIM_NLIMITS; which++) {
         struct rlimit64 limit = place->thread->process->rlimits[which];
-        if (!kept_by_monitor(which))
+        if (!limit_is_kept(which))
             host(__NR_prlimit64, 0, which, 0, &limit);
         add_limit(text, which, &limit);
     }

@@ -138,7 +138,10 @@ long standin_text(struct thread *thread, const char *inside, const void *data, u
     if (fd < 0)
         return fd == -ENOSPC ? -ENFILE : fd;
     /* The writable descriptor goes first, so that a guest with one free number can open, too. */
+    struct own_file_limit size_limit;
+    own_file_limit_raise(&size_limit);
     result = write_all((int)fd, data, size);
+    own_file_limit_restore(&size_limit);
     host(__NR_close, fd);
     if (!result)
         result = reopen(root, name, flags);

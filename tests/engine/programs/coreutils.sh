@@ -11,7 +11,7 @@ mkdir -p a/b/c; touch a/b/c/f; find a | sort; du -s --apparent-size a > /dev/nul
 chmod 2750 numbers; stat -c %a numbers; chown 12:34 numbers; stat -c '%u %g' numbers
 printf 'b 2\na 1\n' > l; printf 'a x\nb y\n' > r; sort l | join - r; paste l r; comm -12 r r; uniq -c l | tr -s ' '
 expr 6 \* 7; factor 600851475143; basename /a/b.c .c; dirname /a/b; nproc > /dev/null; uname -s; id -un
-timeout 0.05 sleep 5; echo "timeout $?"
+timeout 0.05 sleep 5 || echo "timeout $?"
 tee copy2 < l | md5sum; od -An -tx1 -N4 numbers; base64 -w0 l; echo; numfmt --to=iec 1048576
 mkfifo pipe; (cat numbers > pipe &) ; tail -1 pipe
 dd if=numbers of=dd bs=1000 count=3 skip=1 2>&1 | head -2; truncate -s 1M hole; stat -c '%s %b' hole

@@ -1,0 +1,66 @@
+/* Shared by programs that attack the monitor. Each must end by itself with status 0 and "survived"
+ * as its last line, whatever happened to it in between, or be killed by its own doing where it says
+ * so. */
+#ifndef HOSTILE_H
+#define HOSTILE_H
+
+#include "../guest/check.h"
+#include <pthread.h>
+#include <sys/prctl.h>
+
+/* Runs `body` in a child process that may do anything to itself, for at most some seconds. */
+static inline void in_child(const char *name, void (*body)(void), int seconds) {
+    pid_t child = fork_flushed();
+    if (!child) {
+        setpgid(0, 0);
+        alarm((unsigned)seconds);
+        body();
+        _exit(0);
+    }
+    setpgid(child, child);
+    int status = 0;
+    int64_t end = now_ms() + (seconds + 10) * 1000;
+    while (waitpid(child, &status, WNOHANG) == 0) {
+        if (now_ms() > end) {
+            printf("%s: DOES NOT END\n", name);
+            kill(-child, SIGKILL);
+            waitpid(child, &status, 0);
+            return;
+        }
+        pause_ms(10);
+    }
+    kill(-child, SIGKILL); /* whatever it left behind */
+    printf("%s: over\n", name);
+}
+
+/* The whole must still work: memory, files, processes, threads. */
+static inline void *hostile_echo(void *value) {
+    return value;
+}
+static inline void survived(void) {
+    pthread_t thread;
+    void *result = NULL;
+    int fds[2];
+    char byte = 0;
+    pid_t child = fork_flushed();
+    if (!child)
+        _exit(7);
+    int status = 0;
+    while (waitpid(child, &status, 0) == -1 && errno == EINTR)
+        ;
+    bool good = WIFEXITED(status) && WEXITSTATUS(status) == 7;
+    good &= pthread_create(&thread, NULL, hostile_echo, (void *)5l) == 0 &&
+            pthread_join(thread, &result) == 0;
+    good &= result == (void *)5l && pipe(fds) == 0 && write(fds[1], "x", 1) == 1 &&
+            read(fds[0], &byte, 1) == 1;
+    printf(good ? "survived\n" : "DAMAGED\n");
+}
+
+static inline unsigned long dice(unsigned long *state) {
+    *state ^= *state << 13;
+    *state ^= *state >> 7;
+    *state ^= *state << 17;
+    return *state;
+}
+
+#endif
