@@ -15,7 +15,7 @@ from pathlib import Path
 
 from benchmarks.bench import Bench
 from benchmarks.conditions import describe_conditions, load_average
-from benchmarks.figures import Figure, MeasurementError
+from benchmarks.figures import Figure, MeasurementError, NotMeasurable
 from benchmarks.instances import Launcher
 from benchmarks.measures import MEASURES
 from benchmarks.peers import find_peers
@@ -60,6 +60,8 @@ def _measure(bench: Bench, names: Sequence[str]) -> tuple[list[Figure], list[str
         started = time.monotonic()
         try:
             figures += MEASURES[name](bench)
+        except NotMeasurable as reason:
+            _say(f"  {name} left out: {reason}")
         except (KwhostError, OSError, RuntimeError, subprocess.SubprocessError) as error:
             failures.append(f"{name}: {error}")
             _say(f"  {name} FAILED: {error}")

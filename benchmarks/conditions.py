@@ -55,7 +55,7 @@ def describe_conditions(bench: Bench) -> dict[str, str]:
         "KVM": kinds[hardware],
         "huge pages": _huge_pages(),
         "load before": load_average(),
-        "rounds": f"N = {bench.rounds} (start and command: 2N and 3N), interleaved; medians",
+        "rounds": f"N = {bench.rounds} (starts and the command: more), interleaved; medians",
         "versions": _versions(),
         "interpreter": sys.executable,
         "missing": "; ".join(bench.peers.missing) or "nothing",

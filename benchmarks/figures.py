@@ -4,11 +4,15 @@ from dataclasses import dataclass
 from enum import Enum
 from statistics import median
 
-__all__ = ["Figure", "MeasurementError", "Series", "Target", "Unit", "Verdict"]
+__all__ = ["Figure", "MeasurementError", "NotMeasurable", "Series", "Target", "Unit", "Verdict"]
 
 
 class MeasurementError(RuntimeError):
     """A measurement could not be made; says why in one line."""
+
+
+class NotMeasurable(MeasurementError):  # noqa: N818 - no error: this host or user lacks what it takes
+    """Left out with the reason."""
 
 
 class Unit(Enum):

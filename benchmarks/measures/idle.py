@@ -7,7 +7,7 @@ from pathlib import Path
 
 from benchmarks.bench import KWHOST, Bench
 from benchmarks.commands import Command
-from benchmarks.figures import Figure, MeasurementError, Series, Target, Unit
+from benchmarks.figures import Figure, MeasurementError, NotMeasurable, Series, Target, Unit
 from benchmarks.processes import WINDOW, command_name, descendants, proportional_size
 
 __all__ = ["measure_idle"]
@@ -56,7 +56,7 @@ def _peer(command: Command, *, own_kernel: bool) -> float:
 def measure_idle(bench: Bench) -> list[Figure]:
     """PSS of supervise and monitor, and of what stays behind with a container."""
     if os.geteuid() != 0:
-        raise MeasurementError("reading a monitor's memory map needs root")
+        raise NotMeasurable("reading a monitor's memory map needs root")
     root = bench.workspace.busybox_root()
     ours = Series(KWHOST, tuple(_instance(bench, root) for _ in range(3)))
     name, unit = "idle busybox sleep, beyond the program", Unit.BYTES

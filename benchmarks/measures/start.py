@@ -19,7 +19,7 @@ def measure_machine(bench: Bench) -> list[Figure]:
         KWHOST: lambda: {"ns": bench.launcher.run(plan).start_ns},
         _EMPTY: lambda: figures_of([empty]),
     }
-    table = interleave(samples, 3 * bench.rounds)
+    table = interleave(samples, 5 * bench.rounds)
     return compare("start", "monitor main to first guest instruction", table, "ns", {_EMPTY: Target(limit=2)})
 
 
@@ -40,7 +40,7 @@ def measure_start(bench: Bench) -> list[Figure]:
     for peer in (bench.peers.crun, bench.peers.bwrap, bench.peers.runsc):
         if peer:
             samples[peer.name] = _timed(peer.run(_PROGRAM, root=root))
-    table = interleave(samples, 2 * bench.rounds)
+    table = interleave(samples, 4 * bench.rounds)
     targets = {"crun": Target(limit=1.2), "bwrap": None, "runsc": None}
     figures = compare("start", "busybox true, launcher to exit", table, "wall", targets)
     ready = Figure(group="start", name="launcher to first guest instruction", ours=table[KWHOST]["ready"])

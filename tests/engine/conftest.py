@@ -1,27 +1,15 @@
 """Fixtures of the engine's tests: guest programs built once, and a native reference to compare with."""
 
-import os
 import subprocess
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from shutil import copy
-from typing import Literal
 
 import pytest
 
 from tests.conftest import RunKwhost
+from tests.engine.workshop import CONTAIN, INSIDE, Workshop, open_workshop
 
-TESTS = Path(__file__).resolve().parents[1]
-GUEST = TESTS / "guest"
-HOSTILE = TESTS / "hostile"
-# Where the folder with the programs lies for a program, natively and in an instance.
-INSIDE = "/mnt"
 SECONDS = 120
-
-type_linkage = Literal["static", "dynamic"]
-_COMPILE = ["gcc", "-std=gnu11", "-O1", "-g", "-w", f"-I{GUEST}"]
-_LIBRARIES = ["-pthread", "-lm", "-lrt", "-lutil"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,34 +21,9 @@ class Outcome:
     errors: str
 
 
-@dataclass(frozen=True, slots=True)
-class Workshop:
-    """Builds programs into one folder that instances see as INSIDE."""
-
-    folder: Path
-
-    def build(self, source: Path, linkage: type_linkage = "static") -> str:
-        """The program's path inside; built when it is not there yet."""
-        name = f"{source.stem}.{linkage}"
-        target = self.folder / name
-        if not target.exists():
-            fresh = target.with_suffix(f".{os.getpid()}")
-            how = ["-static"] if linkage == "static" else []
-            subprocess.run([*_COMPILE, *how, "-o", fresh, source, *_LIBRARIES], check=True)
-            fresh.rename(target)
-        return f"{INSIDE}/{name}"
-
-    def add(self, script: Path) -> str:
-        """A script's path inside."""
-        copy(script, self.folder / script.name)
-        return f"{INSIDE}/{script.name}"
-
-
 @pytest.fixture(scope="session")
-def workshop(tmp_path_factory: pytest.TempPathFactory) -> Workshop:
-    folder = tmp_path_factory.mktemp("programs")
-    folder.chmod(0o755)
-    return Workshop(folder)
+def workshop() -> Workshop:
+    return open_workshop()
 
 
 Run = Callable[..., Outcome]
@@ -69,8 +32,7 @@ Run = Callable[..., Outcome]
 @pytest.fixture(scope="session")
 def run_native(workshop: Workshop) -> Run:
     """Runs a program natively under an instance's conditions (contain.c)."""
-    source = Path(__file__).parent / "contain.c"
-    workshop.build(source)
+    workshop.build(CONTAIN)
     contain = workshop.folder / "contain.static"
 
     def run(command: Sequence[str], *, seconds: int = SECONDS) -> Outcome:

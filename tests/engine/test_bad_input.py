@@ -4,10 +4,12 @@ import random
 import re
 import struct
 import subprocess
+from pathlib import Path
 
 import pytest
 
-from tests.engine.conftest import Run, Workshop
+from tests.engine.conftest import Run
+from tests.engine.workshop import Workshop
 
 pytestmark = [pytest.mark.kvm, pytest.mark.root]
 
@@ -22,9 +24,11 @@ CRASHES = {
 
 
 @pytest.mark.parametrize("name", CRASHES)
-def test_a_crash_is_128_plus_its_signal_and_one_line(name: str, workshop: Workshop, run_inside: Run) -> None:
+def test_a_crash_is_128_plus_its_signal_and_one_line(
+    name: str, workshop: Workshop, run_inside: Run, tmp_path: Path
+) -> None:
     code, number, words = CRASHES[name]
-    source = workshop.folder / f"crash_{name}.c"
+    source = tmp_path / f"crash_{name}.c"
     source.write_text(f"int main(void) {{ {code} return 0; }}\n")
 
     outcome = run_inside([workshop.build(source)])
@@ -65,21 +69,24 @@ def _variants(program: bytes) -> list[bytes]:
     return cut + damaged
 
 
-def test_damaged_programs_end_somehow_and_harm_nothing(workshop: Workshop, run_inside: Run) -> None:
+def test_damaged_programs_end_somehow_and_harm_nothing(
+    workshop: Workshop, run_inside: Run, tmp_path: Path
+) -> None:
     """One shell inside executes them all: each execve fails or starts something that ends by itself."""
-    source = workshop.folder / "plain.c"
+    source = tmp_path / "plain.c"
     source.write_text("int main(void) { return 42; }\n")
     workshop.build(source)
-    folder = workshop.folder / "damaged"
+    folder = tmp_path / "damaged"
     folder.mkdir()
+    tmp_path.chmod(0o755)
     variants = _variants((workshop.folder / "plain.static").read_bytes())
     for number, data in enumerate(variants):
         path = folder / f"{number:03}"
         path.write_bytes(data)
         path.chmod(0o755)
 
-    script = 'for f in /mnt/damaged/*; do timeout -s KILL 5 "$f"; echo $?; done 2>/dev/null; echo end'
-    outcome = run_inside(["/bin/bash", "-c", script])
+    script = 'for f in /damaged/*; do timeout -s KILL 5 "$f"; echo $?; done 2>/dev/null; echo end'
+    outcome = run_inside(["/bin/bash", "-c", script], options=["-v", f"{folder}:/damaged:ro"])
 
     *codes, last = outcome.output.split()
     assert (outcome.status, last, len(codes)) == (0, "end", len(variants)), outcome.errors
@@ -87,18 +94,19 @@ def test_damaged_programs_end_somehow_and_harm_nothing(workshop: Workshop, run_i
     assert codes.count("137") < 5
 
 
-def test_damaged_programs_as_the_first_one(workshop: Workshop, run_inside: Run) -> None:
-    source = workshop.folder / "first.c"
+def test_damaged_programs_as_the_first_one(workshop: Workshop, run_inside: Run, tmp_path: Path) -> None:
+    source = tmp_path / "first.c"
     source.write_text("int main(void) { return 42; }\n")
     program = workshop.build(source)
     data = (workshop.folder / "first.static").read_bytes()
     assert run_inside([program]).status == 42
+    tmp_path.chmod(0o755)
     for number, damaged in enumerate(_variants(data)[1::9]):
-        path = workshop.folder / f"first-{number}"
+        path = tmp_path / f"first-{number}"
         path.write_bytes(damaged)
         path.chmod(0o755)
 
-        outcome = run_inside([f"/mnt/{path.name}"], seconds=20)
+        outcome = run_inside([f"/first/{path.name}"], options=["-v", f"{tmp_path}:/first:ro"], seconds=20)
 
         assert outcome.status in (42, 126) or outcome.status > 128, outcome.errors
         assert "internal error" not in outcome.errors

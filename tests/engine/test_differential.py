@@ -5,13 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.engine.conftest import GUEST, Outcome, Run, Workshop, type_linkage
+from tests.engine.conftest import Outcome, Run
+from tests.engine.workshop import DIFFERENTIAL_ON_HARDWARE, GUEST, Workshop, type_linkage
 
 pytestmark = [pytest.mark.kvm, pytest.mark.root]
 
 PROGRAMS = sorted([*GUEST.glob("*.c"), *GUEST.glob("signals/*.c")])
-# Run on emulated hardware too, where each instance takes seconds: one program per mechanism.
-ON_HARDWARE = set("faults memory reserve sharing threads clones execs unknown vector_state stacks".split())
 
 
 def _cases() -> list[object]:
@@ -20,7 +19,7 @@ def _cases() -> list[object]:
             source,
             linkage,
             id=f"{source.relative_to(GUEST).with_suffix('')}-{linkage}",
-            marks=[pytest.mark.hw] if source.stem in ON_HARDWARE and linkage == "static" else [],
+            marks=[pytest.mark.hw] if source.stem in DIFFERENTIAL_ON_HARDWARE and linkage == "static" else [],
         )
         for source in PROGRAMS
         for linkage in ("static", "dynamic")

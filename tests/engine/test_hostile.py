@@ -6,18 +6,20 @@ from pathlib import Path
 
 import pytest
 
-from tests.engine.conftest import HOSTILE, Outcome, Run, Workshop
+from tests.engine.conftest import Outcome, Run
+from tests.engine.workshop import HOSTILE, HOSTILE_ON_HARDWARE, Workshop
 
 pytestmark = [pytest.mark.kvm, pytest.mark.root]
 
-ON_HARDWARE = {"privileges", "frames", "proc_escape"}
 # Words that the programs print when an attack got somewhere.
 ALARMS = ("OPENED", "LINK ", "RING", "PORT OPEN", "OUT ", "IN ", "DOES NOT END", "DAMAGED", "FEW", "NO\n")
 
 
 def _cases() -> list[object]:
     return [
-        pytest.param(source, id=source.stem, marks=[pytest.mark.hw] if source.stem in ON_HARDWARE else [])
+        pytest.param(
+            source, id=source.stem, marks=[pytest.mark.hw] if source.stem in HOSTILE_ON_HARDWARE else []
+        )
         for source in sorted(HOSTILE.glob("*.c"))
     ]
 

@@ -2,7 +2,8 @@
 
 import pytest
 
-from tests.engine.conftest import HOSTILE, Outcome, Run, Workshop
+from tests.engine.conftest import Outcome, Run
+from tests.engine.workshop import HOSTILE, Workshop
 
 pytestmark = [pytest.mark.kvm, pytest.mark.root]
 

@@ -6,7 +6,8 @@ from shutil import which
 
 import pytest
 
-from tests.engine.conftest import Outcome, Run, Workshop
+from tests.engine.conftest import Outcome, Run
+from tests.engine.workshop import Workshop
 
 pytestmark = [pytest.mark.kvm, pytest.mark.root]
 
@@ -44,6 +45,7 @@ PROGRAMS = [
     Program("compile.sh", ("/bin/sh",), needs="g++"),
     Program("processes.sh", ("/bin/sh",), needs="ps"),
     Program("drops_root.py", (PYTHON,)),
+    Program("more_tools.sh", ("/bin/bash",)),
 ]
 
 

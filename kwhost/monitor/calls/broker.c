@@ -197,9 +197,10 @@ long sys_openat2(struct call *call) {
     place.follow = open_follows(how.flags);
     if (!place.path)
         return -EFAULT;
-    if (!claimed(thread, &place, 1, true, &inside)) {
+    if (!*place.path || !claimed(thread, &place, 1, true, &inside)) {
         result = make_host_call(call, entry, &args);
-        if (!broker_may_be_proc(result) || !claimed(thread, &place, 1, false, &inside))
+        if (!*place.path || !broker_may_be_proc(result) ||
+            !claimed(thread, &place, 1, false, &inside))
             return result;
     }
     return procfs_openat2(thread, inside, place.path, how.flags, how.mode, how.resolve);

@@ -30,12 +30,11 @@ static void await_end(int pidfd) {
 }
 
 /* SIGKILL for the one process `pid` by way of its monitor. True when all is done; false when the
- * plain signal is what is left to do (groups, pid 1, single threads, no permission, no such
- * process). */
+ * plain signal is what is left to do (groups, single threads, no permission, no such process). */
 static bool end_process(struct thread *thread, int pid) {
-    if (pid == thread->process->pid && !thread->process->is_first)
-        process_die(thread, SIGKILL);
-    if (pid <= 1 || pid == thread->process->pid)
+    if (pid == thread->process->pid)
+        process_die(thread, SIGKILL); /* the first process too, which the kernel would spare */
+    if (pid <= 0)
         return false;
     /* It has a low number for a moment; other threads may see a pidfd there, no more. */
     long pidfd = host(__NR_pidfd_open, pid, 0);

@@ -120,7 +120,13 @@ static enum vcpu_exit leave_interrupted(struct vcpu *vcpu, struct vcpu_fault *fa
 /* Ways into the entry code that are no system call of a 64-bit program. */
 static enum vcpu_exit protection_fault(struct vcpu *vcpu, struct vcpu_fault *fault) {
     *fault = (struct vcpu_fault){.vector = 13};
-    vcpu_regs(vcpu)->rip &= USER_LIMIT - 1;
+    struct kvm_regs regs = *vcpu_regs(vcpu);
+    regs.rip &= USER_LIMIT - 1;
+    /* KVM finishes the access with registers of its own at the next entry: have that behind us. */
+    vcpu->run->immediate_exit = 1;
+    vcpu->run->kvm_dirty_regs = 0;
+    host(__NR_ioctl, vcpu->fd, KVM_RUN, 0);
+    *vcpu_regs(vcpu) = regs;
     vcpu_set_full_context(vcpu);
     return EXIT_EXCEPTION;
 }
@@ -162,6 +168,8 @@ enum vcpu_exit vcpu_enter(struct vcpu *vcpu, struct vcpu_fault *fault) {
             read_exception(vcpu, fault);
             return EXIT_EXCEPTION;
         }
+        if (machine.landing == LANDING_RING3 && run->io.port == PORT_SYSCALL)
+            return protection_fault(vcpu, fault); /* the program's own `in` or `out` */
         machine_broken(vcpu, "an unexpected port access");
     }
     if (result == -EINTR || (result == 0 && run->exit_reason == KVM_EXIT_INTR)) {

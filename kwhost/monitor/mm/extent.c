@@ -11,7 +11,7 @@
 /* An extent is made larger than what is needed now, the more so the more there are: KVM's cost is
  * per slot, and unused addresses cost 0.2 % of their size. */
 #define GROWTH_FIRST (32ul << 20)
-#define GROWTH_LAST (1ul << 30)
+#define GROWTH_LAST (256ul << 20)
 #define EXTENT_LIMIT 4096
 /* Removing a slot makes KVM drop every translation of the VM, so empty extents gather first. */
 #define EMPTY_LIMIT (1ul << 30)

@@ -105,6 +105,13 @@ static void drop_runner(struct thread *child) {
     thread_free(child);
 }
 
+/* With CLONE_PIDFD the host has no room for the parent's word of clone3. */
+static void tell_pidfd(const struct request *request, int pid, int pidfd) {
+    put_guest(pidfd, request->pidfd);
+    if (request->flags & CLONE_PARENT_SETTID)
+        put_guest(pid, request->parent_tid);
+}
+
 static int *host_parent_tid(const struct request *request) {
     return request->flags & CLONE_PARENT_SETTID ? window_ptr(request->parent_tid) : NULL;
 }
@@ -127,9 +134,11 @@ static long clone_thread(struct thread *thread, const struct request *request) {
                 CLONE_CHILD_CLEARTID | CLONE_CHILD_SETTID |
                 (request->flags & (CLONE_PARENT_SETTID | CLONE_IO));
     child->tid = -1; /* not free until the kernel says so */
-    thread_link(child);
+    u64 serial = thread_link(child);
     result =
         clone_start(flags, thread_stack_top(child), host_parent_tid(request), &child->tid, child);
+    if (result > 0)
+        thread_set_tid(thread->process, serial, (int)result);
     if (result < 0) {
         thread_unlink(child);
         drop_runner(child);
@@ -227,7 +236,7 @@ static long clone_borrower(struct thread *thread, const struct request *request)
     else
         add_sharer(child);
     if (result > 0 && (request->flags & CLONE_PIDFD))
-        put_guest(pidfd, request->pidfd);
+        tell_pidfd(request, (int)result, pidfd);
     return result;
 }
 
@@ -308,7 +317,7 @@ static long clone_fork(struct thread *thread, const struct request *request) {
         become_child(thread, request, &regs, xsave, fs_base, gs_base);
     signal_release(thread);
     if (result > 0 && (request->flags & CLONE_PIDFD))
-        put_guest(pidfd, request->pidfd);
+        tell_pidfd(request, (int)result, pidfd);
     return result;
 }
 

@@ -79,7 +79,7 @@ void thread_set_current(struct thread *thread) {
     host(__NR_arch_prctl, ARCH_SET_GS, thread);
 }
 
-void thread_link(struct thread *thread) {
+u64 thread_link(struct thread *thread) {
     struct process *process = thread->process;
     lock_take(&process->threads_lock);
     thread->next = process->threads;
@@ -87,8 +87,18 @@ void thread_link(struct thread *thread) {
     process->thread_count++;
     if (process->parking)
         __atomic_or_fetch(&thread->work, THREAD_PARK, __ATOMIC_SEQ_CST);
+    u64 serial = thread->serial = ++process->next_serial;
     lock_release(&process->threads_lock);
     stats_count(threads, 1);
+    return serial;
+}
+
+void thread_set_tid(struct process *process, u64 serial, int tid) {
+    lock_take(&process->threads_lock);
+    for (struct thread *thread = process->threads; thread; thread = thread->next)
+        if (thread->serial == serial)
+            thread->kernel_tid = tid;
+    lock_release(&process->threads_lock);
 }
 
 static void futex_wait(u32 *word, u32 value) {

@@ -28,6 +28,7 @@ struct process {
     struct lock threads_lock; /* guards threads, thread_count, parking */
     struct thread *threads;   /* linked by thread->next */
     u32 thread_count;
+    u64 next_serial;
     u32 parking;              /* > 0: threads must park before making or while in host calls */
     u32 parked;               /* threads that did, or are away */
     u32 park_events;          /* counts changes of `parked` and ends of threads; futex */
@@ -53,6 +54,7 @@ struct thread {
     struct thread *self; /* must be first: gs:0 */
     struct process *process;
     struct vcpu *vcpu;
+    u64 serial;           /* shared: what thread_link returned */
     struct thread *next; /* shared: guarded by process->threads_lock */
     int tid;             /* shared: cleared by the kernel when the host thread is gone (futex) */
     int kernel_tid;      /* the same number, never cleared */
@@ -145,8 +147,10 @@ void *thread_stack_top(struct thread *thread);
 void thread_free(struct thread *thread);
 /* Makes `thread` what thread_current() answers on this host thread. */
 void thread_set_current(struct thread *thread);
-/* Adds to the process's list, and takes off it. */
-void thread_link(struct thread *thread);
+/* Adds to the process's list, and takes off it. thread_link returns a number that no other thread gets. */
+u64 thread_link(struct thread *thread);
+/* Makes a new thread's id known before it has run; nothing when it has ended already. */
+void thread_set_tid(struct process *process, u64 serial, int tid);
 void thread_unlink(struct thread *thread);
 /* After fork, in the child: forgets what belonged to the parent's other threads. */
 void thread_refork(void);

@@ -1,0 +1,93 @@
+"""Programs that take the whole terminal, as their users meet them (what a terminal is: tests/functional)."""
+
+import shutil
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from tests.functional.test_terminal import Session
+
+pytestmark = [pytest.mark.kvm, pytest.mark.root]
+
+Start = Callable[..., Session]
+
+
+@pytest.fixture
+def start(kwhost_command: list[str]) -> Iterator[Start]:
+    """Starts a command on a terminal of an instance."""
+    sessions: list[Session] = []
+
+    def run(*command: str) -> Session:
+        sessions.append(Session([*kwhost_command, "run", "-it", "-e", "PS1=ready> ", "--", *command]))
+        return sessions[-1]
+
+    yield run
+    for session in sessions:
+        session.close()
+
+
+def test_a_stopped_job_comes_back_to_the_foreground(start: Start) -> None:
+    shell = start("bash", "--norc")
+    shell.wait_for("ready> ")
+    shell.type("cat\n")
+    shell.type("first\n")
+    shell.wait_for("first\r\nfirst")
+    shell.type("\x1a")
+    shell.wait_for("Stopped")
+    shell.wait_for("ready> ")
+
+    shell.type("fg\nsecond\n")
+    shell.wait_for("second\r\nsecond")
+    shell.type("\x04")
+    shell.wait_for("ready> ")
+    shell.type("kill -INT $$; echo al''ive; exit 3\n")
+    shell.wait_for("alive")
+
+    assert shell.process.wait(20) == 3
+
+
+def test_python_s_own_prompt(start: Start) -> None:
+    python = start("/usr/bin/python3", "-q")
+    python.wait_for(">>> ")
+    python.type("6 * 7\n")
+    python.wait_for("42")
+    python.type("while True: pass\n\n")
+    python.wait_for("... ")
+    python.type("\x03")
+    python.wait_for("KeyboardInterrupt")
+    python.type("import os; os.isatty(0), os.get_terminal_size().lines\n")
+    python.wait_for("(True, 30)")
+    python.type("exit(4)\n")
+
+    assert python.process.wait(20) == 4
+
+
+@pytest.mark.skipif(not shutil.which("vim"), reason="vim is not installed")
+def test_an_editor(start: Start) -> None:
+    shell = start("bash", "--norc")
+    shell.wait_for("ready> ")
+    shell.type("vim -u NONE /tmp/note\n")
+    shell.wait_for("~")
+    shell.type("iwritten here\x1b:wq\n")
+    shell.wait_for("ready> ")
+    shell.type("cat /tmp/note; exit\n")
+    shell.wait_for("written here")
+
+    assert shell.process.wait(20) == 0
+
+
+def test_top_draws_and_ends(start: Start) -> None:
+    top = start("top", "-d", "1")
+    top.wait_for("Tasks:")
+    top.wait_for("Tasks:")  # it draws again by itself
+    top.type("q")
+
+    assert top.process.wait(20) == 0
+
+
+def test_a_terminal_inside_the_terminal(start: Start) -> None:
+    shell = start("script", "-q", "-c", "tty; test -t 0 && echo nes''ted", "/dev/null")
+    shell.wait_for("/dev/pts/")
+    shell.wait_for("nested")
+
+    assert shell.process.wait(20) == 0
