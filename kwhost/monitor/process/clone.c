@@ -382,8 +382,9 @@ long sys_clone3(struct call *call) {
     }
     if (args.set_tid || args.set_tid_size)
         return -EPERM;
-    if ((args.flags & (CLONE_INTO_CGROUP | CLONE_DETACHED | CLONE_NEWTIME)) ||
-        (args.flags & 0xff) || (args.stack == 0) != (args.stack_size == 0))
+    /* Neither a new time namespace (in the exit signal's bits) nor another cgroup. */
+    u64 known = 0xffffff00 | CLONE_CLEAR_SIGHAND;
+    if ((args.flags & ~known) || (args.flags & CLONE_DETACHED) || (args.stack == 0) != (args.stack_size == 0))
         return -EINVAL;
     struct request request = {
         .flags = args.flags & ~(u64)(CLONE_PTRACE | CLONE_UNTRACED),
