@@ -18,7 +18,8 @@
 /* Anonymous mappings of this size ask the host for huge pages: a page fault that KVM has to serve
  * costs ten times a native one (docs/performance.md), and one 2 MiB fault replaces 512 of them. */
 #define HUGE_PAGES_FROM (4ul << 20)
-#define PREPARE_WRITE (256ul << 10)
+#define PREPARE_WRITE (1ul << 20)
+#define PREPARE_OPENED (256ul << 10) /* of a reservation, by mprotect */
 #define PREPARE_READ (4ul << 20)
 
 /* What the host enforces: the guest's page tables see to execution, and x86 has no write-only
@@ -251,6 +252,8 @@ long space_unmap(gva_t start, u64 size) {
 
 /* One mapping's part of an mprotect. */
 static long protect_piece(gva_t start, gva_t end, int prot) {
+    const struct mapping old = space.list[list_first_after(start)];
+    bool opened = old.prot == PROT_NONE && old.kind == MAPPING_ANONYMOUS && !old.shared;
     long result = host(__NR_mprotect, WINDOW_BASE + start, end - start, host_prot(prot));
     if (result)
         return result;
@@ -258,6 +261,8 @@ static long protect_piece(gva_t start, gva_t end, int prot) {
     list_split(end);
     for (u32 at = list_first_after(start); at < space.count && space.list[at].start < end; at++)
         space.list[at].prot = (u8)prot;
+    if (opened && (prot & PROT_WRITE) && end - start <= PREPARE_OPENED)
+        host(__NR_madvise, WINDOW_BASE + start, end - start, MADV_POPULATE_WRITE);
     return back(start, end, prot);
 }
 
