@@ -5,6 +5,7 @@ A missing ability skips a test with the reason; KWHOST_MUST (a list such as "kvm
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -20,6 +21,10 @@ from kwhost.core.errors import KvmError
 
 # An instance starts in milliseconds here, and on emulated hardware within seconds.
 RUN_SECONDS = 60
+
+
+# A suite in the background of a script ignores ^C, and what it starts would too.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @cache

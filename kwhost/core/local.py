@@ -15,6 +15,7 @@ from kwhost.core.engines.base import Launched
 from kwhost.core.engines.direct import DirectEngine
 from kwhost.core.engines.id_ranges import lease_ids
 from kwhost.core.engines.kernel_version import check_kernel
+from kwhost.core.engines.launch import MONITOR_FDS
 from kwhost.core.errors import HostError, ImageError, KvmError, NotAvailableYet, UsageError
 from kwhost.core.images.accounts import resolve_user
 from kwhost.core.images.host import host_image
@@ -40,8 +41,7 @@ if TYPE_CHECKING:
 __all__ = ["run_instance"]
 
 _DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-# The monitor keeps the highest descriptor numbers for itself, and its tables small (DESIGN: descriptors).
-_MONITOR_FDS = 1280
+# With more, the kernel's table of each process would double in size.
 _NOFILE_MAX = 15_104
 _NOFILE_MIN = 64
 
@@ -87,11 +87,11 @@ def build_environment(spec: InstanceSpec, identity: Identity) -> dict[str, str]:
 def descriptor_limit() -> int:
     """How many descriptors the program may have, from this process's own hard limit."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    room = _NOFILE_MAX if hard == resource.RLIM_INFINITY else min(_NOFILE_MAX, hard - _MONITOR_FDS)
+    room = _NOFILE_MAX if hard == resource.RLIM_INFINITY else min(_NOFILE_MAX, hard - MONITOR_FDS)
     if room < _NOFILE_MIN:
         raise HostError(
-            f"the hard limit of {hard} open files is too low: the monitor keeps {_MONITOR_FDS} for itself; "
-            f"raise it to {_MONITOR_FDS + 1024} or more (ulimit -Hn)"
+            f"the hard limit of {hard} open files is too low: the monitor keeps {MONITOR_FDS} for itself; "
+            f"raise it to {MONITOR_FDS + 1024} or more (ulimit -Hn)"
         )
     return room
 

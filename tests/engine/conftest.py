@@ -3,6 +3,7 @@
 import subprocess
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
@@ -32,8 +33,7 @@ Run = Callable[..., Outcome]
 @pytest.fixture(scope="session")
 def run_native(workshop: Workshop) -> Run:
     """Runs a program natively under an instance's conditions (contain.c)."""
-    workshop.build(CONTAIN)
-    contain = workshop.folder / "contain.static"
+    contain = workshop.folder / Path(workshop.build(CONTAIN)).name
 
     def run(command: Sequence[str], *, seconds: int = SECONDS) -> Outcome:
         done = subprocess.run(

@@ -166,6 +166,8 @@ int main(int argc, char **argv) {
         return code_of(status);
     }
     char byte;
+    close(up[1]); /* so that the read ends when the child does */
+    close(down[0]);
     need(read(up[0], &byte, 1) == 1 ? 0 : -1, "the namespaces");
     write_map(child, "uid_map");
     write_map(child, "gid_map");

@@ -24,18 +24,28 @@ CRASHES = {
 
 
 @pytest.mark.parametrize("name", CRASHES)
-def test_a_crash_is_128_plus_its_signal_and_one_line(
-    name: str, workshop: Workshop, run_inside: Run, tmp_path: Path
-) -> None:
+def test_a_crash_is_128_plus_its_signal_and_one_line(name: str, run_inside: Run, tmp_path: Path) -> None:
     code, number, words = CRASHES[name]
-    source = tmp_path / f"crash_{name}.c"
-    source.write_text(f"int main(void) {{ {code} return 0; }}\n")
+    _compile(tmp_path, f"crash_{name}", f"int main(void) {{ {code} return 0; }}\n")
 
-    outcome = run_inside([workshop.build(source)])
+    outcome = run_inside([f"/given/crash_{name}.static"], options=_given(tmp_path))
 
     assert outcome.status == 128 + number
     assert outcome.errors.count("\n") == 1
     assert words in outcome.errors
+
+
+def _compile(folder: Path, name: str, code: str) -> bytes:
+    """The static program's content; it lies in the folder then."""
+    source = folder / f"{name}.c"
+    source.write_text(code)
+    folder.chmod(0o755)
+    Workshop(folder).build(source)
+    return (folder / f"{name}.static").read_bytes()
+
+
+def _given(folder: Path) -> list[str]:
+    return ["-v", f"{folder}:/given:ro"]
 
 
 @pytest.mark.parametrize("number", [1, 2, 6, 9, 14, 15, 34, 64])
@@ -69,24 +79,19 @@ def _variants(program: bytes) -> list[bytes]:
     return cut + damaged
 
 
-def test_damaged_programs_end_somehow_and_harm_nothing(
-    workshop: Workshop, run_inside: Run, tmp_path: Path
-) -> None:
+PLAIN = "int main(void) { return 42; }\n"
+
+
+def test_damaged_programs_end_somehow_and_harm_nothing(run_inside: Run, tmp_path: Path) -> None:
     """One shell inside executes them all: each execve fails or starts something that ends by itself."""
-    source = tmp_path / "plain.c"
-    source.write_text("int main(void) { return 42; }\n")
-    workshop.build(source)
-    folder = tmp_path / "damaged"
-    folder.mkdir()
-    tmp_path.chmod(0o755)
-    variants = _variants((workshop.folder / "plain.static").read_bytes())
+    variants = _variants(_compile(tmp_path, "plain", PLAIN))
     for number, data in enumerate(variants):
-        path = folder / f"{number:03}"
+        path = tmp_path / f"damaged-{number:03}"
         path.write_bytes(data)
         path.chmod(0o755)
 
-    script = 'for f in /damaged/*; do timeout -s KILL 5 "$f"; echo $?; done 2>/dev/null; echo end'
-    outcome = run_inside(["/bin/bash", "-c", script], options=["-v", f"{folder}:/damaged:ro"])
+    script = 'for f in /given/damaged-*; do timeout -s KILL 5 "$f"; echo $?; done 2>/dev/null; echo end'
+    outcome = run_inside(["/bin/bash", "-c", script], options=_given(tmp_path))
 
     *codes, last = outcome.output.split()
     assert (outcome.status, last, len(codes)) == (0, "end", len(variants)), outcome.errors
@@ -94,19 +99,15 @@ def test_damaged_programs_end_somehow_and_harm_nothing(
     assert codes.count("137") < 5
 
 
-def test_damaged_programs_as_the_first_one(workshop: Workshop, run_inside: Run, tmp_path: Path) -> None:
-    source = tmp_path / "first.c"
-    source.write_text("int main(void) { return 42; }\n")
-    program = workshop.build(source)
-    data = (workshop.folder / "first.static").read_bytes()
-    assert run_inside([program]).status == 42
-    tmp_path.chmod(0o755)
-    for number, damaged in enumerate(_variants(data)[1::9]):
+def test_damaged_programs_as_the_first_one(run_inside: Run, tmp_path: Path) -> None:
+    whole = _compile(tmp_path, "plain", PLAIN)
+    assert run_inside(["/given/plain.static"], options=_given(tmp_path)).status == 42
+    for number, damaged in enumerate(_variants(whole)[1::9]):
         path = tmp_path / f"first-{number}"
         path.write_bytes(damaged)
         path.chmod(0o755)
 
-        outcome = run_inside([f"/first/{path.name}"], options=["-v", f"{tmp_path}:/first:ro"], seconds=20)
+        outcome = run_inside([f"/given/{path.name}"], options=_given(tmp_path), seconds=20)
 
         assert outcome.status in (42, 126) or outcome.status > 128, outcome.errors
         assert "internal error" not in outcome.errors

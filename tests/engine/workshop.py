@@ -40,7 +40,8 @@ class Workshop:
 
     def build(self, source: Path, linkage: type_linkage = "static") -> str:
         """The program's path inside; built when it is not there as its sources are now."""
-        target = self.folder / f"{source.stem}.{linkage}"
+        group = "" if source.parent in (GUEST, self.folder) else f"{source.parent.name}-"
+        target = self.folder / f"{group}{source.stem}.{linkage}"
         stamp = target.with_suffix(f".{linkage}.stamp")
         content = b"".join(path.read_bytes() for path in (source, *_HEADERS))
         digest = hashlib.sha256(content).hexdigest()

@@ -13,10 +13,12 @@ pytestmark = pytest.mark.kvm
 SECONDS = 40
 
 
-def start(kwhost_command: list[str], script: str, *options: str) -> "subprocess.Popen[str]":
+def start(
+    kwhost_command: list[str], script: str, *options: str, stdin: int = subprocess.DEVNULL
+) -> "subprocess.Popen[str]":
     process = subprocess.Popen(
         [*kwhost_command, "run", *options, "--", "sh", "-c", script],
-        stdin=subprocess.DEVNULL,
+        stdin=stdin,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -78,6 +80,23 @@ def test_signals_reach_the_programs_handlers(kwhost_command: list[str]) -> None:
     out, _ = process.communicate(timeout=SECONDS)
 
     assert (out, process.returncode) == ("caught\n", 7)
+
+
+def test_a_signal_that_the_command_was_started_to_ignore_stays_ignored(kwhost_command: list[str]) -> None:
+    """As nohup does it."""
+    nohup = ["sh", "-c", "trap '' HUP; exec \"$@\"", "sh", *kwhost_command]
+    process = start(nohup, "echo up; read line; echo $line", "-i", stdin=subprocess.PIPE)
+
+    process.send_signal(signal.SIGHUP)
+    out, _ = process.communicate("went on\n", timeout=SECONDS)
+
+    assert (out, process.returncode) == ("went on\n", 0)
+
+
+def test_closed_standard_streams_harm_nothing(kwhost_command: list[str]) -> None:
+    for arguments, status in (("-- sh -c 'exit 9'", 9), ("--help", 0), ("--nonsense", 125)):
+        script = f'"$@" run {arguments} <&- >&- 2>&-'
+        assert subprocess.run(["sh", "-c", script, "sh", *kwhost_command], check=False).returncode == status
 
 
 def test_a_second_interrupt_kills(kwhost_command: list[str]) -> None:

@@ -58,6 +58,7 @@ write_initramfs() {
   mkdir -p "$root"/{bin,proc,sys,dev,host,memory,root,modules,machine}
   cp "$(command -v busybox)" "$root/bin/busybox"
   cp "$here/init" "$root/init"
+  cp "$here/last" "$root/machine/last"
   chmod 755 "$root/init"
   while read -r file; do
     cp "$file" "$root/modules/"
@@ -78,7 +79,7 @@ boot() {
   copier=$!
   [[ -z $out ]] || share=(-virtfs "local,path=$out,mount_tag=out,security_model=none,multidevs=remap")
   timeout --kill-after=5 "$limit" qemu-system-x86_64 \
-    -machine q35 -accel tcg,thread=multi -cpu max -smp "$cpus" -m "$memory" \
+    -machine q35 -accel tcg,thread=multi -cpu max,la57=off -smp "$cpus" -m "$memory" \
     -nodefaults -display none -no-reboot -nic none \
     -kernel "$kernel_image" -initrd "$scratch/initramfs" \
     -append "console=ttyS0 panic=-1 loglevel=4 mitigations=off" \

@@ -40,11 +40,23 @@ def test_the_commands_own_options_are_left_alone() -> None:
 
 @pytest.mark.parametrize(
     "option",
-    "--tenant=a -p=80 --publish=80 --network=x --memory=1G --cpus=1 --pids=3 --policy=p -d --detach".split(),
+    (
+        "--host=/s --tenant=a -p=80 --publish=80 --network=x --memory=1G --cpus=1 --pids=3 --policy=p "
+        "-d --detach"
+    ).split(),
 )
 def test_options_to_come_are_refused_by_name(option: str) -> None:
     with pytest.raises(NotAvailableYet, match="not available yet"):
         parse_run([*option.split("="), "--", "true"])
+
+
+def test_a_daemon_that_was_asked_for_is_not_passed_over(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["--host", "/run/s", "run", "true"]) == 125
+    monkeypatch.setenv("KWHOST_HOST", "/run/s")
+    assert main(["run", "true"]) == 125
+    assert capsys.readouterr().err.count("not available yet") == 2
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ _ENGINES = {"direct": True, "kernel": False, "process": False}
 
 def _engine_state(engine: str, findings: list[Finding]) -> str:
     state = "can run" if can_run(engine, findings) else "cannot run"
-    return state if _ENGINES[engine] else f"{state} here, but is not available in this version yet"
+    return state if _ENGINES[engine] else f"{state} here; not available in this version yet"
 
 
 def format_report(findings: list[Finding]) -> str:

@@ -1,6 +1,7 @@
 """The command `kwhost`: finds the subcommand, loads its file, runs it and reports its failure."""
 
 import gc
+import os
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
@@ -85,6 +86,8 @@ def _dispatch(arguments: Sequence[str]) -> int:
 
         sys.stdout.write(f"kwhost {__version__}\n")
         return 0
+    if arguments[0].partition("=")[0] == "--host":
+        raise NotAvailableYet("the option --host")
     if arguments[0].startswith("-"):
         raise UsageError(f"unknown option {arguments[0]}; kwhost --help shows the usage")
     return _find_command(arguments[0])(arguments[1:])
@@ -101,8 +104,19 @@ def main(arguments: Sequence[str]) -> int:
         return report_failure(error)
 
 
+def _open_standard_streams() -> None:
+    """Whoever starts this with a standard stream closed gets /dev/null there: a descriptor that is opened
+    for another purpose must not take its number."""
+    for name in ("stdin", "stdout", "stderr"):
+        if getattr(sys, name) is None:
+            fd = os.open(os.devnull, os.O_RDWR)  # the lowest number that is free: the stream's own
+            os.set_inheritable(fd, True)  # noqa: FBT003 - it takes no keyword
+            setattr(sys, name, os.fdopen(fd, "r" if name == "stdin" else "w"))
+
+
 def entry() -> None:
     """The console script."""
+    _open_standard_streams()
     # What start-up loads stays: collecting in between costs a fifth of a short command's time. Commands
     # that go on for longer collect again once they are loaded.
     gc.disable()

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from kwhost.core.cli.diagnostics import notice, show_tracebacks
 from kwhost.core.cli.options import CommandParser, add_later_option
-from kwhost.core.errors import UsageError
+from kwhost.core.errors import NotAvailableYet, UsageError
 from kwhost.core.model.ids import InstanceName, instance_name
 from kwhost.core.model.instance import Engine, InstanceSpec, Isolation
 from kwhost.core.model.units import parse_duration
@@ -26,6 +26,7 @@ _EPILOG = """examples:
   kwhost run --rootfs ./alpine -u nobody -- /bin/sh -c id"""
 
 _LATER_WITH_ARGUMENT = (
+    ("--host",),
     ("--tenant",),
     ("-p", "--publish"),
     ("--network",),
@@ -139,6 +140,8 @@ def main(arguments: Sequence[str]) -> int:
     spec, options = parse_run(arguments)
     if options.debug:
         show_tracebacks()
+    if os.environ.get("KWHOST_HOST"):
+        raise NotAvailableYet("talking to a daemon, which KWHOST_HOST asks for,")
     from kwhost.core.local import run_instance  # brings trio: not for usage errors and --help
 
     outcome = run_instance(spec, notice, want_statistics=options.stats)

@@ -20,7 +20,10 @@ from kwhost.core.engines.base import Launched
 from kwhost.core.errors import HostError
 from kwhost.core.model.instance import LaunchPlan
 
-__all__ = ["launch_supervised", "monitor_path"]
+__all__ = ["MONITOR_FDS", "launch_supervised", "monitor_path"]
+
+# Descriptors, the highest, that the monitor keeps for itself in each process (OWN_FD_COUNT in base/own_fd.h).
+MONITOR_FDS = 1280
 
 _SEALS_STATS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
 _SEALS_RECORD = _SEALS_STATS | fcntl.F_SEAL_WRITE

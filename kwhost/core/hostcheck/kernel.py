@@ -7,9 +7,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from kwhost.core.config.host import DEFAULT_UID_BASE
 from kwhost.core.engines.kernel_version import OLDEST_KERNEL, kernel_version
 from kwhost.core.hostcheck.probe import attempt, libc_call
 from kwhost.core.hostcheck.report import Finding, Verdict
+from kwhost.core.model.ids import FULL_RANGE
 
 __all__ = ["check_kernel_facilities"]
 
@@ -26,7 +28,6 @@ _SECCOMP_GET_ACTION_AVAIL = 2
 _SECCOMP_RET_TRAP = 0x0003_0000
 _MS_REC_PRIVATE = 0x4000 | 0x4_0000
 _LANDLOCK_WANTED = 2
-_TRIAL_ID_BASE = 0x7000_0000
 
 
 def _check_version() -> Finding:
@@ -112,7 +113,7 @@ def _with_user_namespace(action: Callable[[int], None]) -> None:
     """Call the action with a descriptor of a user namespace that maps ids 0 and up elsewhere."""
     with _waiting_child() as child:
         for kind in ("uid_map", "gid_map"):
-            Path(f"/proc/{child}/{kind}").write_text(f"0 {_TRIAL_ID_BASE} 65536")
+            Path(f"/proc/{child}/{kind}").write_text(f"0 {DEFAULT_UID_BASE} {FULL_RANGE}")
         fd = os.open(f"/proc/{child}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
         try:
             action(fd)

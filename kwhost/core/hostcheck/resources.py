@@ -5,13 +5,14 @@ import resource
 from pathlib import Path
 
 from kwhost.core.config.host import load_host_config
-from kwhost.core.engines.id_ranges import subordinate_ranges
+from kwhost.core.engines.id_ranges import lease_ids, subordinate_ranges
+from kwhost.core.engines.launch import MONITOR_FDS
 from kwhost.core.hostcheck.report import Finding, Verdict
 from kwhost.core.model.ids import FULL_RANGE
 
 __all__ = ["check_resources"]
 
-_NOFILE_WANTED = 1280 + 4096
+_NOFILE_WANTED = MONITOR_FDS + 4096
 _CONTROLLERS = ("cpu", "memory", "pids", "io")
 
 
@@ -23,7 +24,7 @@ def _check_descriptors() -> Finding:
         name="open files",
         verdict=Verdict.WEAKER if few else Verdict.OK,
         seen="no limit" if unlimited else f"hard limit {hard}",
-        advice=f"instances get {max(hard - 1280, 0)}; raise the hard limit (ulimit -Hn) for more"
+        advice=f"instances get {max(hard - MONITOR_FDS, 0)}; raise the hard limit (ulimit -Hn) for more"
         if few
         else "",
     )
@@ -62,14 +63,22 @@ def _check_cgroups() -> Finding:
 
 
 def _check_ids() -> Finding:
+    base = load_host_config().uid_base
     if os.geteuid() != 0:
+        count = lease_ids(base).ids.size
+        advice = "as root each instance has 65536 ids of its own"
+        if count == 1:
+            advice += (
+                "; for more than one, install uidmap and have root give you a range in /etc/subuid, subgid"
+            )
         return Finding(
             name="ids",
             verdict=Verdict.WEAKER,
-            seen="one for all instances of yours, your own",
-            advice="as root each instance has 65536 ids of its own",
+            seen="your own"
+            + (f" and {count - 1} subordinate ids" if count > 1 else "")
+            + ", the same for all your instances",
+            advice=advice,
         )
-    base = load_host_config().uid_base
     taken = subordinate_ranges()
     overlap = any(base < other.stop and other.start < base + FULL_RANGE for other in taken)
     return Finding(

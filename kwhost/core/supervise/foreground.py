@@ -12,7 +12,7 @@ from kwhost.core.engines.base import Launched
 from kwhost.core.errors import EXIT_SIGNAL_BASE, EXIT_TIMEOUT, LaunchError
 from kwhost.core.model.statistics import InstanceStatistics
 from kwhost.core.supervise.instance import RunningInstance, SupervisedInstance
-from kwhost.core.supervise.signals import FORWARDED, release_signals
+from kwhost.core.supervise.signals import forwarded_signals, release_signals
 from kwhost.core.supervise.terminal import OperatorTerminal
 
 __all__ = ["Outcome", "run_foreground", "watch_launched"]
@@ -48,7 +48,7 @@ class _Foreground:
 
     async def run(self, timeout: float | None) -> tuple[int, str]:
         """The exit status, and the line about a crash."""
-        watched = [*FORWARDED, *([signal.SIGWINCH, signal.SIGCONT] if self._terminal else [])]
+        watched = [*forwarded_signals(), *([signal.SIGWINCH, signal.SIGCONT] if self._terminal else [])]
         result: tuple[int, str] = EXIT_TIMEOUT, ""
         failure: LaunchError | None = None
         # The terminal is raw only while signals are received here: none can end this process in between.

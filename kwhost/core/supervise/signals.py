@@ -6,7 +6,7 @@ kernel, instead of ending this process and with it the instance.
 
 import signal
 
-__all__ = ["FORWARDED", "hold_signals", "release_signals"]
+__all__ = ["FORWARDED", "forwarded_signals", "hold_signals", "release_signals"]
 
 FORWARDED = (
     signal.SIGINT,
@@ -16,6 +16,11 @@ FORWARDED = (
     signal.SIGUSR1,
     signal.SIGUSR2,
 )
+
+
+def forwarded_signals() -> list[int]:
+    """Those to receive here: what this command was started to ignore (nohup, `&` in a script) stays so."""
+    return [number for number in FORWARDED if signal.getsignal(number) is not signal.SIG_IGN]
 
 
 def hold_signals() -> None:

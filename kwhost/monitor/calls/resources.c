@@ -11,9 +11,6 @@
 #include "base/own_fd.h"
 #include "process/thread.h"
 
-/* Guards process->rlimits of every process in this address space against torn pairs. */
-static struct lock limits_lock;
-
 bool limit_is_kept(u32 resource) {
     switch (resource) {
     case RLIMIT_AS:
@@ -78,12 +75,12 @@ static long change_limit(struct process *process, u32 resource, const struct rli
         return -EINVAL;
     if (!limit_is_kept(resource))
         return host(__NR_prlimit64, 0, resource, set, old);
-    lock_take(&limits_lock);
+    lock_take(&process->limits_lock);
     if (old)
         *old = process->rlimits[resource];
     if (set)
         result = set_kept(process, resource, set);
-    lock_release(&limits_lock);
+    lock_release(&process->limits_lock);
     return result;
 }
 

@@ -24,20 +24,24 @@ enum { LEVEL_SOCKET = 1, LEVEL_NETLINK = 270, LEVEL_MPTCP = 284 };
 #define TYPE_LAST 10
 #define IP_TABLES_FIRST 64 /* options of iptables, and above 199 of the multicast router */
 #define IPV6_LAST 79
+#define MPTCP_LAST 3 /* MPTCP_SUBFLOW_ADDRS */
 
 /* The internet protocols that instances get. What a guest asks for must not make the host load
  * modules for other ones. */
 static long check_internet(u32 type, s32 protocol) {
-    if (type > TYPE_LAST || protocol < 0 || protocol >= IPPROTO_MAX)
+    if (type > TYPE_LAST)
         return 0; /* EINVAL from the kernel */
     if (type != SOCK_STREAM && type != SOCK_DGRAM && type != SOCK_RAW)
-        return -ESOCKTNOSUPPORT;
+        return -ESOCKTNOSUPPORT; /* among them SOCK_PACKET, which is of another family */
+    if (protocol < 0 || protocol >= IPPROTO_MAX)
+        return 0; /* EINVAL from the kernel */
     switch (protocol) {
     case 0:
     case IPPROTO_ICMP:
     case IPPROTO_TCP:
     case IPPROTO_UDP:
     case IPPROTO_ICMPV6:
+    case IPPROTO_UDPLITE:
     case IPPROTO_RAW:
     case IPPROTO_MPTCP:
         return 0;
@@ -128,10 +132,13 @@ static bool option_ok(s32 level, s32 option, bool setting) {
         /* Those of ip6tables lie between the socket's own. */
         return option <= IPV6_LAST && option != 64 && option != 65 && option != 68 && option != 69;
     case IPPROTO_ICMPV6:
+    case IPPROTO_UDPLITE:
     case IPPROTO_RAW:
     case LEVEL_NETLINK:
-    case LEVEL_MPTCP:
         return true;
+    case LEVEL_MPTCP:
+        /* MPTCP_FULL_INFO, the next one, holds pointers that the kernel writes through. */
+        return option <= MPTCP_LAST;
     default:
         return false;
     }

@@ -4,6 +4,7 @@
 
 #include "calls/handlers.h"
 #include "mm/space.h"
+#include "process/load.h"
 #include "process/thread.h"
 #include "procfs/table.h"
 
@@ -12,13 +13,18 @@ static long sized(struct call *call, long result) {
     return result;
 }
 
+/* RLIMIT_AS, which the monitor keeps. */
+static bool may_grow(const struct call *call, u64 more) {
+    u64 limit = call->thread->process->rlimits[RLIMIT_AS].rlim_cur;
+    return more <= limit && space_size() <= limit - more;
+}
+
 long sys_mmap(struct call *call) {
     u64 *arg = call->arg;
     int flags = (int)arg[3];
     if (!(flags & MAP_ANONYMOUS) && !guest_fd_ok(arg[4]))
         return -EBADF;
-    u64 limit = call->thread->process->rlimits[RLIMIT_AS].rlim_cur;
-    if (arg[1] > limit || space_size() > limit - arg[1])
+    if (!may_grow(call, arg[1]))
         return -ENOMEM;
     return sized(call, space_map(arg[0], arg[1], (int)arg[2], flags,
                                  flags & MAP_ANONYMOUS ? -1 : (int)arg[4], arg[5],
@@ -34,6 +40,8 @@ long sys_mprotect(struct call *call) {
 }
 
 long sys_mremap(struct call *call) {
+    if (call->arg[2] > call->arg[1] && !may_grow(call, call->arg[2] - call->arg[1]))
+        return -ENOMEM;
     return sized(call, space_remap(call->arg[0], call->arg[1], call->arg[2], (int)call->arg[3],
                                    call->arg[4]));
 }
@@ -43,6 +51,11 @@ long sys_madvise(struct call *call) {
 }
 
 long sys_brk(struct call *call) {
+    u64 wanted = call->arg[0], now = space_break(0);
+    u64 data = call->thread->process->rlimits[RLIMIT_DATA].rlim_cur;
+    if (wanted > now &&
+        (!may_grow(call, wanted - now) || wanted - program_image.break_start > data))
+        return (long)now;
     return sized(call, (long)space_break(call->arg[0]));
 }
 

@@ -23,6 +23,7 @@
 #define LEAST_NOFILE 64u
 #define USUAL_SOFT_NOFILE 1024u
 #define UNLIMITED (~0ul)
+#define HOST_STACK_MOST (64ul << 20)
 
 bool identity_become_root(bool may_set_groups, struct failure *failure) {
     long result = may_set_groups ? host(__NR_setgroups, 0, 0) : 0;
@@ -54,10 +55,22 @@ static bool lift_address_limits(struct limits *limits, struct failure *failure) 
     return true;
 }
 
+/* The host lays out addresses by the stack limit: a large or unlimited one moves what it maps by
+ * itself down to where the window has to be. Guests keep the value (struct process). */
+static bool limit_host_stack(const struct limits *limits, struct failure *failure) {
+    const u64 *guest = limits->values[RLIMIT_STACK];
+    u64 host_stack[2] = {min_u64(guest[0], HOST_STACK_MOST), guest[1]};
+    long result = limit(RLIMIT_STACK, host_stack, NULL);
+    if (result >=
+        0) /* no layout of former times (setarch -L), and random addresses, from here on */
+        result = host(__NR_personality, 0);
+    return result >= 0 || fail(failure, STATUS_OWN, result, "limiting the monitor's stack");
+}
+
 bool identity_limit(const struct launch *launch, struct limits *limits, struct failure *failure) {
     for (u32 i = 0; i < array_size(limits->values); i++)
         limit(i, NULL, limits->values[i]);
-    if (!lift_address_limits(limits, failure))
+    if (!lift_address_limits(limits, failure) || !limit_host_stack(limits, failure))
         return false;
 
     u64 *nofile = limits->values[RLIMIT_NOFILE];

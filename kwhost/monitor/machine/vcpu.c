@@ -16,6 +16,7 @@
 #define RFLAGS_USER 0x250dd5ul
 #define RFLAGS_FIXED 0x202ul /* bit 1, and IF: interrupts are the host's affair */
 #define USER_LIMIT (1ul << 47)
+#define KERNEL_HALF 0xffff800000000000ul
 
 static u64 vcpu_page_address(const struct vcpu *vcpu) {
     return KERNEL_VCPU + (u64)vcpu->id * PAGE_SIZE;
@@ -107,7 +108,8 @@ static void read_exception(struct vcpu *vcpu, struct vcpu_fault *fault) {
  * guest is already past its instruction: that exit must not be lost. */
 static enum vcpu_exit leave_interrupted(struct vcpu *vcpu, struct vcpu_fault *fault) {
     u64 rip = vcpu_regs(vcpu)->rip;
-    if (rip - KERNEL_STUBS < PAGE_SIZE) {
+    /* A program in ring 3 can jump there too, on its way to a page fault. */
+    if (rip - KERNEL_STUBS < PAGE_SIZE && vcpu_ring(vcpu) == 0) {
         read_exception(vcpu, fault);
         return EXIT_EXCEPTION;
     }
@@ -152,6 +154,10 @@ static long run_vcpu(struct vcpu *vcpu) {
 }
 
 enum vcpu_exit vcpu_enter(struct vcpu *vcpu, struct vcpu_fault *fault) {
+    /* KVM must never be given an address that is not canonical. Whatever loads registers sees to
+     * it; what is left are jumps into the entry page at odd moments. */
+    if (unlikely(vcpu_regs(vcpu)->rip - USER_LIMIT < KERNEL_HALF - USER_LIMIT))
+        return protection_fault(vcpu, fault);
     refresh_cpu(vcpu);
     load_registers(vcpu);
     long result = run_vcpu(vcpu);

@@ -1,5 +1,6 @@
 /* mmap, munmap, mprotect and brk. */
 #include <linux/errno.h>
+#include <linux/magic.h>
 #include <linux/mman.h>
 #include <linux/stat.h>
 
@@ -94,15 +95,20 @@ static bool wants_huge_pages(u64 size, int prot, int flags) {
            (flags & MAP_TYPE) == MAP_PRIVATE && !(flags & (MAP_STACK | MAP_NORESERVE));
 }
 
-/* A file may be mapped executable only where its file system allows running programs. */
-static bool exec_allowed(int fd) {
+/* A file may be mapped executable only where its file system allows running programs, and one of
+ * huge pages not at all: the host maps more of it than was asked for. */
+static long check_file(int fd, int prot) {
     struct {
         long type, bsize;
         u64 blocks, bfree, bavail, files, ffree;
         int fsid[2];
         long namelen, frsize, flags, spare[4];
     } status;
-    return host(__NR_fstatfs, fd, &status) != 0 || !(status.flags & 8 /* ST_NOEXEC */);
+    if (host(__NR_fstatfs, fd, &status))
+        return 0; /* mmap will say why not */
+    if (status.type == HUGETLBFS_MAGIC)
+        return -ENOMEM;
+    return (prot & PROT_EXEC) && (status.flags & 8 /* ST_NOEXEC */) ? -EPERM : 0;
 }
 
 static long check_map(u64 size, int prot, int flags, int fd, u64 offset) {
@@ -113,8 +119,9 @@ static long check_map(u64 size, int prot, int flags, int fd, u64 offset) {
         return -ENOMEM;
     if (flags & MAP_HUGETLB)
         return -ENOMEM; /* as on a host that has none set aside */
-    if (!(flags & MAP_ANONYMOUS) && (prot & PROT_EXEC) && !exec_allowed(fd))
-        return -EPERM;
+    long refused = flags & MAP_ANONYMOUS ? 0 : check_file(fd, prot);
+    if (refused)
+        return refused;
     return list_has_room() ? 0 : -ENOMEM;
 }
 

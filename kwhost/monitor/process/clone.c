@@ -17,6 +17,7 @@
 #define CLONE_NAMESPACES                                                                           \
     (CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID |  \
      CLONE_NEWNET | CLONE_NEWTIME)
+#define USER_LIMIT (1ul << 47)
 #define CLONE_THREAD_NEEDS (CLONE_VM | CLONE_SIGHAND | CLONE_FILES)
 /* Flags of a new process that the host acts on by itself. */
 #define CLONE_PASSED (CLONE_FS | CLONE_PARENT | CLONE_IO | CLONE_SYSVSEM | CLONE_VFORK)
@@ -281,6 +282,7 @@ static void become_child(struct thread *thread, const struct request *request,
 }
 
 static void take_all_locks(struct process *process) {
+    lock_take(&process->limits_lock);
     lock_take(&process->actions_lock);
     lock_take(&process->threads_lock);
     space_lock_all();
@@ -290,6 +292,7 @@ static void release_all_locks(struct process *process) {
     space_unlock_all();
     lock_release(&process->threads_lock);
     lock_release(&process->actions_lock);
+    lock_release(&process->limits_lock);
 }
 
 static long clone_fork(struct thread *thread, const struct request *request) {
@@ -333,6 +336,11 @@ static long clone_any(struct thread *thread, const struct request *request) {
         ((flags & CLONE_CLEAR_SIGHAND) && (flags & CLONE_SIGHAND)))
         return -EINVAL;
     if (request->exit_signal > 64 || (request->stack && !window_range_ok(request->stack, 0)))
+        return -EINVAL;
+    if ((flags & CLONE_SETTLS) && request->tls >= USER_LIMIT)
+        return -EPERM; /* the vCPU must not see an address that is not canonical */
+    /* A child's end would look like a fault of the monitor, or like a kick. */
+    if (request->exit_signal && (signal_bit(request->exit_signal) & SIGNALS_UNBLOCKED))
         return -EINVAL;
     if ((flags & CLONE_PIDFD) && (flags & CLONE_PARENT_SETTID) &&
         request->pidfd == request->parent_tid)
@@ -384,7 +392,8 @@ long sys_clone3(struct call *call) {
         return -EPERM;
     /* Neither a new time namespace (in the exit signal's bits) nor another cgroup. */
     u64 known = 0xffffff00 | CLONE_CLEAR_SIGHAND;
-    if ((args.flags & ~known) || (args.flags & CLONE_DETACHED) || (args.stack == 0) != (args.stack_size == 0))
+    if ((args.flags & ~known) || (args.flags & CLONE_DETACHED) ||
+        (args.stack == 0) != (args.stack_size == 0))
         return -EINVAL;
     struct request request = {
         .flags = args.flags & ~(u64)(CLONE_PTRACE | CLONE_UNTRACED),

@@ -138,7 +138,7 @@ struct process *process_copy(const struct process *process) {
     copy->pid = 0;
     copy->threads = NULL;
     copy->thread_count = copy->parking = copy->parked = 0;
-    copy->threads_lock = copy->actions_lock = (struct lock){0};
+    copy->threads_lock = copy->actions_lock = copy->limits_lock = (struct lock){0};
     copy->is_first = 0;
     return copy;
 }

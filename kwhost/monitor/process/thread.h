@@ -34,6 +34,7 @@ struct process {
     u32 park_events;          /* counts changes of `parked` and ends of threads; futex */
     struct lock actions_lock; /* guards actions and the host dispositions that follow them */
     struct guest_action actions[SIGNAL_LIMIT];
+    struct lock limits_lock; /* guards rlimits against torn pairs */
     struct rlimit64
         rlimits[RLIM_NLIMITS]; /* those kept by the monitor: AS DATA STACK MEMLOCK NOFILE */
     u32 is_first;              /* pid 1 of the instance */
@@ -54,7 +55,7 @@ struct thread {
     struct thread *self; /* must be first: gs:0 */
     struct process *process;
     struct vcpu *vcpu;
-    u64 serial;           /* shared: what thread_link returned */
+    u64 serial;          /* shared: what thread_link returned */
     struct thread *next; /* shared: guarded by process->threads_lock */
     int tid;             /* shared: cleared by the kernel when the host thread is gone (futex) */
     int kernel_tid;      /* the same number, never cleared */
@@ -147,7 +148,8 @@ void *thread_stack_top(struct thread *thread);
 void thread_free(struct thread *thread);
 /* Makes `thread` what thread_current() answers on this host thread. */
 void thread_set_current(struct thread *thread);
-/* Adds to the process's list, and takes off it. thread_link returns a number that no other thread gets. */
+/* Adds to the process's list, and takes off it. thread_link returns a number that no other thread
+ * gets. */
 u64 thread_link(struct thread *thread);
 /* Makes a new thread's id known before it has run; nothing when it has ended already. */
 void thread_set_tid(struct process *process, u64 serial, int tid);

@@ -27,9 +27,11 @@ int procfs_make_standins(void) {
     long context = host(__NR_fsopen, "tmpfs", FSOPEN_CLOEXEC);
     if (context < 0)
         return (int)context;
-    /* Anyone in the instance may make objects: programs change their ids. Bounded, and charged to
-     * the instance as its other memory is. */
-    long result = set_option(context, "mode", "0777");
+    /* Anyone in the instance may make objects: programs change their ids. But a guest that gets
+     * here from a stand-in by way of ".." (it swaps a descriptor that was looked at) finds no
+     * names, and can take away none of another user's. Bounded, and charged to the instance as its
+     * other memory is. */
+    long result = set_option(context, "mode", "1733");
     if (result >= 0)
         result = set_option(context, "size", "64m");
     if (result >= 0)

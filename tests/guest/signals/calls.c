@@ -86,7 +86,14 @@ static void killing(void) {
     SHOW(syscall(SYS_rt_sigqueueinfo, self, 65, &info));
     SHOW(syscall(SYS_rt_sigqueueinfo, self, 0, 1));
     info.si_code = SI_USER;
-    SHOW(syscall(SYS_rt_sigqueueinfo, getppid() ? getppid() : 1, 0, &info) == -1);
+    pid_t other = fork();
+    if (!other) {
+        pause();
+        _exit(0);
+    }
+    SHOW(syscall(SYS_rt_sigqueueinfo, other, 0, &info));
+    kill(other, SIGKILL);
+    waitpid(other, NULL, 0);
     SHOW(syscall(SYS_rt_tgsigqueueinfo, self, self, 0, &info));
     SHOW(syscall(SYS_rt_tgsigqueueinfo, self, 0, 0, &info));
     int fd = MUST((int)syscall(SYS_pidfd_open, self, 0));
