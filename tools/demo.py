@@ -76,8 +76,9 @@ def run(demo: Demo) -> bool:
         statistics = marker + statistics
         print(
             f"  = started in {number('start time', statistics)}, {number('system calls', statistics)} system "
-            f"calls, {number('VM exits', statistics)} VM exits, processes: {number('processes', statistics)}, "
-            f"threads: {number('threads', statistics)}, peak memory {number('peak memory', statistics)}"
+            f"calls, {number('VM exits', statistics)} VM exits, "
+            f"processes: {number('processes', statistics)}, threads: {number('threads', statistics)}, "
+            f"peak memory {number('peak memory', statistics)}"
         )
     if done.returncode:
         print(f"  ! exit status {done.returncode}")

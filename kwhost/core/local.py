@@ -16,11 +16,12 @@ from kwhost.core.engines.direct import DirectEngine
 from kwhost.core.engines.id_ranges import lease_ids
 from kwhost.core.engines.kernel_version import check_kernel
 from kwhost.core.engines.launch import MONITOR_FDS
-from kwhost.core.errors import HostError, ImageError, KvmError, NotAvailableYet, UsageError
+from kwhost.core.errors import HostError, KvmError, NotAvailableYet, UsageError
 from kwhost.core.images.accounts import resolve_user
 from kwhost.core.images.host import host_image
 from kwhost.core.images.image import Image
 from kwhost.core.images.rootfs import rootfs_image
+from kwhost.core.images.volumes import plan_volumes
 from kwhost.core.model.ids import IdRange
 from kwhost.core.model.instance import (
     Engine,
@@ -30,8 +31,6 @@ from kwhost.core.model.instance import (
     LaunchPlan,
     TerminalSize,
 )
-from kwhost.core.model.mounts import Mount, MountFlag, MountKind
-from kwhost.core.model.volume import Volume
 from kwhost.core.supervise.signals import hold_signals, release_signals
 from kwhost.core.supervise.terminal import OperatorTerminal
 
@@ -60,20 +59,6 @@ def _image(spec: InstanceSpec) -> Image:
     if spec.image == "host":
         return host_image(spec.name, read_only=spec.read_only)
     raise NotAvailableYet(f"the image {spec.image!r} (there is 'host', and --rootfs DIR)")
-
-
-def _volume_mount(volume: Volume) -> Mount:
-    try:
-        source = os.path.realpath(volume.source, strict=True)
-        os.close(os.open(source, os.O_PATH | os.O_CLOEXEC))
-    except OSError as error:
-        raise ImageError(f"cannot use the volume {volume.source}: {error.strerror}") from error
-    if not os.access(source, os.R_OK):
-        raise ImageError(f"cannot use the volume {volume.source}: you may not read it")
-    flags = MountFlag.ID_MAPPED | MountFlag.RECURSIVE
-    if volume.read_only:
-        flags |= MountFlag.READ_ONLY
-    return Mount(MountKind.BIND, volume.target, source, flags)
 
 
 def build_environment(spec: InstanceSpec, identity: Identity) -> dict[str, str]:
@@ -109,7 +94,7 @@ def plan_instance(spec: InstanceSpec, ids: IdRange, size: TerminalSize | None) -
         workdir=spec.workdir,
         identity=identity,
         ids=ids,
-        mounts=image.mounts + tuple(_volume_mount(volume) for volume in spec.volumes),
+        mounts=image.mounts + plan_volumes(spec.volumes),
         nofile=descriptor_limit(),
         interactive=spec.interactive,
         terminal=(size or TerminalSize()) if spec.terminal else None,

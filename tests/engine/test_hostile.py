@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.engine.conftest import Outcome, Run
-from tests.engine.workshop import HOSTILE, HOSTILE_ON_HARDWARE, Workshop
+from tests.engine.workshop import HOSTILE, HOSTILE_ON_HARDWARE, Workshop, emulated_arguments
 
 pytestmark = [pytest.mark.kvm, pytest.mark.root]
 
@@ -30,7 +30,7 @@ def test_only_itself_is_harmed(source: Path, workshop: Workshop, run_inside: Run
     mark = f"HOSTILE={uuid.uuid4()}"
     mounts = Path("/proc/self/mountinfo").read_text()
 
-    outcome = run_inside([workshop.build(source)], options=["-e", mark])
+    outcome = run_inside([workshop.build(source), *emulated_arguments(source)], options=["-e", mark])
 
     _check(outcome)
     _nobody_has(mark)

@@ -65,6 +65,11 @@ def open_workshop() -> Workshop:
     return Workshop(FOLDER)
 
 
+def emulated_arguments(source: Path = HOSTILE / "privileges.c") -> list[str]:
+    """What tells a program that takes it to leave out what QEMU's emulation cannot do."""
+    return ["emulated"] if "KWHOST_HW" in os.environ and source.stem == "privileges" else []
+
+
 def main() -> None:
     workshop = open_workshop()
     wanted = [CONTAIN]

@@ -1,0 +1,62 @@
+"""Volumes: host directories and files bound into an instance.
+
+The host's /proc never comes along. It would show the instance the host's processes, and its own monitors
+behind the /proc that they make for it.
+"""
+
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from kwhost.core.errors import ImageError
+from kwhost.core.model.mounts import Mount, MountFlag, MountKind
+from kwhost.core.model.volume import Volume
+
+__all__ = ["plan_volumes", "procfs_places"]
+
+_OCTAL = re.compile(rb"\\([0-7]{3})")
+
+
+def procfs_places(mountinfo: bytes) -> list[str]:
+    """Where procfs is mounted, by the text of /proc/self/mountinfo."""
+    places = []
+    for line in mountinfo.splitlines():
+        before, _, after = line.partition(b" - ")
+        if after.startswith(b"proc "):
+            place = _OCTAL.sub(lambda match: bytes([int(match[1], 8)]), before.split(b" ")[4])
+            places.append(os.fsdecode(place))
+    return places
+
+
+def _check_source(volume: Volume) -> str:
+    try:
+        source = os.path.realpath(volume.source, strict=True)
+        os.close(os.open(source, os.O_PATH | os.O_CLOEXEC))
+    except OSError as error:
+        raise ImageError(f"cannot use the volume {volume.source}: {error.strerror}") from error
+    if not os.access(source, os.R_OK):
+        raise ImageError(f"cannot use the volume {volume.source}: you may not read it")
+    return source
+
+
+def _plan_volume(volume: Volume, places: Sequence[str]) -> list[Mount]:
+    source = _check_source(volume)
+    if any(os.path.commonpath((source, place)) == place for place in places):
+        raise ImageError(f"cannot use the volume {volume.source}: instances never see the host's /proc")
+    flags = MountFlag.ID_MAPPED | MountFlag.RECURSIVE
+    if volume.read_only:
+        flags |= MountFlag.READ_ONLY
+    below = [place for place in places if os.path.commonpath((source, place)) == source]
+    return [
+        Mount(MountKind.BIND, volume.target, source, flags),
+        *(Mount(MountKind.HIDE, f"{volume.target}/{os.path.relpath(place, source)}") for place in below),
+    ]
+
+
+def plan_volumes(volumes: Sequence[Volume]) -> tuple[Mount, ...]:
+    """The steps that bind volumes; raises ImageError where one cannot be used."""
+    if not volumes:
+        return ()
+    places = procfs_places(Path("/proc/self/mountinfo").read_bytes())
+    return tuple(mount for volume in volumes for mount in _plan_volume(volume, places))
