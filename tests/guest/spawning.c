@@ -9,9 +9,9 @@ static void try(const char *name, const char *path, posix_spawn_file_actions_t *
     pid_t child = -1;
     fflush(stdout);
     int result = posix_spawn(&child, path, actions, attributes, arguments, environ);
-    printf("%s: %s\n", name, result ? error_name(result) : "ok");
     if (!result)
-        reap(name, child);
+        reap(name, child); /* first: what the child prints comes before what is printed here */
+    printf("%s: %s\n", name, result ? error_name(result) : "ok");
 }
 
 /* What a spawned copy of this program reports about itself. */

@@ -48,14 +48,14 @@ class _Blob:
         if b"\0" in data:
             raise LaunchError(f"{text!r} contains a NUL character")
         if len(data) >= _STRING_MAX:
-            raise LaunchError(f"an argument or variable of {len(data)} bytes is too long", 126)
+            raise LaunchError(f"an argument or variable of {len(data)} bytes is too long", 125)
         return self.add(data + b"\0")
 
     def texts(self, texts: list[str]) -> int:
         """The offset of an array of string offsets."""
         size = sum(len(os.fsencode(text)) + 1 for text in texts)
         if size > _ARGUMENTS_MAX:
-            raise LaunchError(f"arguments or environment of {size} bytes are too long", 126)
+            raise LaunchError(f"arguments or environment of {size} bytes are too long", 125)
         offsets = [self.text(text) for text in texts]
         return self.add(bytes(ffi.buffer(ffi.new("uint32_t[]", offsets))), 4)
 

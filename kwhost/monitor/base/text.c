@@ -161,6 +161,10 @@ static const char *parse_modifiers(const char *p, struct conversion *c, va_list 
         int precision = va_arg(*args, int);
         c->precision = precision < 0 ? SIZE_MAX : (size_t)precision;
         p += 2;
+    } else if (p[0] == '.') {
+        c->precision = 0;
+        for (p++; *p >= '0' && *p <= '9'; p++)
+            c->precision = c->precision * 10 + (size_t)(*p - '0');
     }
     for (; *p == 'l' || *p == 'z'; p++)
         c->wide = true;

@@ -22,8 +22,9 @@ char *strstr(const char *text, const char *part);
 /* True when text begins with prefix. */
 bool has_prefix(const char *text, const char *prefix);
 
-/* Formats into to[size], always NUL-terminated. Understands %s %.*s %c %d %u %x %o with flags 0 and
- * a width, the lengths l, ll and z, and %%. Returns the length the whole text would have had. */
+/* Formats into to[size], always NUL-terminated. Understands %s %.Ns %.*s %c %d %u %x %o with flags
+ * 0 and a width, the lengths l, ll and z, and %%. Returns the length the whole text would have had.
+ */
 int format(char *to, size_t size, const char *pattern, ...) PRINTF(3, 4);
 int format_list(char *to, size_t size, const char *pattern, va_list args);
 

@@ -14,6 +14,7 @@
 #define FAULT_WRITE 2u /* page fault error code (SDM 3, 4.7) */
 #define FAULT_USER 4u
 #define FAULT_FETCH 16u
+#define FAULT_KEY 32u /* protection keys: software KVM leaves WRPKRU to programs */
 #define TASK_LIMIT ((1ul << 47) - PAGE_SIZE) /* Linux' TASK_SIZE_MAX */
 #define VECTOR_PAGE_FAULT 14
 
@@ -75,6 +76,11 @@ static void page_fault(struct thread *thread, gva_t address, u64 error) {
     }
     if (!access_allowed(&mapping, error)) {
         signal_fault(thread, SIGSEGV, SEGV_ACCERR, address, VECTOR_PAGE_FAULT,
+                     report(address, error, &mapping));
+        return;
+    }
+    if (error & FAULT_KEY) { /* trying again would go on for ever */
+        signal_fault(thread, SIGSEGV, SEGV_PKUERR, address, VECTOR_PAGE_FAULT,
                      report(address, error, &mapping));
         return;
     }

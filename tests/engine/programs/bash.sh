@@ -4,7 +4,7 @@ cd "$(mktemp -d)"
 echo "pipe: $(seq 1 100 | grep 7 | sort -r | head -2 | tr '\n' ' ')"
 (cd /usr; pwd; exit 3); echo "subshell $?"; pwd | grep -c tmp
 diff <(seq 1 5) <(seq 2 6); echo "diff $?"
-seq 3 > >(cat > sunk); wait $!; cat sunk
+seq 3 > >(cat > sunk); until [[ -f sunk && $(wc -l < sunk) == 3 ]]; do sleep 0.02; done; cat sunk
 cat <<END
 here $((6 * 7)) $(echo command)
 END
