@@ -74,6 +74,8 @@ static void on_signal(int signal) {
 
 /* The session leader: owns the terminal, runs jobs in groups of their own. */
 static void leader(void) {
+    close(master); /* or closing the other one would not hang up */
+    signal(SIGHUP, SIG_DFL);
     MUST(setsid());
     int tty = MUST(open(terminal, O_RDWR));
     dup2(tty, 0), dup2(tty, 1), dup2(tty, 2);

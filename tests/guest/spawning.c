@@ -79,8 +79,9 @@ int main(int argc, char **argv) {
     pid_t child;
     char *shell[] = {"sh", "-c", "echo from the shell; exit 3", NULL};
     fflush(stdout);
-    printf("spawnp: %d\n", posix_spawnp(&child, "sh", NULL, NULL, shell, environ));
+    int spawned = posix_spawnp(&child, "sh", NULL, NULL, shell, environ);
     reap("sh", child);
+    printf("spawnp: %d\n", spawned);
     printf("spawnp missing: %s\n",
            error_name(posix_spawnp(&child, "no-such-program", NULL, NULL, shell, environ)));
     fflush(stdout);

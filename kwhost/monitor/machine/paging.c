@@ -82,11 +82,15 @@ void *table_page(gpa_t *gpa) {
     return take_from(&chunks[chunk_count++], gpa);
 }
 
-int table_scratch_begin(void) {
+bool table_scratch_low(void) {
+    return scratch.used > scratch.size / 2;
+}
+
+int table_scratch_begin(bool unused) {
     int error = 0;
     if (!scratch.memory) {
         error = make_chunk(&scratch, SCRATCH_TABLES);
-    } else if (scratch.used > scratch.size / 2) {
+    } else if (table_scratch_low() && unused) {
         error = slot_remove(scratch.slot, scratch.gpa);
         host(__NR_madvise, scratch.memory, scratch.size, MADV_DONTNEED);
         scratch.used = 0;

@@ -43,10 +43,11 @@ int paging_map_page(gpa_t top, gva_t address, gpa_t gpa, u64 bits);
 int paging_map_block(gpa_t top, gva_t address, gpa_t gpa, u64 bits);
 
 /* Between begin and end table_page gives pages for a set of precise tables, which nobody frees:
- * they are thrown away all together some time later. A vCPU that still uses such a set then takes
- * page faults and goes back to the coarse tables. Returns 0 or a negative errno (then there is
- * nothing to end). */
-int table_scratch_begin(void);
+ * they are thrown away all together when few are left and `unused` says that no vCPU runs under any
+ * of them. Returns 0 or a negative errno (then there is nothing to end). table_scratch_low: whether
+ * it is time. */
+bool table_scratch_low(void);
+int table_scratch_begin(bool unused);
 void table_scratch_end(void);
 
 /* Gives `top` the coarse tables' entries: for the 512 GiB, or the 2 MiB, around an address. */

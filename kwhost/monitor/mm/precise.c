@@ -54,12 +54,16 @@ static int mirror(gpa_t top, const gva_t *known, u32 known_count) {
     return space.vdso ? paging_copy_block(top, space.vdso) : 0;
 }
 
+u32 precise_users;
+
 gpa_t space_precise_tables(const gva_t *known, u32 known_count) {
     gpa_t top = 0;
     lock_take(&space.lock);
-    if (!table_scratch_begin()) {
+    if (!table_scratch_begin(__atomic_load_n(&precise_users, __ATOMIC_SEQ_CST) == 0)) {
         if (!table_page(&top) || mirror(top, known, known_count))
             top = 0;
+        else
+            __atomic_fetch_add(&precise_users, 1, __ATOMIC_SEQ_CST);
         table_scratch_end();
     }
     lock_release(&space.lock);

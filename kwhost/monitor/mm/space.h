@@ -69,6 +69,7 @@ bool space_all_mapped(gva_t start, u64 size);
 /* With no lock held: page tables that mirror every private anonymous mapping at 4 KiB granularity
  * with its true protection, and the pages in `known` (present, but of files or shared), and nothing
  * else. Returns the top-level table or 0 when memory is out. */
+extern u32 precise_users; /* callers not yet back on the coarse tables: each takes itself off */
 gpa_t space_precise_tables(const gva_t *known, u32 known_count);
 
 /* Makes an accessible page that has no backing yet (a lazily covered mapping) reachable. True when

@@ -260,6 +260,7 @@ static void become_child(struct thread *thread, const struct request *request,
     thread->work = 0;
     thread->robust_head = 0;
     thread->clear_child_tid = request->flags & CLONE_CHILD_CLEARTID ? request->child_tid : 0;
+    precise_users = 0;
     space_refork();
     int error = machine_refork();
     if (!error)

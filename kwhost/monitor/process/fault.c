@@ -7,6 +7,7 @@
 #include "base/text.h"
 #include "calls/call.h"
 #include "machine/machine.h"
+#include "machine/paging.h"
 #include "mm/space.h"
 #include "process/signal.h"
 #include "process/thread.h"
@@ -28,12 +29,30 @@ static void remember_page(struct thread *thread, gva_t page) {
     thread->fault_pages[thread->fault_count++ % array_size(thread->fault_pages)] = page;
 }
 
+void fault_leave_precise(struct thread *thread) {
+    thread->precise = false;
+    vcpu_use_tables(thread->vcpu, 0);
+    __atomic_fetch_sub(&precise_users, 1, __ATOMIC_SEQ_CST);
+}
+
+/* Precise tables for this thread. When their pages run out, all threads are stopped for a moment:
+ * that brings them back to the coarse tables, and the pages can be used again. */
+static gpa_t make_precise_tables(struct thread *thread, u32 known) {
+    bool stop = table_scratch_low() && thread->process->thread_count > 1;
+    if (stop)
+        process_park(thread);
+    gpa_t top = space_precise_tables(thread->fault_pages, known);
+    if (stop)
+        process_unpark(thread);
+    return top;
+}
+
 /* Runs the instruction again under tables that name the address. */
 static void run_precisely(struct thread *thread) {
     u32 known = 0;
     if (thread->fault_rip == vcpu_regs(thread->vcpu)->rip)
         known = (u32)min_u64(thread->fault_count, array_size(thread->fault_pages));
-    gpa_t top = space_precise_tables(thread->fault_pages, known);
+    gpa_t top = make_precise_tables(thread, known);
     if (!top) {
         signal_fault(thread, SIGBUS, BUS_ADRERR, 0, VECTOR_PAGE_FAULT, 0);
         return;

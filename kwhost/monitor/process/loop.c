@@ -54,8 +54,7 @@ _Noreturn void thread_loop(struct thread *thread) {
         enum vcpu_exit why = vcpu_enter(thread->vcpu, &fault);
         stats_count(exits, 1);
         if (unlikely(thread->precise)) {
-            thread->precise = false;
-            vcpu_use_tables(thread->vcpu, 0);
+            fault_leave_precise(thread);
             thread->fault_precise = true;
         }
         if (likely(why == EXIT_SYSCALL))

@@ -162,6 +162,8 @@ static void park(struct thread *thread) {
     u32 parking = __atomic_load_n(&process->parking, __ATOMIC_SEQ_CST);
     if (!parking)
         return;
+    if (thread->precise) /* whoever parks us may throw these tables away */
+        fault_leave_precise(thread);
     signal_park(thread);
     __atomic_fetch_add(&process->parked, 1, __ATOMIC_SEQ_CST);
     __atomic_fetch_add(&process->park_events, 1, __ATOMIC_SEQ_CST);

@@ -174,5 +174,7 @@ _Noreturn void thread_loop(struct thread *thread);
 
 /* Serves a guest exception, or a page KVM could not reach (fault == NULL). */
 void fault_serve(struct thread *thread, const struct vcpu_fault *fault);
+/* Back to the coarse page tables. */
+void fault_leave_precise(struct thread *thread);
 
 #endif
