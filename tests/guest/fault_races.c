@@ -1,4 +1,5 @@
-/* Many threads fault at once, again and again, while another one computes: each learns its own address. */
+/* Many threads fault at once, again and again, while another one computes: each learns its own
+ * address. */
 #include "check.h"
 #include <pthread.h>
 #include <setjmp.h>
