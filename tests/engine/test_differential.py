@@ -1,5 +1,6 @@
 """The same program natively and in a virtual machine: exit status and output must agree, line by line."""
 
+from collections.abc import Iterator
 from difflib import unified_diff
 from pathlib import Path
 
@@ -11,6 +12,15 @@ from tests.engine.workshop import DIFFERENTIAL_ON_HARDWARE, GUEST, Workshop, typ
 pytestmark = [pytest.mark.kvm, pytest.mark.root]
 
 PROGRAMS = sorted([*GUEST.glob("*.c"), *GUEST.glob("signals/*.c")])
+SLOW = {"storm", "timers", "fault_races"}
+
+
+def _marks(name: str, linkage: str) -> Iterator[pytest.MarkDecorator]:
+    """How the program reaches the kernel depends little on its linkage: `make check` runs one of the two."""
+    if name in DIFFERENTIAL_ON_HARDWARE and linkage == "static":
+        yield pytest.mark.hw
+    if name in SLOW or linkage == "dynamic":
+        yield pytest.mark.slow
 
 
 def _cases() -> list[object]:
@@ -19,7 +29,7 @@ def _cases() -> list[object]:
             source,
             linkage,
             id=f"{source.relative_to(GUEST).with_suffix('')}-{linkage}",
-            marks=[pytest.mark.hw] if source.stem in DIFFERENTIAL_ON_HARDWARE and linkage == "static" else [],
+            marks=[*_marks(source.stem, linkage)],
         )
         for source in PROGRAMS
         for linkage in ("static", "dynamic")

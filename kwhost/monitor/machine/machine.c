@@ -29,6 +29,16 @@ enum syscall_landing machine_landing(void) {
     return machine.landing;
 }
 
+/* A signal that the monitor may not block (a kick, a fault sent by a program) interrupts the making
+ * of KVM objects: again. */
+static long kvm_ioctl(int fd, unsigned long request, u64 argument) {
+    long result;
+    do
+        result = host(__NR_ioctl, fd, request, argument);
+    while (result == -EINTR);
+    return result;
+}
+
 int slot_add(gpa_t gpa, u64 size, const void *memory, bool read_only, u32 *slot) {
     u32 number = machine.free_slot_count ? machine.free_slots[--machine.free_slot_count]
                                          : machine.next_slot++;
@@ -39,7 +49,7 @@ int slot_add(gpa_t gpa, u64 size, const void *memory, bool read_only, u32 *slot)
         .memory_size = size,
         .userspace_addr = (u64)memory,
     };
-    long error = host(__NR_ioctl, machine.fd, KVM_SET_USER_MEMORY_REGION, &region);
+    long error = kvm_ioctl(machine.fd, KVM_SET_USER_MEMORY_REGION, (u64)&region);
     if (error) {
         if (machine.free_slot_count < array_size(machine.free_slots))
             machine.free_slots[machine.free_slot_count++] = number;
@@ -51,7 +61,7 @@ int slot_add(gpa_t gpa, u64 size, const void *memory, bool read_only, u32 *slot)
 
 int slot_remove(u32 slot, gpa_t gpa) {
     struct kvm_userspace_memory_region region = {.slot = slot, .guest_phys_addr = gpa};
-    long error = host(__NR_ioctl, machine.fd, KVM_SET_USER_MEMORY_REGION, &region);
+    long error = kvm_ioctl(machine.fd, KVM_SET_USER_MEMORY_REGION, (u64)&region);
     if (!error && machine.free_slot_count < array_size(machine.free_slots))
         machine.free_slots[machine.free_slot_count++] = slot;
     return (int)error;
@@ -65,7 +75,7 @@ int slot_again(u32 slot, gpa_t gpa, u64 size, const void *memory, bool read_only
         .memory_size = size,
         .userspace_addr = (u64)memory,
     };
-    return (int)host(__NR_ioctl, machine.fd, KVM_SET_USER_MEMORY_REGION, &region);
+    return (int)kvm_ioctl(machine.fd, KVM_SET_USER_MEMORY_REGION, (u64)&region);
 }
 
 /* A 64-bit interrupt gate (SDM 3, 6.14.1). */
@@ -127,7 +137,7 @@ static int make_kernel_pages(void) {
 int kvm_descriptor(int fd, unsigned long request, u64 argument) {
     struct own_fd_limit saved;
     own_fd_limit_raise(&saved);
-    int made = (int)host(__NR_ioctl, fd, request, argument);
+    int made = (int)kvm_ioctl(fd, request, argument);
     if (made >= 0)
         made = own_fd_move(made);
     own_fd_limit_restore(&saved);

@@ -90,7 +90,7 @@ static void masks(long enough) {
     sigemptyset(&one);
     sigaddset(&one, SIGUSR1);
     long until = handled + enough, seen_pending = 0;
-    while (handled < until) {
+    for (int round = 0; handled < until || (!seen_pending && round < 100000); round++) {
         sigprocmask(SIG_BLOCK, &one, &old);
         forbidden = true;
         for (int i = 0; i < 5; i++) {
