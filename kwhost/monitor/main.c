@@ -110,6 +110,7 @@ static _Noreturn void run_monitor(char **argv, char **envp) {
     if (first) {
         stats_page->launched_ns = monotonic_ns();
         stats_count(processes, 1);
+        stats_count(threads, 1);
     }
     struct thread *thread = start_process();
     start_machine(thread);

@@ -138,8 +138,10 @@ static long clone_thread(struct thread *thread, const struct request *request) {
     u64 serial = thread_link(child);
     result =
         clone_start(flags, thread_stack_top(child), host_parent_tid(request), &child->tid, child);
-    if (result > 0)
+    if (result > 0) {
         thread_set_tid(thread->process, serial, (int)result);
+        stats_count(threads, 1);
+    }
     if (result < 0) {
         thread_unlink(child);
         drop_runner(child);
@@ -223,6 +225,7 @@ static long clone_borrower(struct thread *thread, const struct request *request)
     if (request->flags & CLONE_PIDFD)
         flags &= ~(u64)CLONE_PARENT_SETTID;
     stats_count(processes, 1);
+    stats_count(threads, 1);
     child->tid = wait ? 0 : -1;
     if (wait)
         thread_go_away(thread);

@@ -89,7 +89,6 @@ u64 thread_link(struct thread *thread) {
         __atomic_or_fetch(&thread->work, THREAD_PARK, __ATOMIC_SEQ_CST);
     u64 serial = thread->serial = ++process->next_serial;
     lock_release(&process->threads_lock);
-    stats_count(threads, 1);
     return serial;
 }
 
