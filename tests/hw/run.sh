@@ -64,7 +64,7 @@ write_initramfs() {
     cp "$file" "$root/modules/"
     basename "$file"
   done < <(kernel_module_files $(grep -v '^#' "$here/modules")) >"$root/machine/module-order"
-  printf 'module_tree=%q\nshare_out=%q\n' "$kernel_tree/lib/modules" "$out" >"$root/machine/settings"
+  printf 'module_tree=%q\nshare_out=%q\ndirectory=%q\n' "$kernel_tree/lib/modules" "$out" "$PWD" >"$root/machine/settings"
   write_command "$@" >"$root/machine/command"
   (cd "$root" && find . | cpio -o -H newc -R 0:0 --quiet | gzip -1) >"$scratch/initramfs"
 }
