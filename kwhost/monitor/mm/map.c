@@ -6,6 +6,7 @@
 
 #include "base/host.h"
 #include "base/text.h"
+#include "machine/machine.h"
 #include "machine/paging.h"
 #include "mm/extent.h"
 #include "mm/list.h"
@@ -125,6 +126,11 @@ static long check_map(u64 size, int prot, int flags, int fd, u64 offset) {
     return list_has_room() ? 0 : -ENOMEM;
 }
 
+/* With hardware's nested paging a guest's page fault costs little more than a native one. */
+static bool faults_are_cheap(void) {
+    return machine_landing() == LANDING_RING0;
+}
+
 /* A page fault that KVM has to serve costs ten times a native one (docs/performance.md). What a
  * program is about to touch anyway is therefore made present at once, where that wastes little: KVM
  * then maps eight neighbours with one fault. Failure does no harm. Private file pages are copied
@@ -135,7 +141,8 @@ static void prepare_pages(long at, u64 size, int prot, int flags) {
     bool anonymous = flags & MAP_ANONYMOUS;
     if (wants_huge_pages(size, prot, flags))
         host(__NR_madvise, at, size, MADV_HUGEPAGE);
-    else if (!private || (flags & (MAP_STACK | MAP_NORESERVE)) || prot == PROT_NONE)
+    else if (faults_are_cheap() || !private || (flags & (MAP_STACK | MAP_NORESERVE)) ||
+             prot == PROT_NONE)
         return;
     else if ((prot & PROT_WRITE) && size <= PREPARE_WRITE && (anonymous || (flags & MAP_DENYWRITE)))
         host(__NR_madvise, at, size, MADV_POPULATE_WRITE);
@@ -268,7 +275,7 @@ static long protect_piece(gva_t start, gva_t end, int prot) {
     list_split(end);
     for (u32 at = list_first_after(start); at < space.count && space.list[at].start < end; at++)
         space.list[at].prot = (u8)prot;
-    if (opened && (prot & PROT_WRITE) && end - start <= PREPARE_OPENED)
+    if (opened && !faults_are_cheap() && (prot & PROT_WRITE) && end - start <= PREPARE_OPENED)
         host(__NR_madvise, WINDOW_BASE + start, end - start, MADV_POPULATE_WRITE);
     return back(start, end, prot);
 }
