@@ -14,7 +14,7 @@ test: setup-test lint ## run every test; those that need KVM are skipped without
 
 test-hw: setup-hardware ## run the named subset of the tests on hardware-style KVM, emulated
 	$(BIN)/python -m tests.engine.workshop # a compiler is slow in there
-	KWHOST_MUST=kvm tests/hw/run.sh --timeout 900 -- $(BIN)/python -m pytest -m hw -p no:cacheprovider
+	KWHOST_MUST=kvm tests/hw/run.sh --timeout 900 -- $(BIN)/python -m pytest -m hw --timeout 300 -p no:cacheprovider
 
 check: setup-test lint ## what to run before each commit: formats, types, layers, fast tests
 	$(BIN)/python -m pytest -q -m "not slow"
