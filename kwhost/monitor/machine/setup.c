@@ -199,10 +199,15 @@ static void set_once(struct vcpu *vcpu) {
     vcpu->stale = true; /* the landing may be found out meanwhile */
 }
 
-void vcpu_load_system(struct vcpu *vcpu) {
+static struct kvm_sregs get_sregs(struct vcpu *vcpu) {
     struct kvm_sregs sregs;
     if (host(__NR_ioctl, vcpu->fd, KVM_GET_SREGS, &sregs))
         machine_broken(vcpu, "KVM_GET_SREGS failed");
+    return sregs;
+}
+
+void vcpu_load_system(struct vcpu *vcpu) {
+    struct kvm_sregs sregs = get_sregs(vcpu);
     u64 page = KERNEL_VCPU + (u64)vcpu->id * PAGE_SIZE;
     struct kvm_segment code = {.limit = 0xffffffff,
                                .selector = SELECTOR_USER_CODE,
@@ -245,18 +250,14 @@ void vcpu_load_system(struct vcpu *vcpu) {
 }
 
 void vcpu_save_bases(struct vcpu *vcpu) {
-    struct kvm_sregs sregs;
-    if (host(__NR_ioctl, vcpu->fd, KVM_GET_SREGS, &sregs))
-        machine_broken(vcpu, "KVM_GET_SREGS failed");
+    struct kvm_sregs sregs = get_sregs(vcpu);
     vcpu->fs_base = sregs.fs.base;
     vcpu->gs_base = sregs.gs.base;
 }
 
 void vcpu_store_bases(struct vcpu *vcpu, u64 fs_base, u64 gs_base) {
     if (!vcpu->stale) {
-        struct kvm_sregs sregs;
-        if (host(__NR_ioctl, vcpu->fd, KVM_GET_SREGS, &sregs))
-            machine_broken(vcpu, "KVM_GET_SREGS failed");
+        struct kvm_sregs sregs = get_sregs(vcpu);
         sregs.fs.base = fs_base;
         sregs.gs.base = gs_base;
         if (host(__NR_ioctl, vcpu->fd, KVM_SET_SREGS, &sregs))
@@ -267,16 +268,12 @@ void vcpu_store_bases(struct vcpu *vcpu, u64 fs_base, u64 gs_base) {
 }
 
 gva_t vcpu_fault_address(struct vcpu *vcpu) {
-    struct kvm_sregs sregs;
-    if (host(__NR_ioctl, vcpu->fd, KVM_GET_SREGS, &sregs))
-        machine_broken(vcpu, "KVM_GET_SREGS failed");
+    struct kvm_sregs sregs = get_sregs(vcpu);
     return sregs.cr2;
 }
 
 u32 vcpu_ring(struct vcpu *vcpu) {
-    struct kvm_sregs sregs;
-    if (host(__NR_ioctl, vcpu->fd, KVM_GET_SREGS, &sregs))
-        machine_broken(vcpu, "KVM_GET_SREGS failed");
+    struct kvm_sregs sregs = get_sregs(vcpu);
     return sregs.cs.selector & 3;
 }
 

@@ -34,6 +34,9 @@ bool list_has_room(void);
 bool list_all_mapped(gva_t start, gva_t end);
 /* Whether [start, end) touches the vDSO or its data, which stay where they are. */
 bool list_special_in(gva_t start, gva_t end);
+/* Gives the host memory of [start, end) back to the window's reservation. An address or a negative
+ * errno. */
+long reserve_again(gva_t start, gva_t end);
 /* Highest free range of `size` bytes in [low, high); 0 when there is none. */
 gva_t list_find_gap(u64 size, gva_t low, gva_t high);
 

@@ -31,8 +31,7 @@ static int host_prot(int prot) {
     return prot & (PROT_WRITE | PROT_EXEC) ? host | PROT_READ : host;
 }
 
-/* Gives [start, end) back to the reservation. */
-static long reserve_again(gva_t start, gva_t end) {
+long reserve_again(gva_t start, gva_t end) {
     return host(__NR_mmap, WINDOW_BASE + start, end - start, PROT_NONE,
                 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
 }

@@ -7,11 +7,6 @@
 #include "mm/extent.h"
 #include "mm/list.h"
 
-static void reserve_again(gva_t start, gva_t end) {
-    host(__NR_mmap, WINDOW_BASE + start, end - start, PROT_NONE,
-         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
-}
-
 /* A validated request; sizes are page multiples. */
 struct remap {
     gva_t old, target;
