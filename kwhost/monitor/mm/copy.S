@@ -2,7 +2,7 @@
  * continues at copy_fault (window_fixup), so the caller gets -EFAULT and nothing else happens. */
 
         .text
-        .globl  copy_bytes, fill_zero, copy_until_nul, guest_compare_swap
+        .globl  copy_bytes, fill_zero, copy_until_nul, guest_compare_swap, touch_byte
         .globl  copy_first, copy_last, copy_fault
 
 /* long copy_bytes(void *to, const void *from, u64 size): 0 or -EFAULT */
@@ -41,6 +41,16 @@ guest_compare_swap:
         lock cmpxchgl %edx, (%rdi)
         setne   %al
         movzbl  %al, %eax
+        ret
+
+/* long touch_byte(void *at, bool write): 0, with the byte's page present for such an access; -EFAULT */
+touch_byte:
+        xor     %eax, %eax
+        test    %sil, %sil
+        jnz     1f
+        testb   $0, (%rdi)
+        ret
+1:      lock orb $0, (%rdi)
 copy_last:
         ret
 

@@ -6,7 +6,6 @@
 
 #include "base/host.h"
 #include "base/text.h"
-#include "machine/machine.h"
 #include "machine/paging.h"
 #include "mm/extent.h"
 #include "mm/list.h"
@@ -23,6 +22,7 @@
 #define PREPARE_WRITE (1ul << 20)
 #define PREPARE_OPENED (256ul << 10) /* of a reservation, by mprotect */
 #define PREPARE_READ (4ul << 20)
+#define FAULT_AROUND (64ul << 10)
 
 /* What the host enforces: the guest's page tables see to execution, and x86 has no write-only
  * pages. */
@@ -125,9 +125,13 @@ static long check_map(u64 size, int prot, int flags, int fd, u64 offset) {
     return list_has_room() ? 0 : -ENOMEM;
 }
 
-/* With hardware's nested paging a guest's page fault costs little more than a native one. */
-static bool faults_are_cheap(void) {
-    return machine_landing() == LANDING_RING0;
+/* Makes the pages of a new mapping of a file present. The host maps the neighbours, which it has
+ * read already, of a page that is touched for reading (fault-around, 64 KiB unless it was told
+ * otherwise). */
+static void touch_pages(gva_t start, u64 size, bool write) {
+    for (gva_t at = start; at < start + size; at += write ? PAGE_SIZE : FAULT_AROUND)
+        if (touch_guest(at, write))
+            return;
 }
 
 /* A page fault that KVM has to serve costs ten times a native one (docs/performance.md). What a
@@ -135,18 +139,19 @@ static bool faults_are_cheap(void) {
  * then maps eight neighbours with one fault. Failure does no harm. Private file pages are copied
  * early only for program loaders (MAP_DENYWRITE): others may watch the file through them until they
  * write. */
-static void prepare_pages(long at, u64 size, int prot, int flags) {
+static void prepare_pages(gva_t at, u64 size, int prot, int flags) {
     bool private = (flags & MAP_TYPE) == MAP_PRIVATE;
     bool anonymous = flags & MAP_ANONYMOUS;
     if (wants_huge_pages(size, prot, flags))
-        host(__NR_madvise, at, size, MADV_HUGEPAGE);
-    else if (faults_are_cheap() || !private || (flags & (MAP_STACK | MAP_NORESERVE)) ||
-             prot == PROT_NONE)
+        host(__NR_madvise, WINDOW_BASE + at, size, MADV_HUGEPAGE);
+    else if (!private || (flags & (MAP_STACK | MAP_NORESERVE)) || prot == PROT_NONE)
         return;
-    else if ((prot & PROT_WRITE) && size <= PREPARE_WRITE && (anonymous || (flags & MAP_DENYWRITE)))
-        host(__NR_madvise, at, size, MADV_POPULATE_WRITE);
+    else if (anonymous && (prot & PROT_WRITE) && size <= PREPARE_WRITE)
+        host(__NR_madvise, WINDOW_BASE + at, size, MADV_POPULATE_WRITE);
+    else if ((prot & PROT_WRITE) && (flags & MAP_DENYWRITE) && size <= PREPARE_WRITE)
+        touch_pages(at, size, true);
     else if (!(prot & PROT_WRITE) && !anonymous && size <= PREPARE_READ)
-        host(__NR_madvise, at, size, MADV_POPULATE_READ);
+        touch_pages(at, size, false);
 }
 
 static long map_host(gva_t place, u64 size, int prot, int flags, int fd, u64 offset, bool fresh) {
@@ -160,7 +165,7 @@ static long map_host(gva_t place, u64 size, int prot, int flags, int fd, u64 off
     long result =
         host(__NR_mmap, WINDOW_BASE + place, size, host_prot(prot), passed | MAP_FIXED, fd, offset);
     if (!host_failed(result))
-        prepare_pages(result, size, prot, flags);
+        prepare_pages(place, size, prot, flags);
     return result;
 }
 
@@ -215,6 +220,16 @@ long space_map(gva_t hint, u64 size, int prot, int flags, int fd, u64 offset,
     long result = map_locked(hint, size, prot, flags, fd, offset, kind);
     lock_release(&space.lock);
     return result;
+}
+
+bool space_lacks_page(gva_t address, bool write) {
+    lock_take(&space.lock);
+    u32 at = list_first_after(address);
+    bool allowed = at < space.count && space.list[at].start <= address &&
+                   (write ? space.list[at].prot & PROT_WRITE : space.list[at].prot != PROT_NONE);
+    bool lacks = allowed && touch_guest(address, write);
+    lock_release(&space.lock);
+    return lacks;
 }
 
 #define STACK_STEP (64ul << 10)
@@ -274,7 +289,7 @@ static long protect_piece(gva_t start, gva_t end, int prot) {
     list_split(end);
     for (u32 at = list_first_after(start); at < space.count && space.list[at].start < end; at++)
         space.list[at].prot = (u8)prot;
-    if (opened && !faults_are_cheap() && (prot & PROT_WRITE) && end - start <= PREPARE_OPENED)
+    if (opened && (prot & PROT_WRITE) && end - start <= PREPARE_OPENED)
         host(__NR_madvise, WINDOW_BASE + start, end - start, MADV_POPULATE_WRITE);
     return back(start, end, prot);
 }

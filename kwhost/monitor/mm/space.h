@@ -76,6 +76,10 @@ gpa_t space_precise_tables(const gva_t *known, u32 known_count);
  * there was something to do. */
 bool space_back_page(gva_t address);
 
+/* True when the mapping at `address` allows the access and the host has no page for it: past the
+ * end of its file, for one. */
+bool space_lacks_page(gva_t address, bool write);
+
 /* The stack grows down to `address` when that lies right below it and `limit` (RLIMIT_STACK, bytes)
  * allows. True when it did. */
 bool space_grow_stack(gva_t address, u64 limit);

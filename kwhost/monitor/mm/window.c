@@ -7,6 +7,7 @@
 extern long copy_bytes(void *to, const void *from, u64 size);
 extern long fill_zero(void *to, u64 size);
 extern long copy_until_nul(char *to, const char *from, u64 size);
+extern long touch_byte(void *at, bool write);
 extern const char copy_first[], copy_last[], copy_fault[];
 
 int window_reserve(void) {
@@ -34,6 +35,10 @@ long zero_guest(gva_t to, u64 size) {
     if (!window_range_ok(to, size))
         return -EFAULT;
     return fill_zero((void *)(WINDOW_BASE + to), size);
+}
+
+long touch_guest(gva_t at, bool write) {
+    return at < WINDOW_SIZE ? touch_byte((void *)(WINDOW_BASE + at), write) : -EFAULT;
 }
 
 long copy_string_from_guest(char *to, gva_t from, u64 size) {

@@ -42,6 +42,11 @@ long zero_guest(gva_t to, u64 size);
  * -ENAMETOOLONG when there is no NUL in the first `size` bytes. */
 long copy_string_from_guest(char *to, gva_t from, u64 size);
 
+/* Makes the page that holds `at` present for reading or writing, as the guest's own access would;
+ * what it holds does not change. Returns 0 or -EFAULT. Not by MADV_POPULATE_READ or _WRITE: before
+ * Linux 6.9 these may try for ever where a file cannot be read. */
+long touch_guest(gva_t at, bool write);
+
 /* Fault-safe access to single words. */
 #define get_guest(value, address) copy_from_guest(&(value), (address), sizeof(value))
 #define put_guest(value, address) copy_to_guest((address), &(value), sizeof(value))

@@ -69,12 +69,6 @@ static bool access_allowed(const struct mapping *mapping, u64 error) {
     return mapping->prot != PROT_NONE;
 }
 
-/* Asks the host for the page. 0: it is there now; a negative errno otherwise. */
-static long probe_page(gva_t page, bool write) {
-    return host(__NR_madvise, WINDOW_BASE + page, PAGE_SIZE,
-                write ? MADV_POPULATE_WRITE : MADV_POPULATE_READ);
-}
-
 /* The error code that Linux reports for `error` of a user access (X86_PF_PROT, WRITE, USER, INSTR).
  */
 static u64 report(gva_t address, u64 error, const struct mapping *mapping) {
@@ -110,17 +104,13 @@ static void page_fault(struct thread *thread, gva_t address, u64 error) {
         space_allow_execute(page_down(address), page_down(address) + PAGE_SIZE);
         space_unlock_all();
     }
-    long probed =
-        mapping.kind >= MAPPING_VDSO ? 0 : probe_page(page_down(address), error & FAULT_WRITE);
-    if (probed == 0 || probed == -EINTR || probed == -EAGAIN) {
+    bool write = error & FAULT_WRITE;
+    if (mapping.kind >= MAPPING_VDSO || touch_guest(address, write) == 0)
         remember_page(thread, page_down(address));
-        return;
-    }
-    if (probed == -ENOMEM) /* no memory left, or unmapped meanwhile: try, or be named, again */
-        probed = space_find(address, &mapping) ? -EFAULT : 0;
-    if (probed)
+    else if (space_lacks_page(address, write))
         signal_fault(thread, SIGBUS, BUS_ADRERR, address, VECTOR_PAGE_FAULT,
                      report(address, error, NULL));
+    /* Else another thread had changed the mapping meanwhile: the instruction tries again. */
 }
 
 /* si_code of a floating-point exception, from the unmasked flags (Linux fpu__exception_code). */
