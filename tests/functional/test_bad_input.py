@@ -2,6 +2,7 @@
 
 import os
 import resource
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -139,3 +140,29 @@ def test_too_few_descriptors(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(resource, "getrlimit", lambda _: (1000, 1024))
     with pytest.raises(HostError, match="ulimit"):
         descriptor_limit()
+
+
+@pytest.mark.parametrize("arguments", [["doctor"], ["--help"], ["run", "--help"]])
+def test_a_result_that_cannot_be_written_is_an_error(kwhost_command: list[str], arguments: list[str]) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [*kwhost_command, *arguments], stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+
+    assert done.returncode == 125
+    assert "cannot write standard output: No space left on device" in one_line(done.stderr)
+
+
+@pytest.mark.kvm
+def test_a_programs_output_is_not_lost_in_silence(kwhost_command: list[str]) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [*kwhost_command, "run", "--", "echo", "lost"],
+            stdin=subprocess.DEVNULL,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+
+    assert "the program's output was lost: no space left on device" in one_line(done.stderr)

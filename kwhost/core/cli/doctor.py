@@ -1,10 +1,10 @@
 """`kwhost doctor`: what this host offers each engine, and what to do about what is missing."""
 
 import json
-import sys
 from collections.abc import Sequence
 
 from kwhost.core.cli.options import CommandParser, add_later_option
+from kwhost.core.cli.results import show_result
 from kwhost.core.hostcheck.report import Finding, can_run
 
 __all__ = ["format_report", "main"]
@@ -67,5 +67,5 @@ def main(arguments: Sequence[str]) -> int:
     from kwhost.core.hostcheck.check import check_host  # brings ctypes: not for --help
 
     findings = check_host()
-    sys.stdout.write(_json_report(findings) if options.json else format_report(findings))
+    show_result(_json_report(findings) if options.json else format_report(findings))
     return 0 if can_run("direct", findings) else 1

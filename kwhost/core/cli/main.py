@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 
 from kwhost.core.cli.diagnostics import report_failure, show_tracebacks
+from kwhost.core.cli.results import show_result
 from kwhost.core.errors import NotAvailableYet, UsageError
 
 __all__ = ["entry", "main"]
@@ -79,12 +80,12 @@ def _find_command(name: str) -> Callable[[Sequence[str]], int]:
 
 def _dispatch(arguments: Sequence[str]) -> int:
     if not arguments or arguments[0] in ("-h", "--help", "help"):
-        sys.stdout.write(_help())
+        show_result(_help())
         return 0
     if arguments[0] in ("-V", "--version"):
         from kwhost import __version__
 
-        sys.stdout.write(f"kwhost {__version__}\n")
+        show_result(f"kwhost {__version__}\n")
         return 0
     if arguments[0].partition("=")[0] == "--host":
         raise NotAvailableYet("the option --host")

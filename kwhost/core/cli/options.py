@@ -5,6 +5,7 @@ import argparse
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
+from kwhost.core.cli.results import show_result
 from kwhost.core.errors import NotAvailableYet, UsageError
 
 __all__ = ["CommandParser", "add_later_option"]
@@ -26,6 +27,10 @@ class CommandParser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Raise instead of printing the usage and leaving."""
         raise UsageError(f"{message}; {self.prog} --help shows the usage")
+
+    def print_help(self, file: object = None) -> None:  # noqa: ARG002 - the option --help gives none
+        """Show the help as a result; argparse itself would ignore that it cannot be written."""
+        show_result(self.format_help())
 
 
 class _LaterAction(argparse.Action):

@@ -34,7 +34,7 @@ static const struct {
     {ENOTTY, "not a terminal"},
     {ETXTBSY, "busy: open for writing"},
     {EFBIG, "file too large"},
-    {ENOSPC, "no space or a limit was reached"},
+    {ENOSPC, "no space left on device, or a limit was reached"},
     {ESPIPE, "cannot seek"},
     {EROFS, "read-only file system"},
     {EMLINK, "too many links"},

@@ -59,6 +59,13 @@ static void end(struct relay *relay) {
     relay->ended = true;
 }
 
+/* `to` takes nothing any more. A reader that left wants nothing; anything else loses output. */
+static void end_broken(struct relay *relay, long error) {
+    if (error != -EPIPE && error != -ECONNRESET)
+        relay->lost = error;
+    end(relay);
+}
+
 /* No more input: what is held goes out first, and a terminal gets the key that means it. */
 static void end_input(struct relay *relay) {
     if (!relay->end_of_file_key) {
@@ -92,8 +99,10 @@ static bool splice_once(struct relay *relay) {
         return false;
     if (result == -EAGAIN)
         relay->full = !is_ready(relay->to, POLLOUT);
-    else if (result <= 0 && result != -EINTR)
+    else if (result == 0)
         end(relay);
+    else if (result < 0 && result != -EINTR)
+        end_broken(relay, result);
     return true;
 }
 
@@ -118,8 +127,8 @@ static void write_once(struct relay *relay) {
         relay->full = result == -EAGAIN;
         return;
     }
-    if (result < 0) { /* nobody reads it any more */
-        end(relay);
+    if (result < 0) {
+        end_broken(relay, result);
         return;
     }
     relay->start += (u32)result;

@@ -18,6 +18,7 @@ struct relay {
     bool splices;         /* the kernel moves the bytes by itself */
     bool socket;          /* `to` is a socket */
     bool end_of_file_key; /* `to` is a terminal's master: an end of input is typed into it */
+    long lost; /* negative errno of the write that ended it with data unwritten; 0: none did */
     u32 start, held;
     u8 *data; /* RELAY_SIZE bytes of the caller's */
 };

@@ -239,6 +239,16 @@ static void handle_lifeline(struct supervisor *supervisor) {
         end_at_once(supervisor);
 }
 
+static void report_loss(struct supervisor *supervisor, struct relay *relay) {
+    struct kw_message event = {.type = KW_EVENT_NOTICE};
+    if (!relay->lost)
+        return;
+    format(event.text, sizeof event.text, "the program's output was lost: %s",
+           error_text(relay->lost));
+    send_event(supervisor, &event);
+    relay->lost = 0;
+}
+
 /* Waits until something happens, or until a stop must turn into a kill. */
 static void wait_and_handle(struct supervisor *supervisor) {
     enum { CHANNEL, CONTROL, LIFELINE, RELAYS, EXIT = RELAYS + 3, COUNT };
@@ -271,8 +281,10 @@ static void wait_and_handle(struct supervisor *supervisor) {
     if (polls[CONTROL].revents)
         handle_control(supervisor);
     for (u32 i = 0; i < 3; i++)
-        if (polls[RELAYS + i].revents)
+        if (polls[RELAYS + i].revents) {
             relay_move(&supervisor->relays[i]);
+            report_loss(supervisor, &supervisor->relays[i]);
+        }
     if (polls[EXIT].revents)
         reap(supervisor);
 }

@@ -2,6 +2,7 @@
 /* Input and output between the command and an instance: nothing is lost, nothing waits. */
 #include "jail/relay.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/socket.h>
@@ -104,6 +105,20 @@ static void test_a_reader_that_leaves_ends_it(void) {
     relay_move(&relay);
     CHECK(relay.ended);
     CHECK(!is_open(ends.in[0])); /* the instance gets a broken pipe */
+    CHECK_EQUAL(0, relay.lost);  /* nobody wanted it */
+    close_all(&ends);
+}
+
+static void test_a_full_device_loses_output(void) {
+    struct ends ends = new_ends();
+    struct relay relay;
+    int full = open("/dev/full", O_WRONLY);
+    relay_from_instance(&relay, ends.in[0], full, false, buffer);
+    CHECK_EQUAL(1, write(ends.in[1], "x", 1));
+    relay_move(&relay);
+    CHECK(relay.ended && !is_open(ends.in[0]));
+    CHECK_EQUAL(-ENOSPC, relay.lost);
+    close(full);
     close_all(&ends);
 }
 
@@ -143,6 +158,7 @@ int main(void) {
     test_a_full_reader_is_waited_for(false);
     test_a_full_reader_is_waited_for(true);
     test_a_reader_that_leaves_ends_it();
+    test_a_full_device_loses_output();
     test_input_from_a_file_ends();
     test_end_of_input_is_a_key_on_a_terminal();
     return check_done();
