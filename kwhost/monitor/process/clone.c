@@ -47,8 +47,8 @@ static void clear_handlers(struct process *process) {
 
 /* First code of a new host thread or vfork'd child, on its own stack, all signals blocked. */
 _Noreturn void clone_child(struct thread *thread) {
-    thread_set_current(thread);
     thread->kernel_tid = (int)host(__NR_gettid);
+    thread_set_current(thread);
     struct process *process = thread->process;
     if (process->vforked && !process->pid) {
         process->pid = thread->kernel_tid;
@@ -158,6 +158,8 @@ static struct thread *sharers;
 
 static void take_back(struct thread *child) {
     struct process *process = child->process;
+    if (child->precise) /* it was killed */
+        fault_leave_precise(child);
     exec_memory_free(child);
     drop_runner(child);
     process_free(process);
@@ -260,6 +262,7 @@ static void become_child(struct thread *thread, const struct request *request,
     process->vforked = false;
     thread->next = NULL;
     thread->kernel_tid = process->pid;
+    thread_set_current(thread);
     thread->work = 0;
     thread->robust_head = 0;
     thread->clear_child_tid = request->flags & CLONE_CHILD_CLEARTID ? request->child_tid : 0;

@@ -5,7 +5,6 @@
 #include <linux/futex.h>
 #include <linux/mman.h>
 #include <linux/resource.h>
-#include <asm/prctl.h>
 
 #include "base/host.h"
 #include "base/report.h"
@@ -42,7 +41,8 @@ static struct thread *take_dead(void) {
 }
 
 struct thread *thread_new(struct process *process) {
-    struct thread *old = take_dead();
+    /* The first record, for which there are no locks yet, finds no old one. */
+    struct thread *old = __atomic_load_n(&dead, __ATOMIC_RELAXED) ? take_dead() : NULL;
     u8 *block = old ? old->block : NULL;
     if (!block) {
         long at = host(__NR_mmap, 0, BLOCK_SIZE, PROT_READ | PROT_WRITE,
@@ -54,7 +54,6 @@ struct thread *thread_new(struct process *process) {
     }
     struct thread *thread = (struct thread *)(block + RECORD_AT);
     memset(thread, 0, sizeof *thread);
-    thread->self = thread;
     thread->process = process;
     thread->block = block;
     thread->path[0] = (char *)block + BUFFERS_AT;
@@ -76,7 +75,7 @@ void thread_free(struct thread *thread) {
 }
 
 void thread_set_current(struct thread *thread) {
-    host(__NR_arch_prctl, ARCH_SET_GS, thread);
+    lock_holder_start(&thread->holder, (u32)thread->kernel_tid);
 }
 
 u64 thread_link(struct thread *thread) {

@@ -52,7 +52,7 @@ struct process {
 /* A thread's state. Lives in monitor memory, reached through the GS base. Only its own thread
  * touches it, except the fields marked shared. */
 struct thread {
-    struct thread *self; /* must be first: gs:0 */
+    struct lock_holder holder; /* must be first: gs:0 */
     struct process *process;
     struct vcpu *vcpu;
     u64 serial;          /* shared: what thread_link returned */
@@ -146,7 +146,8 @@ struct thread *thread_new(struct process *process);
 void *thread_stack_top(struct thread *thread);
 /* Frees a record whose host thread never ran or is gone. */
 void thread_free(struct thread *thread);
-/* Makes `thread` what thread_current() answers on this host thread. */
+/* Makes `thread` what thread_current() answers on this host thread, whose id is its kernel_tid.
+ * Before it takes any lock. */
 void thread_set_current(struct thread *thread);
 /* Adds to the process's list, and takes off it. thread_link returns a number that no other thread
  * gets. */
