@@ -10,7 +10,7 @@
 #include "base/report.h"
 #include "base/text.h"
 #include "machine/machine.h"
-#include "mm/window.h"
+#include "mm/space.h"
 #include "process/robust.h"
 #include "process/signal.h"
 #include "procfs/procfs.h"
@@ -251,7 +251,9 @@ struct vcpu *thread_obtain_vcpu(struct thread *thread, long *error) {
     bool alone = process->thread_count == 1;
     if (!alone)
         process_park(thread);
+    space_lock_all(); /* a process that shares this memory is not parked */
     *error = vcpu_make_batch(batch);
+    space_unlock_all();
     if (!alone)
         process_unpark(thread);
     vcpu = vcpu_take();
