@@ -76,6 +76,70 @@ static void sizes(void) {
     check_leave();
 }
 
+#define MIB (1ul << 20)
+#define ANON (MAP_PRIVATE | MAP_ANONYMOUS)
+#define RW (PROT_READ | PROT_WRITE)
+
+static void set_limit(int which, rlim_t soft, rlim_t hard) {
+    MUST(setrlimit(which, &(struct rlimit){soft, hard}));
+}
+
+static void data(void) {
+    title("data");
+    pid_t child = fork_flushed();
+    if (!child) {
+        set_limit(RLIMIT_DATA, 64 * MIB, 128 * MIB);
+        SHOW(mmap(NULL, 65 * MIB, RW, ANON, -1, 0));
+        char *kept = MUST(mmap(NULL, 32 * MIB, RW, ANON, -1, 0));
+        SHOW(mmap(NULL, 40 * MIB, PROT_WRITE, ANON, -1, 0));
+        OK(mmap(NULL, 100 * MIB, RW, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
+        char *closed = MUST(mmap(NULL, 100 * MIB, PROT_READ, ANON, -1, 0));
+        SHOW(mprotect(closed, 40 * MIB, RW));
+        SHOW(mprotect(closed, 8 * MIB, RW));
+        SHOW(mremap(kept, 32 * MIB, 80 * MIB, MREMAP_MAYMOVE));
+        SHOW(sbrk(80 * MIB));
+        SHOW(sbrk(40 * MIB));
+        IS(sbrk(8 * MIB) != (void *)-1);
+        MUST(munmap(kept, 32 * MIB));
+        OK(mmap(NULL, 32 * MIB, RW, ANON, -1, 0));
+        set_limit(RLIMIT_DATA, 0, 128 * MIB);
+        OK(mmap(NULL, 32 * MIB, RW, ANON, -1, 0));
+        SHOW(mmap(NULL, 64 * MIB, RW, ANON, -1, 0));
+        leave_child(0);
+    }
+    reap("data", child);
+}
+
+static void locking(void) {
+    title("locked memory");
+    pid_t child = fork_flushed();
+    if (!child) {
+        set_limit(RLIMIT_MEMLOCK, 64 << 10, 64 << 10);
+        char *at = MUST(mmap(NULL, MIB, RW, ANON, -1, 0));
+        SHOW(mlock(at, 32 << 10));
+        SHOW(mlock(at, 32 << 10));
+        SHOW(mlock(at, 128 << 10));
+        SHOW(mlock2(at + (32 << 10), 32 << 10, MLOCK_ONFAULT));
+        SHOW(mlock(at + (512 << 10), 4096));
+        OK(mmap(NULL, 4096, RW, ANON | MAP_LOCKED, -1, 0));
+        SHOW(mremap(at, 64 << 10, 2 * MIB, MREMAP_MAYMOVE));
+        SHOW(munlockall());
+        OK(mmap(NULL, 64 << 10, RW, ANON | MAP_LOCKED, -1, 0));
+        SHOW(mlock(at, 4096));
+        SHOW(mlockall(MCL_CURRENT));
+        SHOW(mlockall(MCL_ONFAULT));
+        SHOW(mlockall(8));
+        set_limit(RLIMIT_MEMLOCK, 0, 0);
+        SHOW(mlock(at, 4096));
+        SHOW(mlock(at, 0));
+        SHOW(mlockall(MCL_CURRENT));
+        OK(mmap(NULL, 4096, RW, ANON | MAP_LOCKED, -1, 0));
+        SHOW(munlock(at, 4096));
+        leave_child(0);
+    }
+    reap("locked memory", child);
+}
+
 static void priorities(void) {
     title("priorities and scheduling");
     SHOW(getpriority(PRIO_PROCESS, 0));
@@ -170,6 +234,8 @@ int main(int argc, char **argv) {
         return 0;
     }
     sizes();
+    data();
+    locking();
     limits();
     priorities();
     process_control();

@@ -16,7 +16,6 @@ bool limit_is_kept(u32 resource) {
     case RLIMIT_AS:
     case RLIMIT_DATA:
     case RLIMIT_STACK:
-    case RLIMIT_MEMLOCK:
     case RLIMIT_NOFILE:
     case RLIMIT_FSIZE:
     case RLIMIT_NPROC:

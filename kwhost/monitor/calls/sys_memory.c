@@ -19,12 +19,22 @@ static bool may_grow(const struct call *call, u64 more) {
     return more <= limit && space_size() <= limit - more;
 }
 
+/* RLIMIT_DATA, kept too. Without a soft limit's worth the hard one counts, as on Linux. */
+static bool may_grow_data(const struct call *call, u64 more) {
+    const struct rlimit64 *limit = &call->thread->process->rlimits[RLIMIT_DATA];
+    u64 most = limit->rlim_cur ? limit->rlim_cur : limit->rlim_max;
+    if (!more || most == RLIM64_INFINITY)
+        return true;
+    return more <= most && space_data(0, SPACE_LIMIT, false) <= most - more;
+}
+
 long sys_mmap(struct call *call) {
     u64 *arg = call->arg;
     int flags = (int)arg[3];
     if (!(flags & MAP_ANONYMOUS) && !guest_fd_ok(arg[4]))
         return -EBADF;
-    if (!may_grow(call, arg[1]))
+    bool data = (arg[2] & PROT_WRITE) && (flags & MAP_TYPE) == MAP_PRIVATE;
+    if (!may_grow(call, arg[1]) || (data && !may_grow_data(call, page_up(arg[1]))))
         return -ENOMEM;
     return sized(call, space_map(arg[0], arg[1], (int)arg[2], flags,
                                  flags & MAP_ANONYMOUS ? -1 : (int)arg[4], arg[5],
@@ -36,11 +46,17 @@ long sys_munmap(struct call *call) {
 }
 
 long sys_mprotect(struct call *call) {
+    gva_t start = call->arg[0], end = start + page_up(call->arg[1]);
+    if ((call->arg[2] & PROT_WRITE) &&
+        !may_grow_data(call, space_data(start, end, true) - space_data(start, end, false)))
+        return -ENOMEM;
     return space_protect(call->arg[0], call->arg[1], (int)call->arg[2]);
 }
 
 long sys_mremap(struct call *call) {
-    if (call->arg[2] > call->arg[1] && !may_grow(call, call->arg[2] - call->arg[1]))
+    u64 old = page_up(call->arg[1]), new = page_up(call->arg[2]);
+    bool data = space_data(call->arg[0], call->arg[0] + 1, false) > 0;
+    if (new > old && (!may_grow(call, new - old) || (data && !may_grow_data(call, new - old))))
         return -ENOMEM;
     return sized(call, space_remap(call->arg[0], call->arg[1], call->arg[2], (int)call->arg[3],
                                    call->arg[4]));
@@ -54,7 +70,8 @@ long sys_brk(struct call *call) {
     u64 wanted = call->arg[0], now = space_break(0);
     u64 data = call->thread->process->rlimits[RLIMIT_DATA].rlim_cur;
     if (wanted > now &&
-        (!may_grow(call, wanted - now) || wanted - program_image.break_start > data))
+        (!may_grow(call, wanted - now) || wanted - program_image.break_start > data ||
+         !may_grow_data(call, page_up(wanted) - page_up(now))))
         return (long)now;
     return sized(call, (long)space_break(call->arg[0]));
 }
@@ -90,7 +107,7 @@ long sys_mincore(struct call *call) {
 
 static long lock_memory(struct call *call, u64 flags) {
     long error = on_mapped(call, -ENOMEM);
-    if (error || !call->arg[1])
+    if (error)
         return error;
     return host(__NR_mlock2, WINDOW_BASE + call->arg[0], call->arg[1], flags);
 }
@@ -109,11 +126,16 @@ long sys_munlock(struct call *call) {
 }
 
 long sys_mlockall(struct call *call) {
+    u64 flags = call->arg[0];
+    if (!flags || (flags & ~7ul) || flags == MCL_ONFAULT)
+        return -EINVAL;
     /* The host would try to lock the whole window: answered as over the limit. */
-    return call->arg[0] && !(call->arg[0] & ~7ul) ? -ENOMEM : -EINVAL;
+    struct rlimit64 limit = {0};
+    host(__NR_prlimit64, 0, RLIMIT_MEMLOCK, 0, &limit);
+    return limit.rlim_cur ? -ENOMEM : -EPERM;
 }
 
 long sys_munlockall(struct call *call) {
     (void)call;
-    return 0;
+    return host(__NR_munlockall); /* the monitor has nothing locked */
 }

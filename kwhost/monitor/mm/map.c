@@ -13,7 +13,8 @@
 #define MAP_TYPES (MAP_SHARED | MAP_PRIVATE)
 /* Flags handed to the host; the others ask for nothing here (MAP_STACK, MAP_DENYWRITE, ...). */
 #define MAP_PASSED                                                                                 \
-    (MAP_TYPES | MAP_ANONYMOUS | MAP_NORESERVE | MAP_POPULATE | MAP_NONBLOCK | MAP_SYNC)
+    (MAP_TYPES | MAP_ANONYMOUS | MAP_NORESERVE | MAP_POPULATE | MAP_NONBLOCK | MAP_SYNC |          \
+     MAP_LOCKED)
 /* Larger accessible mappings are backed piece by piece, when first touched. */
 #define COVER_AT_ONCE (1ul << 30)
 /* Anonymous mappings of this size ask the host for huge pages: a page fault that KVM has to serve
@@ -155,8 +156,8 @@ static void prepare_pages(gva_t at, u64 size, int prot, int flags) {
 }
 
 static long map_host(gva_t place, u64 size, int prot, int flags, int fd, u64 offset, bool fresh) {
-    bool nothing =
-        prot == PROT_NONE && (flags & MAP_ANONYMOUS) && (flags & MAP_TYPE) == MAP_PRIVATE;
+    bool nothing = prot == PROT_NONE && (flags & MAP_ANONYMOUS) &&
+                   (flags & MAP_TYPE) == MAP_PRIVATE && !(flags & MAP_LOCKED);
     if (nothing) /* the reservation serves */
         return fresh ? (long)place : reserve_again(place, place + size);
     int passed = flags & MAP_PASSED;

@@ -43,7 +43,7 @@ static long grow(const struct remap *remap) {
     long result = host(__NR_mremap, WINDOW_BASE + remap->old, remap->old_size, remap->new_size, 0);
     if (host_failed(result)) {
         reserve_again(end, new_end);
-        return -ENOMEM;
+        return result == -EAGAIN ? result : -ENOMEM; /* more would be locked than is allowed */
     }
     list_as(remap, end, new_end);
     return (long)remap->old;

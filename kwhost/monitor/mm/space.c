@@ -58,6 +58,19 @@ u64 space_size(void) {
     return space.mapped;
 }
 
+u64 space_data(gva_t start, gva_t end, bool opened) {
+    u64 bytes = 0;
+    lock_take(&space.lock);
+    for (u32 at = list_first_after(start); at < space.count && space.list[at].start < end; at++) {
+        const struct mapping *mapping = &space.list[at];
+        if ((opened || (mapping->prot & PROT_WRITE)) && !mapping->shared &&
+            mapping->kind != MAPPING_STACK && mapping->kind < MAPPING_VDSO)
+            bytes += min_u64(end, mapping->end) - max_u64(start, mapping->start);
+    }
+    lock_release(&space.lock);
+    return bytes;
+}
+
 u32 list_first_after(gva_t address) {
     u32 low = 0, high = space.count;
     while (low < high) {

@@ -50,6 +50,10 @@ void space_each(void (*each)(const struct mapping *mapping, void *context), void
 /* Bytes mapped in all: the guest's own idea of its virtual size. */
 u64 space_size(void);
 
+/* Bytes in [start, end) that are data to RLIMIT_DATA: private, writable and no stack. `opened`: as
+ * if all that is mapped there were writable. */
+u64 space_data(gva_t start, gva_t end, bool opened);
+
 /* With the lock held: whether anything is mapped in [start, end); and makes the page tables of what
  * is mapped executable there executable. */
 bool space_any_in(gva_t start, gva_t end);

@@ -34,11 +34,10 @@ struct process {
     u32 park_events;          /* counts changes of `parked` and ends of threads; futex */
     struct lock actions_lock; /* guards actions and the host dispositions that follow them */
     struct guest_action actions[SIGNAL_LIMIT];
-    struct lock limits_lock; /* guards rlimits against torn pairs */
-    struct rlimit64
-        rlimits[RLIM_NLIMITS]; /* those kept by the monitor: AS DATA STACK MEMLOCK NOFILE */
-    u32 is_first;              /* pid 1 of the instance */
-    u32 dumpable;              /* what PR_GET_DUMPABLE tells the guest */
+    struct lock limits_lock;               /* guards rlimits against torn pairs */
+    struct rlimit64 rlimits[RLIM_NLIMITS]; /* those kept by the monitor (limit_is_kept) */
+    u32 is_first;                          /* pid 1 of the instance */
+    u32 dumpable;                          /* what PR_GET_DUMPABLE tells the guest */
     u32 cwd_in_proc; /* the working directory lies in procfs: relative paths go to the procfs module
                       */
     bool clear_handlers;     /* CLONE_CLEAR_SIGHAND, to be carried out by the new process itself */
