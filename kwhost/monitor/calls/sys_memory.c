@@ -19,13 +19,17 @@ static bool may_grow(const struct call *call, u64 more) {
     return more <= limit && space_size() <= limit - more;
 }
 
-/* RLIMIT_DATA, kept too. Without a soft limit's worth the hard one counts, as on Linux. */
-static bool may_grow_data(const struct call *call, u64 more) {
+/* RLIMIT_DATA, kept too. A soft limit of 0 leaves it to the hard one, as on Linux. */
+static u64 data_limit(const struct call *call) {
     const struct rlimit64 *limit = &call->thread->process->rlimits[RLIMIT_DATA];
-    u64 most = limit->rlim_cur ? limit->rlim_cur : limit->rlim_max;
-    if (!more || most == RLIM64_INFINITY)
+    return limit->rlim_cur ? limit->rlim_cur : limit->rlim_max;
+}
+
+static bool may_grow_data(const struct call *call, u64 more) {
+    u64 limit = data_limit(call);
+    if (!more || limit == RLIM64_INFINITY)
         return true;
-    return more <= most && space_data(0, SPACE_LIMIT, false) <= most - more;
+    return more <= limit && space_data(0, SPACE_LIMIT, false) <= limit - more;
 }
 
 long sys_mmap(struct call *call) {
@@ -47,7 +51,7 @@ long sys_munmap(struct call *call) {
 
 long sys_mprotect(struct call *call) {
     gva_t start = call->arg[0], end = start + page_up(call->arg[1]);
-    if ((call->arg[2] & PROT_WRITE) &&
+    if ((call->arg[2] & PROT_WRITE) && data_limit(call) != RLIM64_INFINITY &&
         !may_grow_data(call, space_data(start, end, true) - space_data(start, end, false)))
         return -ENOMEM;
     return space_protect(call->arg[0], call->arg[1], (int)call->arg[2]);
@@ -55,8 +59,10 @@ long sys_mprotect(struct call *call) {
 
 long sys_mremap(struct call *call) {
     u64 old = page_up(call->arg[1]), new = page_up(call->arg[2]);
-    bool data = space_data(call->arg[0], call->arg[0] + 1, false) > 0;
-    if (new > old && (!may_grow(call, new - old) || (data && !may_grow_data(call, new - old))))
+    if (new > old && !may_grow(call, new - old))
+        return -ENOMEM;
+    if (new > old && !may_grow_data(call, new - old) &&
+        space_data(call->arg[0], call->arg[0] + 1, false))
         return -ENOMEM;
     return sized(call, space_remap(call->arg[0], call->arg[1], call->arg[2], (int)call->arg[3],
                                    call->arg[4]));
