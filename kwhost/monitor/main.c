@@ -3,9 +3,9 @@
 #include <linux/auxvec.h>
 #include <linux/mman.h>
 #include <linux/prctl.h>
-#include <linux/time.h>
-#include <linux/time_types.h>
 
+#include "base/clock.h"
+#include "base/error_text.h"
 #include "base/host.h"
 #include "base/report.h"
 #include "base/text.h"
@@ -18,19 +18,12 @@
 #include "process/signal.h"
 #include "process/thread.h"
 #include "procfs/procfs.h"
-#include "procfs/procfs.h"
 #include "procfs/table.h"
 
 static struct process process;
 static struct exec_record record;
 
 _Noreturn void monitor_start(u64 *stack);
-
-static u64 monotonic_ns(void) {
-    struct __kernel_timespec now = {0};
-    host(__NR_clock_gettime, CLOCK_MONOTONIC, &now);
-    return (u64)now.tv_sec * 1000000000ul + (u64)now.tv_nsec;
-}
 
 static u64 auxiliary(const u64 *auxv, u64 type) {
     for (; auxv[0] != AT_NULL; auxv += 2)
@@ -73,11 +66,11 @@ static void start_machine(struct thread *thread) {
     if (!error)
         error = machine_create(own_fd(OWN_KVM), landing, &what);
     if (error)
-        monitor_fail(125, "cannot make the virtual machine: %s: error %d", what, -error);
+        monitor_fail(125, "cannot make the virtual machine: %s: %s", what, error_text(error));
     if (landing == LANDING_UNKNOWN)
         landing = machine_self_test();
     else if ((error = vcpu_make_batch(1)))
-        monitor_fail(125, "cannot make a virtual CPU: error %d", -error);
+        monitor_fail(125, "cannot make a virtual CPU: %s", error_text(error));
     if (landing == LANDING_UNKNOWN)
         monitor_fail(125, "KVM's self-test failed: SYSCALL did not arrive; see `kwhost doctor`");
     exec_flags_add(landing == LANDING_RING0 ? EXEC_RING0 : EXEC_RING3);

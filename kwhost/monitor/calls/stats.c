@@ -1,8 +1,6 @@
 #include "calls/stats.h"
 
-#include <linux/time.h>
-#include <linux/time_types.h>
-
+#include "base/clock.h"
 #include "base/host.h"
 #include "calls/call.h"
 
@@ -15,12 +13,6 @@ static struct {
     u32 calls;
     bool settled;
 } clock;
-
-static u64 monotonic_ns(void) {
-    struct __kernel_timespec now = {0};
-    host(__NR_clock_gettime, CLOCK_MONOTONIC, &now);
-    return (u64)now.tv_sec * 1000000000ul + (u64)now.tv_nsec;
-}
 
 static void refine_scale(void) {
     u64 ticks, ns;

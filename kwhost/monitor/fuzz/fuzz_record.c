@@ -1,4 +1,4 @@
-/* link: jail/record.c jail/errors.c base/text.c */
+/* link: jail/record.c jail/errors.c base/error_text.c base/text.c */
 /* The launch record against anything: every pointer of one that passes must lead into it. */
 #include <stdlib.h>
 #include <sys/mman.h>

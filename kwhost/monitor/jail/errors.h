@@ -4,6 +4,7 @@
 #define KW_JAIL_ERRORS_H
 
 #include "abi/kw_abi.h"
+#include "base/error_text.h"
 #include "base/types.h"
 
 #define STATUS_OWN 125     /* kwhost's own error */
@@ -18,9 +19,6 @@ struct failure {
 /* Fills in `failure` and returns false, so that a step can `return fail(...)`. `error` is a
  * negative errno whose text is put behind the sentence, or 0. */
 bool fail(struct failure *failure, u32 status, long error, const char *pattern, ...) PRINTF(4, 5);
-
-/* The text of a negative errno. */
-const char *error_text(long error);
 
 /* Replaces what a terminal could take as a command, also in text that a hostile side wrote. */
 void make_printable(char *text, size_t size);

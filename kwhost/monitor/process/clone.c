@@ -2,6 +2,7 @@
  * memory. */
 #include <linux/sched.h>
 
+#include "base/error_text.h"
 #include "base/report.h"
 #include "base/text.h"
 #include "calls/handlers.h"
@@ -276,7 +277,8 @@ static void become_child(struct thread *thread, const struct request *request,
     if (!error)
         error = vcpu_make_batch(1);
     if (error)
-        monitor_fail(125, "fork: cannot make a virtual machine for the child (error %d)", -error);
+        monitor_fail(125, "fork: cannot make a virtual machine for the child: %s",
+                     error_text(error));
     thread->vcpu = vcpu_take();
     copy_registers(thread->vcpu, regs, xsave, fs_base, gs_base, request);
     if (request->flags & CLONE_CLEAR_SIGHAND)

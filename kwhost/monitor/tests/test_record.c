@@ -1,4 +1,4 @@
-/* link: jail/record.c jail/errors.c base/text.c */
+/* link: jail/record.c jail/errors.c base/error_text.c base/text.c */
 #include "jail/record.h"
 
 #include "check.h"
