@@ -26,9 +26,15 @@ def start(kwhost_command: list[str]) -> Iterator[Start]:
         session.close()
 
 
-def test_a_stopped_job_comes_back_to_the_foreground(start: Start) -> None:
-    shell = start("bash", "--norc")
-    shell.wait_for("ready> ")
+@pytest.fixture
+def shell(start: Start) -> Session:
+    """bash at its prompt."""
+    session = start("bash", "--norc")
+    session.wait_for("ready> ")
+    return session
+
+
+def test_a_stopped_job_comes_back_to_the_foreground(shell: Session) -> None:
     shell.type("echo st''arted; cat\n")
     shell.wait_for("started")
     shell.type("first\n")
@@ -66,9 +72,7 @@ def test_python_s_own_prompt(start: Start) -> None:
 
 
 @pytest.mark.skipif(not shutil.which("vim"), reason="vim is not installed")
-def test_an_editor(start: Start) -> None:
-    shell = start("bash", "--norc")
-    shell.wait_for("ready> ")
+def test_an_editor(shell: Session) -> None:
     shell.type("vim -u NONE /tmp/note\n")
     shell.wait_for("~")
     shell.type("iwritten here\x1b:wq\n")
@@ -90,8 +94,8 @@ def test_top_draws_and_ends(start: Start) -> None:
 
 
 def test_a_terminal_inside_the_terminal(start: Start) -> None:
-    shell = start("script", "-q", "-c", "tty; test -t 0 && echo nes''ted", "/dev/null")
-    shell.wait_for("/dev/pts/")
-    shell.wait_for("nested")
+    script = start("script", "-q", "-c", "tty; test -t 0 && echo nes''ted", "/dev/null")
+    script.wait_for("/dev/pts/")
+    script.wait_for("nested")
 
-    assert shell.process.wait(20) == 0
+    assert script.process.wait(20) == 0

@@ -32,43 +32,11 @@ static unsigned long argument(unsigned long *state) {
     }
 }
 
-/* Ends, stops or unmaps the program itself by design. */
+/* Those too that the whole program would feel. */
 static bool left_out(long number) {
-    const long list[] = {SYS_exit,
-                         SYS_exit_group,
-                         SYS_fork,
-                         SYS_vfork,
-                         SYS_clone,
-                         SYS_clone3,
-                         SYS_kill,
-                         SYS_tkill,
-                         SYS_tgkill,
-                         SYS_munmap,
-                         SYS_mprotect,
-                         SYS_mmap,
-                         SYS_mremap,
-                         SYS_brk,
-                         SYS_shmat,
-                         SYS_madvise,
-                         SYS_arch_prctl,
-                         SYS_rt_sigaction,
-                         SYS_rt_sigprocmask,
-                         SYS_rt_sigreturn,
-                         SYS_setitimer,
-                         SYS_alarm,
-                         SYS_setrlimit,
-                         SYS_prlimit64,
-                         SYS_chroot,
-                         SYS_chdir,
-                         SYS_setsid,
-                         SYS_sync,
-                         SYS_rt_sigqueueinfo,
-                         SYS_rt_tgsigqueueinfo,
-                         SYS_pidfd_send_signal};
-    for (size_t i = 0; i < sizeof list / sizeof *list; i++)
-        if (list[i] == number)
-            return true;
-    return false;
+    const long list[] = {SYS_rt_sigaction, SYS_rt_sigprocmask, SYS_chroot,
+                         SYS_chdir,        SYS_setsid,         SYS_sync};
+    return is_listed(number, list, sizeof list) || proves_nothing(number);
 }
 
 /* Moves the ground under the other threads' calls. */

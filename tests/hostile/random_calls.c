@@ -46,44 +46,11 @@ static unsigned long wild(void) {
     }
 }
 
-/* Ends or stops the caller by design, or takes its memory away (memory.c does that), and so proves
- * nothing. */
+/* Those too that wait for ever or stop the ticks. */
 static bool left_out(long number) {
-    const long list[] = {SYS_exit,
-                         SYS_exit_group,
-                         SYS_pause,
-                         SYS_rt_sigreturn,
-                         SYS_vfork,
-                         SYS_fork,
-                         SYS_clone,
-                         SYS_clone3,
-                         SYS_rt_sigsuspend,
-                         SYS_kill,
-                         SYS_tkill,
-                         SYS_tgkill,
-                         SYS_rt_sigqueueinfo,
-                         SYS_rt_tgsigqueueinfo,
-                         SYS_pidfd_send_signal,
-                         SYS_alarm,
-                         SYS_setitimer,
-                         SYS_timer_settime,
-                         SYS_setrlimit,
-                         SYS_prlimit64,
-                         SYS_munmap,
-                         SYS_mremap,
-                         SYS_mprotect,
-                         SYS_mmap,
-                         SYS_brk,
-                         SYS_arch_prctl,
-                         SYS_seccomp,
-                         SYS_madvise,
-                         SYS_shmat,
-                         SYS_remap_file_pages,
-                         SYS_pkey_mprotect};
-    for (size_t i = 0; i < sizeof list / sizeof *list; i++)
-        if (list[i] == number)
-            return true;
-    return false;
+    const long list[] = {SYS_pause,   SYS_rt_sigsuspend,    SYS_timer_settime,
+                         SYS_seccomp, SYS_remap_file_pages, SYS_pkey_mprotect};
+    return is_listed(number, list, sizeof list) || proves_nothing(number);
 }
 
 static volatile long *calls; /* shared with the parent */

@@ -153,6 +153,20 @@ static bool correct(const struct place *place, struct correction *correction) {
     return true;
 }
 
+/* stat and statx name the same things by different prefixes. */
+#define APPLY(correction, status, prefix)                                                          \
+    do {                                                                                           \
+        (status).prefix##uid = (correction).uid;                                                   \
+        (status).prefix##gid = (correction).gid;                                                   \
+        if ((correction).no_size)                                                                  \
+            (status).prefix##size = 0;                                                             \
+        if ((correction).links)                                                                    \
+            (status).prefix##nlink = (correction).links;                                           \
+        if ((correction).mode)                                                                     \
+            (status).prefix##mode = (u16)(correction).mode;                                        \
+        (status).prefix##ino += (correction).inode_shift;                                          \
+    } while (0)
+
 long serve_stat(const struct place *place, gva_t buffer) {
     struct host_object object;
     struct stat status;
@@ -162,17 +176,8 @@ long serve_stat(const struct place *place, gva_t buffer) {
         result = host(__NR_newfstatat, object.dirfd, object.path, &status, object.flags);
     if (result)
         return result;
-    if (correct(place, &correction)) {
-        status.st_uid = correction.uid;
-        status.st_gid = correction.gid;
-        if (correction.no_size)
-            status.st_size = 0;
-        if (correction.links)
-            status.st_nlink = correction.links;
-        if (correction.mode)
-            status.st_mode = correction.mode;
-        status.st_ino += correction.inode_shift;
-    }
+    if (correct(place, &correction))
+        APPLY(correction, status, st_);
     return copy_to_guest(buffer, &status, sizeof(status));
 }
 
@@ -186,17 +191,8 @@ long serve_statx(const struct place *place, int flags, u32 mask, gva_t buffer) {
                       mask, &status);
     if (result)
         return result;
-    if (correct(place, &correction)) {
-        status.stx_uid = correction.uid;
-        status.stx_gid = correction.gid;
-        if (correction.no_size)
-            status.stx_size = 0;
-        if (correction.links)
-            status.stx_nlink = correction.links;
-        if (correction.mode)
-            status.stx_mode = (u16)correction.mode;
-        status.stx_ino += correction.inode_shift;
-    }
+    if (correct(place, &correction))
+        APPLY(correction, status, stx_);
     return copy_to_guest(buffer, &status, sizeof(status));
 }
 
