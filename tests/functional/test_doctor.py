@@ -9,7 +9,7 @@ import pytest
 from kwhost.core.cli.doctor import format_report
 from kwhost.core.hostcheck.kvm import check_kvm
 from kwhost.core.hostcheck.report import Verdict, can_run
-from kwhost.core.hostcheck.resources import _cgroup_controllers
+from kwhost.core.hostcheck.resources import _cgroup_controllers, _check_address_layout
 
 
 @pytest.mark.kvm
@@ -52,3 +52,14 @@ def test_what_is_missing_comes_with_advice(tmp_path: Path) -> None:
 )
 def test_cgroup_hierarchies_are_told_apart(mounts: str, expected: tuple[str, set[str]]) -> None:
     assert _cgroup_controllers(mounts) == expected
+
+
+@pytest.mark.parametrize(("setting", "runs"), [("0\n", True), ("1\n", False)])
+def test_the_address_layout_of_former_times_is_a_problem(tmp_path: Path, setting: str, *, runs: bool) -> None:
+    file = tmp_path / "legacy_va_layout"
+    file.write_text(setting)
+
+    finding = _check_address_layout(str(file))
+
+    assert can_run("direct", [finding]) is runs
+    assert bool(finding.advice) is not runs

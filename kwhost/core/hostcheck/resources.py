@@ -107,6 +107,28 @@ def _check_huge_pages() -> Finding:
     )
 
 
+def _check_address_layout(setting: str = "/proc/sys/vm/legacy_va_layout") -> Finding:
+    """With the layout of former times the kernel maps upwards from a third of the address space: into the
+    place of the monitor's window, before that is reserved."""
+    try:
+        legacy = Path(setting).read_text().strip() not in ("", "0")
+    except OSError:
+        legacy = False
+    return Finding(
+        name="address layout",
+        verdict=Verdict.MISSING if legacy else Verdict.OK,
+        seen="vm.legacy_va_layout is set" if legacy else "from the top down",
+        advice="sysctl vm.legacy_va_layout=0: the monitor needs the addresses" if legacy else "",
+        engines=("direct",),
+    )
+
+
 def check_resources() -> list[Finding]:
     """What bounds and feeds instances."""
-    return [_check_descriptors(), _check_cgroups(), _check_ids(), _check_huge_pages()]
+    return [
+        _check_descriptors(),
+        _check_cgroups(),
+        _check_ids(),
+        _check_huge_pages(),
+        _check_address_layout(),
+    ]
