@@ -5,8 +5,16 @@
     ├── NotAvailableYet    125  an option or command of the contract that is not built yet
     ├── ConfigError        125  a configuration file or environment variable is wrong
     ├── HostError          125  this host lacks something
-    │   └── KvmError       125  /dev/kvm is missing, closed to the caller or unusable
+    │   ├── KvmError       125  /dev/kvm is missing, closed to the caller or unusable
+    │   └── LimitError     125  a limit cannot be held, or the control group behind it not be used
     ├── ImageError         125  the root file system or something in it cannot be used
+    ├── StoreError         125  the database of instances and events, or a log, cannot be used
+    ├── NotFound           125  there is no such instance, tenant or file
+    ├── Ambiguous          125  a name or the beginning of an id means several instances
+    ├── Conflict           125  the instance's state, or a name that is taken, does not allow it
+    ├── QuotaExceeded      125  the tenant may not have that much, or its isolation forbids it
+    ├── PermissionDenied   125  the caller may not do that
+    ├── ApiError           125  the daemon cannot be reached, or its answer makes no sense
     └── LaunchError        125, 126 or 127  the instance did not start; 126 and 127 as in shells
 
 May import: nothing.
@@ -18,13 +26,21 @@ __all__ = [
     "EXIT_NOT_FOUND",
     "EXIT_SIGNAL_BASE",
     "EXIT_TIMEOUT",
+    "Ambiguous",
+    "ApiError",
     "ConfigError",
+    "Conflict",
     "HostError",
     "ImageError",
     "KvmError",
     "KwhostError",
     "LaunchError",
+    "LimitError",
     "NotAvailableYet",
+    "NotFound",
+    "PermissionDenied",
+    "QuotaExceeded",
+    "StoreError",
     "UsageError",
 ]
 
@@ -64,8 +80,40 @@ class KvmError(HostError):
     """The KVM device is missing, not open to the caller or not usable."""
 
 
+class LimitError(HostError):
+    """A limit cannot be held, or the control group that holds it cannot be made, changed or removed."""
+
+
 class ImageError(KwhostError):
     """The root file system, or something that must be in it, cannot be used."""
+
+
+class StoreError(KwhostError):
+    """The database of instances and events, or a log file, cannot be used."""
+
+
+class NotFound(KwhostError):  # noqa: N818 - these five state facts, their names read as such
+    """There is no such instance, tenant or file; also where the caller may not know of it."""
+
+
+class Ambiguous(KwhostError):  # noqa: N818
+    """A name or the beginning of an id means several instances."""
+
+
+class Conflict(KwhostError):  # noqa: N818
+    """The instance's state does not allow what was asked, or a name is taken."""
+
+
+class QuotaExceeded(KwhostError):  # noqa: N818
+    """The tenant may not have that much, or its least isolation forbids what was asked."""
+
+
+class PermissionDenied(KwhostError):  # noqa: N818
+    """The caller may not do that."""
+
+
+class ApiError(KwhostError):
+    """The daemon cannot be reached, or its answer makes no sense."""
 
 
 class LaunchError(KwhostError):

@@ -5,8 +5,6 @@ it brings cffi along, and trio once the instance was launched.
 """
 
 import gc
-import os
-import resource
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -15,22 +13,9 @@ from kwhost.core.engines.base import Launched
 from kwhost.core.engines.direct import DirectEngine
 from kwhost.core.engines.id_ranges import lease_ids
 from kwhost.core.engines.kernel_version import check_kernel
-from kwhost.core.engines.launch import MONITOR_FDS
-from kwhost.core.errors import HostError, KvmError, NotAvailableYet, UsageError
-from kwhost.core.images.accounts import resolve_user
-from kwhost.core.images.host import host_image
-from kwhost.core.images.image import Image
-from kwhost.core.images.rootfs import rootfs_image
-from kwhost.core.images.volumes import plan_volumes
-from kwhost.core.model.ids import IdRange
-from kwhost.core.model.instance import (
-    Engine,
-    Identity,
-    InstanceSpec,
-    Isolation,
-    LaunchPlan,
-    TerminalSize,
-)
+from kwhost.core.errors import KvmError, UsageError
+from kwhost.core.model.instance import Engine, InstanceSpec, Isolation, LaunchPlan
+from kwhost.core.supervise.planning import check_engine, plan_instance
 from kwhost.core.supervise.signals import hold_signals, release_signals
 from kwhost.core.supervise.terminal import OperatorTerminal
 
@@ -39,75 +24,11 @@ if TYPE_CHECKING:
 
 __all__ = ["run_instance"]
 
-_DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-# With more, the kernel's table of each process would double in size.
-_NOFILE_MAX = 15_104
-_NOFILE_MIN = 64
-
-
-def _check_engine(spec: InstanceSpec) -> None:
-    """Refuse what cannot be had; nothing is ever weakened silently."""
-    if spec.engine in (Engine.KERNEL, Engine.PROCESS):
-        raise NotAvailableYet(f"the engine {spec.engine.value!r}")
-    if spec.isolation is Isolation.KERNEL:
-        raise NotAvailableYet("the isolation 'kernel', which needs the engine 'kernel',")
-
-
-def _image(spec: InstanceSpec) -> Image:
-    if spec.rootfs is not None:
-        return rootfs_image(spec.rootfs)
-    if spec.image == "host":
-        return host_image(spec.name, read_only=spec.read_only)
-    raise NotAvailableYet(f"the image {spec.image!r} (there is 'host', and --rootfs DIR)")
-
-
-def build_environment(spec: InstanceSpec, identity: Identity) -> dict[str, str]:
-    """The program's environment: built, never inherited."""
-    environment = {"PATH": _DEFAULT_PATH, "HOME": identity.home, "HOSTNAME": spec.name}
-    if spec.terminal:
-        environment["TERM"] = os.environ.get("TERM") or "xterm"
-    return environment | spec.environment
-
-
-def descriptor_limit() -> int:
-    """How many descriptors the program may have, from this process's own hard limit."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    room = _NOFILE_MAX if hard == resource.RLIM_INFINITY else min(_NOFILE_MAX, hard - MONITOR_FDS)
-    if room < _NOFILE_MIN:
-        raise HostError(
-            f"the hard limit of {hard} open files is too low: the monitor keeps {MONITOR_FDS} for itself; "
-            f"raise it to {MONITOR_FDS + 1024} or more (ulimit -Hn)"
-        )
-    return room
-
-
-def plan_instance(spec: InstanceSpec, ids: IdRange, size: TerminalSize | None) -> LaunchPlan:
-    """Everything about the instance, decided."""
-    image = _image(spec)
-    identity = resolve_user(image.accounts, spec.user, ids.size)
-    if not spec.workdir.startswith("/"):
-        raise UsageError(f"the working directory must be absolute, not {spec.workdir!r}")
-    return LaunchPlan(
-        name=spec.name,
-        argv=spec.argv,
-        environment=build_environment(spec, identity),
-        workdir=spec.workdir,
-        identity=identity,
-        ids=ids,
-        mounts=image.mounts + plan_volumes(spec.volumes),
-        nofile=descriptor_limit(),
-        interactive=spec.interactive,
-        terminal=(size or TerminalSize()) if spec.terminal else None,
-        init=spec.init,
-        read_only=spec.read_only,
-        rootless=os.geteuid() != 0,
-    )
-
 
 def run_instance(spec: InstanceSpec, report: Callable[[str], None], *, want_statistics: bool) -> "Outcome":
     """Run one instance to its end in this process. Raises KwhostError where it does not start."""
     check_kernel()
-    _check_engine(spec)
+    check_engine(spec.engine, spec.isolation)
     config = load_host_config()
     terminal = OperatorTerminal.of(0) if spec.terminal and spec.interactive else None
     if spec.terminal and spec.interactive and terminal is None:

@@ -4,6 +4,7 @@
 #include <linux/mman.h>
 #include <linux/prctl.h>
 
+#include "base/accounts.h"
 #include "base/clock.h"
 #include "base/error_text.h"
 #include "base/host.h"
@@ -82,6 +83,15 @@ static void start_machine(struct thread *thread) {
     vdso_layout.size = record.vdso_size;
 }
 
+static void start_accounts(void) {
+    struct account_limits limits = {.tasks = record.pids_limit, .memory = record.memory_limit};
+    long account = accounts_start(table_accounts(), &limits, (u32)process.pid);
+    if (account < 0)
+        monitor_fail(125, "the instance's limit of %u processes and threads is reached",
+                     record.pids_limit);
+    process.account = (u32)account;
+}
+
 static void start_program(struct thread *thread, char **argv, char **envp) {
     struct program_image *image = &program_image;
     int error = program_start(thread, &record, argv, envp, image);
@@ -99,9 +109,10 @@ static _Noreturn void run_monitor(char **argv, char **envp) {
     if (host(__NR_getpid) == 1) /* an exec that changed ids forgets it */
         host(__NR_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
     map_stats();
-    bool first = record.flags & EXEC_FIRST;
-    if (first) {
+    bool first = (record.flags & EXEC_FIRST) && !(record.flags & EXEC_JOINED);
+    if (first)
         stats_page->launched_ns = monotonic_ns();
+    if (record.flags & EXEC_FIRST) {
         stats_count(processes, 1);
         stats_count(threads, 1);
     }
@@ -109,6 +120,7 @@ static _Noreturn void run_monitor(char **argv, char **envp) {
     start_machine(thread);
     signal_start(thread);
     table_start();
+    start_accounts();
     procfs_start();
     start_program(thread, argv, envp);
     table_publish_exec(&process);

@@ -1,4 +1,6 @@
 """Built-in plugins: what kwhost itself contributes through the hooks that others use too.
 
-May import: the hook specifications, core.model, core.errors, core.images and kwhost.net.
+Named by core.pluginmgr.builtin and loaded through the same manager as everybody's.
+
+May import: the hook specifications, core.model, core.errors, core.engines, core.images and kwhost.net.
 """

@@ -135,7 +135,7 @@ def test_kernels_that_are_too_old(release: str, fine: bool) -> None:
 
 
 def test_too_few_descriptors(monkeypatch: pytest.MonkeyPatch) -> None:
-    from kwhost.core.local import descriptor_limit
+    from kwhost.core.supervise.planning import descriptor_limit
 
     monkeypatch.setattr(resource, "getrlimit", lambda _: (1000, 1024))
     with pytest.raises(HostError, match="ulimit"):

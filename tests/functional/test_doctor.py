@@ -9,7 +9,7 @@ import pytest
 from kwhost.core.cli.doctor import format_report
 from kwhost.core.hostcheck.kvm import check_kvm
 from kwhost.core.hostcheck.report import Verdict, can_run
-from kwhost.core.hostcheck.resources import _cgroup_controllers, _check_address_layout
+from kwhost.core.hostcheck.resources import _check_address_layout
 
 
 @pytest.mark.kvm
@@ -40,18 +40,6 @@ def test_what_is_missing_comes_with_advice(tmp_path: Path) -> None:
     report = format_report(findings)
     assert "-> load KVM" in report
     assert "engine direct: cannot run" in report
-
-
-@pytest.mark.parametrize(
-    ("mounts", "expected"),
-    [
-        ("c /c/cpu cgroup rw,cpu 0 0\nb /c/b cgroup rw,blkio 0 0\n", ("version 1", {"cpu", "io"})),
-        ("", ("version 2", set())),
-        ("none /nowhere cgroup2 rw 0 0\n", ("version 2", set())),
-    ],
-)
-def test_cgroup_hierarchies_are_told_apart(mounts: str, expected: tuple[str, set[str]]) -> None:
-    assert _cgroup_controllers(mounts) == expected
 
 
 @pytest.mark.parametrize(("setting", "runs"), [("0\n", True), ("1\n", False)])

@@ -3,7 +3,7 @@
 from hypothesis import strategies as st
 
 from kwhost.core.model.ids import IdRange, InstanceName
-from kwhost.core.model.instance import Identity, LaunchPlan, TerminalSize
+from kwhost.core.model.instance import GuestLimits, Identity, LaunchPlan, LogLimits, TerminalSize
 from kwhost.core.model.mounts import Mount, MountFlag, MountKind
 
 # What can stand on a Linux command line: bytes without NUL, as Python passes them on.
@@ -40,4 +40,9 @@ plans = st.builds(
     init=st.booleans(),
     read_only=st.booleans(),
     rootless=st.booleans(),
+    hosted=st.booleans(),
+    log=st.builds(LogLimits, size=st.integers(0, 2**63), files=ids32),
+    limits=st.builds(
+        GuestLimits, pids=ids32, memory=st.integers(0, 2**63), resident=st.integers(0, 2**63)
+    ),
 )

@@ -7,7 +7,7 @@ from kwhost.core.abi._abi import ffi, lib
 from kwhost.core.abi.call_names import call_name
 from kwhost.core.model.mounts import MountFlag, MountKind
 
-STRUCTURES = ("kw_launch", "kw_mount", "kw_message", "kw_call_stats", "kw_stats")
+STRUCTURES = ("kw_launch", "kw_mount", "kw_message", "kw_exit", "kw_call_stats", "kw_stats")
 
 
 def test_every_mount_kind_and_flag_is_in_the_header() -> None:

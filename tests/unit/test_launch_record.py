@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kwhost.core.abi._abi import ffi, lib
-from kwhost.core.abi.record import LaunchFds, encode_launch
+from kwhost.core.abi.record import LaunchFds, encode_exec, encode_launch
 from kwhost.core.errors import LaunchError
-from kwhost.core.model.instance import LaunchPlan
+from kwhost.core.model.instance import LaunchPlan, TerminalSize
 from kwhost.core.model.mounts import MountFlag
 from tests.unit.strategies import plans
 
@@ -54,6 +54,63 @@ def test_reading_the_record_back_gives_the_plan(plan: LaunchPlan, started_ns: in
     assert bool(header.flags & lib.KW_LAUNCH_READ_ONLY) == plan.read_only
     assert (header.control_fd, header.lifeline_fd, header.kvm_fd, header.stats_fd) == (7, 8, 9, 10)
     assert header.started_ns == started_ns
+    assert bool(header.flags & lib.KW_LAUNCH_HOSTED) == plan.hosted
+    assert (header.log_size, header.log_files) == plan.log
+    assert (header.pids_limit, header.memory_limit, header.resident_limit) == plan.limits
+
+
+def test_every_descriptor_has_its_place(plan: LaunchPlan) -> None:
+    fds = LaunchFds(
+        control=-1,
+        lifeline=-1,
+        kvm=9,
+        stats=10,
+        lease=11,
+        listen=12,
+        log_dir=13,
+        exit=14,
+        cgroups=(15, 16),
+        guest_cgroups=(17,),
+        attached=True,
+    )
+
+    header = read_header(encode_launch(plan, fds, 0))
+
+    assert (header.control_fd, header.lifeline_fd, header.lease_fd) == (-1, -1, 11)
+    assert (header.listen_fd, header.log_dir_fd, header.exit_fd) == (12, 13, 14)
+    assert list(header.cgroup_fds) == [15, 16, *[-1] * 14]
+    assert list(header.guest_cgroup_fds) == [17, *[-1] * 15]
+    assert header.flags & lib.KW_LAUNCH_ATTACHED
+    assert fds.inherited() == tuple(range(9, 18))
+
+
+def test_too_many_cgroups_are_refused(plan: LaunchPlan) -> None:
+    with pytest.raises(LaunchError, match="cgroups"):
+        encode_launch(plan, FDS._replace(cgroups=tuple(range(20, 37))), 0)
+
+
+@given(plans)
+def test_a_record_for_exec_names_the_program_and_nothing_of_the_instance(plan: LaunchPlan) -> None:
+    record = encode_exec(
+        plan.argv,
+        environment=plan.environment,
+        workdir=plan.workdir,
+        identity=plan.identity,
+        terminal=TerminalSize(rows=30, columns=100),
+        interactive=True,
+        started_ns=7,
+    )
+    header = read_header(record)
+
+    assert (header.magic, header.size, header.started_ns) == (lib.KW_LAUNCH_MAGIC, len(record), 7)
+    assert header.flags == lib.KW_LAUNCH_EXEC | lib.KW_LAUNCH_TTY | lib.KW_LAUNCH_STDIN
+    assert read_texts(record, header.argv_offset, header.argc) == list(plan.argv)
+    assert read_text(record, header.workdir_offset) == plan.workdir
+    assert (header.uid, header.gid) == (plan.identity.uid, plan.identity.gid)
+    assert tuple(header.groups[0 : header.group_count]) == plan.identity.groups
+    assert (header.tty_rows, header.tty_columns) == (30, 100)
+    assert header.mount_count == 0
+    assert {header.kvm_fd, header.stats_fd, header.control_fd, *header.guest_cgroup_fds} == {-1}
 
 
 @given(plans)

@@ -3,33 +3,66 @@
 `supervise` is trusted, but the text of an event may quote its instance: it is bounded and cleaned.
 """
 
-from enum import Enum
+from enum import Enum, Flag
 from typing import NamedTuple
 
 from kwhost.core.abi._abi import ffi, lib
 
-__all__ = ["MESSAGE_SIZE", "Event", "EventType", "clean_text", "resize", "send_signal"]
+__all__ = [
+    "CONNECTIONS_MAX",
+    "EVENT_FDS_MAX",
+    "MESSAGE_SIZE",
+    "AttachFlag",
+    "Event",
+    "EventType",
+    "attach",
+    "clean_text",
+    "execute",
+    "hello",
+    "new_socket",
+    "resize",
+    "send_signal",
+    "stop",
+    "watch_log",
+]
 
 MESSAGE_SIZE: int = ffi.sizeof("struct kw_message")
+# Control connections to one instance at once; `supervise` closes those beyond.
+CONNECTIONS_MAX: int = lib.KW_CONNECTIONS_MAX
+# Descriptors that may come with one event.
+EVENT_FDS_MAX = 1
 
 
 class EventType(Enum):
-    """What `supervise` reports."""
+    """What `supervise` reports. HELLO brings a descriptor, and STARTED of a process with a terminal does."""
 
     STARTED = lib.KW_EVENT_STARTED
     EXITED = lib.KW_EVENT_EXITED
     FAILED = lib.KW_EVENT_FAILED
     STOPPED = lib.KW_EVENT_STOPPED
     NOTICE = lib.KW_EVENT_NOTICE
+    HELLO = lib.KW_EVENT_HELLO
+    LOGGED = lib.KW_EVENT_LOGGED
+    MEMORY = lib.KW_EVENT_MEMORY
+    SOCKET = lib.KW_EVENT_SOCKET
+
+
+class AttachFlag(Flag):
+    """What an attachment is connected to; the descriptors in the message are in this order."""
+
+    STDIN = lib.KW_ATTACH_STDIN
+    OUTPUT = lib.KW_ATTACH_OUTPUT
+    CLOSE_STDIN = lib.KW_ATTACH_CLOSE_STDIN
 
 
 class Event(NamedTuple):
-    """One report; what `value` means depends on the type (see the header)."""
+    """One report; what `value` and `extra` mean depends on the type (see the header)."""
 
     type: EventType
     value: int
     time_ns: int
     text: str
+    extra: int = 0
 
     @classmethod
     def decode(cls, data: bytes) -> "Event | None":
@@ -43,7 +76,7 @@ class Event(NamedTuple):
         except ValueError:
             return None
         text = clean_text(bytes(ffi.buffer(message.text)))
-        return cls(type=kind, value=message.value, time_ns=message.time_ns, text=text)
+        return cls(type=kind, value=message.value, time_ns=message.time_ns, text=text, extra=message.extra)
 
 
 def clean_text(data: bytes) -> str:
@@ -52,9 +85,9 @@ def clean_text(data: bytes) -> str:
     return "".join(char if char.isprintable() else "?" for char in text)
 
 
-def _control(kind: int, value: int) -> bytes:
+def _control(kind: int, value: int = 0, extra: int = 0) -> bytes:
     message = ffi.new("struct kw_message *")
-    message.type, message.value = kind, value
+    message.type, message.value, message.extra = kind, value, extra
     return bytes(ffi.buffer(message))
 
 
@@ -66,3 +99,38 @@ def send_signal(number: int) -> bytes:
 def resize(rows: int, columns: int) -> bytes:
     """Tell the pseudo terminal its new size."""
     return _control(lib.KW_CONTROL_RESIZE, min(rows, 0xFFFF) << 16 | min(columns, 0xFFFF))
+
+
+def stop(milliseconds: int, signal: int = 0) -> bytes:
+    """Send a signal (0: SIGTERM), and SIGKILL if the instance still runs that much later."""
+    return _control(lib.KW_CONTROL_STOP, min(milliseconds, 0xFFFF_FFFF), signal)
+
+
+def hello() -> bytes:
+    """Ask how the instance is; the answer is a HELLO, with the statistics page's descriptor."""
+    return _control(lib.KW_CONTROL_HELLO)
+
+
+def watch_log() -> bytes:
+    """Ask for one LOGGED, as soon as there is something in the log since the last one."""
+    return _control(lib.KW_CONTROL_WATCH_LOG)
+
+
+def new_socket(family: int, kind: int) -> bytes:
+    """Ask for a socket in the instance's network namespace: AF_INET or AF_INET6, SOCK_STREAM or SOCK_DGRAM.
+    The answer is a SOCKET, with the descriptor or an errno as its value."""
+    return _control(lib.KW_CONTROL_SOCKET, family, kind)
+
+
+def attach(flags: AttachFlag) -> bytes:
+    """Connect descriptors, sent along: a read end if STDIN, then two write ends if OUTPUT."""
+    return _control(lib.KW_CONTROL_ATTACH, flags.value)
+
+
+def execute() -> bytes:
+    """Start a further process and make this connection its own.
+
+    Sent along: `encode_exec` in a memfd, /dev/kvm, and unless the process gets a terminal its standard input,
+    output and error.
+    """
+    return _control(lib.KW_CONTROL_EXEC)

@@ -1,14 +1,15 @@
-"""Encodes a launch plan as the launch record that `supervise` reads (struct kw_launch)."""
+"""Encodes launch records, which `supervise` reads (struct kw_launch)."""
 
 import os
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 from kwhost.core.abi._abi import ffi, lib
 from kwhost.core.errors import LaunchError
-from kwhost.core.model.instance import LaunchPlan
+from kwhost.core.model.instance import Identity, LaunchPlan, TerminalSize
 from kwhost.core.model.mounts import Mount, MountFlag
 
-__all__ = ["LaunchFds", "encode_launch"]
+__all__ = ["LaunchFds", "encode_exec", "encode_launch"]
 
 # As the kernel's own limits on execve: one string, and all of them with the usual 8 MiB of stack.
 _STRING_MAX = 128 * 1024
@@ -17,13 +18,37 @@ _RECORD_MAX = 16 * 1024 * 1024
 
 
 class LaunchFds(NamedTuple):
-    """Descriptors of the process that reads the record."""
+    """Descriptors of the process that reads the record; -1: none.
+
+    `attached`: its descriptors 0 to 2 are a hosted instance's first attachment, which loses nothing: the
+    program waits for it.
+    """
 
     control: int
     lifeline: int
     kvm: int
     stats: int
     lease: int = -1
+    listen: int = -1
+    log_dir: int = -1
+    exit: int = -1
+    cgroups: tuple[int, ...] = ()
+    guest_cgroups: tuple[int, ...] = ()
+    attached: bool = False
+
+    def inherited(self) -> tuple[int, ...]:
+        """Every descriptor that the process has to be born with, standard streams aside."""
+        single = (
+            self.control,
+            self.lifeline,
+            self.kvm,
+            self.stats,
+            self.lease,
+            self.listen,
+            self.log_dir,
+            self.exit,
+        )
+        return tuple(fd for fd in (*single, *self.cgroups, *self.guest_cgroups) if fd >= 0)
 
 
 class _Blob:
@@ -76,7 +101,7 @@ def _mounts(blob: _Blob, mounts: tuple[Mount, ...]) -> int:
     return blob.add(bytes(ffi.buffer(array)), 8)
 
 
-def _flags(plan: LaunchPlan) -> int:
+def _flags(plan: LaunchPlan, fds: LaunchFds) -> int:
     flags = 0
     for wanted, flag in (
         (plan.terminal is not None, lib.KW_LAUNCH_TTY),
@@ -84,36 +109,93 @@ def _flags(plan: LaunchPlan) -> int:
         (plan.init, lib.KW_LAUNCH_INIT),
         (plan.read_only, lib.KW_LAUNCH_READ_ONLY),
         (plan.rootless, lib.KW_LAUNCH_ROOTLESS),
+        (plan.hosted, lib.KW_LAUNCH_HOSTED),
+        (fds.attached, lib.KW_LAUNCH_ATTACHED),
     ):
         flags |= flag if wanted else 0
     return flags
 
 
+def _new_header(identity: Identity, terminal: TerminalSize | None, started_ns: int) -> Any:  # of cffi
+    """A header that names no descriptor."""
+    if len(identity.groups) > lib.KW_GROUPS_MAX:
+        raise LaunchError(f"{len(identity.groups)} supplementary groups are more than {lib.KW_GROUPS_MAX}")
+    header = ffi.new("struct kw_launch *")
+    header.magic, header.version = lib.KW_LAUNCH_MAGIC, lib.KW_ABI_VERSION
+    header.uid, header.gid = identity.uid, identity.gid
+    header.group_count = len(identity.groups)
+    header.groups[0 : header.group_count] = list(identity.groups)
+    if terminal:
+        header.tty_rows = min(terminal.rows, 0xFFFF)
+        header.tty_columns = min(terminal.columns, 0xFFFF)
+    header.started_ns = started_ns
+    _set_fds(header, LaunchFds(control=-1, lifeline=-1, kvm=-1, stats=-1))
+    return header
+
+
+def _set_fds(header: Any, fds: LaunchFds) -> None:
+    header.control_fd, header.lifeline_fd = fds.control, fds.lifeline
+    header.kvm_fd, header.stats_fd, header.lease_fd = fds.kvm, fds.stats, fds.lease
+    header.listen_fd, header.log_dir_fd, header.exit_fd = fds.listen, fds.log_dir, fds.exit
+    for field, cgroups in ((header.cgroup_fds, fds.cgroups), (header.guest_cgroup_fds, fds.guest_cgroups)):
+        if len(cgroups) > lib.KW_CGROUPS_MAX:
+            raise LaunchError(f"{len(cgroups)} cgroups are more than {lib.KW_CGROUPS_MAX}")
+        field[0 : lib.KW_CGROUPS_MAX] = [*cgroups, *[-1] * (lib.KW_CGROUPS_MAX - len(cgroups))]
+
+
+def _set_program(
+    header: Any, blob: _Blob, argv: Sequence[str], environment: Mapping[str, str], workdir: str
+) -> None:
+    header.argc, header.argv_offset = len(argv), blob.texts(list(argv))
+    variables = [f"{key}={value}" for key, value in environment.items()]
+    header.envc, header.env_offset = len(variables), blob.texts(variables)
+    header.workdir_offset = blob.text(workdir)
+
+
+def _finish(header: Any, blob: _Blob) -> bytes:
+    header.size = len(blob.finish(b""))
+    return blob.finish(bytes(ffi.buffer(header)))
+
+
 def encode_launch(plan: LaunchPlan, fds: LaunchFds, started_ns: int) -> bytes:
     """The record's bytes; raises LaunchError where the plan does not fit the format."""
-    groups = plan.identity.groups
-    if len(groups) > lib.KW_GROUPS_MAX:
-        raise LaunchError(f"{len(groups)} supplementary groups are more than {lib.KW_GROUPS_MAX}")
-    header = ffi.new("struct kw_launch *")
+    header = _new_header(plan.identity, plan.terminal, started_ns)
     blob = _Blob(ffi.sizeof("struct kw_launch"))
-    header.magic, header.version = lib.KW_LAUNCH_MAGIC, lib.KW_ABI_VERSION
-    header.flags = _flags(plan)
+    header.flags = _flags(plan, fds)
     header.name = os.fsencode(plan.name)
     header.host_uid_base, header.host_gid_base = plan.ids.uid_base, plan.ids.gid_base
     header.id_count = plan.ids.size
-    header.uid, header.gid = plan.identity.uid, plan.identity.gid
-    header.group_count = len(groups)
-    header.groups[0 : len(groups)] = list(groups)
     header.mount_count, header.mounts_offset = len(plan.mounts), _mounts(blob, plan.mounts)
-    header.argc, header.argv_offset = len(plan.argv), blob.texts(list(plan.argv))
-    environment = [f"{key}={value}" for key, value in plan.environment.items()]
-    header.envc, header.env_offset = len(environment), blob.texts(environment)
-    header.workdir_offset = blob.text(plan.workdir)
-    if plan.terminal:
-        header.tty_rows = min(plan.terminal.rows, 0xFFFF)
-        header.tty_columns = min(plan.terminal.columns, 0xFFFF)
-    header.nofile, header.started_ns = plan.nofile, started_ns
-    header.control_fd, header.lifeline_fd = fds.control, fds.lifeline
-    header.kvm_fd, header.stats_fd, header.lease_fd = fds.kvm, fds.stats, fds.lease
-    header.size = len(blob.finish(b""))
-    return blob.finish(bytes(ffi.buffer(header)))
+    _set_program(header, blob, plan.argv, plan.environment, plan.workdir)
+    header.nofile = plan.nofile
+    header.log_size, header.log_files = plan.log.size, plan.log.files
+    header.pids_limit, header.memory_limit = plan.limits.pids, plan.limits.memory
+    header.resident_limit = plan.limits.resident
+    _set_fds(header, fds)
+    return _finish(header, blob)
+
+
+def encode_exec(  # noqa: PLR0913 - a record's fields
+    argv: Sequence[str],
+    *,
+    environment: Mapping[str, str],
+    workdir: str,
+    identity: Identity,
+    terminal: TerminalSize | None,
+    interactive: bool,
+    started_ns: int,
+) -> bytes:
+    """The record of a further process for a running instance; the rest is the instance's own.
+
+    `interactive`: standard input is connected. Raises LaunchError like `encode_launch`.
+    """
+    header = _new_header(identity, terminal, started_ns)
+    blob = _Blob(ffi.sizeof("struct kw_launch"))
+    header.flags = (
+        lib.KW_LAUNCH_EXEC
+        | (lib.KW_LAUNCH_TTY if terminal else 0)
+        | (lib.KW_LAUNCH_STDIN if interactive else 0)
+    )
+    header.mounts_offset = blob.add(b"", 8)
+    _set_program(header, blob, argv, environment, workdir)
+    return _finish(header, blob)

@@ -29,7 +29,8 @@ def report_failure(error: BaseException) -> int:
     while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
         error = error.exceptions[0]
     if isinstance(error, KwhostError):
-        notice(str(error))
+        for line in str(error).splitlines():
+            notice(line)
         return error.exit_status
     if isinstance(error, KeyboardInterrupt):
         return EXIT_SIGNAL_BASE + 2

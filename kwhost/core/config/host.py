@@ -1,39 +1,54 @@
-"""The `[host]` table: directories of kwhost and the ids of its instances."""
+"""The `[host]` table of this user's configuration, and what applies where it says nothing.
 
-import difflib
+`kwhost run` loads this at each start; what reads TOML is loaded only where there is a file.
+"""
+
 import os
 from collections.abc import Mapping
+from enum import Enum
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from kwhost.core.errors import ConfigError
-from kwhost.core.model.ids import FULL_RANGE
+from kwhost.core.model.ids import DEFAULT_UID_BASE, UID_LIMIT
+from kwhost.core.model.instance import LogLimits
 
-__all__ = ["DEFAULT_UID_BASE", "UID_LIMIT", "HostConfig", "config_file", "load_host_config"]
+__all__ = [
+    "DEFAULT_UID_BASE",
+    "UID_LIMIT",
+    "HostConfig",
+    "LogLevel",
+    "config_file",
+    "host_config",
+    "load_host_config",
+    "read_file",
+]
 
-# From here to 2^31 neither systemd, adduser nor the subordinate id tools give ids to anybody.
-DEFAULT_UID_BASE = 0x7000_0000
-UID_LIMIT = 0x8000_0000
 
-_PATH_KEYS = ("state_dir", "run_dir")
-_KEYS = (*_PATH_KEYS, "uid_base")
+class LogLevel(Enum):
+    """How much the daemon says of itself."""
+
+    ERROR = "error"
+    WARNING = "warning"
+    INFO = "info"
+    DEBUG = "debug"
+
+
+_DEFAULT_LOG = LogLimits()
 
 
 class HostConfig(NamedTuple):
-    """What applies on this host, for this user."""
+    """What applies on this host, for this user; `api` is the daemon's socket, `log` bounds each
+    instance's log."""
 
     state_dir: Path
     run_dir: Path
+    api: Path
+    plugins: tuple[str, ...] = ()
+    block_plugins: tuple[str, ...] = ()
     uid_base: int = DEFAULT_UID_BASE
-
-
-def _defaults(environment: Mapping[str, str], uid: int) -> tuple[Path, Path]:
-    if uid == 0:
-        return Path("/var/lib/kwhost"), Path("/run/kwhost")
-    home = Path(environment.get("HOME") or "/")
-    state = Path(environment.get("XDG_STATE_HOME") or home / ".local/state") / "kwhost"
-    runtime = environment.get("XDG_RUNTIME_DIR")
-    return state, Path(runtime) / "kwhost" if runtime else state / "run"
+    log_level: LogLevel = LogLevel.INFO
+    log: LogLimits = _DEFAULT_LOG
 
 
 def config_file(environment: Mapping[str, str], uid: int) -> Path:
@@ -44,67 +59,62 @@ def config_file(environment: Mapping[str, str], uid: int) -> Path:
     return Path(base) / "kwhost/config.toml"
 
 
-def _unknown(path: Path, key: str) -> str:
-    near = difflib.get_close_matches(key, _KEYS, n=1)
-    hint = f"; did you mean {near[0]}?" if near else f"; the keys are {', '.join(_KEYS)}"
-    return f"{path}: unknown key host.{key}{hint}"
-
-
-def _check_table(path: Path, table: Mapping[str, object]) -> list[str]:
-    """Everything that is wrong with the table, one line each."""
-    problems = [_unknown(path, key) for key in table if key not in _KEYS]
-    for key in _PATH_KEYS:
-        value = table.get(key, "/")
-        if not isinstance(value, str) or not value.startswith("/"):
-            problems.append(f"{path}: host.{key} must be an absolute path, not {value!r}")
-    base = table.get("uid_base", DEFAULT_UID_BASE)
-    if isinstance(base, bool) or not isinstance(base, int):
-        problems.append(f"{path}: host.uid_base must be a whole number, not {base!r}")
-    elif base % FULL_RANGE or not FULL_RANGE <= base <= UID_LIMIT - FULL_RANGE:
-        problems.append(
-            f"{path}: host.uid_base must be a multiple of 65536 from 65536 to "
-            f"{UID_LIMIT - FULL_RANGE}, not {base}"
-        )
-    return problems
-
-
-def _read_table(path: Path) -> dict[str, object]:
+def read_file(path: Path) -> bytes | None:
+    """A configuration file's content; None where there is no such file."""
     try:
-        data = path.read_bytes()
-    except FileNotFoundError:
-        return {}
+        return path.read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
     except OSError as error:
         raise ConfigError(f"cannot read {path}: {error.strerror}") from error
-    import tomllib  # most hosts have no file, and the import costs milliseconds
-
-    try:
-        document = tomllib.loads(data.decode("utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: {error}") from error
-    table = document.get("host", {})
-    if not isinstance(table, dict):
-        raise ConfigError(f"{path}: host must be a table: write [host]")
-    return table
 
 
-def load_host_config(environment: Mapping[str, str] | None = None, uid: int | None = None) -> HostConfig:
-    """Defaults, then the file, then KWHOST_STATE_DIR and KWHOST_RUN_DIR."""
-    environment = os.environ if environment is None else environment
-    uid = os.geteuid() if uid is None else uid
-    path = config_file(environment, uid)
-    table = _read_table(path)
-    if problems := _check_table(path, table):
-        raise ConfigError("; ".join(problems))
-    state, run = _defaults(environment, uid)
-    paths = {"state_dir": state, "run_dir": run}
-    for key in _PATH_KEYS:
-        if key in table:
-            paths[key] = Path(str(table[key]))
+def _default_directories(environment: Mapping[str, str], uid: int) -> dict[str, Path]:
+    if uid == 0:
+        return {"state_dir": Path("/var/lib/kwhost"), "run_dir": Path("/run/kwhost")}
+    home = Path(environment.get("HOME") or "/")
+    state = Path(environment.get("XDG_STATE_HOME") or home / ".local/state") / "kwhost"
+    runtime = environment.get("XDG_RUNTIME_DIR")
+    return {"state_dir": state, "run_dir": Path(runtime) / "kwhost" if runtime else state / "run"}
+
+
+def host_config(
+    settings: Mapping[str, Any],  # as the schema's kinds made them
+    environment: Mapping[str, str],
+    uid: int,
+) -> HostConfig:
+    """Defaults, then the `[host]` table's settings, then KWHOST_STATE_DIR and KWHOST_RUN_DIR."""
+    directories = _default_directories(environment, uid)
+    for key in directories:
+        if key in settings:
+            directories[key] = Path(settings[key])
         variable = f"KWHOST_{key.upper()}"
         if override := environment.get(variable):
             if not override.startswith("/"):
                 raise ConfigError(f"{variable} must be an absolute path, not {override!r}")
-            paths[key] = Path(override)
-    base = table.get("uid_base", DEFAULT_UID_BASE)
-    assert isinstance(base, int)
-    return HostConfig(state_dir=paths["state_dir"], run_dir=paths["run_dir"], uid_base=base)
+            directories[key] = Path(override)
+    return HostConfig(
+        **directories,
+        api=Path(settings.get("api", directories["run_dir"] / "api.sock")),
+        plugins=settings.get("plugins", ()),
+        block_plugins=settings.get("block_plugins", ()),
+        uid_base=settings.get("uid_base", DEFAULT_UID_BASE),
+        log_level=settings.get("log_level", LogLevel.INFO),
+        log=LogLimits(
+            size=settings.get("log_size", _DEFAULT_LOG.size),
+            files=settings.get("log_files", _DEFAULT_LOG.files),
+        ),
+    )
+
+
+def load_host_config(environment: Mapping[str, str] | None = None, uid: int | None = None) -> HostConfig:
+    """This user's own configuration, of which only `[host]` counts. Raises ConfigError."""
+    environment = os.environ if environment is None else environment
+    uid = os.geteuid() if uid is None else uid
+    path = config_file(environment, uid)
+    data = read_file(path)
+    if data is None:
+        return host_config({}, environment, uid)
+    from kwhost.core.config.schema import read_host_table  # most hosts have no file
+
+    return host_config(read_host_table(path, data), environment, uid)

@@ -7,7 +7,7 @@ from typing import NamedTuple, Protocol
 
 from kwhost.core.model.instance import LaunchPlan
 
-__all__ = ["Engine", "Launched"]
+__all__ = ["Engine", "HostedEnds", "Launched"]
 
 
 class Launched(NamedTuple):
@@ -31,8 +31,28 @@ class Launched(NamedTuple):
         os.close(self.stats)
 
 
+class HostedEnds(NamedTuple):
+    """Descriptors for an instance that outlives whoever started it; the caller keeps and closes its own.
+
+    `control`: a listening socket; `log_dir`: a directory; `exit`: the pre-allocated exit file; `stats`: the
+    statistics page; `cgroups` and `guest_cgroups`: cgroup.procs files, of `supervise` and of the instance's
+    processes; `stdio`: the first attachment's standard input, output and error, or None.
+    """
+
+    control: int
+    log_dir: int
+    exit: int
+    stats: int
+    cgroups: tuple[int, ...] = ()
+    guest_cgroups: tuple[int, ...] = ()
+    stdio: tuple[int, int, int] | None = None
+
+
 class Engine(Protocol):
     """Starts instances in one way of isolating them."""
 
     def launch(self, plan: LaunchPlan) -> Launched:
         """Begin to start an instance that uses the caller's standard streams; raises KwhostError."""
+
+    def launch_hosted(self, plan: LaunchPlan, ends: HostedEnds) -> subprocess.Popen[bytes]:
+        """Begin to start a hosted instance; returns its `supervise`. Raises KwhostError."""

@@ -1,11 +1,12 @@
 """The engine `direct`: the program runs on the virtual CPU itself, the monitor serves its system calls."""
 
 import os
+import subprocess
 
-from kwhost.core.engines.base import Launched
+from kwhost.core.engines.base import HostedEnds, Launched
 from kwhost.core.engines.id_ranges import IdLease
 from kwhost.core.engines.kvm_device import open_kvm
-from kwhost.core.engines.launch import launch_supervised
+from kwhost.core.engines.launch import launch_hosted, launch_supervised
 from kwhost.core.model.instance import LaunchPlan
 
 __all__ = ["DirectEngine"]
@@ -22,5 +23,13 @@ class DirectEngine:
         kvm = open_kvm()
         try:
             return launch_supervised(plan, kvm, self._lease.fd)
+        finally:
+            os.close(kvm)
+
+    def launch_hosted(self, plan: LaunchPlan, ends: HostedEnds) -> subprocess.Popen[bytes]:
+        """Begin to start a hosted instance; raises KvmError where KVM cannot be used."""
+        kvm = open_kvm()
+        try:
+            return launch_hosted(plan, ends, kvm, self._lease.fd)
         finally:
             os.close(kvm)

@@ -20,7 +20,7 @@ from kwhost.core.config.host import UID_LIMIT
 from kwhost.core.errors import HostError
 from kwhost.core.model.ids import FULL_RANGE, IdRange
 
-__all__ = ["IdLease", "lease_ids", "subordinate_ranges", "user_ids"]
+__all__ = ["IdLease", "lease_ids", "own_ids", "subordinate_ranges", "user_ids"]
 
 _LOCK_FILE = Path("/run/kwhost/ids.lock")
 _SUBORDINATE_FILES = (Path("/etc/subuid"), Path("/etc/subgid"))
@@ -119,11 +119,16 @@ def lease_ids(
     uid_base: int, *, lock_file: Path = _LOCK_FILE, subordinate_files: tuple[Path, Path] = _SUBORDINATE_FILES
 ) -> IdLease:
     """Ids for a new instance: root's get a range of their own, a user's what belongs to the user."""
-    uid = os.geteuid()
-    if uid == 0:
+    if os.geteuid() == 0:
         return _lease_slot(uid_base, lock_file, subordinate_ranges(subordinate_files))
+    return IdLease(own_ids(subordinate_files))
+
+
+def own_ids(subordinate_files: tuple[Path, Path] = _SUBORDINATE_FILES) -> IdRange:
+    """What belongs to the ordinary user who runs this process."""
+    uid = os.geteuid()
     try:
         user = pwd.getpwuid(uid).pw_name
     except KeyError:
         user = str(uid)
-    return IdLease(user_ids(uid, os.getegid(), user, subordinate_files=subordinate_files))
+    return user_ids(uid, os.getegid(), user, subordinate_files=subordinate_files)

@@ -16,11 +16,18 @@ from pathlib import Path
 from kwhost.core.abi import _abi
 from kwhost.core.abi.record import LaunchFds, encode_launch
 from kwhost.core.abi.statistics_page import new_statistics
-from kwhost.core.engines.base import Launched
+from kwhost.core.engines.base import HostedEnds, Launched
 from kwhost.core.errors import HostError
 from kwhost.core.model.instance import LaunchPlan
 
-__all__ = ["MONITOR_FDS", "launch_supervised", "monitor_path"]
+__all__ = [
+    "MONITOR_FDS",
+    "launch_hosted",
+    "launch_supervised",
+    "monitor_path",
+    "new_statistics_file",
+    "sealed_record",
+]
 
 # Descriptors, the highest, that the monitor keeps for itself in each process (OWN_FD_COUNT in base/own_fd.h).
 MONITOR_FDS = 1280
@@ -53,6 +60,47 @@ def _memory_file(name: str, content: bytes, seals: int) -> int:
     return fd
 
 
+def new_statistics_file() -> int:
+    """A new statistics page; the caller closes it."""
+    return _memory_file("kwhost-stats", new_statistics(), _SEALS_STATS)
+
+
+def sealed_record(record: bytes) -> int:
+    """A record as a file that nobody can change; the caller closes it."""
+    return _memory_file("kwhost-launch", record, _SEALS_RECORD)
+
+
+def launch_hosted(plan: LaunchPlan, ends: HostedEnds, kvm: int, lease: int) -> subprocess.Popen[bytes]:
+    """Start the supervisor of an instance that is tied to nobody. The caller keeps its own descriptors."""
+    started_ns = time.monotonic_ns()
+    fds = LaunchFds(
+        control=-1,
+        lifeline=-1,
+        kvm=kvm,
+        stats=ends.stats,
+        lease=lease,
+        listen=ends.control,
+        log_dir=ends.log_dir,
+        exit=ends.exit,
+        cgroups=ends.cgroups,
+        guest_cgroups=ends.guest_cgroups,
+        attached=ends.stdio is not None,
+    )
+    stdin, stdout, stderr = ends.stdio or (subprocess.DEVNULL,) * 3
+    record = sealed_record(encode_launch(plan, fds, started_ns))
+    try:
+        return subprocess.Popen(
+            [monitor_path(), "supervise", str(record)],
+            env={},
+            stdin=stdin,
+            stdout=stdout,
+            stderr=stderr,
+            pass_fds=(record, *fds.inherited()),
+        )
+    finally:
+        os.close(record)
+
+
 def launch_supervised(plan: LaunchPlan, kvm: int, lease: int = -1) -> Launched:
     """Start the supervisor, which holds on to the ids' lease too. The caller keeps its own descriptors."""
     started_ns = time.monotonic_ns()
@@ -63,16 +111,15 @@ def launch_supervised(plan: LaunchPlan, kvm: int, lease: int = -1) -> Launched:
         lifeline_read, lifeline_write = os.pipe2(os.O_CLOEXEC)
         undo.callback(os.close, lifeline_write)
         child_ends.callback(os.close, lifeline_read)
-        stats = _memory_file("kwhost-stats", new_statistics(), _SEALS_STATS)
+        stats = new_statistics_file()
         undo.callback(os.close, stats)
         fds = LaunchFds(control=theirs.fileno(), lifeline=lifeline_read, kvm=kvm, stats=stats, lease=lease)
-        passed = [fd for fd in (fds.control, fds.lifeline, kvm, stats, lease) if fd >= 0]
-        record = _memory_file("kwhost-launch", encode_launch(plan, fds, started_ns), _SEALS_RECORD)
+        record = sealed_record(encode_launch(plan, fds, started_ns))
         child_ends.callback(os.close, record)
         process = subprocess.Popen(
             [monitor_path(), "supervise", str(record)],
             env={},
-            pass_fds=(record, *passed),
+            pass_fds=(record, *fds.inherited()),
         )
         undo.pop_all()
         return Launched(process, ours, lifeline_write, stats, started_ns)

@@ -4,16 +4,18 @@ import os
 import resource
 from pathlib import Path
 
+from kwhost.core.cgroups.placement import detect
 from kwhost.core.config.host import load_host_config
 from kwhost.core.engines.id_ranges import lease_ids, subordinate_ranges
 from kwhost.core.engines.launch import MONITOR_FDS
 from kwhost.core.hostcheck.report import Finding, Verdict
+from kwhost.core.model.definition import BlockLimits, Limits
 from kwhost.core.model.ids import FULL_RANGE
 
 __all__ = ["check_resources"]
 
 _NOFILE_WANTED = MONITOR_FDS + 4096
-_CONTROLLERS = ("cpu", "memory", "pids", "io")
+_EVERY_LIMIT = Limits(memory=2**30, cpus=1.0, pids=1, block=BlockLimits(read_bytes=2**20))
 
 
 def _check_descriptors() -> Finding:
@@ -30,35 +32,17 @@ def _check_descriptors() -> Finding:
     )
 
 
-def _cgroup_controllers(mounts: str) -> tuple[str, set[str]]:
-    """The kind of hierarchy in use, and the controllers of interest that it has."""
-    v1: set[str] = set()
-    v2: set[str] = set()
-    for line in mounts.splitlines():
-        fields = line.split(" ")
-        if len(fields) < 4:
-            continue
-        if fields[2] == "cgroup":
-            v1 |= {"io" if option == "blkio" else option for option in fields[3].split(",")}
-        elif fields[2] == "cgroup2":
-            try:
-                v2 |= set((Path(fields[1]) / "cgroup.controllers").read_text().split())
-            except OSError:
-                continue
-    wanted = set(_CONTROLLERS)
-    if v2 & wanted or not v1 & wanted:
-        return "version 2", v2 & wanted
-    return "version 1", v1 & wanted
-
-
 def _check_cgroups() -> Finding:
-    kind, found = _cgroup_controllers(Path("/proc/self/mounts").read_text())
-    missing = [name for name in _CONTROLLERS if name not in found]
+    version = detect(load_host_config().state_dir)
+    missing = {entry.limit: entry.reason for entry in version.missing(_EVERY_LIMIT)}
+    held = [name for name in ("memory", "cpus", "pids", "block") if name not in missing]
     return Finding(
         name="control groups",
         verdict=Verdict.WEAKER if missing else Verdict.OK,
-        seen=f"{kind}: {' '.join(sorted(found)) or 'no controllers'}",
-        advice=f"no limits for {', '.join(missing)} can be held here" if missing else "",
+        seen=f"version {version.number} holds limits for {', '.join(held)}" if held else "hold no limits",
+        advice=f"no limits for {', '.join(missing)}: {'; '.join(dict.fromkeys(missing.values()))}"
+        if missing
+        else "",
     )
 
 

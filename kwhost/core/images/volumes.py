@@ -9,11 +9,11 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from kwhost.core.errors import ImageError
+from kwhost.core.errors import ImageError, PermissionDenied
 from kwhost.core.model.mounts import Mount, MountFlag, MountKind
 from kwhost.core.model.volume import Volume
 
-__all__ = ["plan_volumes", "procfs_places"]
+__all__ = ["check_within", "plan_volumes", "procfs_places"]
 
 _OCTAL = re.compile(rb"\\([0-7]{3})")
 
@@ -40,8 +40,23 @@ def _check_source(volume: Volume) -> str:
     return source
 
 
-def _plan_volume(volume: Volume, places: Sequence[str]) -> list[Mount]:
+def check_within(path: str, directories: Sequence[str]) -> None:
+    """Raise PermissionDenied unless the path, with all links followed, lies in one of the directories.
+
+    What is bound is later opened without following links: whoever can change the path gains nothing.
+    """
+    real = os.path.realpath(path)
+    for directory in map(os.path.realpath, directories):
+        if os.path.commonpath((real, directory)) == directory:
+            return
+    allowed = ", ".join(directories) or "none"
+    raise PermissionDenied(f"{path} may not be used: the tenant's users may bind beneath {allowed} only")
+
+
+def _plan_volume(volume: Volume, places: Sequence[str], within: Sequence[str] | None) -> list[Mount]:
     source = _check_source(volume)
+    if within is not None:
+        check_within(source, within)
     if any(os.path.commonpath((source, place)) == place for place in places):
         raise ImageError(f"cannot use the volume {volume.source}: instances never see the host's /proc")
     flags = MountFlag.ID_MAPPED | MountFlag.RECURSIVE
@@ -54,9 +69,9 @@ def _plan_volume(volume: Volume, places: Sequence[str]) -> list[Mount]:
     ]
 
 
-def plan_volumes(volumes: Sequence[Volume]) -> tuple[Mount, ...]:
-    """The steps that bind volumes; raises ImageError where one cannot be used."""
+def plan_volumes(volumes: Sequence[Volume], within: Sequence[str] | None = None) -> tuple[Mount, ...]:
+    """The steps that bind volumes; raises ImageError where one cannot be used. `within` as for an instance."""
     if not volumes:
         return ()
     places = procfs_places(Path("/proc/self/mountinfo").read_bytes())
-    return tuple(mount for volume in volumes for mount in _plan_volume(volume, places))
+    return tuple(mount for volume in volumes for mount in _plan_volume(volume, places, within))

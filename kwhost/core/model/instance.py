@@ -8,7 +8,16 @@ from kwhost.core.model.ids import IdRange, InstanceName
 from kwhost.core.model.mounts import Mount
 from kwhost.core.model.volume import Volume
 
-__all__ = ["Engine", "Identity", "InstanceSpec", "Isolation", "LaunchPlan", "TerminalSize"]
+__all__ = [
+    "Engine",
+    "GuestLimits",
+    "Identity",
+    "InstanceSpec",
+    "Isolation",
+    "LaunchPlan",
+    "LogLimits",
+    "TerminalSize",
+]
 
 
 class Engine(Enum):
@@ -65,6 +74,29 @@ class TerminalSize(NamedTuple):
     columns: int = 80
 
 
+class LogLimits(NamedTuple):
+    """Of an instance's log: bytes in one file, and how many files are kept."""
+
+    size: int = 10 * 1024 * 1024
+    files: int = 3
+
+
+class GuestLimits(NamedTuple):
+    """What the monitors and `supervise` hold by themselves; 0: nothing.
+
+    `pids`: guest processes and threads. `memory`: bytes of private writable memory, beyond which programs
+    get ENOMEM. `resident`: bytes of resident memory, sampled where no cgroup holds it.
+    """
+
+    pids: int = 0
+    memory: int = 0
+    resident: int = 0
+
+
+_DEFAULT_LOG = LogLimits()
+_NO_LIMITS = GuestLimits()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LaunchPlan:
     """Everything an engine needs to start an instance; complete, nothing is looked up later."""
@@ -82,3 +114,6 @@ class LaunchPlan:
     init: bool = False
     read_only: bool = False
     rootless: bool = False
+    hosted: bool = False
+    log: LogLimits = _DEFAULT_LOG
+    limits: GuestLimits = _NO_LIMITS

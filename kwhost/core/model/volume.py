@@ -1,14 +1,15 @@
 """Host directories and files that an instance sees: `-v SRC:DST[:ro]`."""
 
 import posixpath
-from typing import NamedTuple
+from dataclasses import dataclass
 
 from kwhost.core.errors import NotAvailableYet, UsageError
 
 __all__ = ["Volume", "parse_volume"]
 
 
-class Volume(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Volume:
     """A host path and where the instance sees it."""
 
     source: str

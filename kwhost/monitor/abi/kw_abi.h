@@ -7,14 +7,20 @@
 #include <stdint.h>
 
 /* cdef: begin */
-#define KW_ABI_VERSION 1
+#define KW_ABI_VERSION 2
 #define KW_LAUNCH_MAGIC 0x6b776c31
 #define KW_STATS_MAGIC 0x6b777331
+#define KW_EXIT_MAGIC 0x6b776531
 #define KW_NAME_MAX 64
 #define KW_ERROR_MAX 512
 #define KW_CALL_LIMIT 512
 #define KW_HISTOGRAM 32
 #define KW_GROUPS_MAX 32
+#define KW_CGROUPS_MAX 16
+#define KW_CONNECTIONS_MAX 16 /* control connections of one instance at once */
+#define KW_LOG_TEXT_MAX 16384 /* bytes of text in one record of a log */
+#define KW_LOG_SIZE_LEAST 65536
+#define KW_LOG_FILES_MAX 1000
 #define KW_NO_FD -1
 
 /* Launch flags. */
@@ -23,9 +29,14 @@
 #define KW_LAUNCH_INIT 4      /* a reaper as pid 1 */
 #define KW_LAUNCH_READ_ONLY 8 /* root file system read-only */
 #define KW_LAUNCH_ROOTLESS 16 /* the caller is no root: one id, or subordinate ids */
+#define KW_LAUNCH_HOSTED 32   /* outlives its caller: no lifeline; output goes to the log */
+#define KW_LAUNCH_ATTACHED 64 /* hosted: descriptors 0 to 2 of supervise are a first attachment */
+#define KW_LAUNCH_EXEC 128    /* a further process for a running instance (KW_CONTROL_EXEC) */
 
 /* The launch record: header, then mounts, arguments and strings in one blob. Offsets count from the
- * start of the record; a string ends with NUL; offset 0 means none. */
+ * start of the record; a string ends with NUL; offset 0 means none. Of a record with KW_LAUNCH_EXEC
+ * only user, groups, arguments, environment, directory and terminal count; it names no descriptor
+ * and no mount, the rest is the instance's. */
 struct kw_launch {
     uint32_t magic;
     uint32_t version;
@@ -50,15 +61,27 @@ struct kw_launch {
     uint32_t workdir_offset;
     uint16_t tty_rows;
     uint16_t tty_columns;
-    uint32_t nofile; /* descriptor numbers the guest may use (hard limit it sees) */
-    uint32_t padding;
+    uint32_t nofile;     /* descriptor numbers the guest may use (hard limit it sees) */
+    uint32_t pids_limit; /* guest processes and threads; 0: none */
     uint64_t started_ns; /* CLOCK_MONOTONIC when the command began */
+    /* Descriptors; KW_NO_FD: none. */
     int32_t control_fd;  /* SOCK_SEQPACKET: struct kw_message both ways */
-    int32_t lifeline_fd; /* read end; end of file ends the instance; KW_NO_FD: none */
+    int32_t lifeline_fd; /* read end; end of file ends the instance */
     int32_t kvm_fd;      /* /dev/kvm, opened */
     int32_t stats_fd;    /* memfd of sizeof(struct kw_stats) */
-    int32_t lease_fd;    /* holds the range of ids while it is open; KW_NO_FD: none */
-    uint32_t reserved[3];
+    int32_t lease_fd;    /* holds the range of ids while it is open */
+    int32_t listen_fd;   /* hosted: listening socket, for further connections like control_fd */
+    int32_t log_dir_fd;  /* hosted: directory of the files log, log.1, ... */
+    int32_t exit_fd;     /* hosted: file with room for a struct kw_exit */
+    /* Files cgroup.procs, opened for writing: where supervise stays, and the instance's own. */
+    int32_t cgroup_fds[KW_CGROUPS_MAX];
+    int32_t guest_cgroup_fds[KW_CGROUPS_MAX];
+    uint64_t log_size;  /* bytes of one log file; its predecessors are as large */
+    uint32_t log_files; /* how many there are at most */
+    uint32_t padding;
+    uint64_t memory_limit;   /* bytes of private writable memory, kept by the monitors; 0: none */
+    uint64_t resident_limit; /* bytes, sampled by supervise; 0: none */
+    uint32_t reserved[4];
 };
 
 /* Mounts are made in order, targets inside the new root, missing target directories are made. */
@@ -92,23 +115,70 @@ struct kw_mount {
     uint32_t mode;
 };
 
-/* Control messages (to supervise) and events (from it). */
+/* Control messages (to supervise) and events (from it). One packet each, on any of the connections;
+ * descriptors travel with it (SCM_RIGHTS). A connection that does not read its events is closed.
+ * This part stays as it is in later versions: they find instances of earlier ones. */
 enum kw_message_type {
-    KW_CONTROL_SIGNAL = 1, /* value: signal number for the instance's pid 1 */
-    KW_CONTROL_RESIZE = 2, /* value: rows << 16 | columns */
-    KW_CONTROL_STOP = 3,   /* value: milliseconds from SIGTERM to SIGKILL */
-    KW_EVENT_STARTED = 16, /* value: host pid of the instance's pid 1 */
+    KW_CONTROL_SIGNAL = 1,    /* value: signal number for the instance's pid 1 */
+    KW_CONTROL_RESIZE = 2,    /* value: rows << 16 | columns */
+    KW_CONTROL_STOP = 3,      /* value: milliseconds to SIGKILL; extra: signal before, 0: SIGTERM */
+    KW_CONTROL_HELLO = 4,     /* asks for KW_EVENT_HELLO */
+    KW_CONTROL_WATCH_LOG = 5, /* asks for one KW_EVENT_LOGGED, as soon as something was logged since
+                                 the last one on this connection */
+    KW_CONTROL_ATTACH = 6,    /* value: KW_ATTACH_*; descriptors: [read end for standard input]
+                                 [write ends for standard output and error] */
+    KW_CONTROL_EXEC = 7, /* descriptors: launch record, /dev/kvm, and unless it asks for a terminal
+                            standard input, output and error. From then on the connection is
+                            that process: its control messages and events are about it, and
+                            closing it kills */
+    KW_CONTROL_SOCKET = 8,    /* value: AF_INET or AF_INET6; extra: SOCK_STREAM or SOCK_DGRAM; asks for
+                                 KW_EVENT_SOCKET */
+    KW_EVENT_STARTED = 16, /* value, extra: host pid of the instance's pid 1, or of the process; of
+                              one with a terminal, a descriptor: the master */
     KW_EVENT_EXITED =
         17, /* value: exit code 0-255, or 256 + signal number; text: crash line or "" */
     KW_EVENT_FAILED = 18,  /* value: exit status for the command (125, 126, 127); text: one line */
     KW_EVENT_STOPPED = 19, /* value: the stop signal: pid 1 was stopped by job control */
-    KW_EVENT_NOTICE = 20   /* text: one line about something weaker than asked */
+    KW_EVENT_NOTICE = 20,  /* text: one line about something weaker than asked */
+    KW_EVENT_HELLO = 21, /* value: 0 starting, 1 running; extra: host pid of pid 1; time_ns: of the
+                            launch record; a descriptor: the statistics page */
+    KW_EVENT_LOGGED = 22,
+    KW_EVENT_MEMORY =
+        23, /* text: by how much; resident_limit was exceeded, the instance is killed */
+    KW_EVENT_SOCKET = 24 /* value: 0 with a descriptor, a new socket in the instance's network
+                            namespace; or an errno */
 };
+#define KW_ATTACH_STDIN 1
+#define KW_ATTACH_OUTPUT 2
+#define KW_ATTACH_CLOSE_STDIN 4 /* the end of this input is the end of the program's */
+
 struct kw_message {
     uint32_t type;
     uint32_t value;
+    uint32_t extra;
+    uint32_t padding;
     uint64_t time_ns; /* CLOCK_MONOTONIC */
     char text[KW_ERROR_MAX];
+};
+
+/* What stays of a hosted instance. The file is as large before, with zeros in it; the magic number
+ * is written last. */
+enum kw_exit_reason {
+    KW_EXIT_EXITED = 0,
+    KW_EXIT_FAILED = 1, /* it did not start */
+    KW_EXIT_MEMORY = 2  /* killed beyond resident_limit */
+};
+struct kw_exit {
+    uint32_t magic;
+    uint32_t version;
+    uint32_t size;
+    uint32_t reason;
+    uint32_t status;         /* as of KW_EVENT_EXITED */
+    uint32_t failed_status;  /* as of KW_EVENT_FAILED; 0: it did not fail */
+    uint64_t started_ns;     /* CLOCK_REALTIME */
+    uint64_t ended_ns;       /* CLOCK_REALTIME */
+    uint64_t lost_log;       /* bytes of records that could not be written */
+    char text[KW_ERROR_MAX]; /* of the event that told the end */
 };
 
 /* The statistics page. Written by possibly hostile monitors: bound every value read. */
@@ -146,7 +216,8 @@ struct kw_stats {
 /* cdef: end */
 
 _Static_assert(sizeof(struct kw_mount) == 24, "kw_mount is part of the ABI");
-_Static_assert(sizeof(struct kw_message) == 16 + KW_ERROR_MAX, "kw_message is part of the ABI");
+_Static_assert(sizeof(struct kw_message) == 24 + KW_ERROR_MAX, "kw_message is part of the ABI");
+_Static_assert(sizeof(struct kw_exit) == 48 + KW_ERROR_MAX, "kw_exit is part of the ABI");
 _Static_assert(sizeof(struct kw_call_stats) == 32 + 4 * KW_HISTOGRAM,
                "kw_call_stats is part of the ABI");
 

@@ -12,7 +12,8 @@ long channel_pair(int ends[2]) {
     return host(__NR_socketpair, AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends);
 }
 
-long channel_send(int socket, const void *data, size_t size, const int *fds, u32 count) {
+static long send_packet(int socket, const void *data, size_t size, const int *fds, u32 count,
+                        u32 flags) {
     struct iovec vector = {(void *)data, size};
     struct fd_control control;
     struct message_header message = {.vector = &vector, .vector_count = 1};
@@ -27,9 +28,17 @@ long channel_send(int socket, const void *data, size_t size, const int *fds, u32
     }
     long result;
     do
-        result = host(__NR_sendmsg, socket, &message, MSG_NOSIGNAL);
+        result = host(__NR_sendmsg, socket, &message, MSG_NOSIGNAL | flags);
     while (result == -EINTR);
     return result;
+}
+
+long channel_send(int socket, const void *data, size_t size, const int *fds, u32 count) {
+    return send_packet(socket, data, size, fds, count, 0);
+}
+
+long channel_send_now(int socket, const void *data, size_t size, const int *fds, u32 count) {
+    return send_packet(socket, data, size, fds, count, MSG_DONTWAIT);
 }
 
 long channel_receive(int socket, void *data, size_t size, int *fds, u32 limit, u32 *count) {

@@ -19,9 +19,20 @@ enum channel_type {
     CHANNEL_FAILED = 1,
     CHANNEL_NOTICE = 2,
     CHANNEL_TERMINAL = 3, /* with two descriptors: master and slave */
+    CHANNEL_JOIN = 4,     /* hosted: with the descriptors of enum join_fd */
+};
+/* What a later process of the instance gets from supervise, beside /dev/kvm and the statistics. */
+enum join_fd {
+    JOIN_TABLE,    /* the process table */
+    JOIN_PROC,     /* the detached procfs */
+    JOIN_STANDINS, /* where procfs makes what it hands out */
+    JOIN_ROOT,     /* the root directory */
+    JOIN_DEVPTS,   /* left out when there is none */
+    JOIN_FDS
 };
 struct channel_report {
     u32 type;
+    u32 value; /* CHANNEL_JOIN: flags for the exec records of later processes */
     struct failure failure;
 };
 
@@ -30,6 +41,9 @@ long channel_pair(int ends[2]);
 
 /* Sends one packet with `count` descriptors; waits while the other side is full. */
 long channel_send(int socket, const void *data, size_t size, const int *fds, u32 count);
+
+/* Likewise, but -EAGAIN when the other side is full. */
+long channel_send_now(int socket, const void *data, size_t size, const int *fds, u32 count);
 
 /* Receives one packet, waiting for it: its size, 0 at the end, or a negative errno (-EBADMSG: cut
  * off). The caller owns the *count descriptors (closed on exec) put into fds[limit]. */

@@ -13,6 +13,8 @@
 
 #define AF_UNIX 1
 #define AF_INET 2
+#define AF_INET6 10
+#define SOCK_STREAM 1
 #define SOCK_DGRAM 2
 #define SOCK_SEQPACKET 5
 #define SOCK_CLOEXEC O_CLOEXEC

@@ -1,8 +1,10 @@
 #include "jail/network.h"
 
+#include <linux/sched.h>
 #include <linux/sockios.h>
 
 #include "base/text.h"
+#include "jail/channel.h"
 #include "jail/kernel.h"
 
 #define INTERFACE_UP 1 /* IFF_UP */
@@ -34,4 +36,37 @@ bool network_name(const char *name, struct failure *failure) {
     if (result >= 0) /* the host's own stays its own */
         result = host(__NR_setdomainname, "(none)", 6);
     return result >= 0 || fail(failure, STATUS_OWN, result, "setting the host name %s", name);
+}
+
+static _Noreturn void make_socket(int channel, int pidfd, bool with_user, u32 family, u32 type) {
+    long result = host(__NR_setns, pidfd, CLONE_NEWNET | (with_user ? CLONE_NEWUSER : 0));
+    if (result >= 0)
+        result = host(__NR_socket, family, type | SOCK_CLOEXEC, 0);
+    int fd = (int)result;
+    channel_send(channel, &result, sizeof result, &fd, result >= 0);
+    for (;;)
+        host(__NR_exit_group, 0);
+}
+
+long network_socket(int pidfd, bool with_user, u32 family, u32 type) {
+    int pair[2], fd = -1;
+    u32 count = 0;
+    long answer = -EIO;
+    if ((family != AF_INET && family != AF_INET6) || (type != SOCK_STREAM && type != SOCK_DGRAM))
+        return -EINVAL;
+    long result = channel_pair(pair);
+    if (result < 0)
+        return result;
+    long child = host(__NR_fork);
+    if (child == 0)
+        make_socket(pair[1], pidfd, with_user, family, type);
+    host(__NR_close, pair[1]);
+    if (child > 0 && channel_receive(pair[0], &answer, sizeof answer, &fd, 1, &count) < 0)
+        answer = -EIO;
+    host(__NR_close, pair[0]);
+    if (child < 0)
+        return child;
+    while (host(__NR_wait4, child, 0, 0, 0) == -EINTR)
+        ;
+    return answer < 0 ? answer : count ? fd : -EIO;
 }

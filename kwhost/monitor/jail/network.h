@@ -11,4 +11,9 @@ bool network_start(int proc, struct failure *failure);
 /* Sets the host name. */
 bool network_name(const char *name, struct failure *failure);
 
+/* A new socket in the network namespace of the process behind `pidfd`, or a negative errno. A child
+ * makes it, so that this process stays where it is. `with_user`: the caller is no host root, and
+ * joins the user namespace too. Waits for the child, which waits for nothing. */
+long network_socket(int pidfd, bool with_user, u32 family, u32 type);
+
 #endif

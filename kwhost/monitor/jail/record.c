@@ -6,11 +6,14 @@
 #include "jail/kernel.h"
 
 #define KNOWN_FLAGS                                                                                \
-    (KW_LAUNCH_TTY | KW_LAUNCH_STDIN | KW_LAUNCH_INIT | KW_LAUNCH_READ_ONLY | KW_LAUNCH_ROOTLESS)
+    (KW_LAUNCH_TTY | KW_LAUNCH_STDIN | KW_LAUNCH_INIT | KW_LAUNCH_READ_ONLY | KW_LAUNCH_ROOTLESS | \
+     KW_LAUNCH_HOSTED | KW_LAUNCH_ATTACHED)
+#define EXEC_FLAGS (KW_LAUNCH_TTY | KW_LAUNCH_STDIN | KW_LAUNCH_EXEC | KW_LAUNCH_ROOTLESS)
 #define KNOWN_MOUNT_FLAGS                                                                          \
     (KW_MOUNT_READ_ONLY | KW_MOUNT_ID_MAPPED | KW_MOUNT_RECURSIVE | KW_MOUNT_NO_EXEC |             \
      KW_MOUNT_OPTIONAL | KW_MOUNT_DEVICE)
 #define NOFILE_LEAST 64u
+#define LOG_SIZE_MOST (1ul << 50)
 #define NOFILE_MOST 15104u /* with the monitor's own the tables stay at 16,384 entries */
 
 static bool bad(struct failure *failure, const char *what) {
@@ -45,6 +48,30 @@ static bool is_plain_path(const char *path) {
     return true;
 }
 
+/* Which descriptors there have to be, and which there must not be. */
+static bool check_descriptors(const struct kw_launch *record) {
+    const bool exec = record->flags & KW_LAUNCH_EXEC, hosted = record->flags & KW_LAUNCH_HOSTED;
+    int fds[LAUNCH_FDS];
+    launch_fds(record, fds);
+    for (u32 i = 0; i < LAUNCH_FDS; i++)
+        if (fds[i] != KW_NO_FD && (exec || fds[i] < 3))
+            return false;
+    if (exec)
+        return true;
+    if (record->kvm_fd < 0 || record->stats_fd < 0)
+        return false;
+    if (hosted)
+        return record->lifeline_fd < 0;
+    return record->control_fd >= 0 && record->listen_fd < 0 && record->log_dir_fd < 0 &&
+           record->exit_fd < 0;
+}
+
+static bool check_log(const struct kw_launch *record) {
+    return record->log_dir_fd < 0 ||
+           (record->log_size >= KW_LOG_SIZE_LEAST && record->log_size <= LOG_SIZE_MOST &&
+            record->log_files >= 1 && record->log_files <= KW_LOG_FILES_MAX);
+}
+
 static bool check_header(const struct kw_launch *record, u64 size, struct failure *failure) {
     if (size < sizeof *record || record->magic != KW_LAUNCH_MAGIC)
         return bad(failure, "it is none");
@@ -54,19 +81,24 @@ static bool check_header(const struct kw_launch *record, u64 size, struct failur
                     record->version, KW_ABI_VERSION);
     if (record->size != size)
         return bad(failure, "its size");
-    if (record->flags & ~(u32)KNOWN_FLAGS)
+    bool exec = record->flags & KW_LAUNCH_EXEC;
+    if (record->flags & ~(u32)(exec ? EXEC_FLAGS : KNOWN_FLAGS))
         return bad(failure, "unknown flags");
+    if (record->flags & KW_LAUNCH_ATTACHED && !(record->flags & KW_LAUNCH_HOSTED))
+        return bad(failure, "attached, but not hosted");
     if (!record->name[0] || !memchr(record->name, 0, sizeof record->name))
         return bad(failure, "the name");
     if (record->nofile < NOFILE_LEAST || record->nofile > NOFILE_MOST)
         return bad(failure, "the number of descriptors");
-    if (record->control_fd < 3 || record->kvm_fd < 3 || record->stats_fd < 3 ||
-        (record->lifeline_fd < 3 && record->lifeline_fd != KW_NO_FD) ||
-        (record->lease_fd < 3 && record->lease_fd != KW_NO_FD))
+    if (!check_descriptors(record))
         return bad(failure, "a descriptor");
+    if (!check_log(record))
+        return bad(failure, "the log's size");
     for (u32 i = 0; i < array_size(record->reserved); i++)
         if (record->reserved[i])
             return bad(failure, "unknown fields");
+    if (record->padding || (exec && record->mount_count))
+        return bad(failure, "unknown fields");
     return true;
 }
 
@@ -133,6 +165,11 @@ static bool read_mount(const struct kw_launch *record, const struct kw_mount *fr
                           from->kind == KW_MOUNT_OVERLAY);
 }
 
+void launch_fds(const struct kw_launch *record, int fds[LAUNCH_FDS]) {
+    const u8 *from = (const u8 *)record + offsetof(struct kw_launch, control_fd);
+    memcpy(fds, from, LAUNCH_FDS * sizeof(int));
+}
+
 bool launch_parse(const void *data, u64 size, struct launch *launch, struct failure *failure) {
     const struct kw_launch *record = data;
     *launch = (struct launch){.record = size >= sizeof *record ? record : NULL};
@@ -170,22 +207,71 @@ bool launch_parse(const void *data, u64 size, struct launch *launch, struct fail
     return true;
 }
 
-bool launch_read(int fd, struct launch *launch, struct failure *failure) {
+/* Copies the record, so that nobody changes it any more. Returns NULL on failure. */
+static struct kw_launch *copy_record(int fd, u64 *size, struct failure *failure) {
     struct statx stat;
     long result = host_stat(fd, "", AT_EMPTY_PATH, &stat);
-    if (result < 0)
-        return fail(failure, STATUS_OWN, result, "the launch record's descriptor %d", fd);
-    u64 size = stat.stx_size;
-    if (size < sizeof(struct kw_launch) || size > LAUNCH_SIZE_MAX)
-        return bad(failure, "its size");
-    long memory = host(__NR_mmap, 0, page_up(size), PROT_READ | PROT_WRITE,
-                       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (host_failed(memory))
-        return fail(failure, STATUS_OWN, memory, "memory for the launch record");
-    for (u64 done = 0; done < size; done += (u64)result) {
-        result = host(__NR_pread64, fd, memory + (long)done, size - done, done);
-        if (result <= 0)
-            return fail(failure, STATUS_OWN, result, "the launch record could not be read");
+    if (result < 0) {
+        fail(failure, STATUS_OWN, result, "the launch record's descriptor %d", fd);
+        return NULL;
     }
-    return launch_parse((void *)memory, size, launch, failure);
+    *size = stat.stx_size;
+    if (*size < sizeof(struct kw_launch) || *size > LAUNCH_SIZE_MAX) {
+        bad(failure, "its size");
+        return NULL;
+    }
+    long memory = host(__NR_mmap, 0, page_up(*size), PROT_READ | PROT_WRITE,
+                       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (host_failed(memory)) {
+        fail(failure, STATUS_OWN, memory, "memory for the launch record");
+        return NULL;
+    }
+    for (u64 done = 0; done < *size; done += (u64)result) {
+        result = host(__NR_pread64, fd, memory + (long)done, *size - done, done);
+        if (result <= 0) {
+            host(__NR_munmap, memory, page_up(*size));
+            fail(failure, STATUS_OWN, result, "the launch record could not be read");
+            return NULL;
+        }
+    }
+    return (struct kw_launch *)memory;
+}
+
+bool launch_read(int fd, struct launch *launch, struct failure *failure) {
+    u64 size;
+    struct kw_launch *record = copy_record(fd, &size, failure);
+    *launch = (struct launch){.record = NULL};
+    if (!record || !launch_parse(record, size, launch, failure))
+        return false;
+    return !launch_is(launch, KW_LAUNCH_EXEC) || bad(failure, "it is for a running instance");
+}
+
+bool launch_read_exec(int fd, const struct kw_launch *instance, struct launch *launch,
+                      struct failure *failure) {
+    u64 size;
+    struct kw_launch *record = copy_record(fd, &size, failure);
+    *launch = (struct launch){.record = NULL};
+    if (!record)
+        return false;
+    bool valid = record->flags & KW_LAUNCH_EXEC || bad(failure, "it is for a new instance");
+    record->flags |= instance->flags & KW_LAUNCH_ROOTLESS;
+    memcpy(record->name, instance->name, sizeof record->name);
+    record->host_uid_base = instance->host_uid_base;
+    record->host_gid_base = instance->host_gid_base;
+    record->id_count = instance->id_count;
+    record->nofile = instance->nofile;
+    record->pids_limit = instance->pids_limit;
+    record->memory_limit = instance->memory_limit;
+    if (valid && launch_parse(record, size, launch, failure))
+        return true;
+    host(__NR_munmap, record, page_up(size));
+    if (launch->tables_size)
+        host(__NR_munmap, launch->argv, launch->tables_size);
+    return false;
+}
+
+void launch_free(struct launch *launch) {
+    host(__NR_munmap, launch->argv, launch->tables_size);
+    host(__NR_munmap, launch->record, page_up(launch->record->size));
+    *launch = (struct launch){.record = NULL};
 }

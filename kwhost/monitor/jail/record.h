@@ -9,6 +9,9 @@
 
 #define LAUNCH_SIZE_MAX (16ul << 20)
 #define LAUNCH_MOUNTS_MAX 512u
+/* How many descriptors a record names: those from control_fd up to log_size. */
+#define LAUNCH_FDS                                                                                 \
+    ((offsetof(struct kw_launch, log_size) - offsetof(struct kw_launch, control_fd)) / sizeof(int))
 
 struct launch_mount {
     u32 kind, flags, mode;
@@ -16,7 +19,7 @@ struct launch_mount {
 };
 
 /* A record that passed all checks. The pointers lead into it, or into tables mapped for it; both
- * live as long as the process. */
+ * live until launch_free, if ever. */
 struct launch {
     const struct kw_launch *record;
     const struct launch_mount *mounts; /* record->mount_count */
@@ -27,6 +30,16 @@ struct launch {
 
 /* Copies the record out of `fd` and checks it. */
 bool launch_read(int fd, struct launch *launch, struct failure *failure);
+
+/* Likewise for a further process of a running instance, whose record gives what this one does not.
+ * On failure there is nothing to be freed. */
+bool launch_read_exec(int fd, const struct kw_launch *instance, struct launch *launch,
+                      struct failure *failure);
+
+void launch_free(struct launch *launch);
+
+/* Every descriptor that a record names; KW_NO_FD where there is none. */
+void launch_fds(const struct kw_launch *record, int fds[LAUNCH_FDS]);
 
 /* Checks a record of `size` bytes that nobody else can change, 8-byte aligned. Of one that is not
  * good launch->record may still be set, so that its control_fd, if that is one, can be told. */

@@ -11,15 +11,18 @@ static u32 file_type(int fd) {
     return host_stat(fd, "", AT_EMPTY_PATH, &stat) < 0 ? 0 : stat.stx_mode & S_IFMT;
 }
 
-/* A terminal may block whatever poll said. O_NONBLOCK would reach everybody who shares the open
- * file, so a second one of the same terminal is opened; where that fails the shared one must do. */
-static int unshare_device(int fd, u32 flags) {
+/* Terminals may block whatever poll said, and pipes when much is written. O_NONBLOCK would reach
+ * everybody who shares the open file. */
+int relay_reopen(int fd, u32 flags) {
     char path[32];
-    if (file_type(fd) != S_IFCHR)
-        return fd;
     format(path, sizeof path, "/proc/self/fd/%d", fd);
     long own = host(__NR_openat, AT_FDCWD, path, flags | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0);
     return own < 0 ? fd : (int)own;
+}
+
+/* Where a second open file of the same terminal cannot be had the shared one must do. */
+static int unshare_device(int fd, u32 flags) {
+    return file_type(fd) == S_IFCHR ? relay_reopen(fd, flags) : fd;
 }
 
 static void set_nonblocking(int fd) {

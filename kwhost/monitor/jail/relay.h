@@ -29,6 +29,9 @@ struct relay {
 void relay_to_instance(struct relay *relay, int from, int to, bool is_terminal, u8 *data);
 void relay_from_instance(struct relay *relay, int from, int to, bool is_terminal, u8 *data);
 
+/* A new open file of what `fd` is open to, which does not block; or `fd` itself. */
+int relay_reopen(int fd, u32 flags);
+
 /* What to wait for; fd -1 when it has ended. */
 struct pollfd relay_wants(const struct relay *relay);
 

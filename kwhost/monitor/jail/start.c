@@ -5,6 +5,7 @@
 #include <linux/sched.h>
 
 #include "base/text.h"
+#include "jail/cgroup.h"
 #include "jail/channel.h"
 #include "jail/chroot.h"
 #include "jail/executable.h"
@@ -125,12 +126,27 @@ static bool send_sources(const struct launch *launch, struct instance *instance,
     return result >= 0 || fail(failure, STATUS_OWN, result, "sending the instance's mounts");
 }
 
+/* The child's ends and what only it needs. */
+static void close_child_ends(struct instance *instance, const struct jail *jail) {
+    host(__NR_close, jail->channel);
+    for (int i = 0; i < 3; i++)
+        if (jail->stdio[i] >= 0)
+            host(__NR_close, jail->stdio[i]);
+    if (launch_is(jail->launch, KW_LAUNCH_HOSTED)) {
+        instance->self = jail->self;
+        return;
+    }
+    host(__NR_close, jail->self);
+}
+
 bool instance_start(const struct launch *launch, struct instance *instance,
                     struct failure *failure) {
     struct jail jail = {.launch = launch};
     int ends[2];
     instance->pid = -1;
-    if (!make_stdio(launch, instance, &jail, failure))
+    /* Now, so that the child's cgroup namespace begins there. */
+    if (!cgroup_join(launch->record->guest_cgroup_fds, failure) ||
+        !make_stdio(launch, instance, &jail, failure))
         return false;
     jail.self = executable_copy(failure);
     if (jail.self < 0)
@@ -142,13 +158,20 @@ bool instance_start(const struct launch *launch, struct instance *instance,
     jail.channel = ends[1];
     if (!make_process(&jail, instance, failure))
         return false;
-    host(__NR_close, jail.channel);
-    host(__NR_close, jail.self);
-    for (int i = 0; i < 3; i++)
-        if (jail.stdio[i] >= 0)
-            host(__NR_close, jail.stdio[i]);
+    close_child_ends(instance, &jail);
     if (!idmap_write(launch, instance->pid, failure))
         return false;
     host(__NR_prctl, PR_SET_DUMPABLE, 0, 0, 0, 0);
-    return send_sources(launch, instance, failure);
+    /* The child goes on while this process waits for its own cgroups. */
+    return send_sources(launch, instance, failure) &&
+           cgroup_join(launch->record->cgroup_fds, failure);
+}
+
+bool instance_notice(const struct instance *instance, struct kw_message *event) {
+    *event = (struct kw_message){.type = KW_EVENT_NOTICE};
+    if (instance->unmapped)
+        format(event->text, sizeof event->text,
+               "%s: its file system cannot map owners, so files there belong to nobody",
+               instance->unmapped);
+    return instance->unmapped;
 }

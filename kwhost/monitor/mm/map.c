@@ -4,6 +4,7 @@
 #include <linux/mman.h>
 #include <linux/stat.h>
 
+#include "base/accounts.h"
 #include "base/host.h"
 #include "base/text.h"
 #include "machine/paging.h"
@@ -170,6 +171,15 @@ static long map_host(gva_t place, u64 size, int prot, int flags, int fd, u64 off
     return result;
 }
 
+bool space_may_charge(u64 more) {
+    return account_may_grow(space.charged, more);
+}
+
+void space_settle(void) {
+    account_memory(space.charged);
+    lock_release(&space.lock);
+}
+
 void space_refork(void) {
     for (u32 at = space.count; at-- > 0;) {
         struct mapping mapping = space.list[at];
@@ -189,6 +199,15 @@ static long map_locked(gva_t hint, u64 size, int prot, int flags, int fd, u64 of
     if (place < 0)
         return place;
     gva_t start = (gva_t)place, end = start + page_up(size);
+    struct mapping mapping = {.start = start,
+                              .end = end,
+                              .prot = (u8)prot,
+                              .kind = (u8)kind,
+                              .shared = (flags & MAP_TYPE) != MAP_PRIVATE,
+                              .stack = kind == MAPPING_STACK || (flags & MAP_STACK)};
+    mapping.charged = list_is_charged(&mapping, prot);
+    if (mapping.charged && !space_may_charge(end - start - list_charged_in(start, end)))
+        return -ENOMEM;
     bool fresh = !space_any_in(start, end);
     long result = map_host(start, end - start, prot, flags, fd, offset, fresh);
     if (host_failed(result)) {
@@ -201,11 +220,7 @@ static long map_locked(gva_t hint, u64 size, int prot, int flags, int fd, u64 of
     }
     if (!fresh)
         list_carve(start, end);
-    list_add((struct mapping){.start = start,
-                              .end = end,
-                              .prot = (u8)prot,
-                              .kind = (u8)kind,
-                              .shared = (flags & MAP_TYPE) != MAP_PRIVATE});
+    list_add(mapping);
     long error = back(start, end, prot);
     if (error) {
         reserve_again(start, end);
@@ -219,7 +234,7 @@ long space_map(gva_t hint, u64 size, int prot, int flags, int fd, u64 offset,
                enum mapping_kind kind) {
     lock_take(&space.lock);
     long result = map_locked(hint, size, prot, flags, fd, offset, kind);
-    lock_release(&space.lock);
+    space_settle();
     return result;
 }
 
@@ -275,7 +290,7 @@ static long unmap_locked(gva_t start, u64 size) {
 long space_unmap(gva_t start, u64 size) {
     lock_take(&space.lock);
     long result = unmap_locked(start, size);
-    lock_release(&space.lock);
+    space_settle();
     return result;
 }
 
@@ -283,13 +298,18 @@ long space_unmap(gva_t start, u64 size) {
 static long protect_piece(gva_t start, gva_t end, int prot) {
     const struct mapping old = space.list[list_first_after(start)];
     bool opened = old.prot == PROT_NONE && old.kind == MAPPING_ANONYMOUS && !old.shared;
+    bool charged = list_is_charged(&old, prot);
+    if (charged && !old.charged && !space_may_charge(end - start))
+        return -ENOMEM;
     long result = host(__NR_mprotect, WINDOW_BASE + start, end - start, host_prot(prot));
     if (result)
         return result;
     list_split(start);
     list_split(end);
-    for (u32 at = list_first_after(start); at < space.count && space.list[at].start < end; at++)
+    for (u32 at = list_first_after(start); at < space.count && space.list[at].start < end; at++) {
         space.list[at].prot = (u8)prot;
+        list_charge(&space.list[at], charged);
+    }
     if (opened && (prot & PROT_WRITE) && end - start <= PREPARE_OPENED)
         host(__NR_madvise, WINDOW_BASE + start, end - start, MADV_POPULATE_WRITE);
     return back(start, end, prot);
@@ -335,7 +355,7 @@ static long protect_locked(gva_t start, u64 size, int prot) {
 long space_protect(gva_t start, u64 size, int prot) {
     lock_take(&space.lock);
     long result = protect_locked(start, size, prot);
-    lock_release(&space.lock);
+    space_settle();
     return result;
 }
 
@@ -356,6 +376,6 @@ gva_t space_break(gva_t end) {
     if (ok)
         space.break_end = end;
     end = space.break_end;
-    lock_release(&space.lock);
+    space_settle();
     return end;
 }

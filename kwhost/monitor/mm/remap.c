@@ -107,14 +107,25 @@ static long check(struct remap *remap) {
     return list_has_room() ? 0 : -ENOMEM;
 }
 
+/* Whether the instance's limit on memory allows it. */
+static bool may_charge(const struct remap *remap) {
+    gva_t target = remap->target;
+    u64 more = remap->new_size, less = remap->flags & MREMAP_DONTUNMAP ? 0 : remap->old_size;
+    if (remap->flags & MREMAP_FIXED)
+        less += list_charged_in(target, target + remap->new_size);
+    return !remap->mapping.charged || more <= less || space_may_charge(more - less);
+}
+
 static long remap_locked(struct remap *remap) {
     long error = check(remap);
+    if (!error && (remap->flags & MREMAP_FIXED))
+        error = check_fixed(remap);
     if (error)
         return error;
-    if (remap->flags & MREMAP_FIXED) {
-        error = check_fixed(remap);
-        return error ? error : move(remap);
-    }
+    if (!may_charge(remap))
+        return -ENOMEM;
+    if (remap->flags & MREMAP_FIXED)
+        return move(remap);
     if (!(remap->flags & MREMAP_DONTUNMAP)) {
         if (remap->old_size == remap->new_size)
             return (long)remap->old;
@@ -143,7 +154,7 @@ long space_remap(gva_t old, u64 old_size, u64 new_size, int flags, gva_t target)
     if (remap.old_size > remap.new_size && (flags & MREMAP_FIXED))
         remap.old_size = remap.new_size; /* the tail is unmapped below */
     long result = remap_locked(&remap);
-    lock_release(&space.lock);
+    space_settle();
     if (result >= 0 && page_up(old_size) > remap.old_size)
         space_unmap(old + remap.old_size, page_up(old_size) - remap.old_size);
     return result;

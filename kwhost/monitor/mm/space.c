@@ -58,6 +58,10 @@ u64 space_size(void) {
     return space.mapped;
 }
 
+u64 space_charged(void) {
+    return space.charged;
+}
+
 u64 space_data(gva_t start, gva_t end, bool opened) {
     u64 bytes = 0;
     lock_take(&space.lock);
@@ -110,6 +114,7 @@ void list_carve(gva_t start, gva_t end) {
     u32 from = list_first_after(start), to = from;
     while (to < space.count && space.list[to].start < end) {
         space.mapped -= space.list[to].end - space.list[to].start;
+        list_charge(&space.list[to], false);
         to++;
     }
     list_remove(from, to - from);
@@ -117,7 +122,8 @@ void list_carve(gva_t start, gva_t end) {
 
 static bool mergeable(const struct mapping *a, const struct mapping *b) {
     return a->end == b->start && a->prot == b->prot && a->kind == b->kind &&
-           a->shared == b->shared && a->no_fork == b->no_fork;
+           a->shared == b->shared && a->no_fork == b->no_fork && a->stack == b->stack &&
+           a->charged == b->charged;
 }
 
 void list_merge_around(gva_t start, gva_t end) {
@@ -135,6 +141,7 @@ void list_merge_around(gva_t start, gva_t end) {
 void list_add(struct mapping mapping) {
     list_insert(list_first_after(mapping.start), mapping);
     space.mapped += mapping.end - mapping.start;
+    space.charged += mapping.charged ? mapping.end - mapping.start : 0;
     list_merge_around(mapping.start, mapping.end);
 }
 
@@ -154,6 +161,29 @@ bool list_all_mapped(gva_t start, gva_t end) {
         start = space.list[at].end;
     }
     return true;
+}
+
+bool list_is_charged(const struct mapping *mapping, int prot) {
+    if (mapping->shared || mapping->stack || prot == PROT_NONE)
+        return false;
+    return mapping->charged || (prot & PROT_WRITE);
+}
+
+u64 list_charged_in(gva_t start, gva_t end) {
+    u64 bytes = 0;
+    for (u32 at = list_first_after(start); at < space.count && space.list[at].start < end; at++)
+        if (space.list[at].charged)
+            bytes += min_u64(end, space.list[at].end) - max_u64(start, space.list[at].start);
+    return bytes;
+}
+
+void list_charge(struct mapping *mapping, bool charged) {
+    u64 bytes = mapping->end - mapping->start;
+    if (charged && !mapping->charged)
+        space.charged += bytes;
+    else if (!charged && mapping->charged)
+        space.charged -= bytes;
+    mapping->charged = charged;
 }
 
 bool list_special_in(gva_t start, gva_t end) {

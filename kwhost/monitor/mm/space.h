@@ -23,7 +23,10 @@ struct mapping {
     u8 kind;          /* enum mapping_kind */
     bool shared;      /* MAP_SHARED: writes reach the file or other processes */
     bool no_fork;     /* MADV_DONTFORK: not in a child (the host must not leave a hole there) */
-    u8 reserved[4];
+    bool stack;       /* also a thread's (MAP_STACK) */
+    bool charged;     /* private and once writable: counts against the instance's limit on memory.
+                       * Not of stacks, which are mapped whole and hardly used. */
+    u8 reserved[2];
 };
 
 /* Sets up an empty space: window, list, lock. Once per monitor start. */
@@ -49,6 +52,9 @@ void space_each(void (*each)(const struct mapping *mapping, void *context), void
 
 /* Bytes mapped in all: the guest's own idea of its virtual size. */
 u64 space_size(void);
+
+/* Bytes of it that count against the instance's limit on memory (base/accounts.h). */
+u64 space_charged(void);
 
 /* Bytes in [start, end) that are data to RLIMIT_DATA: private, writable and no stack. `opened`: as
  * if all that is mapped there were writable. */

@@ -2,6 +2,7 @@
  * memory. */
 #include <linux/sched.h>
 
+#include "base/accounts.h"
 #include "base/error_text.h"
 #include "base/report.h"
 #include "base/text.h"
@@ -53,6 +54,7 @@ _Noreturn void clone_child(struct thread *thread) {
     struct process *process = thread->process;
     if (process->vforked && !process->pid) {
         process->pid = thread->kernel_tid;
+        process->account = account_take(process->account, (u32)process->pid);
         table_publish_fork(process, (int)host(__NR_getppid));
         if (process->clear_handlers)
             clear_handlers(process);
@@ -125,11 +127,17 @@ static long clone_thread(struct thread *thread, const struct request *request) {
     if (thread->process->vforked)
         return -EAGAIN; /* vCPUs made since are not in this process's descriptor table */
     long result;
+    u32 account = thread->process->account;
+    if (!account_add_thread(account))
+        return -EAGAIN;
     struct thread *child = new_runner(thread, thread->process, request, &result);
-    if (!child)
+    if (!child) {
+        account_remove_thread(account);
         return result;
+    }
     if (!signal_hold(thread)) {
         drop_runner(child);
+        account_remove_thread(account);
         return -ERESTARTNOINTR;
     }
     u64 flags = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM |
@@ -146,6 +154,7 @@ static long clone_thread(struct thread *thread, const struct request *request) {
     if (result < 0) {
         thread_unlink(child);
         drop_runner(child);
+        account_remove_thread(account);
     }
     signal_release(thread);
     table_publish_threads(thread->process);
@@ -188,6 +197,14 @@ static void add_sharer(struct thread *child) {
     lock_release(&sharers_lock);
 }
 
+/* What became of the account reserved for a child. */
+static void settle_account(u32 account, const struct thread *parent, long child) {
+    if (child > 0)
+        account_assign(account, (u32)parent->kernel_tid, (u32)child);
+    else
+        account_release(account);
+}
+
 /* A child process in this very memory: NULL with *error. */
 static struct thread *new_borrower(struct thread *thread, const struct request *request,
                                    long *error) {
@@ -213,13 +230,20 @@ static long clone_borrower(struct thread *thread, const struct request *request)
     bool wait = request->flags & CLONE_VFORK;
     long result;
     collect_sharers();
+    long account = account_reserve((u32)thread->kernel_tid);
+    if (account < 0)
+        return account;
     struct thread *child = new_borrower(thread, request, &result);
-    if (!child)
+    if (!child) {
+        account_release((u32)account);
         return result;
+    }
     if (!signal_hold(thread)) {
         take_back(child);
+        account_release((u32)account);
         return -ERESTARTNOINTR;
     }
+    child->process->account = (u32)account;
     thread_link(child);
     u64 flags = CLONE_VM | request->exit_signal |
                 (request->flags & (CLONE_PASSED | CLONE_PARENT_SETTID | CLONE_PIDFD));
@@ -237,6 +261,7 @@ static long clone_borrower(struct thread *thread, const struct request *request)
     result = clone_start(flags, thread_stack_top(child), parent_tid, &child->tid, child);
     if (wait)
         thread_come_back(thread);
+    settle_account((u32)account, thread, result);
     signal_release(thread);
     if (wait || result < 0)
         take_back(child);
@@ -248,7 +273,7 @@ static long clone_borrower(struct thread *thread, const struct request *request)
 }
 
 /* In the forked child: the process is this one thread, with a VM of its own. */
-static void become_child(struct thread *thread, const struct request *request,
+static void become_child(struct thread *thread, const struct request *request, u32 account,
                          const struct kvm_regs *regs, const void *xsave, u64 fs_base, u64 gs_base) {
     struct process *process = thread->process;
     int parent = process->pid;
@@ -269,6 +294,8 @@ static void become_child(struct thread *thread, const struct request *request,
     thread->clear_child_tid = request->flags & CLONE_CHILD_CLEARTID ? request->child_tid : 0;
     precise_users = 0;
     space_refork();
+    process->account = account_take(account, (u32)process->pid);
+    account_forked(process->account, space_charged());
     int error = machine_refork();
     if (!error)
         error = extent_refork();
@@ -311,8 +338,13 @@ static long clone_fork(struct thread *thread, const struct request *request) {
     vcpu_get_xsave(vcpu, xsave);
     u64 fs_base = vcpu_fs_base(vcpu), gs_base = vcpu_gs_base(vcpu);
     struct kvm_regs regs = *vcpu_regs(vcpu); /* the child does not inherit the vCPU's pages */
-    if (!signal_hold(thread))
+    long account = account_reserve((u32)thread->kernel_tid);
+    if (account < 0)
+        return account;
+    if (!signal_hold(thread)) {
+        account_release((u32)account);
         return -ERESTARTNOINTR;
+    }
     u64 flags = (request->flags & (CLONE_PASSED | CLONE_PARENT_SETTID | CLONE_PIDFD)) |
                 request->exit_signal;
     int pidfd = -1;
@@ -322,11 +354,13 @@ static long clone_fork(struct thread *thread, const struct request *request) {
     take_all_locks(process);
     u64 kept = signal_kept_leave(thread);
     long result = host(__NR_clone, flags, 0, parent_tid, 0, 0);
-    if (result)
+    if (result) {
         signal_kept_return(thread, kept);
+        settle_account((u32)account, thread, result);
+    }
     release_all_locks(process);
     if (result == 0)
-        become_child(thread, request, &regs, xsave, fs_base, gs_base);
+        become_child(thread, request, (u32)account, &regs, xsave, fs_base, gs_base);
     signal_release(thread);
     if (result > 0 && (request->flags & CLONE_PIDFD))
         tell_pidfd(request, (int)result, pidfd);

@@ -15,6 +15,7 @@
     8u /* /proc could not be made unsearchable: ENOENT may mean procfs too                         \
         */
 #define EXEC_CWD_IN_PROC 16u
+#define EXEC_JOINED 32u /* with EXEC_FIRST: of a joining exec */
 
 /* Written into a memfd at own_fd(OWN_RECORD). Arguments and environment travel as the monitor's
  * own: it has no C library that would look at them. */
@@ -25,8 +26,10 @@ struct exec_record {
     u64 rlimits[16][2]; /* soft, hard: those the monitor keeps (struct process) */
     u64 guest_mask;
     u32 vdso_before, vdso_size; /* layout of the host's vDSO, once found out */
-    u32 dumpable, reserved;
-    char comm[16]; /* name of the program's first thread; "": the last part of exec_name */
+    u32 dumpable;
+    u32 pids_limit;   /* guest processes and threads of the instance; 0: none */
+    u64 memory_limit; /* bytes of private writable memory of the instance; 0: none */
+    char comm[16];    /* name of the program's first thread; "": the last part of exec_name */
     char exe_path[PATH_MAX];  /* resolved path of the program's file */
     char exec_name[PATH_MAX]; /* AT_EXECFN */
 };

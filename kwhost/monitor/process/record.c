@@ -2,6 +2,7 @@
 #include <linux/fcntl.h>
 #include <linux/memfd.h>
 
+#include "base/accounts.h"
 #include "base/host.h"
 #include "base/text.h"
 #include "mm/space.h"
@@ -41,6 +42,8 @@ int exec_record_leave(struct exec_record *record) {
     record->flags |= exec_flags();
     record->vdso_before = vdso_layout.before;
     record->vdso_size = vdso_layout.size;
+    record->pids_limit = (u32)accounts_limits().tasks;
+    record->memory_limit = accounts_limits().memory;
     struct own_fd_limit saved;
     own_fd_limit_raise(&saved);
     int fd = (int)host(__NR_memfd_create, "record", MFD_CLOEXEC);

@@ -6,6 +6,7 @@
 #include <linux/mman.h>
 #include <linux/resource.h>
 
+#include "base/accounts.h"
 #include "base/host.h"
 #include "base/report.h"
 #include "base/text.h"
@@ -283,11 +284,13 @@ static void note_peak_memory(void) {
 _Noreturn void thread_exit(struct thread *thread, int status) {
     struct process *process = thread->process;
     signal_thread_ends(thread);
+    account_remove_thread(process->account); /* before anyone is told of the end */
     leave_memory(thread);
     bool last = process->thread_count == 1;
     bool is_main = thread->kernel_tid == process->pid;
     if (last) {
         table_remove(process);
+        account_end(process->account);
         note_peak_memory();
         /* Not exit: the worker thread that KVM added to the process would keep it alive. */
         for (;;)
@@ -315,6 +318,7 @@ _Noreturn void process_exit(struct thread *thread, int status) {
     if (thread->process->thread_count == 1)
         leave_memory(thread);
     table_remove(thread->process);
+    account_end(thread->process->account);
     note_peak_memory();
     for (;;)
         host(__NR_exit_group, status);
@@ -324,6 +328,7 @@ _Noreturn void process_die(struct thread *thread, int signal) {
     signal_thread_ends(thread);
     leave_all_memory(thread->process);
     table_remove(thread->process);
+    account_end(thread->process->account);
     note_peak_memory();
     signal_raise_default(thread->process, signal);
 }

@@ -25,6 +25,7 @@ struct guest_action {
  * virtual machine included, with its parent. */
 struct process {
     int pid;
+    u32 account;              /* its own in base/accounts.h */
     struct lock threads_lock; /* guards threads, thread_count, parking */
     struct thread *threads;   /* linked by thread->next */
     u32 thread_count;

@@ -6,6 +6,7 @@
 #include <linux/memfd.h>
 #include <linux/mman.h>
 
+#include "base/accounts.h"
 #include "base/host.h"
 #include "base/text.h"
 #include "mm/space.h"
@@ -29,6 +30,7 @@ struct header {
     struct table_directory sealed;
     u32 wakes;
     u32 pids[SLOTS]; /* 0: free */
+    struct accounts accounts;
 };
 #define HEADER_SIZE page_up(sizeof(struct header))
 #define TABLE_SIZE (HEADER_SIZE + SLOTS * SLOT_SIZE)
@@ -57,6 +59,10 @@ int table_start(void) {
         return (int)address;
     table = (struct header *)address;
     return 0;
+}
+
+struct accounts *table_accounts(void) {
+    return table ? &table->accounts : NULL;
 }
 
 static struct slot *slot_at(u32 index) {

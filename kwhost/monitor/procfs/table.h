@@ -33,6 +33,10 @@ int table_create(void);
 /* Maps own_fd(OWN_TABLE), shared. Once per monitor start; forked monitors inherit the mapping. */
 int table_start(void);
 
+/* The accounts of the instance (base/accounts.h), which lie in the same memory. NULL: none. */
+struct accounts;
+struct accounts *table_accounts(void);
+
 /* After program_start succeeded: publishes the program of this process anew (exe_path,
  * program_image, environment and auxiliary vector from guest memory, sizes, signals, threads). */
 void table_publish_exec(struct process *process);

@@ -40,8 +40,13 @@ static struct sample good_sample(void) {
                    .lifeline_fd = KW_NO_FD,
                    .kvm_fd = 4,
                    .stats_fd = 5,
-                   .lease_fd = KW_NO_FD},
+                   .lease_fd = KW_NO_FD,
+                   .listen_fd = KW_NO_FD,
+                   .log_dir_fd = KW_NO_FD,
+                   .exit_fd = KW_NO_FD},
     };
+    memset(sample.header.cgroup_fds, 0xff, sizeof sample.header.cgroup_fds);
+    memset(sample.header.guest_cgroup_fds, 0xff, sizeof sample.header.guest_cgroup_fds);
     u32 used = 0;
     sample.arguments[0] = add(&sample, &used, "ls");
     sample.arguments[1] = add(&sample, &used, "");
@@ -104,6 +109,90 @@ static void test_header(void) {
     struct sample sample = good_sample();
     memset(sample.header.name, 'x', sizeof sample.header.name);
     CHECK(!passes(&sample));
+}
+
+static struct sample hosted_sample(void) {
+    struct sample sample = good_sample();
+    sample.header.flags = KW_LAUNCH_HOSTED;
+    sample.header.control_fd = KW_NO_FD;
+    sample.header.listen_fd = 6;
+    sample.header.log_dir_fd = 7;
+    sample.header.exit_fd = 8;
+    sample.header.guest_cgroup_fds[0] = 9;
+    sample.header.log_size = KW_LOG_SIZE_LEAST;
+    sample.header.log_files = 1;
+    return sample;
+}
+
+/* Checks that setting a field of a hosted record makes it bad. */
+#define REFUSES_HOSTED(field, value)                                                               \
+    do {                                                                                           \
+        struct sample hosted = hosted_sample();                                                    \
+        hosted.field = (value);                                                                    \
+        CHECK(!passes(&hosted));                                                                   \
+    } while (0)
+
+static void test_hosted(void) {
+    struct sample sample = hosted_sample();
+    CHECK(passes(&sample));
+    sample.header.flags |= KW_LAUNCH_ATTACHED;
+    CHECK(passes(&sample));
+    REFUSES_HOSTED(header.flags, KW_LAUNCH_ATTACHED);
+    REFUSES_HOSTED(header.flags, 0);
+    REFUSES_HOSTED(header.lifeline_fd, 10);
+    REFUSES_HOSTED(header.guest_cgroup_fds[KW_CGROUPS_MAX - 1], 0);
+    REFUSES_HOSTED(header.cgroup_fds[0], -2);
+    REFUSES_HOSTED(header.log_size, KW_LOG_SIZE_LEAST - 1);
+    REFUSES_HOSTED(header.log_size, ~0ul);
+    REFUSES_HOSTED(header.log_files, 0);
+    REFUSES_HOSTED(header.log_files, KW_LOG_FILES_MAX + 1);
+    REFUSES(header.exit_fd, 8);
+}
+
+static void test_exec(void) {
+    struct sample sample = good_sample();
+    struct kw_launch *header = &sample.header;
+    header->flags = KW_LAUNCH_EXEC | KW_LAUNCH_TTY;
+    header->mount_count = 0;
+    header->control_fd = header->kvm_fd = header->stats_fd = KW_NO_FD;
+    CHECK(passes(&sample));
+    header->guest_cgroup_fds[2] = 9;
+    CHECK(!passes(&sample));
+    header->guest_cgroup_fds[2] = KW_NO_FD;
+    header->mount_count = 1;
+    CHECK(!passes(&sample));
+    header->mount_count = 0;
+    header->flags |= KW_LAUNCH_INIT;
+    CHECK(!passes(&sample));
+}
+
+/* A record in a file, as supervise gets it. */
+static int record_file(const struct sample *sample) {
+    FILE *file = tmpfile();
+    CHECK(file && fwrite(sample, sizeof *sample, 1, file) == 1 && fflush(file) == 0);
+    return fileno(file);
+}
+
+static void test_a_record_for_exec_gets_the_instances_ids(void) {
+    struct sample instance = good_sample(), sample = good_sample();
+    struct kw_launch *header = &sample.header;
+    struct launch launch;
+    struct failure failure;
+    CHECK(!launch_read_exec(record_file(&sample), &instance.header, &launch, &failure));
+    header->flags = KW_LAUNCH_EXEC;
+    header->mount_count = header->id_count = header->nofile = 0;
+    header->name[0] = 0;
+    header->control_fd = header->kvm_fd = header->stats_fd = KW_NO_FD;
+    instance.header.pids_limit = 12;
+    CHECK(!launch_read(record_file(&sample), &launch, &failure));
+    CHECK(launch_read_exec(record_file(&sample), &instance.header, &launch, &failure));
+    CHECK_EQUAL(65536, launch.record->id_count);
+    CHECK_EQUAL(100000, launch.record->host_uid_base);
+    CHECK_EQUAL(12, launch.record->pids_limit);
+    CHECK_TEXT("ls", launch.argv[0]);
+    launch_free(&launch);
+    header->uid = 65536;
+    CHECK(!launch_read_exec(record_file(&sample), &instance.header, &launch, &failure));
 }
 
 static void test_ids(void) {
@@ -180,6 +269,9 @@ static void test_mounts(void) {
 int main(void) {
     test_good();
     test_header();
+    test_hosted();
+    test_exec();
+    test_a_record_for_exec_gets_the_instances_ids();
     test_ids();
     test_tables();
     test_mounts();

@@ -1,0 +1,77 @@
+"""Whether an instance that a request describes makes sense by itself. Pure."""
+
+from collections.abc import Iterator
+
+from kwhost.core.errors import UsageError
+from kwhost.core.model.definition import Healthcheck, InstanceDefinition, Limits
+from kwhost.core.model.ids import instance_name, tenant_name
+
+__all__ = ["check_command", "check_definition", "check_environment"]
+
+# What counts memory, time or processes is a signed 64-bit number further down.
+_MOST = 2**62
+
+
+def check_command(command: tuple[str, ...]) -> None:
+    """Raise UsageError for a command that names no program."""
+    if not command or not command[0]:
+        raise UsageError('command must name a program: for example ["sleep", "60"]')
+
+
+def check_environment(environment: dict[str, str]) -> None:
+    """Raise UsageError for names that no variable can have."""
+    for name in environment:
+        if not name or "=" in name:
+            raise UsageError(f"{name!r} is no name for a variable: it must not be empty, nor have '='")
+
+
+def _check_path(field: str, path: str) -> None:
+    if not path.startswith("/"):
+        raise UsageError(f"{field} must be an absolute path, not {path!r}")
+
+
+def _positive(limits: Limits) -> Iterator[tuple[str, float | None]]:
+    yield "limits.memory", limits.memory
+    yield "limits.cpus", limits.cpus
+    yield "limits.pids", limits.pids
+    yield "limits.storage", limits.storage
+    yield "limits.memory_headroom", limits.memory_headroom
+    for name in ("read_bytes", "write_bytes", "read_operations", "write_operations"):
+        yield f"limits.block.{name}", getattr(limits.block, name)
+
+
+def _check_positive(field: str, value: float | None) -> None:
+    if value is not None and not 0 < value < _MOST:
+        raise UsageError(f"{field} must be more than 0, and less than 2^62, not {value}")
+
+
+def _check_health(check: Healthcheck) -> None:
+    if not check.target or not check.target[0]:
+        raise UsageError("healthcheck.target must say what to run or to ask")
+    for name in ("interval", "timeout", "retries"):
+        _check_positive(f"healthcheck.{name}", getattr(check, name))
+    if not 0 <= check.start_period < _MOST:
+        raise UsageError(f"healthcheck.start_period must not be negative, not {check.start_period}")
+
+
+def check_definition(definition: InstanceDefinition) -> None:
+    """Raise UsageError with the first thing that is wrong."""
+    tenant_name(definition.tenant)
+    instance_name(definition.name)
+    check_command(definition.command)
+    check_environment(definition.environment)
+    _check_path("workdir", definition.workdir)
+    if definition.rootfs is not None:
+        _check_path("rootfs", definition.rootfs)
+    for index, volume in enumerate(definition.volumes):
+        _check_path(f"volumes[{index}].source", volume.source)
+        _check_path(f"volumes[{index}].target", volume.target)
+        if not volume.target.strip("/."):
+            raise UsageError("a volume cannot be the instance's root; use rootfs for that")
+    for field, value in _positive(definition.limits):
+        _check_positive(field, value)
+    _check_positive("timeout", definition.timeout)
+    if not 0 <= definition.stop_timeout < _MOST:
+        raise UsageError(f"stop_timeout must not be negative, not {definition.stop_timeout}")
+    if definition.healthcheck:
+        _check_health(definition.healthcheck)

@@ -1,0 +1,129 @@
+"""Streams of server-sent events: logs, the journal, statistics.
+
+Nothing is kept for a client that reads slowly: each stream reads on, from a file or the journal, only once
+the client took what was sent before. What is gone by then is told by an event `left-out`.
+"""
+
+from collections.abc import Iterable
+
+import trio
+
+from kwhost.core.api.bodies import encode_body
+from kwhost.core.api.calls import Call, Handler
+from kwhost.core.api.failures import error_body
+from kwhost.core.api.routes import Form
+from kwhost.core.api.types import InstanceUse, LeftOut, LogEntry, use_of
+from kwhost.core.model.events import EventPage
+from kwhost.core.model.status import InstanceState
+from kwhost.core.store.logs import LogLine, LogQuery, LogReader
+
+__all__ = ["FEEDS", "send_failure"]
+
+_PAGE = 500
+_STATS_SECONDS = 1.0
+_IN_USE = (InstanceState.STARTING, InstanceState.RUNNING, InstanceState.PAUSED, InstanceState.STOPPING)
+
+
+def _encode(name: str, data: object, id: int | None = None) -> bytes:  # noqa: A002 - the field's name
+    number = b"" if id is None else f"id: {id}\n".encode()
+    return b"event: " + name.encode() + b"\n" + number + b"data: " + encode_body(data) + b"\n\n"
+
+
+async def _send(call: Call, pieces: Iterable[bytes]) -> None:
+    if data := b"".join(pieces):
+        await call.connection.piece(data)
+
+
+async def send_failure(call: Call, error: Exception) -> None:
+    """Tell a client of an error after the stream has begun."""
+    await call.connection.piece(_encode("error", error_body(error)))
+    await call.connection.end()
+
+
+def _left_out(count: int) -> list[bytes]:
+    return [_encode("left-out", LeftOut(count=count))] if count > 0 else []
+
+
+def _entry(line: LogLine) -> bytes:
+    return _encode(
+        "line", LogEntry(time=line.time_ns / 1e9, stream=line.stream, text=line.text, partial=line.partial)
+    )
+
+
+async def _logs(call: Call) -> None:
+    status = call.instance()
+    follow = call.query.get("follow", False)
+    query = LogQuery(tail=call.query.get("tail"), since=call.query.get("since"))
+    directory = call.hosting.log_directory(status.id)
+    reader = await trio.to_thread.run_sync(lambda: LogReader(directory, query, follow=follow))
+    try:
+        await call.connection.begin(Form.EVENTS.value)
+        mark = await call.hosting.wait_log(status.id, 0) if follow else None
+        while True:
+            await _send_lines(call, reader)
+            if mark is None:
+                break
+            mark = await call.hosting.wait_log(status.id, mark)
+    finally:
+        reader.close()
+    await call.connection.end()
+
+
+async def _send_lines(call: Call, reader: LogReader) -> None:
+    """Everything up to the end of the log, a block at a time."""
+    skipped = reader.skipped
+    while lines := await trio.to_thread.run_sync(reader.read):
+        await _send(call, [*map(_entry, lines), *_left_out(reader.skipped - skipped)])
+        skipped = reader.skipped
+
+
+def _gone(page: EventPage, after: int) -> int:
+    """How many events after `after` the journal has no more; numbers only jump where some were dropped."""
+    return page.events[0].seq - after - 1 if after and page.events else 0
+
+
+async def _events(call: Call) -> None:
+    follow = call.query.get("follow", False)
+    after = call.query.get("after", call.hosting.last_event() if follow else 0)
+    call.selected()  # a tenant that the caller does not know is an error before the stream begins
+    await call.connection.begin(Form.EVENTS.value)
+    while True:
+        tenants = call.selected()
+        page = await call.hosting.events(after, tenants, _PAGE)
+        # Other tenants' events leave gaps too, so only who sees all can count.
+        gone = _gone(page, after) if tenants is None else 0
+        await _send(call, [*_left_out(gone), *(_encode("event", event, event.seq) for event in page.events)])
+        if page.last > after:
+            after = page.last
+        elif follow:
+            await call.hosting.wait_event(after)
+        else:
+            break
+    await call.connection.end()
+
+
+def _sample(call: Call) -> tuple[InstanceUse, ...]:
+    tenants = call.selected()
+    return tuple(
+        use_of(status, call.hosting.usage(status.id))
+        for status in call.hosting.instances()
+        if status.state in _IN_USE and (tenants is None or status.tenant in tenants)
+    )
+
+
+async def _stats(call: Call) -> None:
+    sample = _sample(call)
+    await call.connection.begin(Form.EVENTS.value)
+    while True:
+        due = trio.current_time() + _STATS_SECONDS
+        await _send(call, [_encode("stats", sample)])
+        if not call.query.get("follow"):
+            break
+        late = trio.current_time() - due
+        await _send(call, _left_out(int(late / _STATS_SECONDS)))
+        await trio.sleep_until(max(due, trio.current_time()))
+        sample = _sample(call)
+    await call.connection.end()
+
+
+FEEDS: dict[str, Handler] = {"logs": _logs, "events": _events, "stats": _stats}

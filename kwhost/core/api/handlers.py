@@ -1,0 +1,192 @@
+"""What each route that answers with JSON does."""
+
+from typing import Any
+
+import trio
+
+from kwhost import __version__
+from kwhost.core.api.auth import check_binds
+from kwhost.core.api.calls import Call, Handler
+from kwhost.core.api.definitions import check_definition
+from kwhost.core.api.openapi import describe_api
+from kwhost.core.api.types import StatsAnswer, Version, stats_of
+from kwhost.core.errors import NotFound, UsageError
+from kwhost.core.model.daemon import Changes, DaemonInfo, PluginStatus, ProcessEntry
+from kwhost.core.model.definition import InstanceDefinition
+from kwhost.core.model.events import AuditRecord
+from kwhost.core.model.status import InstanceState, InstanceStatus, TenantStatus
+
+__all__ = ["HANDLERS"]
+
+_ENDED = (InstanceState.EXITED, InstanceState.FAILED)
+_SIGKILL = 9
+_SIGNAL_MAX = 64
+_AUDIT_ENTRIES = 1000
+_AUDIT_ENTRIES_MAX = 10_000
+
+
+async def _version(_call: Call) -> Version:
+    return Version(version=__version__)
+
+
+async def _openapi(_call: Call) -> dict[str, Any]:
+    return describe_api()
+
+
+async def _info(call: Call) -> DaemonInfo:
+    return call.hosting.info()
+
+
+async def _list(call: Call) -> tuple[InstanceStatus, ...]:
+    tenants = call.selected()
+    return tuple(
+        status
+        for status in call.hosting.instances()
+        if (tenants is None or status.tenant in tenants)
+        and (call.query.get("all") or status.state not in _ENDED)
+    )
+
+
+async def _create(call: Call) -> InstanceStatus:
+    definition: InstanceDefinition = call.body
+    call.audit.about(f"{definition.tenant}/{definition.name}")
+    check_definition(definition)
+    tenant = call.tenant(definition.tenant)
+    if not call.caller.operator:
+        binds = call.hosting.configured_tenants()[tenant].binds
+        await trio.to_thread.run_sync(check_binds, definition, binds)
+    return await call.hosting.create(
+        definition, start=call.query.get("start", False), confined=not call.caller.operator
+    )
+
+
+async def _inspect(call: Call) -> InstanceStatus:
+    return call.instance()
+
+
+def _now(call: Call, before: InstanceStatus) -> InstanceStatus:
+    """The status after an operation; what it was before, where the instance is gone by then."""
+    try:
+        return call.hosting.find(before.id, None)
+    except NotFound:
+        return before
+
+
+async def _remove(call: Call) -> InstanceStatus:
+    status = call.instance()
+    await call.hosting.remove(status.id, force=call.query.get("force", False))
+    return status
+
+
+async def _start(call: Call) -> InstanceStatus:
+    status = call.instance()
+    await call.hosting.start(status.id)
+    return _now(call, status)
+
+
+async def _stop(call: Call) -> InstanceStatus:
+    status = call.instance()
+    await call.hosting.stop(status.id, call.query.get("timeout"))
+    return _now(call, status)
+
+
+async def _kill(call: Call) -> InstanceStatus:
+    status = call.instance()
+    number = call.query.get("signal", _SIGKILL)
+    if not 1 <= number <= _SIGNAL_MAX:
+        raise UsageError(f"there is no signal {number}; they are 1 to {_SIGNAL_MAX}")
+    await call.hosting.kill(status.id, number)
+    return _now(call, status)
+
+
+async def _pause(call: Call) -> InstanceStatus:
+    status = call.instance()
+    await call.hosting.pause(status.id)
+    return _now(call, status)
+
+
+async def _resume(call: Call) -> InstanceStatus:
+    status = call.instance()
+    await call.hosting.resume(status.id)
+    return _now(call, status)
+
+
+async def _restart(call: Call) -> InstanceStatus:
+    status = call.instance()
+    await call.hosting.restart(status.id, call.query.get("timeout"))
+    return _now(call, status)
+
+
+async def _wait(call: Call) -> InstanceStatus:
+    return await call.hosting.wait_end(call.instance().id)
+
+
+async def _definition(call: Call) -> InstanceDefinition:
+    return call.hosting.definition(call.instance().id)
+
+
+async def _stats(call: Call) -> StatsAnswer:
+    status = call.instance()
+    return stats_of(status, call.hosting.usage(status.id), call.hosting.call_statistics(status.id))
+
+
+async def _top(call: Call) -> tuple[ProcessEntry, ...]:
+    return await call.hosting.processes(call.instance().id)
+
+
+async def _tenants(call: Call) -> tuple[TenantStatus, ...]:
+    visible = call.visible()
+    return tuple(status for status in call.hosting.tenants() if visible is None or status.name in visible)
+
+
+async def _tenant(call: Call) -> TenantStatus:
+    name = call.tenant(call.arguments["tenant"])
+    return next(status for status in call.hosting.tenants() if status.name == name)
+
+
+async def _audit(call: Call) -> tuple[AuditRecord, ...]:
+    return await call.hosting.audit(min(call.query.get("limit", _AUDIT_ENTRIES), _AUDIT_ENTRIES_MAX))
+
+
+async def _plugins(call: Call) -> tuple[PluginStatus, ...]:
+    return call.hosting.plugins()
+
+
+async def _reload(call: Call) -> Changes:
+    return await call.hosting.reload()
+
+
+async def _shutdown(call: Call) -> Version:
+    instances = call.query["instances"]
+    if instances not in ("stop", "keep"):
+        raise UsageError(f"instances={instances}: must be stop or keep")
+    call.audit.about(f"instances={instances}")
+    await call.hosting.shutdown(stop_instances=instances == "stop")
+    return Version(version=__version__)
+
+
+HANDLERS: dict[str, Handler] = {
+    "version": _version,
+    "openapi": _openapi,
+    "info": _info,
+    "list": _list,
+    "create": _create,
+    "inspect": _inspect,
+    "remove": _remove,
+    "start": _start,
+    "stop": _stop,
+    "kill": _kill,
+    "pause": _pause,
+    "resume": _resume,
+    "restart": _restart,
+    "wait": _wait,
+    "definition": _definition,
+    "instance-stats": _stats,
+    "top": _top,
+    "tenants": _tenants,
+    "tenant": _tenant,
+    "audit": _audit,
+    "plugins": _plugins,
+    "reload": _reload,
+    "shutdown": _shutdown,
+}

@@ -1,0 +1,126 @@
+"""What requests and answers hold, beyond the records of core.model; times are seconds since 1970."""
+
+from typing import Annotated
+
+from msgspec import Meta, Struct, field
+
+from kwhost.core.model.ids import InstanceId, InstanceName, TenantName
+from kwhost.core.model.statistics import InstanceStatistics
+from kwhost.core.model.status import InstanceState, InstanceStatus, Usage
+
+__all__ = [
+    "CallUse",
+    "ExecBody",
+    "FailureBody",
+    "FailureDetail",
+    "InstanceUse",
+    "LeftOut",
+    "LogEntry",
+    "Size",
+    "StatsAnswer",
+    "Version",
+    "stats_of",
+    "use_of",
+]
+
+_Cells = Annotated[int, Meta(ge=1, le=0xFFFF)]
+
+
+class Version(Struct, frozen=True, kw_only=True):
+    """Of the daemon, and of this interface."""
+
+    version: str
+    api: str = "v1"
+
+
+class Size(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Of a terminal, in characters."""
+
+    rows: _Cells
+    columns: _Cells
+
+
+class ExecBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A further program in a running instance; see core.supervise.hosting.ExecRequest."""
+
+    command: tuple[str, ...]
+    environment: dict[str, str] = field(default_factory=dict)
+    workdir: str | None = None
+    user: str | None = None
+    terminal: Size | None = None
+    interactive: bool = False
+
+
+class InstanceUse(Struct, frozen=True, kw_only=True):
+    """What one instance uses at the moment."""
+
+    id: InstanceId
+    name: InstanceName
+    tenant: TenantName
+    state: InstanceState
+    usage: Usage
+
+
+class CallUse(Struct, frozen=True, kw_only=True):
+    """Of one system call, since the instance's start; `refused` are those that the monitor did not make."""
+
+    number: int
+    name: str
+    calls: int
+    failed: int
+    refused: int
+    seconds: float
+
+
+class StatsAnswer(InstanceUse, frozen=True, kw_only=True):
+    """What one instance uses, with each system call that it made."""
+
+    calls: tuple[CallUse, ...]
+
+
+class LogEntry(Struct, frozen=True, kw_only=True):
+    """A line that the program wrote, to `stdout` or `stderr`, without its end; `partial`: it has none yet,
+    the stream's next entry goes on with it. The text is the program's own: clean it before it is shown."""
+
+    time: float
+    stream: str
+    text: str
+    partial: bool = False
+
+
+class LeftOut(Struct, frozen=True, kw_only=True):
+    """How many entries a reader did not get: they were gone before it took them."""
+
+    count: int
+
+
+class FailureDetail(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What went wrong: `kind` for programs, `message` for people."""
+
+    kind: str
+    message: str
+    exit_status: int | None = None
+
+
+class FailureBody(Struct, frozen=True, kw_only=True):
+    """What every answer with a status of 400 or above holds."""
+
+    error: FailureDetail
+
+
+def use_of(status: InstanceStatus, usage: Usage) -> InstanceUse:
+    """What an instance uses, with what names it."""
+    return InstanceUse(id=status.id, name=status.name, tenant=status.tenant, state=status.state, usage=usage)
+
+
+def stats_of(status: InstanceStatus, usage: Usage, statistics: InstanceStatistics | None) -> StatsAnswer:
+    """The same with its system calls; none where it does not run."""
+    calls = statistics.calls if statistics else ()
+    return StatsAnswer(
+        id=status.id,
+        name=status.name,
+        tenant=status.tenant,
+        state=status.state,
+        usage=usage,
+        calls=tuple(CallUse(**call._asdict()) for call in calls),
+    )

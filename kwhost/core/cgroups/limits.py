@@ -1,0 +1,73 @@
+"""From limits as people write them to what the kernel counts, and what a host cannot hold of them."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from kwhost.core.cgroups.hierarchies import Controller
+from kwhost.core.model.definition import BlockLimits, Limits
+from kwhost.core.model.tenant import Quota
+
+__all__ = ["CPU_PERIOD", "Caps", "Missing", "cpu_quota", "find_missing", "instance_caps", "tenant_caps"]
+
+# Microseconds. The kernel's default: long enough to cost nothing, short enough not to be felt.
+CPU_PERIOD = 100_000
+
+# `supervise`, init, and those that are on their way into the instance.
+_SUPERVISE_TASKS = 8
+
+_NO_BLOCK_LIMITS = BlockLimits()
+
+
+class Caps(NamedTuple):
+    """The limits of one group; `tasks` are the host's, None is no limit."""
+
+    memory: int | None = None
+    cpus: float | None = None
+    tasks: int | None = None
+    block: BlockLimits = _NO_BLOCK_LIMITS
+
+
+class Missing(NamedTuple):
+    """A limit (a field of `Limits`) that this host cannot hold, and why."""
+
+    limit: str
+    reason: str
+
+
+def _tasks(pids: int | None, instances: int = 1) -> int | None:
+    """Host tasks behind guest processes and threads.
+
+    Twice as many: KVM adds a worker thread to each process that ran a virtual CPU.
+    """
+    return None if pids is None else 2 * pids + (1 + _SUPERVISE_TASKS) * instances
+
+
+def instance_caps(limits: Limits) -> Caps:
+    """Of an instance's group."""
+    return Caps(limits.memory, limits.cpus, _tasks(limits.pids), limits.block)
+
+
+def tenant_caps(quota: Quota) -> Caps:
+    """Of a tenant's group. An instance has a guest process at least, so `pids` bounds instances as well."""
+    instances = min((count for count in (quota.pids, quota.max_instances) if count is not None), default=1)
+    return Caps(quota.memory, quota.cpus, _tasks(quota.pids, instances))
+
+
+def cpu_quota(cpus: float) -> int:
+    """Microseconds of processor time in each period."""
+    return round(cpus * CPU_PERIOD)
+
+
+def find_missing(limits: Limits, reasons: Mapping[Controller, str]) -> tuple[Missing, ...]:
+    """Every limit asked for whose controller has a reason not to work."""
+    asked = {
+        "memory": (Controller.MEMORY, limits.memory is not None),
+        "cpus": (Controller.CPU, limits.cpus is not None),
+        "pids": (Controller.PIDS, limits.pids is not None),
+        "block": (Controller.BLOCK, limits.block != _NO_BLOCK_LIMITS),
+    }
+    return tuple(
+        Missing(limit, reasons[controller])
+        for limit, (controller, wanted) in asked.items()
+        if wanted and controller in reasons
+    )

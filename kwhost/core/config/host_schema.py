@@ -1,0 +1,80 @@
+"""The description of `[host]`."""
+
+from kwhost.core.config.host import LogLevel
+from kwhost.core.config.kinds import Choice, Number
+from kwhost.core.config.tables import Key, Table
+from kwhost.core.config.values import ABSOLUTE_PATH, PLUGIN_NAMES, PLUGINS, size
+from kwhost.core.model.ids import DEFAULT_UID_BASE, FULL_RANGE, UID_LIMIT
+
+__all__ = ["HOST"]
+
+HOST = Table(
+    meaning="Of this host and its daemon. A change needs a restart of the daemon, but for the log_ keys.",
+    keys=(
+        Key(
+            name="state_dir",
+            kind=ABSOLUTE_PATH,
+            default='"/var/lib/kwhost"',
+            meaning="what outlives a restart of the host: the database, logs, exit records; KWHOST_STATE_DIR "
+            "overrides it; a user's default is ~/.local/state/kwhost",
+            example='"/var/lib/kwhost"',
+        ),
+        Key(
+            name="run_dir",
+            kind=ABSOLUTE_PATH,
+            default='"/run/kwhost"',
+            meaning="what does not: sockets and locks; KWHOST_RUN_DIR overrides it; a user's default is "
+            "$XDG_RUNTIME_DIR/kwhost",
+            example='"/run/kwhost"',
+        ),
+        Key(
+            name="api",
+            kind=ABSOLUTE_PATH,
+            meaning="the daemon's Unix socket; without it, api.sock in run_dir",
+            example='"/run/kwhost/api.sock"',
+        ),
+        Key(
+            name="plugins",
+            kind=PLUGINS,
+            default="[]",
+            meaning="plugins to load besides the installed ones: MODULE, MODULE:OBJECT or /PATH/FILE.py",
+            example='["mycompany.kwhost_audit"]',
+        ),
+        Key(
+            name="block_plugins",
+            kind=PLUGIN_NAMES,
+            default="[]",
+            meaning="plugins to leave out, by name, built-in ones too",
+            example='["prometheus"]',
+        ),
+        Key(
+            name="uid_base",
+            kind=Number(low=FULL_RANGE, high=UID_LIMIT - FULL_RANGE, multiple=FULL_RANGE),
+            default=str(DEFAULT_UID_BASE),
+            meaning="root's instances have 65536 user and group ids each, from this host id upwards",
+            example=str(DEFAULT_UID_BASE),
+        ),
+        Key(
+            name="log_level",
+            kind=Choice(LogLevel),
+            default='"info"',
+            meaning="how much the daemon says of itself",
+            example='"debug"',
+        ),
+        Key(
+            name="log_size",
+            kind=size("64k"),
+            default='"10M"',
+            meaning="bytes in one file of an instance's log; then the next one begins",
+            example='"10M"',
+        ),
+        Key(
+            name="log_files",
+            kind=Number(low=1, high=100),
+            default="3",
+            meaning="how many such files an instance has; the oldest is dropped",
+            example="3",
+        ),
+    ),
+    later=("subnet_pool", "metrics"),
+)

@@ -1,0 +1,275 @@
+"""The description of `[tenants.T.instances.N]`."""
+
+from kwhost.core.config.kinds import Boolean, Choice, Command, Number, TextTable
+from kwhost.core.config.tables import Key, Table
+from kwhost.core.config.values import (
+    ABSOLUTE_PATH,
+    HTTP_ADDRESS,
+    IMAGE,
+    INSTANCES,
+    NETWORK,
+    PATH,
+    PATHS,
+    TCP_ADDRESS,
+    USER,
+    VOLUMES,
+    duration,
+    size,
+)
+from kwhost.core.model.definition import Restart
+from kwhost.core.model.instance import Engine
+
+__all__ = ["INSTANCE"]
+
+_PER_SECOND = Number(low=1, high=2**50)
+
+_BLOCK = Table(
+    meaning="Limits on each block device of the host, in a second.",
+    keys=(
+        Key(name="read_bytes", kind=size("4k"), meaning="bytes read", example='"20M"'),
+        Key(name="write_bytes", kind=size("4k"), meaning="bytes written", example='"10M"'),
+        Key(name="read_operations", kind=_PER_SECOND, meaning="reads", example="500"),
+        Key(name="write_operations", kind=_PER_SECOND, meaning="writes", example="200"),
+    ),
+)
+
+_HEALTHCHECK = Table(
+    meaning="How to tell whether an instance works: exactly one of command, http and tcp.",
+    keys=(
+        Key(
+            name="command",
+            kind=Command(),
+            meaning="a program that is run in the instance: healthy where it ends with 0",
+            example='["test", "-e", "/tmp/ready"]',
+        ),
+        Key(
+            name="http",
+            kind=HTTP_ADDRESS,
+            meaning="an address on the instance's loopback: healthy where the status is 200 to 399",
+            example='"http://:8000/"',
+        ),
+        Key(
+            name="tcp",
+            kind=TCP_ADDRESS,
+            meaning="a port on the instance's loopback: healthy where a connection is accepted",
+            example='":5432"',
+        ),
+        Key(
+            name="interval",
+            kind=duration("100ms", "1d"),
+            default='"30s"',
+            meaning="time from one check to the next",
+            example='"10s"',
+        ),
+        Key(
+            name="timeout",
+            kind=duration("10ms", "1h"),
+            default='"5s"',
+            meaning="how long one may take",
+            example='"2s"',
+        ),
+        Key(
+            name="retries",
+            kind=Number(low=1, high=1000),
+            default="3",
+            meaning="how many have to fail in a row",
+            example="3",
+        ),
+        Key(
+            name="start_period",
+            kind=duration("0s", "1d"),
+            default='"0s"',
+            meaning="time from the start in which failures do not count",
+            example='"5s"',
+        ),
+    ),
+)
+
+_PROGRAM = (
+    Key(
+        name="command",
+        kind=Command(),
+        required=True,
+        meaning="the program and its arguments",
+        example='["python3", "-m", "http.server"]',
+    ),
+    Key(
+        name="image",
+        kind=IMAGE,
+        default='"host"',
+        meaning="what the instance's root is made of: this host's own programs, read-only",
+        example='"host"',
+    ),
+    Key(
+        name="rootfs",
+        kind=PATH,
+        meaning="a directory as the root instead of an image; never written to; relative to this file",
+        example='"/srv/alpine"',
+    ),
+    Key(
+        name="engine",
+        kind=Choice(Engine),
+        default='"auto"',
+        meaning="how it is isolated; auto: direct, on a virtual CPU; the others are not available yet",
+        example='"direct"',
+    ),
+    Key(
+        name="env",
+        kind=TextTable(),
+        default="{}",
+        meaning="environment variables, besides PATH, HOME and HOSTNAME; nothing is inherited",
+        example='{ MODE = "production" }',
+    ),
+    Key(
+        name="env_file",
+        kind=PATHS,
+        default="[]",
+        meaning="files with lines KEY=VALUE, relative to this file; later ones win, and env over all",
+        example='"web.env"',
+    ),
+    Key(
+        name="workdir",
+        kind=ABSOLUTE_PATH,
+        default='"/"',
+        meaning="the directory in the instance where the program starts",
+        example='"/srv"',
+    ),
+    Key(
+        name="user",
+        kind=USER,
+        meaning="USER or USER:GROUP of the image, by name or number; without it root, of the instance alone",
+        example='"nobody"',
+    ),
+    Key(
+        name="volumes",
+        kind=VOLUMES,
+        default="[]",
+        meaning="host directories and files that it sees: SRC:DST or SRC:DST:ro; SRC relative to this file",
+        example='["./site:/srv:ro"]',
+    ),
+    Key(
+        name="read_only",
+        kind=Boolean(),
+        default="false",
+        meaning="whether the root cannot be written to; volumes still can",
+        example="true",
+    ),
+    Key(
+        name="network",
+        kind=NETWORK,
+        default='"none"',
+        meaning="what the instance can reach; none: nothing but its own loopback",
+        example='"none"',
+    ),
+    Key(
+        name="init",
+        kind=Boolean(),
+        default="false",
+        meaning="whether to start the program under a process that reaps orphans",
+        example="true",
+    ),
+    Key(
+        name="interactive",
+        kind=Boolean(),
+        default="false",
+        meaning="whether it has a standard input, which `kwhost attach` can feed",
+        example="true",
+    ),
+    Key(
+        name="tty",
+        kind=Boolean(),
+        default="false",
+        meaning="whether it has a terminal, which `kwhost attach` can show",
+        example="true",
+    ),
+)
+
+_LIMITS = (
+    Key(
+        name="memory",
+        kind=size("1M"),
+        meaning="bytes of memory that it may use; needed where the tenant has a quota of it",
+        example='"256M"',
+    ),
+    Key(
+        name="memory_headroom",
+        kind=Number(low=1, high=1000, fractional=True),
+        default="4.0",
+        meaning="how many times `memory` programs may ask for, used or not, before they get ENOMEM",
+        example="2.0",
+    ),
+    Key(
+        name="cpus",
+        kind=Number(low=0.01, high=4096, fractional=True),
+        meaning="CPUs' worth of time; needed where the tenant has a quota of it",
+        example="1.5",
+    ),
+    Key(
+        name="pids",
+        kind=Number(low=1, high=4_194_304),
+        meaning="processes and threads; needed where the tenant has a quota of it",
+        example="100",
+    ),
+    Key(
+        name="storage",
+        kind=size("64k"),
+        meaning="bytes that it may write to its root; needed where the tenant has a quota of it",
+        example='"64M"',
+    ),
+    Key(
+        name="block",
+        kind=_BLOCK,
+        default="{}",
+        meaning="limits on each block device of the host, in a second",
+        example='{ read_bytes = "20M", write_bytes = "10M", read_operations = 500, write_operations = 200 }',
+    ),
+)
+
+_LIFE = (
+    Key(
+        name="replicas",
+        kind=Number(low=1, high=4096),
+        default="1",
+        meaning="how many of it there are; more than one are named NAME-1, NAME-2 and so on",
+        example="2",
+    ),
+    Key(
+        name="restart",
+        kind=Choice(Restart),
+        default='"no"',
+        meaning="what follows its end, unless it was stopped; ever later where it ends again and again",
+        example='"on-failure"',
+    ),
+    Key(
+        name="healthcheck",
+        kind=_HEALTHCHECK,
+        meaning="how to tell whether it works",
+        example='{ http = "http://:8000/", interval = "10s" }',
+    ),
+    Key(
+        name="depends_on",
+        kind=INSTANCES,
+        default="[]",
+        meaning="instances of the tenant that are started before it; where they have a health check, healthy",
+        example='["database"]',
+    ),
+    Key(
+        name="stop_timeout",
+        kind=duration("0s", "1d"),
+        default='"10s"',
+        meaning="how long it has to end after SIGTERM; then it is killed",
+        example='"30s"',
+    ),
+    Key(
+        name="timeout",
+        kind=duration("1ms", "366d"),
+        meaning="how long it may run in all; without it, for ever",
+        example='"1h"',
+    ),
+)
+
+INSTANCE = Table(
+    meaning="An instance of the tenant.",
+    keys=_PROGRAM + _LIMITS + _LIFE,
+    later=("ports", "secrets", "policy"),
+)

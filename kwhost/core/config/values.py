@@ -1,0 +1,139 @@
+"""The kinds of kwhost's own values: sizes, times, paths, addresses inside an instance."""
+
+import re
+
+from kwhost.core.config.kinds import ListOf, Quantity, Text
+from kwhost.core.errors import NotAvailableYet, UsageError
+from kwhost.core.model.units import format_bytes, format_duration, parse_bytes, parse_duration
+from kwhost.core.model.volume import parse_volume
+
+__all__ = [
+    "ABSOLUTE_PATH",
+    "ABSOLUTE_PATHS",
+    "HTTP_ADDRESS",
+    "IMAGE",
+    "INSTANCES",
+    "NETWORK",
+    "PATH",
+    "PATHS",
+    "PLUGINS",
+    "PLUGIN_NAMES",
+    "TCP_ADDRESS",
+    "USER",
+    "USERS",
+    "VOLUMES",
+    "duration",
+    "plugin_name",
+    "size",
+]
+
+_LARGEST_SIZE = 2**50
+_URL = re.compile(r"http://(?:127\.0\.0\.1|localhost)?:([0-9]{1,5})(/[!-~]*)?")
+_PORT = re.compile(r"(?:127\.0\.0\.1|localhost)?:([0-9]{1,5})")
+_PLUGIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:-]*")
+
+
+def size(low: str) -> Quantity:
+    """Bytes."""
+    return Quantity(
+        words="a size such as 256M",
+        parse=parse_bytes,
+        show=format_bytes,
+        low=parse_bytes(low),
+        high=_LARGEST_SIZE,
+        fractional=False,
+    )
+
+
+def duration(low: str, high: str) -> Quantity:
+    """Seconds."""
+    return Quantity(
+        words="a time such as 30s",
+        parse=parse_duration,
+        show=format_duration,
+        low=parse_duration(low),
+        high=parse_duration(high),
+        fractional=True,
+    )
+
+
+def _not_empty(text: str) -> str:
+    if not text:
+        raise UsageError("must not be empty")
+    return text
+
+
+def _absolute_path(text: str) -> str:
+    if not text.startswith("/"):
+        raise UsageError(f"must be an absolute path, not {text!r}")
+    return text
+
+
+def _user(text: str) -> str:
+    user, colon, group = text.partition(":")
+    if not user or (colon and not group):
+        raise UsageError(f"{text!r} is no user: write USER or USER:GROUP, by name or number")
+    return text
+
+
+def plugin_name(text: str) -> str:
+    """Check the name of a plugin."""
+    if not _PLUGIN.fullmatch(text):
+        raise UsageError(f"{text!r} is no name of a plugin")
+    return text
+
+
+def _plugin_source(text: str) -> str:
+    if not text.startswith("/") and not _PLUGIN.fullmatch(text):
+        raise UsageError(f"{text!r} is no plugin: write MODULE, MODULE:OBJECT or /PATH/FILE.py")
+    return text
+
+
+def _image(text: str) -> str:
+    if text != "host":
+        raise NotAvailableYet(f'the image {text!r} (there is "host", and rootfs = DIR)')
+    return text
+
+
+def _network(text: str) -> str:
+    if text != "none":
+        raise NotAvailableYet(f'the network {text!r} (there is "none")')
+    return text
+
+
+def _port(digits: str) -> int:
+    port = int(digits)
+    if not 1 <= port <= 65_535:
+        raise UsageError(f"there is no port {port}: ports are 1 to 65535")
+    return port
+
+
+def _http_address(text: str) -> str:
+    match = _URL.fullmatch(text)
+    if not match:
+        raise UsageError(f"{text!r} is no address in the instance: write http://:PORT/PATH")
+    return f"http://:{_port(match[1])}{match[2] or '/'}"
+
+
+def _tcp_address(text: str) -> str:
+    match = _PORT.fullmatch(text)
+    if not match:
+        raise UsageError(f"{text!r} is no address in the instance: write :PORT")
+    return f":{_port(match[1])}"
+
+
+PATH = Text("a path", _not_empty)
+ABSOLUTE_PATH = Text("an absolute path", _absolute_path)
+USER = Text("a user such as nobody or 1000:1000", _user)
+IMAGE = Text('"host"', _image)
+NETWORK = Text('"none"', _network)
+HTTP_ADDRESS = Text("an address such as http://:8000/health", _http_address)
+TCP_ADDRESS = Text("an address such as :5432", _tcp_address)
+
+ABSOLUTE_PATHS = ListOf(words="a list of absolute paths", element=ABSOLUTE_PATH)
+PATHS = ListOf(words="a path, or a list of paths", element=PATH, or_one=True)
+USERS = ListOf(words="a list of user names", element=Text("a user name", _not_empty))
+PLUGINS = ListOf(words="a list of plugins", element=Text("a text such as MODULE", _plugin_source))
+PLUGIN_NAMES = ListOf(words="a list of names of plugins", element=Text("a plugin's name", plugin_name))
+INSTANCES = ListOf(words="a list of instances", element=Text("an instance's name", _not_empty))
+VOLUMES = ListOf(words='a list such as ["./data:/data:ro"]', element=Text("a text", parse_volume))

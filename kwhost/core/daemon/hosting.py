@@ -1,0 +1,184 @@
+"""The operations behind the API that concern the daemon as a whole: reload, shutdown, what it is."""
+
+import os
+import time
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+
+import trio
+
+from kwhost import __version__
+from kwhost.core.cgroups.groups import Cgroups
+from kwhost.core.config.configuration import Configuration
+from kwhost.core.config.difference import Difference, compare
+from kwhost.core.config.load import load_configuration
+from kwhost.core.engines.kvm_device import open_kvm
+from kwhost.core.errors import KvmError, NotAvailableYet
+from kwhost.core.model.daemon import Changes, DaemonInfo, PluginStatus
+from kwhost.core.model.definition import InstanceDefinition, Limits
+from kwhost.core.model.events import EventKind
+from kwhost.core.model.ids import InstanceId
+from kwhost.core.model.status import InstanceState
+from kwhost.core.pluginmgr.manager import Plugins
+from kwhost.core.supervise.applying import start_in_order, stop_in_order
+from kwhost.core.supervise.host import HostSupervisor
+from kwhost.core.supervise.hosted import HostedInstance
+from kwhost.core.supervise.surroundings import Surroundings
+
+__all__ = ["DaemonHosting"]
+
+_EVERY_LIMIT = Limits(memory=1 << 30, cpus=1.0, pids=100)
+
+
+class DaemonHosting(HostSupervisor):
+    """All of hosting.Hosting. `stopped` is set once the daemon is to end."""
+
+    def __init__(self, around: Surroundings, configuration: Configuration, plugins: Plugins) -> None:
+        tenants = {tenant.name: tenant for tenant in configuration.tenants}
+        super().__init__(around, tenants, plugins.admit)
+        self.stopped = trio.Event()
+        self._configuration = configuration
+        self._plugins = plugins
+        self._started = time.time()
+        self._applying = trio.Lock()
+
+    # What it is.
+
+    def info(self) -> DaemonInfo:
+        """See Hosting."""
+        instances = self.instances()
+        return DaemonInfo(
+            version=__version__,
+            pid=os.getpid(),
+            started=self._started,
+            state_dir=str(self._around.state_dir),
+            run_dir=str(self._around.run_dir),
+            configuration=str(self._configuration.source),
+            cgroups=self._around.cgroups.kind,
+            kvm=_kvm_state(),
+            tenants=len(self.configured_tenants()),
+            instances=len(instances),
+            running=sum(status.state is InstanceState.RUNNING for status in instances),
+            lacking=_lacking(self._around.cgroups),
+        )
+
+    def plugins(self) -> tuple[PluginStatus, ...]:
+        """See Hosting."""
+        return self._plugins.statuses()
+
+    # The configuration.
+
+    async def reload(self) -> Changes:
+        """See Hosting."""
+        configuration = await trio.to_thread.run_sync(load_configuration, self._configuration.source)
+        self.configure_plugins(configuration)
+        return await self.apply(configuration)
+
+    def configure_plugins(self, configuration: Configuration) -> None:
+        """Check and apply the plugins' sections. Raises ConfigErrors."""
+        for problem in self._plugins.configure(configuration.plugin_sections):
+            configuration.plugin_place.below(*problem.keys).report(problem.text)
+        configuration.plugin_place.problems.raise_any()
+
+    async def apply(self, configuration: Configuration) -> Changes:
+        """Make what is there into what the configuration wants. Only what differs is touched."""
+        async with self._applying:
+            present = [record for record in self.records() if record.configured]
+            before = replace(
+                configuration,
+                host=self._configuration.host,
+                tenants=self._configuration.tenants,
+                definitions=tuple(record.definition for record in present),
+            )
+            difference = compare(before, configuration)
+            self._configuration = configuration
+            self.set_tenants({tenant.name: tenant for tenant in configuration.tenants})
+            changes = await self._change(difference)
+            await self._around.journal.tell(EventKind.RELOADED, str(configuration.source))
+            return changes
+
+    def _named(self, tenant: str, name: str) -> HostedInstance:
+        return self.instance(self.find(f"{tenant}/{name}", None).id)
+
+    async def _change(self, difference: Difference) -> Changes:
+        for tenant in difference.tenants_changed:
+            self._around.cgroups.set_quota(tenant.name, tenant.quota)
+        gone = [self._named(key.tenant, key.name) for key in difference.removed]
+        again = [self._named(each.tenant, each.name) for each in difference.to_restart]
+        await stop_in_order([*gone, *again])
+        for instance in gone:
+            await self.remove(instance.record.id, force=True)
+        for definition in (*difference.to_restart, *difference.changed_in_place):
+            await self.redefine(self._named(definition.tenant, definition.name).record.id, definition)
+        new = [await self._make(definition) for definition in difference.added]
+        self._begin([*again, *new])
+        return Changes(
+            tenants=tuple(tenant.name for tenant in (*difference.tenants_added, *difference.tenants_changed)),
+            created=_names(difference.added),
+            removed=tuple(f"{key.tenant}/{key.name}" for key in difference.removed),
+            restarted=_names(difference.to_restart),
+            adjusted=_names(difference.changed_in_place),
+        )
+
+    async def _make(self, definition: InstanceDefinition) -> HostedInstance:
+        status = await self.create(definition, start=False, confined=False, configured=True)
+        return self.instance(status.id)
+
+    def _begin(self, instances: list[HostedInstance]) -> None:
+        """Start them, each when what it depends on is ready; nobody waits for that."""
+        others = [self.instance(record.id) for record in self.records()]
+        self.spawn(start_in_order, instances, others)
+
+    def start_wanted(self) -> None:
+        """Start what was to run when the last daemon ended and does not: the host was restarted, say."""
+        wanted = [self.instance(record.id) for record in self.records() if record.desired == "running"]
+        self._begin([instance for instance in wanted if instance.is_settled])
+
+    # The end.
+
+    async def shutdown(self, *, stop_instances: bool) -> None:
+        """See Hosting."""
+        if stop_instances:
+            await self.stop_all()
+        self.stopped.set()
+
+    async def stop_all(self) -> None:
+        """Stop everything; what the configuration named is forgotten, and made anew by the next `up`."""
+        async with self._applying:
+            instances = [self.instance(record.id) for record in self.records()]
+            await stop_in_order(instances)
+            for instance in instances:
+                if instance.record.configured:
+                    await self.remove(instance.record.id, force=True)
+
+    @property
+    def run_dir(self) -> Path:
+        """For plugins: where sockets belong."""
+        return self._around.run_dir
+
+    # Files.
+
+    def archive_get(self, id: InstanceId, path: str) -> AsyncIterator[bytes]:  # noqa: A002 - as in Hosting
+        """See Hosting."""
+        raise NotAvailableYet("copying files out of an instance")
+
+    async def archive_put(self, id: InstanceId, path: str, archive: AsyncIterator[bytes]) -> None:  # noqa: A002
+        """See Hosting."""
+        raise NotAvailableYet("copying files into an instance")
+
+
+def _names(definitions: tuple[InstanceDefinition, ...]) -> tuple[str, ...]:
+    return tuple(f"{definition.tenant}/{definition.name}" for definition in definitions)
+
+
+def _kvm_state() -> str:
+    try:
+        os.close(open_kvm())
+    except KvmError as error:
+        return str(error)
+    return "usable"
+
+
+def _lacking(cgroups: Cgroups) -> tuple[str, ...]:
+    return tuple(f"{entry.limit}: {entry.reason}" for entry in cgroups.missing(_EVERY_LIMIT))

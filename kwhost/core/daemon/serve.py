@@ -1,0 +1,144 @@
+"""The daemon from its start to its end."""
+
+import os
+import signal
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+
+import trio
+
+from kwhost.core.api.dispatch import Dispatcher
+from kwhost.core.api.server import ApiServer, listen_api
+from kwhost.core.cgroups.groups import Cgroups
+from kwhost.core.config.configuration import Configuration
+from kwhost.core.daemon.hosting import DaemonHosting
+from kwhost.core.daemon.lock import hold_state
+from kwhost.core.daemon.notify import notify_service_manager
+from kwhost.core.daemon.output import log_event, set_up_log
+from kwhost.core.engines.base import Engine
+from kwhost.core.engines.id_ranges import IdLease
+from kwhost.core.engines.kernel_version import check_kernel
+from kwhost.core.errors import HostError, KwhostError, UsageError
+from kwhost.core.model.events import Event, EventKind
+from kwhost.core.pluginmgr.discovery import Selection
+from kwhost.core.pluginmgr.loading import load_plugins
+from kwhost.core.pluginmgr.manager import Plugins
+from kwhost.core.store.database import Store
+from kwhost.core.supervise.journal import Journal
+from kwhost.core.supervise.surroundings import Surroundings
+
+__all__ = ["run_daemon"]
+
+
+class _Daemon:
+    def __init__(
+        self, configuration: Configuration, ready: Callable[[], None], log_file: Path | None
+    ) -> None:
+        self._configuration = configuration
+        self._ready = ready
+        self._log = set_up_log(configuration.host.log_level, log_file)
+
+    def _make_directories(self) -> None:
+        host = self._configuration.host
+        for directory, mode in ((host.state_dir, 0o700), (host.run_dir, 0o755)):
+            try:
+                directory.mkdir(mode=mode, parents=True, exist_ok=True)
+            except OSError as error:
+                raise HostError(f"cannot make the directory {directory}: {error.strerror}") from error
+
+    async def run(self) -> None:
+        host = self._configuration.host
+        check_kernel()
+        self._make_directories()
+        with ExitStack() as held:
+            held.enter_context(hold_state(host.state_dir))
+            selection = Selection(load=host.plugins, blocked=frozenset(host.block_plugins))
+            plugins = Plugins(load_plugins(selection, self._log.warning), self._log.warning, self._log.info)
+            cgroups = Cgroups.open(host.state_dir)
+            held.callback(cgroups.close)
+            listener = listen_api(host.api)
+            held.callback(host.api.unlink, missing_ok=True)
+            store = await Store.open(host.state_dir / "kwhost.db")
+            try:
+                await self._host(plugins, cgroups, store, partial(self._serve_api, listener))
+            finally:
+                await store.aclose()
+
+    async def _host(
+        self,
+        plugins: Plugins,
+        cgroups: Cgroups,
+        store: Store,
+        serve_api: Callable[[DaemonHosting, Store], Awaitable[None]],
+    ) -> None:
+        host = self._configuration.host
+        journal = Journal(store, self._log.warning)
+        journal.last = await store.last_event()
+        around = Surroundings(
+            run_dir=host.run_dir,
+            state_dir=host.state_dir,
+            uid_base=host.uid_base,
+            log=host.log,
+            journal=journal,
+            cgroups=cgroups,
+            engine=partial(_make_engine, plugins),
+        )
+        hosting = DaemonHosting(around, self._configuration, plugins)
+        hosting.configure_plugins(self._configuration)
+        journal.listen = partial(_tell, plugins)
+        with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, signal.SIGHUP) as signals:
+            async with trio.open_nursery() as nursery:
+                await nursery.start(hosting.run)
+                await nursery.start(plugins.serve, hosting)
+                await journal.tell(EventKind.DAEMON_STARTED, f"process {os.getpid()}")
+                await hosting.recover(await store.instances())
+                await hosting.apply(self._configuration)
+                hosting.start_wanted()
+                nursery.start_soon(serve_api, hosting, store)
+                nursery.start_soon(self._obey, hosting, signals)
+                self._ready()
+                notify_service_manager("READY=1")
+                await hosting.stopped.wait()
+                notify_service_manager("STOPPING=1")
+                await journal.tell(EventKind.DAEMON_STOPPED)
+                nursery.cancel_scope.cancel()
+
+    async def _serve_api(self, listener: socket.socket, hosting: DaemonHosting, store: Store) -> None:
+        def report(error: Exception) -> None:
+            self._log.error("internal error in a request: %s: %s", type(error).__name__, error)
+
+        await ApiServer(Dispatcher(hosting, store.append_audit, report)).serve(listener)
+
+    async def _obey(self, hosting: DaemonHosting, signals: AsyncIterator[int]) -> None:
+        """SIGTERM ends the daemon alone, SIGINT everything, SIGHUP reloads."""
+        async for number in signals:
+            if number == signal.SIGHUP:
+                try:
+                    await hosting.reload()
+                except KwhostError as error:
+                    self._log.error("%s", error)
+            elif number == signal.SIGINT:
+                hosting.spawn(partial(hosting.shutdown, stop_instances=True))
+            else:
+                await hosting.shutdown(stop_instances=False)
+
+
+def _tell(plugins: Plugins, event: Event) -> None:
+    log_event(event)
+    plugins.notify(event)
+
+
+def _make_engine(plugins: Plugins, name: str, lease: IdLease) -> Engine:
+    offers = plugins.engines()
+    if name not in offers:
+        raise UsageError(f"there is no engine {name!r}; there are {', '.join(sorted(offers))}")
+    return offers[name].factory(lease)  # type: ignore[no-any-return] # checked when it was offered
+
+
+def run_daemon(configuration: Configuration, ready: Callable[[], None], log_file: Path | None = None) -> None:
+    """Host a configuration until told to end; `ready` is called once the API answers. What it says of itself
+    goes to `log_file`, None: standard error. Raises KwhostError."""
+    trio.run(_Daemon(configuration, ready, log_file).run)

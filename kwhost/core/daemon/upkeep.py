@@ -1,0 +1,154 @@
+"""What is done to a host's state while no daemon runs: removing what is over, or everything.
+
+Only files that kwhost made are removed, by name: a state directory may be one that holds other things too.
+"""
+
+import re
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import NamedTuple
+
+import trio
+
+from kwhost.core.abi.messages import stop
+from kwhost.core.cgroups.groups import Cgroups
+from kwhost.core.config.host import HostConfig
+from kwhost.core.daemon.lock import hold_state
+from kwhost.core.engines.instance_dirs import InstanceDirs
+from kwhost.core.errors import HostError
+from kwhost.core.model.events import Event, EventKind
+from kwhost.core.model.ids import InstanceId
+from kwhost.core.model.status import InstanceState
+from kwhost.core.store.records import InstanceRecord
+from kwhost.core.store.tables import Tables
+from kwhost.core.supervise.control import Control
+
+__all__ = ["Inventory", "prune", "reset"]
+
+_DATABASE = "kwhost.db"
+_DATABASE_FILES = (_DATABASE, f"{_DATABASE}-wal", f"{_DATABASE}-shm")
+_ID = re.compile("[0-9a-f]{12}")
+_ENDED = frozenset({InstanceState.EXITED, InstanceState.FAILED})
+
+_STOP_SECONDS = 10.0
+# After SIGKILL `supervise` has little left to do.
+_CLEAN_UP_SECONDS = 10.0
+
+
+class Inventory(NamedTuple):
+    """What there is of kwhost on this host: instances, those of them that run, files outside of theirs."""
+
+    instances: tuple[InstanceId, ...]
+    running: tuple[InstanceId, ...]
+    files: tuple[Path, ...]
+
+
+def prune(host: HostConfig) -> tuple[InstanceRecord, ...]:
+    """Forget instances that have ended and that no configuration has, with their logs; gives what they were.
+
+    Raises Conflict where a daemon runs, StoreError.
+    """
+    path = host.state_dir / _DATABASE
+    if not path.exists():
+        return ()
+    with hold_state(host.state_dir), closing(Tables.open(path)) as tables:
+        over = tuple(
+            record for record in tables.instances() if record.state in _ENDED and not record.configured
+        )
+        for record in over:
+            with tables.transaction():
+                tables.remove_instance(record.id)
+                tables.append_event(_removed(record))
+            # In this order: the next daemon removes directories that no record has.
+            _dirs(host, record.id).remove()
+    return over
+
+
+def _removed(record: InstanceRecord) -> Event:
+    return Event(
+        time=time.time(),
+        kind=EventKind.REMOVED,
+        text="pruned",
+        tenant=record.tenant,
+        instance=record.id,
+        name=record.name,
+    )
+
+
+def reset(host: HostConfig, confirm: Callable[[Inventory], bool], patience: float) -> bool:
+    """Stop all instances and remove everything that kwhost made for them, if `confirm` agrees to it; whether
+    it did. What still runs afterwards is an error, and then its files stay.
+
+    Raises Conflict where a daemon runs for `patience` seconds, HostError.
+    """
+    with hold_state(host.state_dir, patience):
+        found = _take_inventory(host)
+        if not confirm(found):
+            return False
+        trio.run(_stop_all, host, found.running)
+        if left := [each for each in found.running if _is_running(host, each)]:
+            raise HostError(f"instances {' '.join(left)} do not end; nothing was removed")
+        for instance in found.instances:
+            _dirs(host, instance).remove()
+        for file in found.files:
+            file.unlink(missing_ok=True)
+        (host.state_dir / "lock").unlink()
+    for directory in (host.run_dir / "instances", host.state_dir / "instances", host.run_dir, host.state_dir):
+        with suppress(OSError):  # not empty: something in it is not kwhost's
+            directory.rmdir()
+    return True
+
+
+def _dirs(host: HostConfig, instance: InstanceId) -> InstanceDirs:
+    return InstanceDirs.of(host.run_dir, host.state_dir, instance)
+
+
+def _is_running(host: HostConfig, instance: InstanceId) -> bool:
+    if connection := _dirs(host, instance).connect():
+        connection.close()
+    return connection is not None
+
+
+def _take_inventory(host: HostConfig) -> Inventory:
+    parents = (host.run_dir / "instances", host.state_dir / "instances")
+    instances = sorted({instance for parent in parents for instance in _instances_in(parent)})
+    files = (*(host.state_dir / name for name in _DATABASE_FILES), host.api)
+    return Inventory(
+        instances=tuple(instances),
+        running=tuple(each for each in instances if _is_running(host, each)),
+        files=tuple(file for file in files if file.exists()),
+    )
+
+
+def _instances_in(directory: Path) -> Iterator[InstanceId]:
+    if directory.is_dir():
+        yield from (InstanceId(path.name) for path in directory.iterdir() if _ID.fullmatch(path.name))
+
+
+async def _stop_all(host: HostConfig, running: tuple[InstanceId, ...]) -> None:
+    async with trio.open_nursery() as nursery:
+        for instance in running:
+            nursery.start_soon(_stop, host, instance)
+    # Some may have been without a directory, or without a supervisor that listens.
+    cgroups = Cgroups.open(host.state_dir)
+    for group in cgroups.leftovers(frozenset()):
+        await group.kill()
+        await group.remove()
+    cgroups.close()
+
+
+async def _stop(host: HostConfig, instance: InstanceId) -> None:
+    """Have `supervise` end its instance, and wait until it has."""
+    connection = _dirs(host, instance).connect()
+    if connection is None:
+        return
+    control = Control(connection)
+    try:
+        with trio.move_on_after(_STOP_SECONDS + _CLEAN_UP_SECONDS):
+            await control.send(stop(int(_STOP_SECONDS * 1000)))
+            while await control.receive():
+                pass
+    finally:
+        control.close()

@@ -1,0 +1,61 @@
+"""What a daemon tells about itself."""
+
+from dataclasses import dataclass
+
+__all__ = ["Changes", "DaemonInfo", "PluginStatus", "ProcessEntry"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DaemonInfo:
+    """Of the running daemon; `started` is seconds since 1970, `configuration` the file it hosts, if any.
+
+    `cgroups` is "v2", "v1" or "none"; `lacking` says in one line each what this host cannot hold.
+    """
+
+    version: str
+    pid: int
+    started: float
+    state_dir: str
+    run_dir: str
+    configuration: str | None
+    cgroups: str
+    kvm: str
+    tenants: int
+    instances: int
+    running: int
+    lacking: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PluginStatus:
+    """One line of `plugin ls`: `state` is "active", "blocked" or "failed", `message` why."""
+
+    name: str
+    version: str
+    hooks: tuple[str, ...]
+    state: str
+    message: str = ""
+    failures: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProcessEntry:
+    """A guest process, one line of `top`: the host's pid, memory in bytes, CPU seconds since its start."""
+
+    pid: int
+    user: str
+    threads: int
+    cpu_seconds: float
+    memory: int
+    command: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Changes:
+    """What a reload did: instances as TENANT/NAME, tenants by name."""
+
+    tenants: tuple[str, ...] = ()
+    created: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+    restarted: tuple[str, ...] = ()
+    adjusted: tuple[str, ...] = ()

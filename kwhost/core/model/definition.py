@@ -1,0 +1,98 @@
+"""What a hosted instance is to be: one table `[tenants.T.instances.N]`, or one request of the API."""
+
+from dataclasses import dataclass, field
+from enum import Enum
+
+from kwhost.core.model.ids import InstanceName, TenantName
+from kwhost.core.model.instance import Engine
+from kwhost.core.model.volume import Volume
+
+__all__ = ["BlockLimits", "Healthcheck", "InstanceDefinition", "Limits", "ProbeKind", "Restart"]
+
+
+class Restart(Enum):
+    """What follows the end of an instance that nobody stopped."""
+
+    NO = "no"
+    ON_FAILURE = "on-failure"
+    ALWAYS = "always"
+
+
+class ProbeKind(Enum):
+    """How a health check looks."""
+
+    COMMAND = "command"
+    HTTP = "http"
+    TCP = "tcp"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Healthcheck:
+    """A probe and how often; times in seconds.
+
+    `target` is a command line for COMMAND (an argument list), `http://:PORT/PATH` for HTTP (any status
+    from 200 to 399 is healthy) and `:PORT` for TCP; both reach the instance's own loopback.
+    """
+
+    kind: ProbeKind
+    target: tuple[str, ...]
+    interval: float = 30.0
+    timeout: float = 5.0
+    retries: int = 3
+    start_period: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BlockLimits:
+    """Bytes and operations a second, on each block device of the host; None: no limit."""
+
+    read_bytes: int | None = None
+    write_bytes: int | None = None
+    read_operations: int | None = None
+    write_operations: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """Of one instance; `memory` in bytes, `cpus` in CPUs' worth of time, `pids` in guest processes and
+    threads, `storage` in bytes that it may write to its root; None: no limit.
+
+    `memory_headroom` times `memory` of private writable memory is what programs may ask for before they get
+    ENOMEM (what they ask for and never touch costs nothing, so this is more than 1).
+    """
+
+    memory: int | None = None
+    cpus: float | None = None
+    pids: int | None = None
+    storage: int | None = None
+    block: BlockLimits = BlockLimits()
+    memory_headroom: float = 4.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InstanceDefinition:
+    """What an instance is to be; times in seconds. A change of any field but `restart`, `healthcheck`,
+    `depends_on` and `stop_timeout` restarts the instance."""
+
+    tenant: TenantName
+    name: InstanceName
+    command: tuple[str, ...]
+    image: str = "host"
+    rootfs: str | None = None
+    engine: Engine = Engine.AUTO
+    environment: dict[str, str] = field(default_factory=dict)
+    workdir: str = "/"
+    user: str | None = None
+    limits: Limits = Limits()
+    volumes: tuple[Volume, ...] = ()
+    network: str = "none"
+    init: bool = False
+    read_only: bool = False
+    interactive: bool = False
+    terminal: bool = False
+    restart: Restart = Restart.NO
+    healthcheck: Healthcheck | None = None
+    depends_on: tuple[InstanceName, ...] = ()
+    stop_timeout: float = 10.0
+    timeout: float | None = None
+    auto_remove: bool = False

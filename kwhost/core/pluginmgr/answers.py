@@ -1,0 +1,188 @@
+"""What each hook may answer. A plugin's answer is not trusted to be what its signature says."""
+
+import dataclasses
+import math
+import re
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
+from typing import TypeVar
+
+import msgspec
+
+from kwhost.core.model.instance import Isolation
+from kwhost.core.model.mounts import Mount
+from kwhost.core.pluginmgr.faults import PluginFault
+from kwhost.hookspecs import (
+    CliCommand,
+    EngineOffer,
+    ImagePlan,
+    ImageSource,
+    Metric,
+    MetricKind,
+    NetworkOffer,
+    Sample,
+)
+
+__all__ = ["CHECKS", "SAMPLES_MAX", "check_image_plan", "is_record_type"]
+
+T = TypeVar("T")
+
+# One plugin's contribution to the metrics.
+SAMPLES_MAX = 10_000
+
+_REASON_MAX = 300
+_OFFERS_MAX = 100
+_LABEL_MAX = 200
+_NAME = re.compile(r"[a-z][a-z0-9_-]{0,31}")
+_METRIC_NAME = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]{0,127}")
+_LABEL_NAME = re.compile(r"(?!__)[a-zA-Z_][a-zA-Z0-9_]{0,63}")
+
+
+def _require(condition: object, text: str) -> None:
+    if not condition:
+        raise PluginFault(text)
+
+
+def _matches(pattern: re.Pattern[str], value: object) -> bool:
+    return isinstance(value, str) and pattern.fullmatch(value) is not None
+
+
+def _is_line(value: object, longest: int) -> bool:
+    return isinstance(value, str) and len(value) <= longest and value.isprintable()
+
+
+def _sequence(value: object, kind: type[T], most: int) -> tuple[T, ...]:
+    _require(isinstance(value, list | tuple), f"the answer is {type(value).__name__}, not a list or tuple")
+    assert isinstance(value, Sequence)
+    _require(len(value) <= most, f"the answer has {len(value)} entries, {most} are allowed")
+    copy = tuple(value)
+    for entry in copy:
+        _require(isinstance(entry, kind), f"an entry is {type(entry).__name__}, not {kind.__name__}")
+    return copy
+
+
+def _offers(value: object, kind: type[T]) -> tuple[T, ...]:
+    """Records with a name of their own each."""
+    offers = _sequence(value, kind, _OFFERS_MAX)
+    names = [getattr(offer, "name", None) for offer in offers]
+    for name in names:
+        _require(_matches(_NAME, name), f"{kind.__name__}: {name!r} is no name")
+        _require(names.count(name) == 1, f"{kind.__name__}: the name {name!r} comes twice")
+    return offers
+
+
+def _check_engines(value: object) -> object:
+    offers = _offers(value, EngineOffer)
+    for offer in offers:
+        _require(isinstance(offer.isolation, Isolation), f"engine {offer.name}: isolation is no Isolation")
+        _require(callable(offer.factory), f"engine {offer.name}: factory cannot be called")
+    return offers
+
+
+def _check_image_sources(value: object) -> object:
+    sources = _offers(value, ImageSource)
+    for source in sources:
+        _require(callable(source.plan), f"image source {source.name}: plan cannot be called")
+    return sources
+
+
+def _check_networks(value: object) -> object:
+    networks = _offers(value, NetworkOffer)
+    for network in networks:
+        _require(_is_line(network.summary, _REASON_MAX), f"network {network.name}: summary is no short line")
+    return networks
+
+
+def _check_cli_commands(value: object) -> object:
+    commands = _offers(value, CliCommand)
+    for command in commands:
+        _require(_is_line(command.summary, _REASON_MAX), f"command {command.name}: summary is no short line")
+        _require(callable(command.main), f"command {command.name}: main cannot be called")
+    return commands
+
+
+def is_record_type(value: object) -> bool:
+    """Whether this is a class that a table of the configuration can become."""
+    return isinstance(value, type) and (issubclass(value, msgspec.Struct) or dataclasses.is_dataclass(value))
+
+
+def _check_configuration_type(value: object) -> object:
+    _require(is_record_type(value), "the answer is neither a msgspec.Struct nor a dataclass")
+    return value
+
+
+def _check_reason(value: object) -> object:
+    _require(
+        value is None or isinstance(value, str), f"the answer is {type(value).__name__}, not a reason or None"
+    )
+    if value is None:
+        return None
+    assert isinstance(value, str)
+    text = " ".join("".join(char if char.isprintable() else " " for char in value).split())
+    return text[:_REASON_MAX] or "it gives no reason"
+
+
+def _check_nothing(value: object) -> object:
+    _require(value is None, f"the answer is {type(value).__name__}, nothing is expected")
+    return None
+
+
+def _check_sample(metric: str, sample: Sample) -> Sample:
+    labels: object = sample.labels
+    _require(isinstance(labels, Mapping), f"metric {metric}: labels are no dictionary")
+    assert isinstance(labels, Mapping)
+    for name, value in labels.items():
+        _require(_matches(_LABEL_NAME, name), f"metric {metric}: {name!r} is no name of a label")
+        _require(isinstance(value, str), f"metric {metric}: the label {name} is no text")
+    number: object = sample.value
+    valid = isinstance(number, int | float) and not isinstance(number, bool) and not math.isnan(number)
+    _require(valid, f"metric {metric}: {number!r} is no number")
+    copy = {name: value[:_LABEL_MAX] for name, value in labels.items()}
+    return Sample(value=float(sample.value), labels=copy)
+
+
+def _check_metric(metric: Metric) -> Metric:
+    name = metric.name
+    _require(_matches(_METRIC_NAME, name), f"{name!r} is no name of a metric")
+    _require(_is_line(metric.help, _REASON_MAX), f"metric {name}: help is no short line")
+    _require(isinstance(metric.kind, MetricKind), f"metric {name}: kind is no MetricKind")
+    counter = metric.kind is MetricKind.COUNTER
+    _require(counter == name.endswith("_total"), f"metric {name}: counters end in _total, and they alone")
+    samples = _sequence(metric.samples, Sample, SAMPLES_MAX)
+    checked = tuple(_check_sample(name, sample) for sample in samples)
+    return dataclasses.replace(metric, samples=checked)
+
+
+def _check_metrics(value: object) -> object:
+    metrics = tuple(_check_metric(metric) for metric in _sequence(value, Metric, SAMPLES_MAX))
+    count = sum(len(metric.samples) for metric in metrics)
+    _require(count <= SAMPLES_MAX, f"{count} samples, {SAMPLES_MAX} are allowed")
+    names = [metric.name for metric in metrics]
+    _require(len(set(names)) == len(names), "a metric comes twice")
+    return metrics
+
+
+def check_image_plan(value: object) -> ImagePlan:
+    """The answer of an image source's `plan`."""
+    _require(isinstance(value, ImagePlan), f"the plan is {type(value).__name__}, not ImagePlan")
+    assert isinstance(value, ImagePlan)
+    root: object = value.accounts_root
+    valid = isinstance(root, str) and root.startswith("/") and "\0" not in root
+    _require(valid, "accounts_root is no absolute path")
+    return dataclasses.replace(value, mounts=_sequence(value.mounts, Mount, 10_000))
+
+
+# Each takes an answer and returns it, copied where it could change; raises PluginFault.
+CHECKS: Mapping[str, Callable[[object], object]] = MappingProxyType(
+    {
+        "configuration_type": _check_configuration_type,
+        "engines": _check_engines,
+        "image_sources": _check_image_sources,
+        "networks": _check_networks,
+        "cli_commands": _check_cli_commands,
+        "admit_instance": _check_reason,
+        "instance_event": _check_nothing,
+        "metrics": _check_metrics,
+        "serve": _check_nothing,
+    }
+)

@@ -1,0 +1,10 @@
+"""The plugins that come with kwhost, by the names of their modules: the core never imports them."""
+
+__all__ = ["BUILT_IN"]
+
+BUILT_IN = (
+    "kwhost.plugins.engine_direct",
+    "kwhost.plugins.images_local",
+    "kwhost.plugins.network_none",
+    "kwhost.plugins.daemon_metrics",
+)

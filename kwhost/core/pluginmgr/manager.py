@@ -1,0 +1,216 @@
+"""What the daemon does with plugins. A plugin that raises, hangs or answers nonsense fails alone: it is
+reported, and disabled after FAULTS_MAX failures in a row. Where one decides, its failure means refusal."""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import cast
+
+import trio
+
+from kwhost.core.errors import ImageError
+from kwhost.core.model.daemon import PluginStatus
+from kwhost.core.model.definition import InstanceDefinition
+from kwhost.core.model.events import Event
+from kwhost.core.model.ids import InstanceName
+from kwhost.core.model.tenant import Tenant
+from kwhost.core.pluginmgr.background import Service
+from kwhost.core.pluginmgr.calls import THREADS_MAX, call_hook
+from kwhost.core.pluginmgr.delivery import EventQueue
+from kwhost.core.pluginmgr.faults import PluginFault
+from kwhost.core.pluginmgr.host import HostOfPlugin
+from kwhost.core.pluginmgr.images import plan_image
+from kwhost.core.pluginmgr.plugin import Plugin
+from kwhost.core.pluginmgr.registry import Registry
+from kwhost.core.pluginmgr.sections import SectionProblem, read_section
+from kwhost.hookspecs import DEADLINE_SECONDS, EngineOffer, HostView, ImagePlan, Metric, NetworkOffer
+
+__all__ = ["Plugins"]
+
+
+class Plugins:
+    """The loaded plugins, at work. `report` gets a line for whatever a plugin does wrong, `log` those that
+    plugins log; both name the plugin."""
+
+    def __init__(self, registry: Registry, report: Callable[[str], None], log: Callable[[str], None]) -> None:
+        self._registry = registry
+        self._report = report
+        self._log = log
+        self._limiters: dict[str, trio.CapacityLimiter] = {}
+        self._queues = {
+            plugin.name: EventQueue(partial(self._report_of, plugin))
+            for plugin in registry.implementers("instance_event")
+        }
+        self._hosts: dict[str, HostOfPlugin] = {}
+        self._services: dict[str, Service] = {}
+
+    def configure(self, sections: Mapping[str, Mapping[str, object]]) -> tuple[SectionProblem, ...]:
+        """Give each plugin its section, by the plugins' names; all sections apply, or none where something is
+        wrong with one. Plugins whose section changed are started again."""
+        plugins = self._registry.plugins
+        problems = [
+            SectionProblem((name,), f"there is no plugin {name}; kwhost plugin ls lists them")
+            for name in sections
+            if name not in plugins
+        ]
+        read: dict[str, object] = {}
+        unconfigured: dict[str, SectionProblem] = {}
+        for plugin in plugins.values():
+            table = sections.get(plugin.name)
+            if plugin.active and plugin.configuration_type is not None:
+                read[plugin.name], found = read_section(plugin.name, plugin.configuration_type, table or {})
+                if table is not None:
+                    problems += found
+                elif found:
+                    unconfigured[plugin.name] = found[0]
+            elif plugin.active and table:
+                problems.append(SectionProblem((plugin.name,), "this plugin has nothing to configure"))
+        if not problems:
+            self._apply(read, unconfigured)
+        return tuple(problems)
+
+    def _apply(self, read: Mapping[str, object], unconfigured: Mapping[str, SectionProblem]) -> None:
+        for name, problem in unconfigured.items():
+            # That it is installed must not keep the daemon from starting.
+            plugin = self._registry.plugins[name]
+            plugin.fail(f"needs a section [plugins.{name}]: {'.'.join(problem.keys)}: {problem.text}")
+            self._report_of(plugin, plugin.message)
+            self._restart_service(name)
+        for name, configuration in read.items():
+            plugin = self._registry.plugins[name]
+            if plugin.configuration != configuration:
+                plugin.configuration = configuration
+                self._restart_service(name)
+
+    def engines(self) -> Mapping[str, EngineOffer]:
+        """The engines that are offered, by name."""
+        return cast("Mapping[str, EngineOffer]", self._registry.offers("engines"))
+
+    def networks(self) -> Mapping[str, NetworkOffer]:
+        """The networks that are offered, by name."""
+        return cast("Mapping[str, NetworkOffer]", self._registry.offers("networks"))
+
+    def statuses(self) -> tuple[PluginStatus, ...]:
+        """Every plugin, by name."""
+        return tuple(plugin.status() for _, plugin in sorted(self._registry.plugins.items()))
+
+    async def plan_image(self, image: str, instance: InstanceName, *, read_only: bool) -> ImagePlan:
+        """How the root of an instance with `image` is made. Raises ImageError, and what the image's source
+        raises of KwhostError."""
+        owner = self._registry.owner("image_sources", image.partition(":")[0])
+        try:
+            limiter = self._limiter(owner.name if owner else "")
+            plan = await plan_image(self._registry, limiter, image, instance, read_only=read_only)
+        except PluginFault as fault:
+            assert owner
+            self._fault(owner, "image_sources", fault)
+            raise ImageError(
+                f"cannot use the image {image}: the plugin {owner.name} failed: {fault}"
+            ) from fault
+        if owner:
+            owner.count_success("image_sources")
+        return plan
+
+    async def admit(self, tenant: Tenant, definition: InstanceDefinition) -> str | None:
+        """Why the tenant may not have the instance; None: it may."""
+        if unfit := self._registry.unfit():
+            return unfit
+        for plugin in self._registry.implementers("admit_instance"):
+            try:
+                reason = await self._call(
+                    plugin, "admit_instance", {"tenant": tenant, "definition": definition}
+                )
+            except PluginFault as fault:
+                return f"the plugin {plugin.name}, which decides on admission, failed: {fault}"
+            if reason is not None:
+                return f"the plugin {plugin.name} refuses it: {reason}"
+        return None
+
+    def notify(self, event: Event) -> None:
+        """Pass an event about an instance on. Never waits."""
+        if event.instance is not None:
+            for plugin in self._registry.implementers("instance_event"):
+                self._queues[plugin.name].put(event)
+
+    async def metrics(self) -> tuple[Metric, ...]:
+        """What all plugins measure; a name belongs to the first that uses it."""
+        found: dict[str, tuple[Metric, ...]] = {}
+
+        async def ask(plugin: Plugin) -> None:
+            try:
+                answer = await self._call(plugin, "metrics", {"host": self._hosts[plugin.name]})
+            except PluginFault:
+                return
+            found[plugin.name] = cast("tuple[Metric, ...]", answer)
+
+        plugins = self._registry.implementers("metrics")
+        async with trio.open_nursery() as nursery:
+            for plugin in plugins:
+                nursery.start_soon(ask, plugin)
+        metrics: dict[str, Metric] = {}
+        for plugin in plugins:
+            for metric in found.get(plugin.name, ()):
+                metrics.setdefault(metric.name, metric)
+        return tuple(metrics.values())
+
+    async def serve(
+        self, view: HostView, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+    ) -> None:
+        """Run what plugins run in the background, until cancelled. Nothing that a plugin does ends this."""
+        active = [plugin for plugin in self._registry.plugins.values() if plugin.active]
+        self._hosts = {
+            plugin.name: HostOfPlugin(plugin.name, view, self._log, self.metrics) for plugin in active
+        }
+        started = []
+        async with trio.open_nursery() as nursery:
+            for plugin in self._registry.implementers("instance_event"):
+                nursery.start_soon(self._deliver, plugin)
+            for plugin in self._registry.implementers("serve"):
+                service = Service(
+                    plugin, partial(self._context, plugin), partial(self._fault, plugin, "serve")
+                )
+                self._services[plugin.name] = service
+                started.append(trio.Event())
+                nursery.start_soon(service.run, started[-1])
+            with trio.move_on_after(DEADLINE_SECONDS):
+                for event in started:
+                    await event.wait()
+            task_status.started()
+            await trio.sleep_forever()
+
+    async def _deliver(self, plugin: Plugin) -> None:
+        while plugin.active:
+            event = await self._queues[plugin.name].get()
+            try:
+                await self._call(plugin, "instance_event", {"event": event, "host": self._hosts[plugin.name]})
+            except PluginFault:
+                continue  # it is counted and reported; the next event is another try
+
+    def _report_of(self, plugin: Plugin, text: str) -> None:
+        self._report(f"plugin {plugin.name}: {text}")
+
+    def _fault(self, plugin: Plugin, hook: str, fault: PluginFault) -> None:
+        self._report(plugin.count_fault(hook, str(fault)))
+        if not plugin.active:
+            self._restart_service(plugin.name)
+
+    def _restart_service(self, name: str) -> None:
+        """With the configuration of now; of a plugin that is not active it only ends."""
+        if service := self._services.get(name):
+            service.restart()
+
+    def _limiter(self, plugin: str) -> trio.CapacityLimiter:
+        return self._limiters.setdefault(plugin, trio.CapacityLimiter(THREADS_MAX))
+
+    def _context(self, plugin: Plugin) -> dict[str, object]:
+        return {"host": self._hosts[plugin.name], "configuration": plugin.configuration}
+
+    async def _call(self, plugin: Plugin, hook: str, arguments: Mapping[str, object]) -> object:
+        """Call one hook. Raises PluginFault, after it was counted and reported."""
+        arguments = {"configuration": plugin.configuration, **arguments}
+        try:
+            answer = await call_hook(plugin, hook, arguments, self._limiter(plugin.name))
+        except PluginFault as fault:
+            self._fault(plugin, hook, fault)
+            raise
+        plugin.count_success(hook)
+        return answer

@@ -1,0 +1,170 @@
+"""The tables, synchronously: for the store's worker thread, and for commands that run without a daemon."""
+
+import json
+import sqlite3
+from collections.abc import Container, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Self, TypeVar
+
+import msgspec
+
+from kwhost.core.errors import StoreError
+from kwhost.core.model.events import AuditRecord, Event, EventPage
+from kwhost.core.model.ids import InstanceId, TenantName
+from kwhost.core.store.records import ExitHistory, InstanceRecord
+from kwhost.core.store.schema import open_database, store_error
+
+__all__ = ["AUDIT_KEPT", "EVENTS_KEPT", "EXITS_KEPT", "Tables"]
+
+# The newest that are kept; of exits, for each instance. Events and audit may exceed it by _PRUNE_STEP.
+EVENTS_KEPT = 100_000
+AUDIT_KEPT = 100_000
+EXITS_KEPT = 1_000
+_PRUNE_STEP = 1_000
+
+# What one page of the journal looks at, whatever it leaves out.
+_SCANNED = 10_000
+
+_Record = TypeVar("_Record", InstanceRecord, Event, AuditRecord, ExitHistory)
+
+
+def _encode(record: object) -> str:
+    try:
+        return msgspec.json.encode(record).decode()
+    except UnicodeEncodeError:
+        # Messages may quote names of files, which need not be UTF-8: "?" stands for such bytes.
+        plain = json.dumps(msgspec.to_builtins(record), ensure_ascii=False)
+        return plain.encode("utf-8", "replace").decode()
+
+
+class Tables:
+    """The open database. Writing happens inside `transaction()`; every method may raise StoreError."""
+
+    def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
+        self._connection = connection
+        self._path = path
+
+    @classmethod
+    def open(cls, path: Path) -> Self:
+        """Open the file at `path`, making it where there is none."""
+        return cls(open_database(path), path)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._connection.close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All that is written inside is kept, or after an error nothing of it."""
+        self._rows("BEGIN IMMEDIATE")
+        try:
+            yield
+            self._rows("COMMIT")
+        finally:
+            if self._connection.in_transaction:
+                self._connection.rollback()
+
+    def save_instance(self, record: InstanceRecord) -> None:
+        """Put a record in the place of the one with its id, if there is one."""
+        self._rows("REPLACE INTO instances VALUES (?, ?)", record.id, _encode(record))
+
+    def remove_instance(self, id: InstanceId) -> None:  # noqa: A002 - it is the word for it
+        """Forget an instance and its exits; its events stay."""
+        self._rows("DELETE FROM instances WHERE id = ?", id)
+        self._rows("DELETE FROM exits WHERE instance = ?", id)
+
+    def instances(self) -> tuple[InstanceRecord, ...]:
+        """All records, in no special order."""
+        rows = self._rows("SELECT record FROM instances")
+        return tuple(self._decode(text, InstanceRecord) for (text,) in rows)
+
+    def append_event(self, event: Event) -> Event:
+        """The event with its sequence number."""
+        seq = self._insert(
+            "INSERT INTO events (tenant, instance, record) VALUES (?, ?, ?)",
+            event.tenant,
+            event.instance,
+            _encode(event),
+        )
+        self._prune("events", seq, EVENTS_KEPT)
+        return replace(event, seq=seq)
+
+    def events(
+        self, after: int, limit: int, tenants: Container[TenantName] | None, instance: InstanceId | None
+    ) -> EventPage:
+        """The oldest events after sequence number `after`: of `tenants` (None: all, and the host's) and of
+        `instance` (None: any); at most `limit`. A page may be empty although more follow behind `last`."""
+        found: list[Event] = []
+        rows = self._rows(
+            "SELECT seq, tenant, instance, record FROM events WHERE seq > ? ORDER BY seq LIMIT ?",
+            after,
+            _SCANNED,
+        )
+        for seq, tenant, of, text in rows:
+            if len(found) >= limit:
+                break
+            after = seq
+            if (tenants is None or tenant in tenants) and instance in (None, of):
+                found.append(replace(self._decode(text, Event), seq=seq))
+        return EventPage(tuple(found), after)
+
+    def last_event(self) -> int:
+        """The newest event's sequence number; 0 where there never was one."""
+        rows = self._rows("SELECT seq FROM sqlite_sequence WHERE name = 'events'")
+        return int(rows[0][0]) if rows else 0
+
+    def append_exit(self, entry: ExitHistory) -> None:
+        """Add one end to its instance's history."""
+        of = entry.instance
+        [(newest,)] = self._rows("SELECT max(number) FROM exits WHERE instance = ?", of)
+        number = (newest or 0) + 1
+        self._rows("INSERT INTO exits VALUES (?, ?, ?)", of, number, _encode(entry))
+        self._rows("DELETE FROM exits WHERE instance = ? AND number <= ?", of, number - EXITS_KEPT)
+
+    def exits(self, instance: InstanceId, limit: int) -> tuple[ExitHistory, ...]:
+        """An instance's newest ends, oldest first."""
+        rows = self._rows(
+            "SELECT record FROM exits WHERE instance = ? ORDER BY number DESC LIMIT ?", instance, limit
+        )
+        return tuple(self._decode(text, ExitHistory) for (text,) in rows)[::-1]
+
+    def append_audit(self, entry: AuditRecord) -> None:
+        """Add one entry to the audit."""
+        seq = self._insert("INSERT INTO audit (record) VALUES (?)", _encode(entry))
+        self._prune("audit", seq, AUDIT_KEPT)
+
+    def audit(self, limit: int) -> tuple[AuditRecord, ...]:
+        """The newest entries, oldest first."""
+        rows = self._rows("SELECT record FROM audit ORDER BY seq DESC LIMIT ?", limit)
+        return tuple(self._decode(text, AuditRecord) for (text,) in rows)[::-1]
+
+    def _prune(self, table: str, newest: int, kept: int) -> None:
+        """Now and then, remove what is too old."""
+        if newest % _PRUNE_STEP == 0:
+            self._rows(f"DELETE FROM {table} WHERE seq <= ?", newest - kept)  # noqa: S608 - our own names
+
+    def _rows(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
+        try:
+            return self._connection.execute(statement, values).fetchall()
+        except sqlite3.Error as error:
+            raise store_error(self._path, error) from error
+
+    def _insert(self, statement: str, *values: object) -> int:
+        """The new row's number."""
+        try:
+            number = self._connection.execute(statement, values).lastrowid
+        except sqlite3.Error as error:
+            raise store_error(self._path, error) from error
+        assert number
+        return number
+
+    def _decode(self, text: str, kind: type[_Record]) -> _Record:
+        try:
+            return msgspec.json.decode(text, type=kind)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise StoreError(
+                f"{self._path} holds a record that this version cannot read ({error}): install the kwhost "
+                "that wrote it, or choose another host.state_dir"
+            ) from error

@@ -1,0 +1,81 @@
+"""Whether a tenant may have one instance more. Pure; asked before anything is made."""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from kwhost.core.errors import QuotaExceeded
+from kwhost.core.model.definition import InstanceDefinition
+from kwhost.core.model.instance import Engine, Isolation
+from kwhost.core.model.tenant import Tenant
+from kwhost.core.model.units import format_bytes
+
+__all__ = ["check_admission", "quota_use"]
+
+
+class _Resource(NamedTuple):
+    name: str
+    of: Callable[[InstanceDefinition], float | None]
+    show: Callable[[float], str]
+
+
+def _plain(value: float) -> str:
+    return f"{value:g}"
+
+
+def _bytes(value: float) -> str:
+    return format_bytes(int(value))
+
+
+_RESOURCES = (
+    _Resource("cpus", lambda definition: definition.limits.cpus, _plain),
+    _Resource("memory", lambda definition: definition.limits.memory, _bytes),
+    _Resource("storage", lambda definition: definition.limits.storage, _bytes),
+    _Resource("pids", lambda definition: definition.limits.pids, _plain),
+)
+
+
+def quota_use(tenant: Tenant, present: Sequence[InstanceDefinition]) -> dict[str, float]:
+    """What a tenant's instances have been promised, by the quota's name."""
+    use = {"max_instances": float(len(present))}
+    for resource in _RESOURCES:
+        use[resource.name] = sum(resource.of(definition) or 0 for definition in present)
+    return {name: value for name, value in use.items() if hasattr(tenant.quota, name)}
+
+
+def _check_isolation(tenant: Tenant, definition: InstanceDefinition) -> None:
+    weaker = definition.engine is Engine.PROCESS and tenant.isolation is not Isolation.PROCESS
+    not_kernel = definition.engine is Engine.DIRECT and tenant.isolation is Isolation.KERNEL
+    if weaker or not_kernel:
+        raise QuotaExceeded(
+            f"tenant {tenant.name} asks for isolation {tenant.isolation.value!r} at least, which the engine "
+            f"{definition.engine.value!r} of {definition.name} does not give"
+        )
+
+
+def check_admission(
+    tenant: Tenant, definition: InstanceDefinition, present: Sequence[InstanceDefinition]
+) -> None:
+    """Raise QuotaExceeded, with the quota, what is used and what was asked, where it does not fit."""
+    _check_isolation(tenant, definition)
+    allowed = tenant.quota.max_instances
+    if allowed is not None and len(present) + 1 > allowed:
+        raise QuotaExceeded(
+            f"tenant {tenant.name} has {len(present)} of {allowed} instances: none is left for "
+            f"{definition.name}; remove one, or raise max_instances"
+        )
+    for resource in _RESOURCES:
+        quota = getattr(tenant.quota, resource.name)
+        if quota is None:
+            continue
+        asked = resource.of(definition)
+        if asked is None:
+            raise QuotaExceeded(
+                f"tenant {tenant.name} has a quota of {resource.name}, so {definition.name} must say how "
+                f"much it needs: give it a limit ({resource.name} = ...)"
+            )
+        used = sum(resource.of(other) or 0 for other in present)
+        if used + asked > quota:
+            raise QuotaExceeded(
+                f"tenant {tenant.name} has {resource.show(used)} of {resource.show(quota)} {resource.name} "
+                f"in use; {definition.name} asks for {resource.show(asked)} more"
+            )

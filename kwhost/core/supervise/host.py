@@ -1,0 +1,348 @@
+"""All tenants and instances of a host: the operations of hosting.Hosting, and their tasks.
+
+One nursery for each tenant, and in it one for each instance: a failure of one never reaches another.
+"""
+
+import time
+from collections.abc import Awaitable, Callable, Container, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import trio
+
+from kwhost.core.errors import Conflict, KwhostError, NotFound, QuotaExceeded
+from kwhost.core.model.daemon import ProcessEntry
+from kwhost.core.model.definition import InstanceDefinition
+from kwhost.core.model.events import AuditRecord, EventKind, EventPage
+from kwhost.core.model.ids import InstanceId, TenantName, new_instance_id
+from kwhost.core.model.statistics import InstanceStatistics
+from kwhost.core.model.status import InstanceState, InstanceStatus, TenantStatus, Usage
+from kwhost.core.model.tenant import Tenant
+from kwhost.core.store.records import InstanceRecord
+from kwhost.core.supervise.admission import check_admission, quota_use
+from kwhost.core.supervise.hosted import HostedInstance
+from kwhost.core.supervise.hosting import ExecRequest, Session, StdioFds
+from kwhost.core.supervise.lookup import find_record
+from kwhost.core.supervise.planning import check_engine, chosen_engine
+from kwhost.core.supervise.processes import list_processes
+from kwhost.core.supervise.session import AttachedSession, Pipes
+from kwhost.core.supervise.surroundings import Surroundings
+from kwhost.core.supervise.usage import measure
+
+__all__ = ["DEFAULT_TENANT", "HostSupervisor"]
+
+# Of instances that an operator makes without naming a tenant; it needs no table in the configuration.
+DEFAULT_TENANT = TenantName("default")
+
+# Asks plugins whether an instance may be: a reason against it, or None.
+Admit = Callable[[Tenant, InstanceDefinition], Awaitable[str | None]]
+
+
+class HostSupervisor:
+    """Most of hosting.Hosting; what concerns the daemon as a whole is core.daemon's."""
+
+    def __init__(self, around: Surroundings, tenants: Mapping[TenantName, Tenant], admit: Admit) -> None:
+        self._around = around
+        self._admit = admit
+        self._tenants = {DEFAULT_TENANT: Tenant(name=DEFAULT_TENANT), **tenants}
+        self._instances: dict[InstanceId, HostedInstance] = {}
+        self._nurseries: dict[TenantName, trio.Nursery] = {}
+        self._scopes: dict[InstanceId, trio.CancelScope] = {}
+        self._root: trio.Nursery | None = None
+
+    # Tasks.
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Hold the nurseries, until cancelled; instances go on without."""
+        async with trio.open_nursery() as root:
+            self._root = root
+            root.start_soon(self._around.journal.run)
+            task_status.started()
+            await trio.sleep_forever()
+
+    def spawn(self, function: Callable[..., Awaitable[None]], *arguments: object) -> None:
+        """Have something done while this runs. It handles its own failures."""
+        assert self._root
+        self._root.start_soon(function, *arguments)
+
+    async def _nursery(self, tenant: TenantName) -> trio.Nursery:
+        async def hold(*, task_status: trio.TaskStatus[trio.Nursery]) -> None:
+            async with trio.open_nursery() as nursery:
+                task_status.started(nursery)
+                await trio.sleep_forever()
+
+        if tenant not in self._nurseries:
+            assert self._root
+            self._nurseries[tenant] = await self._root.start(hold)
+        return self._nurseries[tenant]
+
+    async def _hold(self, instance: HostedInstance) -> None:
+        """Give the instance a task of its own."""
+
+        async def run(*, task_status: trio.TaskStatus[trio.CancelScope]) -> None:
+            with trio.CancelScope() as scope:
+                async with trio.open_nursery() as nursery:
+                    await nursery.start(instance.run)
+                    task_status.started(scope)
+
+        nursery = await self._nursery(instance.record.tenant)
+        self._scopes[instance.record.id] = await nursery.start(run)
+        self._instances[instance.record.id] = instance
+
+    async def recover(self, records: tuple[InstanceRecord, ...]) -> None:
+        """Take over what an earlier daemon left, and remove what belongs to nobody."""
+        for record in records:
+            tenant = self._tenants.get(record.tenant, Tenant(name=record.tenant))
+            await self._hold(HostedInstance(record, tenant, self._around))
+        async with trio.open_nursery() as nursery:
+            for instance in self._instances.values():
+                if instance.is_live or instance.record.state is InstanceState.CRASH_LOOP:
+                    nursery.start_soon(instance.adopt)
+        await self._around.remove_leftovers(frozenset(self._instances))
+
+    # What there is.
+
+    def set_tenants(self, tenants: Mapping[TenantName, Tenant]) -> None:
+        """From a configuration that was read again."""
+        self._tenants = {DEFAULT_TENANT: Tenant(name=DEFAULT_TENANT), **tenants}
+        for instance in self._instances.values():
+            instance.tenant = self._tenants.get(instance.record.tenant, instance.tenant)
+
+    def configured_tenants(self) -> Mapping[TenantName, Tenant]:
+        """See Hosting."""
+        return self._tenants
+
+    def tenants(self) -> tuple[TenantStatus, ...]:
+        """See Hosting."""
+        return tuple(self._tenant_status(self._tenants[name]) for name in sorted(self._tenants))
+
+    def _tenant_status(self, tenant: Tenant) -> TenantStatus:
+        of = [instance for instance in self._instances.values() if instance.record.tenant == tenant.name]
+        use = quota_use(tenant, [instance.definition for instance in of if not instance.is_settled])
+        use["max_instances"] = float(len(of))
+        return TenantStatus(
+            name=tenant.name,
+            users=tenant.users,
+            isolation=tenant.isolation.value,
+            instances=len(of),
+            running=sum(instance.record.state is InstanceState.RUNNING for instance in of),
+            used=use,
+            quota={name: getattr(tenant.quota, name) for name in use},
+        )
+
+    def instances(self) -> tuple[InstanceStatus, ...]:
+        """See Hosting."""
+        found = sorted(self._instances.values(), key=lambda each: (each.record.tenant, each.record.name))
+        return tuple(instance.status() for instance in found)
+
+    def find(self, reference: str, tenants: Container[TenantName] | None) -> InstanceStatus:
+        """See Hosting."""
+        records = (instance.record for instance in self._instances.values())
+        return self._instances[find_record(records, reference, tenants).id].status()
+
+    def records(self) -> tuple[InstanceRecord, ...]:
+        """Of all instances."""
+        return tuple(instance.record for instance in self._instances.values())
+
+    def instance(self, id: InstanceId) -> HostedInstance:  # noqa: A002 - as in Hosting
+        """Raises NotFound."""
+        try:
+            return self._instances[id]
+        except KeyError:
+            raise NotFound(f"there is no instance {id!r} any more") from None
+
+    def definition(self, id: InstanceId) -> InstanceDefinition:  # noqa: A002
+        """See Hosting."""
+        return self.instance(id).definition
+
+    def usage(self, id: InstanceId) -> Usage:  # noqa: A002
+        """See Hosting."""
+        instance = self.instance(id)
+        return measure(instance.group, instance.statistics(), instance.definition.limits)
+
+    def call_statistics(self, id: InstanceId) -> InstanceStatistics | None:  # noqa: A002
+        """See Hosting."""
+        return self.instance(id).statistics()
+
+    async def processes(self, id: InstanceId) -> tuple[ProcessEntry, ...]:  # noqa: A002
+        """See Hosting."""
+        instance = self.instance(id)
+        if instance.pid is None:
+            raise Conflict(f"{instance.record.name} does not run")
+        return await trio.to_thread.run_sync(list_processes, instance.pid)
+
+    # Instances.
+
+    async def create(
+        self, definition: InstanceDefinition, *, start: bool, confined: bool, configured: bool = False
+    ) -> InstanceStatus:
+        """See Hosting; `configured`: the configuration file has it."""
+        instance = await self._admit_new(definition, confined=confined, configured=configured)
+        if start:
+            try:
+                await instance.start()
+            except KwhostError:
+                await self._forget(instance)
+                raise
+        return instance.status()
+
+    async def _admit_new(
+        self, definition: InstanceDefinition, *, confined: bool, configured: bool
+    ) -> HostedInstance:
+        tenant = self._tenants.get(definition.tenant)
+        if tenant is None:
+            raise NotFound(f"there is no tenant {definition.tenant!r}; kwhost tenant ls shows all")
+        check_engine(definition.engine, tenant.isolation)
+        of_tenant = [each for each in self._instances.values() if each.record.tenant == tenant.name]
+        if any(each.record.name == definition.name for each in of_tenant):
+            raise Conflict(f"tenant {tenant.name} has an instance {definition.name} already; remove it first")
+        check_admission(tenant, definition, [each.definition for each in of_tenant])
+        if reason := await self._admit(tenant, definition):
+            raise QuotaExceeded(f"{definition.name} is not admitted: {reason}")
+        record = InstanceRecord(
+            id=new_instance_id(),
+            tenant=tenant.name,
+            name=definition.name,
+            definition=definition,
+            desired="stopped",
+            state=InstanceState.CREATED,
+            created=time.time(),
+            engine=chosen_engine(definition).value,
+            configured=configured,
+            confined=confined,
+        )
+        instance = HostedInstance(record, tenant, self._around)
+        self._instances[record.id] = instance  # from here on the name is taken
+        try:
+            await self._around.journal.commit(record, EventKind.CREATED, must=True)
+            await self._hold(instance)
+        except BaseException:
+            del self._instances[record.id]
+            raise
+        return instance
+
+    async def redefine(self, id: InstanceId, definition: InstanceDefinition) -> None:  # noqa: A002
+        """Give an instance another definition; its present run goes on as it is, within new limits."""
+        instance = self.instance(id)
+        instance.record = replace(instance.record, definition=definition)
+        await self._around.journal.save(instance.record)
+        if instance.group:
+            instance.group.update(definition.limits)
+
+    async def start(self, id: InstanceId) -> None:  # noqa: A002
+        """See Hosting."""
+        await self.instance(id).start()
+
+    async def stop(self, id: InstanceId, timeout: float | None) -> None:  # noqa: A002
+        """See Hosting."""
+        await self.instance(id).stop(timeout)
+
+    async def kill(self, id: InstanceId, signal: int) -> None:  # noqa: A002
+        """See Hosting."""
+        await self.instance(id).kill(signal)
+
+    async def pause(self, id: InstanceId) -> None:  # noqa: A002
+        """See Hosting."""
+        await self.instance(id).pause()
+
+    async def resume(self, id: InstanceId) -> None:  # noqa: A002
+        """See Hosting."""
+        await self.instance(id).resume()
+
+    async def restart(self, id: InstanceId, timeout: float | None) -> None:  # noqa: A002
+        """See Hosting."""
+        instance = self.instance(id)
+        await instance.stop(timeout)
+        await instance.start()
+
+    async def remove(self, id: InstanceId, *, force: bool) -> None:  # noqa: A002
+        """See Hosting."""
+        instance = self.instance(id)
+        if instance.is_live and not force:
+            raise Conflict(
+                f"{instance.record.name} is {instance.record.state.value}: stop it first, or use force"
+            )
+        await instance.stop(0)
+        await self._forget(instance)
+
+    async def _forget(self, instance: HostedInstance) -> None:
+        await self._around.journal.remove(instance.record)
+        self._instances.pop(instance.record.id, None)
+        if scope := self._scopes.pop(instance.record.id, None):
+            scope.cancel()
+        instance.changed.ring()
+        instance.logged.ring()
+        await trio.to_thread.run_sync(self._around.dirs(instance.record.id).remove)
+
+    async def wait_end(self, id: InstanceId) -> InstanceStatus:  # noqa: A002
+        """See Hosting."""
+        instance = self.instance(id)
+        await instance.wait_settled()
+        return instance.status()
+
+    # Programs' streams.
+
+    async def execute(self, id: InstanceId, request: ExecRequest) -> Session:  # noqa: A002
+        """See Hosting."""
+        return await self.instance(id).execute(request)
+
+    async def attach(self, id: InstanceId, *, stdin: bool, start: bool) -> Session:  # noqa: A002
+        """See Hosting."""
+        instance = self.instance(id)
+        terminal = instance.definition.terminal
+        pipes = Pipes(stdin=stdin, stderr=not terminal)
+        session = AttachedSession(instance, pipes)
+        try:
+            if start:
+                try:
+                    await instance.start(_all_connected(pipes.theirs))
+                finally:
+                    pipes.close_theirs()
+            else:
+                await session.connect(stdin=stdin)
+        except BaseException:
+            with trio.CancelScope(shield=True):
+                await session.aclose()
+            raise
+        return session
+
+    # Logs.
+
+    def log_directory(self, id: InstanceId) -> Path:  # noqa: A002
+        """See Hosting."""
+        self.instance(id)
+        return self._around.dirs(id).state
+
+    async def wait_log(self, id: InstanceId, mark: int) -> int | None:  # noqa: A002
+        """See Hosting."""
+        instance = self.instance(id)
+        while mark == instance.log_mark:
+            if instance.is_settled or id not in self._instances:
+                return None
+            await instance.ask_for_log()
+            await instance.logged.wait()
+        return instance.log_mark
+
+    # What happened.
+
+    def last_event(self) -> int:
+        """See Hosting."""
+        return self._around.journal.last
+
+    async def events(self, after: int, tenants: Container[TenantName] | None, limit: int) -> EventPage:
+        """See Hosting."""
+        return await self._around.journal.store.events(after, limit, tenants=tenants)
+
+    async def wait_event(self, after: int) -> None:
+        """See Hosting."""
+        while self._around.journal.last <= after:
+            await self._around.journal.bell.wait()
+
+    async def audit(self, limit: int) -> tuple[AuditRecord, ...]:
+        """See Hosting."""
+        return await self._around.journal.store.audit(limit)
+
+
+def _all_connected(fds: StdioFds) -> StdioFds:
+    """A terminal's session has one output; the same descriptor stands for the other."""
+    return fds._replace(stderr=fds.stderr if fds.stderr >= 0 else fds.stdout)

@@ -1,0 +1,141 @@
+"""Starting a hosted instance's processes: all of it, or nothing is left."""
+
+import os
+import subprocess
+from contextlib import AsyncExitStack, ExitStack
+from dataclasses import replace
+from functools import partial
+from typing import NamedTuple
+
+import trio
+
+from kwhost.core.cgroups.group import Cgroup
+from kwhost.core.cgroups.groups import Cgroups
+from kwhost.core.engines.base import HostedEnds
+from kwhost.core.engines.id_ranges import lease_ids
+from kwhost.core.engines.launch import new_statistics_file
+from kwhost.core.errors import LimitError
+from kwhost.core.model.definition import InstanceDefinition, Limits
+from kwhost.core.model.ids import IdRange, InstanceId
+from kwhost.core.model.instance import GuestLimits, LaunchPlan
+from kwhost.core.model.mounts import Mount, MountKind
+from kwhost.core.model.tenant import Tenant
+from kwhost.core.supervise.hosting import StdioFds
+from kwhost.core.supervise.planning import check_engine, chosen_engine, plan_instance, spec_of
+from kwhost.core.supervise.surroundings import Surroundings
+
+__all__ = ["Launch", "Start", "guest_limits", "launch_instance", "must_sample"]
+
+# Launching is short work for a thread; more at once would only fight for the interpreter.
+_LAUNCHES_AT_ONCE = trio.CapacityLimiter(4)
+
+
+class Start(NamedTuple):
+    """One run of an instance: the instance, what it is to be, whose it is, its first attachment, and whether
+    it may only use what its tenant's users may."""
+
+    instance: InstanceId
+    definition: InstanceDefinition
+    tenant: Tenant
+    stdio: StdioFds | None = None
+    confined: bool = False
+
+
+class Launch(NamedTuple):
+    """A supervising process that was started, its statistics page and its cgroup."""
+
+    process: subprocess.Popen[bytes]
+    stats: int
+    group: Cgroup
+
+
+def guest_limits(limits: Limits, *, sampled: bool) -> GuestLimits:
+    """What the monitors are to hold, and `supervise` where memory is `sampled`."""
+    memory = limits.memory or 0
+    return GuestLimits(
+        pids=limits.pids or 0,
+        memory=int(memory * limits.memory_headroom),
+        resident=memory if sampled else 0,
+    )
+
+
+def must_sample(cgroups: Cgroups, limits: Limits) -> bool:
+    """Whether `supervise` has to sample memory, since no cgroup limits it. Raises LimitError for a limit
+    that nobody can hold here."""
+    missing = cgroups.missing(limits)
+    # The monitors count guest processes and threads themselves.
+    for entry in missing:
+        if entry.limit not in ("memory", "pids"):
+            raise LimitError(f"{entry.limit} cannot be limited on this host: {entry.reason}")
+    return any(entry.limit == "memory" for entry in missing)
+
+
+def _bound_storage(mounts: tuple[Mount, ...], size: int | None) -> tuple[Mount, ...]:
+    """The same mounts, where what an instance writes to its root may take `size` bytes."""
+    if size is None:
+        return mounts
+
+    def bound(mount: Mount) -> Mount:
+        writable = mount.kind is MountKind.OVERLAY or (mount.kind is MountKind.TMPFS and mount.target == "/")
+        data = ",".join(filter(None, (mount.data, f"size={size}")))
+        return mount._replace(data=data) if writable else mount
+
+    return tuple(map(bound, mounts))
+
+
+def _plan(around: Surroundings, start: Start, ids: IdRange, *, sampled: bool) -> LaunchPlan:
+    limits = start.definition.limits
+    within = start.tenant.binds if start.confined else None
+    plan = plan_instance(spec_of(start.definition, start.tenant.isolation), ids, None, within)
+    return replace(
+        plan,
+        hosted=True,
+        log=around.log,
+        limits=guest_limits(limits, sampled=sampled),
+        mounts=_bound_storage(plan.mounts, limits.storage),
+    )
+
+
+def _launch(around: Surroundings, start: Start, group: Cgroup, *, sampled: bool) -> Launch:
+    """The part that blocks."""
+    dirs = around.dirs(start.instance)
+    with ExitStack() as ends, ExitStack() as undo:
+
+        def own(fd: int) -> int:
+            ends.callback(os.close, fd)
+            return fd
+
+        lease = lease_ids(around.uid_base)
+        ends.callback(lease.close)
+        plan = _plan(around, start, lease.ids, sampled=sampled)
+        stats = new_statistics_file()
+        undo.callback(os.close, stats)
+        undo.callback(dirs.remove_run)
+        dirs.make()
+        given = HostedEnds(
+            control=ends.enter_context(dirs.listen()).fileno(),
+            log_dir=own(os.open(dirs.state, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)),
+            exit=own(dirs.allocate_exit()),
+            stats=stats,
+            cgroups=tuple(own(fd) for fd in group.open_procs()),
+            guest_cgroups=tuple(own(fd) for fd in group.open_guest_procs()),
+            stdio=(start.stdio.stdin, start.stdio.stdout, start.stdio.stderr) if start.stdio else None,
+        )
+        engine = around.engine(chosen_engine(start.definition).value, lease)
+        process = engine.launch_hosted(plan, given)
+        undo.pop_all()
+        return Launch(process, stats, group)
+
+
+async def launch_instance(around: Surroundings, start: Start) -> Launch:
+    """Start the instance's processes. Raises KwhostError, with nothing left behind."""
+    check_engine(start.definition.engine, start.tenant.isolation)
+    sampled = must_sample(around.cgroups, start.definition.limits)
+    async with AsyncExitStack() as undo:
+        group = around.cgroups.instance(start.tenant.name, start.instance)
+        undo.push_async_callback(group.remove)
+        group.create(start.definition.limits, start.tenant.quota)
+        launch = partial(_launch, around, start, group, sampled=sampled)
+        launched = await trio.to_thread.run_sync(launch, limiter=_LAUNCHES_AT_ONCE)
+        undo.pop_all()
+        return launched

@@ -1,0 +1,163 @@
+"""From what was asked for to what an engine carries out: the launch plan of an instance."""
+
+import os
+import resource
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+from kwhost.core.engines.id_ranges import own_ids
+from kwhost.core.engines.launch import MONITOR_FDS
+from kwhost.core.errors import HostError, NotAvailableYet, UsageError
+from kwhost.core.images.accounts import resolve_user
+from kwhost.core.images.host import host_image
+from kwhost.core.images.image import Image
+from kwhost.core.images.rootfs import rootfs_image
+from kwhost.core.images.volumes import check_within, plan_volumes
+from kwhost.core.model.definition import InstanceDefinition
+from kwhost.core.model.ids import FULL_RANGE, IdRange
+from kwhost.core.model.instance import (
+    Engine,
+    Identity,
+    InstanceSpec,
+    Isolation,
+    LaunchPlan,
+    TerminalSize,
+)
+
+__all__ = [
+    "ExecPlan",
+    "build_environment",
+    "check_engine",
+    "chosen_engine",
+    "descriptor_limit",
+    "id_count",
+    "plan_exec",
+    "plan_instance",
+    "spec_of",
+]
+
+_DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+# With more, the kernel's table of each process would double in size.
+_NOFILE_MAX = 15_104
+_NOFILE_MIN = 64
+
+
+def check_engine(engine: Engine, isolation: Isolation) -> None:
+    """Refuse what cannot be had; nothing is ever weakened silently."""
+    if engine in (Engine.KERNEL, Engine.PROCESS):
+        raise NotAvailableYet(f"the engine {engine.value!r}")
+    if isolation is Isolation.KERNEL:
+        raise NotAvailableYet("the isolation 'kernel', which needs the engine 'kernel',")
+
+
+def chosen_engine(definition: InstanceDefinition) -> Engine:
+    """What `auto` comes to on this host; see check_engine for what is not to be had."""
+    return Engine.DIRECT if definition.engine is Engine.AUTO else definition.engine
+
+
+def _image(spec: InstanceSpec) -> Image:
+    if spec.rootfs is not None:
+        return rootfs_image(spec.rootfs)
+    if spec.image == "host":
+        return host_image(spec.name, read_only=spec.read_only)
+    raise NotAvailableYet(f"the image {spec.image!r} (there is 'host', and --rootfs DIR)")
+
+
+def build_environment(spec: InstanceSpec, identity: Identity) -> dict[str, str]:
+    """The program's environment: built, never inherited."""
+    environment = {"PATH": _DEFAULT_PATH, "HOME": identity.home, "HOSTNAME": spec.name}
+    if spec.terminal:
+        environment["TERM"] = os.environ.get("TERM") or "xterm"
+    return environment | spec.environment
+
+
+def descriptor_limit() -> int:
+    """How many descriptors the program may have, from this process's own hard limit."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    room = _NOFILE_MAX if hard == resource.RLIM_INFINITY else min(_NOFILE_MAX, hard - MONITOR_FDS)
+    if room < _NOFILE_MIN:
+        raise HostError(
+            f"the hard limit of {hard} open files is too low: the monitor keeps {MONITOR_FDS} for itself; "
+            f"raise it to {MONITOR_FDS + 1024} or more (ulimit -Hn)"
+        )
+    return room
+
+
+def plan_instance(
+    spec: InstanceSpec, ids: IdRange, size: TerminalSize | None, within: Sequence[str] | None = None
+) -> LaunchPlan:
+    """Everything about the instance, decided. `within`: the directories beneath which everything that it
+    uses of this host must lie; None: anywhere that the caller may read."""
+    if within is not None and spec.rootfs is not None:
+        check_within(spec.rootfs, within)
+    image = _image(spec)
+    identity = resolve_user(image.accounts, spec.user, ids.size)
+    if not spec.workdir.startswith("/"):
+        raise UsageError(f"the working directory must be absolute, not {spec.workdir!r}")
+    return LaunchPlan(
+        name=spec.name,
+        argv=spec.argv,
+        environment=build_environment(spec, identity),
+        workdir=spec.workdir,
+        identity=identity,
+        ids=ids,
+        mounts=image.mounts + plan_volumes(spec.volumes, within),
+        nofile=descriptor_limit(),
+        interactive=spec.interactive,
+        terminal=(size or TerminalSize()) if spec.terminal else None,
+        init=spec.init,
+        read_only=spec.read_only,
+        rootless=os.geteuid() != 0,
+    )
+
+
+def spec_of(definition: InstanceDefinition, isolation: Isolation) -> InstanceSpec:
+    """A hosted instance's definition as what `kwhost run` is asked for."""
+    return InstanceSpec(
+        argv=definition.command,
+        name=definition.name,
+        image=definition.image,
+        rootfs=definition.rootfs,
+        environment=definition.environment,
+        workdir=definition.workdir,
+        user=definition.user,
+        volumes=definition.volumes,
+        interactive=definition.interactive,
+        terminal=definition.terminal,
+        init=definition.init,
+        read_only=definition.read_only,
+        engine=definition.engine,
+        isolation=isolation,
+        timeout=definition.timeout,
+    )
+
+
+class ExecPlan(NamedTuple):
+    """Who a further program is, where it starts, and with which variables."""
+
+    identity: Identity
+    workdir: str
+    environment: dict[str, str]
+
+
+def plan_exec(
+    spec: InstanceSpec,
+    *,
+    user: str | None,
+    workdir: str | None,
+    environment: dict[str, str],
+    terminal: bool,
+) -> ExecPlan:
+    """A further program in an instance; what is None is the instance's own. Raises UsageError."""
+    spec = replace(spec, user=spec.user if user is None else user, terminal=terminal)
+    identity = resolve_user(_image(spec).accounts, spec.user, id_count())
+    directory = spec.workdir if workdir is None else workdir
+    if not directory.startswith("/"):
+        raise UsageError(f"the working directory must be absolute, not {directory!r}")
+    return ExecPlan(identity, directory, build_environment(spec, identity) | environment)
+
+
+def id_count() -> int:
+    """How many ids an instance of this process's user has."""
+    return FULL_RANGE if os.geteuid() == 0 else own_ids().size

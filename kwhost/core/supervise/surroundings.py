@@ -1,0 +1,47 @@
+"""What all instances of a host share: directories, the store and its journal, cgroups, engines."""
+
+from collections.abc import Callable, Container
+from dataclasses import dataclass
+from pathlib import Path
+
+from kwhost.core.cgroups.groups import Cgroups
+from kwhost.core.engines.base import Engine
+from kwhost.core.engines.id_ranges import IdLease
+from kwhost.core.engines.instance_dirs import InstanceDirs
+from kwhost.core.model.ids import InstanceId
+from kwhost.core.model.instance import LogLimits
+from kwhost.core.supervise.journal import Journal
+
+__all__ = ["Surroundings"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """Given to each instance; `engine` makes the engine `direct` or another by its name."""
+
+    run_dir: Path
+    state_dir: Path
+    uid_base: int
+    log: LogLimits
+    journal: Journal
+    cgroups: Cgroups
+    engine: Callable[[str, IdLease], Engine]
+
+    def dirs(self, instance: InstanceId) -> InstanceDirs:
+        """The directories of an instance."""
+        return InstanceDirs.of(self.run_dir, self.state_dir, instance)
+
+    async def remove_leftovers(self, known: Container[InstanceId]) -> None:
+        """Remove what belongs to no instance: a daemon was killed between making it and noting it, or
+        between removing the note and the thing."""
+        for group in self.cgroups.leftovers(known):
+            await group.kill()
+            await group.remove()
+        for parent in (self.run_dir, self.state_dir):
+            for directory in _entries(parent / "instances"):
+                if directory.name not in known:
+                    self.dirs(InstanceId(directory.name)).remove()
+
+
+def _entries(directory: Path) -> list[Path]:
+    return list(directory.iterdir()) if directory.is_dir() else []

@@ -1,0 +1,28 @@
+"""What an instance uses now: its cgroup's figures where it has one, and what its monitors counted."""
+
+from kwhost.core.cgroups.group import Cgroup
+from kwhost.core.model.definition import Limits
+from kwhost.core.model.statistics import InstanceStatistics
+from kwhost.core.model.status import Usage
+
+__all__ = ["measure"]
+
+
+def measure(group: Cgroup | None, counted: InstanceStatistics | None, limits: Limits) -> Usage:
+    """Figures that nobody has are None. Raises nothing: an instance may end while it is looked at."""
+    found = group.usage() if group else None
+    return Usage(
+        cpu_seconds=found.cpu_seconds if found else None,
+        memory=found.memory if found else None,
+        memory_peak=found.memory_peak if found else None,
+        memory_limit=limits.memory,
+        pids=None,
+        pids_limit=limits.pids,
+        read_bytes=found.read_bytes if found else None,
+        written_bytes=found.written_bytes if found else None,
+        calls=counted.call_count if counted else None,
+        refused=sum(call.refused for call in counted.calls) if counted else None,
+        exits=counted.exits if counted else None,
+        faults=counted.faults if counted else None,
+        start_seconds=counted.start_seconds if counted else None,
+    )

@@ -1,0 +1,282 @@
+"""Everything that a plugin may implement, in chapters, and the records that it answers with.
+
+A plugin is a module, or an object, with functions that are marked `@hookimpl` and named as the hooks here.
+An implementation names the arguments that it wants and may leave out the others; argument names are the
+contract.
+
+**Declarations** (`configuration_type`, `engines`, `image_sources`, `networks`, `cli_commands`) are plain
+functions, called once when the plugin is loaded. The other hooks are called while the daemon runs. These
+may be plain functions, which are then called in a thread of their own; `async def`, in the daemon's trio
+loop, which they must not hold up; or plain functions that return an async function without arguments, which
+is awaited in the loop. A call has DEADLINE_SECONDS.
+
+`configuration` is the plugin's own section `[plugins.NAME]`, an object of the type that
+`configuration_type` named; None for a plugin that named none.
+
+May import: core.model, core.errors, pluggy. Importing it loads neither trio nor cffi.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import pluggy
+
+from kwhost.core.model.definition import InstanceDefinition
+from kwhost.core.model.events import Event
+from kwhost.core.model.ids import InstanceId, InstanceName
+from kwhost.core.model.instance import Isolation
+from kwhost.core.model.mounts import Mount
+from kwhost.core.model.statistics import InstanceStatistics
+from kwhost.core.model.status import InstanceStatus, TenantStatus, Usage
+from kwhost.core.model.tenant import Tenant
+
+if TYPE_CHECKING:
+    import trio
+
+__all__ = [
+    "DEADLINE_SECONDS",
+    "CliCommand",
+    "EngineOffer",
+    "HostView",
+    "ImagePlan",
+    "ImageRequest",
+    "ImageSource",
+    "Metric",
+    "MetricKind",
+    "NetworkOffer",
+    "PluginHost",
+    "Sample",
+    "hookimpl",
+    "hookspec",
+]
+
+# How long one call of a hook may take; for `serve`, until it has reported that it started.
+DEADLINE_SECONDS = 5.0
+
+hookspec = pluggy.HookspecMarker("kwhost")
+hookimpl = pluggy.HookimplMarker("kwhost")
+
+# --------------------------------------------------------------------------------------------------
+# What a plugin can ask of its host
+# --------------------------------------------------------------------------------------------------
+
+
+class HostView(Protocol):
+    """The tenants and instances of this host, read-only. Nothing here waits."""
+
+    @property
+    def run_dir(self) -> Path:
+        """Where sockets belong: gone after a reboot."""
+
+    def tenants(self) -> tuple[TenantStatus, ...]:
+        """Every tenant with its quotas and their use."""
+
+    def instances(self) -> tuple[InstanceStatus, ...]:
+        """Every instance that was not removed."""
+
+    def usage(self, id: InstanceId) -> Usage:  # noqa: A002 - it is the word for it
+        """What an instance uses now. Raises NotFound."""
+
+    def call_statistics(self, id: InstanceId) -> InstanceStatistics | None:  # noqa: A002
+        """What an instance's monitors counted; None where it does not run. Raises NotFound."""
+
+
+class PluginHost(HostView, Protocol):
+    """The host as one plugin sees it. May be used from the daemon's loop and from the threads that plain
+    hooks are called in."""
+
+    def log(self, line: str) -> None:
+        """Add a line, under the plugin's name, to the daemon's journal."""
+
+    async def metrics(self) -> "tuple[Metric, ...]":
+        """What all plugins contribute through the hook `metrics`."""
+
+
+# --------------------------------------------------------------------------------------------------
+# Configuration
+# --------------------------------------------------------------------------------------------------
+
+
+@hookspec
+def configuration_type() -> type[object]:  # type: ignore[empty-body]
+    """The type of the plugin's section `[plugins.NAME]`: a msgspec.Struct or a dataclass.
+
+    The section is checked against it, field by field, so that all mistakes are reported at once. Rules of
+    your own go to `__post_init__`, which raises ValueError. A missing section counts as an empty one.
+    """
+
+
+# --------------------------------------------------------------------------------------------------
+# What instances are made of
+# --------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineOffer:
+    """A way of isolating instances, for `engine = "NAME"`.
+
+    `isolation` is the strongest floor that it satisfies. `factory` is called for each start with the lease
+    of the instance's ids (core.engines.id_ranges.IdLease) and returns a core.engines.base.Engine. Both
+    stand above this module, hence Any.
+    """
+
+    name: str
+    isolation: Isolation
+    factory: Callable[[Any], Any]
+
+
+@hookspec
+def engines() -> Sequence[EngineOffer]:  # type: ignore[empty-body]
+    """The engines that the plugin offers."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageRequest:
+    """An image for one instance; `reference` is what follows the source's name in `image =
+    "NAME:REFERENCE"`."""
+
+    reference: str
+    instance: InstanceName
+    read_only: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImagePlan:
+    """How an instance's root is made: the steps in order, and the directory of this host beneath which the
+    image's etc/passwd and etc/group are (they are read as hostile)."""
+
+    mounts: tuple[Mount, ...]
+    accounts_root: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageSource:
+    """A kind of image, for `image = "NAME"` or `image = "NAME:REFERENCE"`.
+
+    `plan` is called in a thread, for each start, and has PLAN_SECONDS (core.pluginmgr.images). It raises
+    ImageError for an image that cannot be used.
+    """
+
+    name: str
+    plan: Callable[[ImageRequest], ImagePlan]
+
+
+@hookspec
+def image_sources() -> Sequence[ImageSource]:  # type: ignore[empty-body]
+    """The image sources that the plugin offers."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NetworkOffer:
+    """A kind of network, for `network = "NAME"`; `summary` says in one line what an instance reaches."""
+
+    name: str
+    summary: str
+
+
+@hookspec
+def networks() -> Sequence[NetworkOffer]:  # type: ignore[empty-body]
+    """The networks that the plugin offers."""
+
+
+# --------------------------------------------------------------------------------------------------
+# Admission
+# --------------------------------------------------------------------------------------------------
+
+
+@hookspec
+def admit_instance(tenant: Tenant, definition: InstanceDefinition, configuration: Any) -> str | None:
+    """Whether the tenant may have this instance: None, or the reason why not, in one line.
+
+    Asked after quotas and before anything is made. All plugins must agree. A plugin that fails refuses,
+    also once it is disabled for its failures.
+    """
+
+
+# --------------------------------------------------------------------------------------------------
+# Life cycle
+# --------------------------------------------------------------------------------------------------
+
+
+@hookspec
+def instance_event(event: Event, host: PluginHost, configuration: Any) -> None:
+    """Something happened to an instance: its start, its health, its end and so on.
+
+    Events come in their order, one at a time, while `serve` of the host runs. A plugin that is too slow by
+    EVENTS_MAX (core.pluginmgr.delivery) misses events, which is reported.
+    """
+
+
+# --------------------------------------------------------------------------------------------------
+# Metrics
+# --------------------------------------------------------------------------------------------------
+
+
+class MetricKind(Enum):
+    """How a metric's values move."""
+
+    COUNTER = "counter"  # only up; its name ends in _total
+    GAUGE = "gauge"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample:
+    """One value of a metric."""
+
+    value: float
+    labels: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Metric:
+    """A metric with its values. `name` and label names are those of the Prometheus exposition format; base
+    units (seconds, bytes) are in the name."""
+
+    name: str
+    help: str
+    kind: MetricKind
+    samples: tuple[Sample, ...]
+
+
+@hookspec
+def metrics(host: PluginHost, configuration: Any) -> Sequence[Metric]:  # type: ignore[empty-body]
+    """What the plugin measures, for whichever plugin exports it; asked whenever somebody looks."""
+
+
+# --------------------------------------------------------------------------------------------------
+# The daemon's life
+# --------------------------------------------------------------------------------------------------
+
+
+@hookspec
+async def serve(host: PluginHost, configuration: Any, task_status: "trio.TaskStatus[None]") -> None:
+    """Run for as long as the daemon does: an exporter, a watcher. Always `async def`.
+
+    Calls `task_status.started()` once it is ready. Is cancelled when the daemon ends, and started anew when
+    its configuration changes. When it raises it is started again after a while; returning is fine.
+    """
+
+
+# --------------------------------------------------------------------------------------------------
+# The command line
+# --------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CliCommand:
+    """A command `kwhost NAME`; `main` gets the arguments after the name and returns the exit status.
+
+    It runs in the command's own process, not in the daemon. KwhostError becomes one line.
+    """
+
+    name: str
+    summary: str
+    main: Callable[[Sequence[str]], int]
+
+
+@hookspec
+def cli_commands() -> Sequence[CliCommand]:  # type: ignore[empty-body]
+    """The commands that the plugin adds; names of kwhost's own commands stay kwhost's."""

@@ -1,0 +1,37 @@
+/* The connections over which supervise is asked and tells. A client is never waited for: one that
+ * does not read is cut off. */
+#ifndef KW_JAIL_CONTROL_H
+#define KW_JAIL_CONTROL_H
+
+#include "abi/kw_abi.h"
+#include "base/types.h"
+
+struct supervisor;
+
+struct connection {
+    int fd;           /* -1: this one is free */
+    bool watches_log; /* it asked for KW_EVENT_LOGGED */
+    u64 logged;       /* log_file.written when it was told last */
+};
+
+/* Makes all connections free. */
+void control_prepare(struct supervisor *supervisor);
+
+/* Takes a connected socket over; closes it when there are too many. */
+void control_add(struct supervisor *supervisor, int fd);
+
+/* Takes a new connection from the listening socket, or turns it away. */
+void control_accept(struct supervisor *supervisor);
+
+/* Obeys one message, if it is one. */
+void control_receive(struct supervisor *supervisor, struct connection *connection);
+
+/* Sends an event to one connection, or to all. Returns false when nobody got it. */
+bool control_send(struct supervisor *supervisor, struct connection *connection,
+                  struct kw_message *event, const int *fds, u32 count);
+bool control_tell(struct supervisor *supervisor, struct kw_message *event);
+
+/* Tells those who wait for it what was logged meanwhile. */
+void control_tell_logged(struct supervisor *supervisor);
+
+#endif

@@ -1,0 +1,32 @@
+#include "jail/inheritance.h"
+
+#include <asm/signal.h>
+
+#include "jail/descriptors.h"
+#include "jail/kernel.h"
+#include "jail/record.h"
+
+void inheritance_reset_signals(void) {
+    struct {
+        void *handler;
+        u64 flags, restorer, mask;
+    } action = {0};
+    u64 mask = 1ul << (SIGXFSZ - 1);
+    for (u32 signal = 1; signal <= 64; signal++) {
+        action.handler = signal == SIGPIPE ? SIG_IGN : SIG_DFL;
+        host(__NR_rt_sigaction, signal, &action, 0, sizeof mask);
+    }
+    host(__NR_rt_sigprocmask, SIG_SETMASK, &mask, 0, sizeof mask);
+}
+
+void inheritance_fill_stdio(void) {
+    for (int fd = 0; fd < 3; fd++)
+        if (host(__NR_fcntl, fd, F_GETFD, 0) < 0)
+            host(__NR_openat, AT_FDCWD, "/dev/null", O_RDWR, 0);
+}
+
+void inheritance_close_others(const struct kw_launch *record) {
+    int kept[LAUNCH_FDS];
+    launch_fds(record, kept);
+    descriptors_keep(kept, array_size(kept));
+}

@@ -1,0 +1,17 @@
+/* What supervise leaves of what its caller handed down. */
+#ifndef KW_JAIL_INHERITANCE_H
+#define KW_JAIL_INHERITANCE_H
+
+#include "abi/kw_abi.h"
+
+/* Default dispositions, whatever the caller had; a closed pipe, or a file that may not grow, is an
+ * error and not an end. */
+void inheritance_reset_signals(void);
+
+/* Descriptors 0 to 2 are open from here on, so that nothing else gets their numbers. */
+void inheritance_fill_stdio(void);
+
+/* Keeps standard input, output and error, the descriptors that the record names, and no other. */
+void inheritance_close_others(const struct kw_launch *record);
+
+#endif

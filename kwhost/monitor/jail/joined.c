@@ -1,0 +1,262 @@
+#include "jail/joined.h"
+
+#include <asm/poll.h>
+#include <asm/signal.h>
+#include <linux/mman.h>
+#include <linux/sched.h>
+
+#include "base/text.h"
+#include "jail/clock.h"
+#include "jail/kernel.h"
+#include "jail/supervisor.h"
+#include "jail/terminal.h"
+
+#define EXITED_BY_SIGNAL 256
+
+enum { HELPER, PROCESS, CHANNEL, CONNECTION, EACH }; /* pollfds of each */
+_Static_assert(JOINED_POLLS == EACH * JOINED_MAX, "so many pollfds are handed out");
+
+/* With the request: the record, /dev/kvm, and three more unless it asks for a terminal. */
+enum { RECORD, KVM, STDIO };
+
+static void close_fd(int *fd) {
+    if (*fd >= 0)
+        host(__NR_close, *fd);
+    *fd = -1;
+}
+
+bool joined_prepare(struct joined_all *all, struct failure *failure) {
+    long memory = host(__NR_mmap, 0, page_up(JOINED_MAX * sizeof(int)), PROT_READ | PROT_WRITE,
+                       MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (host_failed(memory))
+        return fail(failure, STATUS_OWN, memory, "memory for further processes");
+    all->born = (int *)memory;
+    return true;
+}
+
+bool joined_any(const struct joined_all *all) {
+    for (u32 i = 0; i < JOINED_MAX; i++)
+        if (all->each[i].used)
+            return true;
+    return false;
+}
+
+/* Nobody wants the process any more. One that is not known yet will get no answer. */
+static void give_up(struct joined *joined) {
+    close_fd(&joined->connection);
+    if (joined->process >= 0)
+        host(__NR_pidfd_send_signal, joined->process, SIGKILL, 0, 0);
+}
+
+/* A client that does not read is cut off. */
+static void tell(struct joined *joined, struct kw_message *event, const int *fds, u32 count) {
+    event->time_ns = clock_monotonic();
+    make_printable(event->text, sizeof event->text);
+    if (joined->connection >= 0 &&
+        channel_send_now(joined->connection, event, sizeof *event, fds, count) < 0)
+        give_up(joined);
+}
+
+/* All that can come has come: tells the end, and lets go. */
+static void finish(struct joined *joined) {
+    struct kw_message event = {.type = KW_EVENT_EXITED};
+    u32 status = (u32)joined->status;
+    if (joined->failure.status) {
+        event.type = KW_EVENT_FAILED;
+        event.value = joined->failure.status;
+        memcpy(event.text, joined->failure.text, sizeof event.text);
+    } else if (status_exited(status)) {
+        event.value = status_code(status);
+    } else {
+        event.value = EXITED_BY_SIGNAL + status_signal(status);
+    }
+    tell(joined, &event, NULL, 0);
+    close_fd(&joined->connection);
+    close_fd(&joined->master);
+    joined->used = false;
+}
+
+static void collect(int pid, int *pidfd, int *status) {
+    while (host(__NR_wait4, pid, status, 0, 0) == -EINTR)
+        ;
+    close_fd(pidfd);
+}
+
+/* Its child, if it left one, is known now, and goes on if it still is wanted. */
+static void handle_helper(struct joined *joined, const int *born) {
+    int status;
+    collect(joined->helper_pid, &joined->helper, &status);
+    joined->pid = __atomic_load_n(born, __ATOMIC_ACQUIRE);
+    if (!joined->pid)
+        return;
+    joined->process = (int)host(__NR_pidfd_open, joined->pid, 0);
+    if (joined->process < 0) {
+        fail(&joined->failure, STATUS_OWN, joined->process, "holding on to the process");
+        host(__NR_kill, joined->pid, SIGKILL);
+        collect(joined->pid, &joined->process, &joined->status);
+    } else if (joined->connection < 0)
+        give_up(joined);
+    else
+        channel_send(joined->channel, "", 1, NULL, 0);
+}
+
+/* The way has ended: without a failure the program runs. */
+static void handle_arrival(struct joined *joined) {
+    struct kw_message event = {
+        .type = KW_EVENT_STARTED, .value = (u32)joined->pid, .extra = (u32)joined->pid};
+    close_fd(&joined->channel);
+    if (joined->failure.status)
+        return;
+    if (joined->pid)
+        tell(joined, &event, &joined->master, joined->master >= 0 ? 1 : 0);
+    else
+        fail(&joined->failure, STATUS_OWN, 0, "it was killed on its way into the instance");
+}
+
+static void handle_channel(struct joined *joined) {
+    struct channel_report report;
+    int fds[2];
+    u32 count;
+    long size = channel_receive(joined->channel, &report, sizeof report, fds, 2, &count);
+    if (size == sizeof report && report.type == CHANNEL_FAILED) {
+        joined->failure = report.failure;
+    } else if (size == sizeof report && report.type == CHANNEL_TERMINAL && count == 2) {
+        joined->master = fds[0];
+        host(__NR_close, fds[1]);
+    } else {
+        handle_arrival(joined);
+    }
+}
+
+static void handle_connection(struct joined *joined) {
+    struct kw_message message;
+    u32 count;
+    long size = channel_receive(joined->connection, &message, sizeof message, NULL, 0, &count);
+    if (size == 0 || (size < 0 && size != -EBADMSG && size != -EAGAIN)) {
+        give_up(joined);
+        return;
+    }
+    if (size != sizeof message)
+        return;
+    if (message.type == KW_CONTROL_SIGNAL && message.value >= 1 && message.value <= 64)
+        host(__NR_pidfd_send_signal, joined->process, message.value, 0, 0);
+    else if (message.type == KW_CONTROL_RESIZE && joined->master >= 0)
+        terminal_resize(joined->master, message.value >> 16, message.value & 0xffff);
+}
+
+void joined_wants(const struct joined_all *all, struct pollfd polls[JOINED_POLLS]) {
+    for (u32 i = 0; i < JOINED_MAX; i++) {
+        const struct joined *joined = &all->each[i];
+        const int fds[EACH] = {[HELPER] = joined->helper,
+                               [PROCESS] = joined->process,
+                               [CHANNEL] = joined->channel,
+                               [CONNECTION] = joined->connection};
+        for (u32 j = 0; j < EACH; j++)
+            polls[EACH * i + j] =
+                (struct pollfd){.fd = joined->used ? fds[j] : -1, .events = POLLIN};
+    }
+}
+
+static void handle(struct joined *joined, const struct pollfd polls[EACH], const int *born) {
+    if (polls[HELPER].revents)
+        handle_helper(joined, born);
+    else if (polls[CHANNEL].revents && joined->helper < 0) /* by then the process is known */
+        handle_channel(joined);
+    if (polls[PROCESS].revents)
+        collect(joined->pid, &joined->process, &joined->status);
+    if (polls[CONNECTION].revents && joined->connection >= 0)
+        handle_connection(joined);
+    if (joined->helper < 0 && joined->process < 0 && joined->channel < 0)
+        finish(joined);
+}
+
+void joined_handle(struct joined_all *all, const struct pollfd polls[JOINED_POLLS]) {
+    for (u32 i = 0; i < JOINED_MAX; i++)
+        if (all->each[i].used)
+            handle(&all->each[i], polls + EACH * i, &all->born[i]);
+}
+
+/* Why there cannot be a further process; NULL: there can. */
+static const char *refusal(const struct supervisor *supervisor) {
+    if (!supervisor->hosted)
+        return "the instance runs in the foreground of a command";
+    if (supervisor->exited)
+        return "the instance has ended";
+    if (!supervisor->running)
+        return "the instance is still starting";
+    return NULL;
+}
+
+/* Makes the helper. */
+static bool start(struct supervisor *supervisor, struct joined *joined, const struct launch *launch,
+                  const int *fds, int *born) {
+    struct hosted *hosted = supervisor->hosted;
+    struct join join = {.launch = launch,
+                        .instance = &supervisor->launch,
+                        .first = supervisor->instance.pidfd,
+                        .self = supervisor->instance.self,
+                        .kvm = fds[KVM],
+                        .stats = supervisor->stats,
+                        .stdio = {-1, -1, -1},
+                        .flags = hosted->join_flags,
+                        .pid = born};
+    int ends[2];
+    struct clone_args args = {
+        .flags = CLONE_PIDFD, .pidfd = (u64)&joined->helper, .exit_signal = SIGCHLD};
+    memcpy(join.shared, hosted->join, sizeof join.shared);
+    if (!launch_is(launch, KW_LAUNCH_TTY))
+        memcpy(join.stdio, fds + STDIO, sizeof join.stdio);
+    long result = channel_pair(ends);
+    if (result < 0)
+        return fail(&joined->failure, STATUS_OWN, result, "making a socket pair");
+    joined->channel = ends[0];
+    join.channel = ends[1];
+    __atomic_store_n(born, 0, __ATOMIC_RELEASE);
+    result = host(__NR_clone3, &args, sizeof args);
+    if (result == 0)
+        join_enter(&join);
+    host(__NR_close, join.channel);
+    joined->helper_pid = (int)result;
+    return result > 0 || fail(&joined->failure, STATUS_OWN, result, "making a process");
+}
+
+static bool begin(struct supervisor *supervisor, struct joined *joined, const int *fds, u32 count,
+                  int *born) {
+    struct failure *failure = &joined->failure;
+    struct launch launch;
+    if (count <= KVM)
+        return fail(failure, STATUS_OWN, 0, "descriptors are missing");
+    if (!launch_read_exec(fds[RECORD], supervisor->launch.record, &launch, failure))
+        return false;
+    u32 wanted = launch_is(&launch, KW_LAUNCH_TTY) ? STDIO : STDIO + 3;
+    bool good = (count == wanted || fail(failure, STATUS_OWN, 0, "descriptors are missing")) &&
+                start(supervisor, joined, &launch, fds, born);
+    launch_free(&launch);
+    return good;
+}
+
+void joined_begin(struct supervisor *supervisor, int connection, const int *fds, u32 count) {
+    const struct joined fresh = {.used = true,
+                                 .connection = connection,
+                                 .channel = -1,
+                                 .helper = -1,
+                                 .process = -1,
+                                 .master = -1};
+    struct joined refused = fresh, *joined = &refused;
+    const char *why = refusal(supervisor);
+    u32 i = 0;
+    while (!why && i < JOINED_MAX && supervisor->hosted->joined.each[i].used)
+        i++;
+    if (i == JOINED_MAX)
+        why = "too many processes are joined to the instance already";
+    if (!why) {
+        joined = &supervisor->hosted->joined.each[i];
+        *joined = fresh;
+    }
+    if (why)
+        fail(&joined->failure, STATUS_OWN, 0, "%s", why);
+    else if (begin(supervisor, joined, fds, count, &supervisor->hosted->joined.born[i]))
+        return;
+    close_fd(&joined->channel);
+    finish(joined);
+}

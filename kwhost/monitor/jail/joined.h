@@ -1,0 +1,46 @@
+/* Further processes of a hosted instance (exec), as supervise sees them. Each has a control
+ * connection to itself, and lives as long as that is held. */
+#ifndef KW_JAIL_JOINED_H
+#define KW_JAIL_JOINED_H
+
+#include "jail/join.h"
+
+#include <linux/poll.h>
+
+struct supervisor;
+
+#define JOINED_MAX 64 /* at once in one instance */
+#define JOINED_POLLS (4 * JOINED_MAX)
+
+struct joined {
+    bool used;
+    int connection; /* -1: it was closed, and the process with it */
+    int channel;    /* from the process on its way; -1: it has arrived, or never will */
+    int helper;     /* pidfd; -1: it has ended */
+    int process;    /* pidfd; -1: there is none yet, or it has ended */
+    int helper_pid;
+    int pid;                /* of the process; 0: there is none yet, or never will be */
+    int master;             /* of its terminal, -1: none */
+    int status;             /* its wait status */
+    struct failure failure; /* status != 0: it did not start */
+};
+
+struct joined_all {
+    int *born; /* JOINED_MAX words shared with the helpers: their children's ids */
+    struct joined each[JOINED_MAX];
+};
+
+bool joined_prepare(struct joined_all *all, struct failure *failure);
+
+/* Takes the connection over for a new process, which the descriptors that came with the request
+ * describe. These stay the caller's. What is wrong is told on the connection. */
+void joined_begin(struct supervisor *supervisor, int connection, const int *fds, u32 count);
+
+/* What to wait for, and then what to do with the results. */
+void joined_wants(const struct joined_all *all, struct pollfd polls[JOINED_POLLS]);
+void joined_handle(struct joined_all *all, const struct pollfd polls[JOINED_POLLS]);
+
+/* True when there are any whose end was not told yet. */
+bool joined_any(const struct joined_all *all);
+
+#endif

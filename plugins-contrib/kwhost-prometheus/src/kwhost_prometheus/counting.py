@@ -1,0 +1,100 @@
+"""What the exporter has to remember between scrapes, so that its counters only grow."""
+
+from bisect import bisect_left
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from kwhost.core.model.ids import InstanceId, TenantName
+from kwhost.core.model.statistics import CallStatistics
+from kwhost.core.model.status import InstanceStatus
+
+__all__ = ["BUCKETS", "CALLS_MAX", "OTHER", "CallCounts", "NamedCalls", "StartTimes"]
+
+# Calls of one instance that have a name of their own.
+CALLS_MAX = 32
+OTHER = "other"
+
+# Seconds; a start takes milliseconds, and on emulated hardware seconds.
+BUCKETS = (0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
+
+
+@dataclass(slots=True)
+class CallCounts:
+    """How often a call had each outcome."""
+
+    ok: int = 0
+    failed: int = 0
+    refused: int = 0
+
+    def add(self, call: CallStatistics) -> None:
+        """A refused call counts as failed too, and a call that has not returned yet as neither: ok is the
+        rest."""
+        failed = max(0, call.failed - call.refused)
+        self.refused += call.refused
+        self.failed += failed
+        self.ok += max(0, call.calls - failed - call.refused)
+
+
+class NamedCalls:
+    """Which calls of which instance have a name. One that had a name once keeps it, or counters would go
+    down."""
+
+    def __init__(self) -> None:
+        self._named: dict[InstanceId, set[str]] = {}
+
+    def counts(self, instance: InstanceId, calls: Iterable[CallStatistics]) -> dict[str, CallCounts]:
+        """The counts by name, the busiest calls first to get one."""
+        named = self._named.setdefault(instance, set())
+        found: dict[str, CallCounts] = {}
+        for call in sorted(calls, key=lambda call: -call.calls):
+            if call.name not in named and len(named) < CALLS_MAX:
+                named.add(call.name)
+            found.setdefault(call.name if call.name in named else OTHER, CallCounts()).add(call)
+        return found
+
+    def keep(self, instances: Iterable[InstanceId]) -> None:
+        """Forget all others."""
+        present = set(instances)
+        self._named = {instance: named for instance, named in self._named.items() if instance in present}
+
+
+@dataclass(slots=True)
+class _Histogram:
+    counts: list[int] = field(default_factory=lambda: [0] * (len(BUCKETS) + 1))
+    sum: float = 0.0
+
+
+class StartTimes:
+    """How long instances took to start, by tenant; starts before `since` (seconds since 1970) do not
+    count."""
+
+    def __init__(self, since: float) -> None:
+        self._since = since
+        self._seen: dict[InstanceId, float] = {}
+        self._histograms: dict[TenantName, _Histogram] = {}
+
+    def observe(self, instance: InstanceStatus, seconds: float | None) -> None:
+        """Count a start, once, however often it is seen."""
+        began = instance.started
+        if seconds is None or began is None or began < self._since or self._seen.get(instance.id) == began:
+            return
+        self._seen[instance.id] = began
+        histogram = self._histograms.setdefault(instance.tenant, _Histogram())
+        histogram.counts[bisect_left(BUCKETS, seconds)] += 1
+        histogram.sum += seconds
+
+    def keep(self, instances: Iterable[InstanceId]) -> None:
+        """Forget when others started; what they took stays counted."""
+        present = set(instances)
+        self._seen = {instance: began for instance, began in self._seen.items() if instance in present}
+
+    def cumulative(self) -> dict[TenantName, tuple[list[tuple[str, float]], float]]:
+        """By tenant: starts up to each bucket's bound, and the sum of all."""
+        result = {}
+        for tenant, histogram in self._histograms.items():
+            total, buckets = 0, []
+            for bound, count in zip((*map(str, BUCKETS), "+Inf"), histogram.counts, strict=True):
+                total += count
+                buckets.append((bound, float(total)))
+            result[tenant] = (buckets, histogram.sum)
+        return result

@@ -1,0 +1,183 @@
+"""Starts a hosted instance as the daemon does and speaks with its `supervise`, without a daemon."""
+
+import array
+import os
+import socket
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from kwhost.core.abi.exit_record import ExitRecord
+from kwhost.core.abi.messages import MESSAGE_SIZE, Event, EventType
+from kwhost.core.engines.base import HostedEnds
+from kwhost.core.engines.id_ranges import lease_ids
+from kwhost.core.engines.instance_dirs import InstanceDirs
+from kwhost.core.engines.kvm_device import open_kvm
+from kwhost.core.engines.launch import launch_hosted, new_statistics_file
+from kwhost.core.model.ids import new_instance_id
+from kwhost.core.model.instance import InstanceSpec, TerminalSize
+from kwhost.core.supervise.planning import plan_instance
+
+if TYPE_CHECKING:
+    import subprocess
+
+__all__ = ["SECONDS", "Client", "HostedInstance", "LogLine", "wait_until"]
+
+SECONDS = 40
+_UID_BASE = 1_879_048_192
+
+
+def wait_until(condition: Callable[[], Any]) -> Any:
+    """Poll until the condition holds, and return its value."""
+    end = time.monotonic() + SECONDS
+    while not (value := condition()):
+        assert time.monotonic() < end, "it did not happen in time"
+        time.sleep(0.005)
+    return value
+
+
+class Client:
+    """One control connection."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        connection.settimeout(SECONDS)
+        self.socket = connection
+
+    def send(self, message: bytes, *fds: int) -> None:
+        socket.send_fds(self.socket, [message], fds)
+
+    def receive(self) -> tuple[Event | None, list[int]]:
+        """The next event, None at the end, and its descriptors."""
+        data, ancillary, _, _ = self.socket.recvmsg(MESSAGE_SIZE + 1, socket.CMSG_SPACE(16))
+        fds = array.array("i")
+        for _, _, content in ancillary:
+            fds.frombytes(content)
+        return Event.decode(data), list(fds)
+
+    def event(self, wanted: EventType) -> Event:
+        """The next event of a kind; others before it are passed over."""
+        while True:
+            event, fds = self.receive()
+            for fd in fds:
+                os.close(fd)
+            assert event, f"no {wanted} came"
+            if event.type is wanted:
+                return event
+
+    def is_closed(self) -> bool:
+        """Read everything that still comes; True when that ends."""
+        try:
+            while self.socket.recv(MESSAGE_SIZE):
+                pass
+        except ConnectionError:
+            pass
+        return True
+
+
+class LogLine(NamedTuple):
+    """One record of the log."""
+
+    time: str
+    stream: str
+    tag: str
+    text: str
+
+
+class HostedInstance:
+    """A hosted instance of a root directory; `close` ends it."""
+
+    def __init__(self, directory: Path, root: Path) -> None:
+        self.dirs = InstanceDirs.of(directory / "run", directory / "state", new_instance_id())
+        self.dirs.make()
+        self._root = root
+        self._clients: list[Client] = []
+        self.process: "subprocess.Popen[bytes] | None" = None
+
+    def start(
+        self,
+        *argv: str,
+        interactive: bool = False,
+        terminal: TerminalSize | None = None,
+        stdio: tuple[int, int, int] | None = None,
+        cgroups: tuple[tuple[int, ...], tuple[int, ...]] = ((), ()),
+        **changes: Any,
+    ) -> None:
+        """Launch it; returns at once."""
+        spec = InstanceSpec(
+            argv=argv,
+            name=changes.pop("name", "hosted"),
+            rootfs=str(self._root),
+            interactive=interactive,
+            terminal=terminal is not None,
+        )
+        with ExitStack() as ours:
+            lease = lease_ids(_UID_BASE)
+            ours.callback(lease.close)
+            kvm, stats = open_kvm(), new_statistics_file()
+            log_dir = os.open(self.dirs.state, os.O_RDONLY | os.O_DIRECTORY)
+            exit_file = self.dirs.allocate_exit()
+            for fd in (kvm, stats, log_dir, exit_file):
+                ours.callback(os.close, fd)
+            listener = ours.enter_context(self.dirs.listen())
+            plan = replace(plan_instance(spec, lease.ids, terminal), hosted=True, **changes)
+            ends = HostedEnds(
+                control=listener.fileno(),
+                log_dir=log_dir,
+                exit=exit_file,
+                stats=stats,
+                cgroups=cgroups[0],
+                guest_cgroups=cgroups[1],
+                stdio=stdio,
+            )
+            self.process = launch_hosted(plan, ends, kvm, lease.fd)
+
+    def shell(self, script: str, **options: Any) -> None:
+        """Start a shell script in it."""
+        self.start("/bin/sh", "-c", script, **options)
+
+    def connect(self) -> Client:
+        connection = self.dirs.connect()
+        assert connection
+        client = Client(connection)
+        self._clients.append(client)
+        return client
+
+    def wait(self) -> ExitRecord:
+        """Wait for the end; the record that it left."""
+        assert self.process
+        self.process.wait(SECONDS)
+        record = self.dirs.read_exit()
+        assert record
+        return record
+
+    def log_files(self) -> list[Path]:
+        """Newest first."""
+        files = [self.dirs.state / "log", *(self.dirs.state / f"log.{n}" for n in range(1, 20))]
+        return [file for file in files if file.exists()]
+
+    def log(self) -> list[LogLine]:
+        """Every record of all files, oldest first."""
+        text = "".join(file.read_bytes().decode() for file in reversed(self.log_files()))
+        return [LogLine(*line.split(" ", 3)) for line in text.split("\n")[:-1]]
+
+    def logged(self, stream: str = "stdout") -> str:
+        """What the program printed, as the log tells it."""
+        return "".join(
+            line.text + ("\n" if line.tag == "F" else "") for line in self.log() if line.stream == stream
+        )
+
+    def descriptors(self) -> int:
+        """How many descriptors `supervise` has."""
+        assert self.process
+        return len(os.listdir(f"/proc/{self.process.pid}/fd"))
+
+    def close(self) -> None:
+        """End it, if it still runs, and let go of the connections."""
+        for client in self._clients:
+            client.socket.close()
+        if self.process:
+            self.process.kill()
+            self.process.wait()

@@ -1,0 +1,305 @@
+"""Hosting in memory: what the API's tests talk to in place of instances."""
+
+# ruff: noqa: A002 - the names are the protocol's
+
+from collections.abc import AsyncIterator, Container
+from dataclasses import replace
+from pathlib import Path
+
+import trio
+from trio.testing import memory_stream_pair
+
+from kwhost.core.errors import Ambiguous, Conflict, NotFound
+from kwhost.core.model.daemon import Changes, DaemonInfo, PluginStatus, ProcessEntry
+from kwhost.core.model.definition import InstanceDefinition
+from kwhost.core.model.events import AuditRecord, Event, EventKind, EventPage
+from kwhost.core.model.ids import InstanceId, InstanceName, TenantName
+from kwhost.core.model.instance import TerminalSize
+from kwhost.core.model.statistics import CallStatistics, InstanceStatistics
+from kwhost.core.model.status import EndReason, Health, InstanceState, InstanceStatus, TenantStatus, Usage
+from kwhost.core.model.tenant import Tenant
+from kwhost.core.supervise.hosting import ExecRequest
+
+__all__ = ["ACME", "RIVAL", "FakeHosting", "FakeSession", "make_definition"]
+
+ACME = TenantName("acme")
+RIVAL = TenantName("rival")
+
+
+def make_definition(tenant: str = "acme", name: str = "web", **fields: object) -> InstanceDefinition:
+    definition = InstanceDefinition(
+        tenant=TenantName(tenant), name=InstanceName(name), command=("sleep", "60")
+    )
+    return replace(definition, **fields)  # type: ignore[arg-type]
+
+
+def make_status(id: InstanceId, definition: InstanceDefinition) -> InstanceStatus:
+    return InstanceStatus(
+        id=id,
+        name=definition.name,
+        tenant=definition.tenant,
+        engine="direct",
+        isolation="vm",
+        state=InstanceState.CREATED,
+        health=Health.NONE,
+        pid=None,
+        image=definition.image,
+        command=definition.command,
+        created=1000.0,
+        started=None,
+        ended=None,
+        exit_code=None,
+        reason=None,
+        message="",
+        restarts=0,
+    )
+
+
+class FakeSession:
+    """A program that the test plays: it reads `program_stdin` and writes `program_stdout`."""
+
+    def __init__(self, *, terminal: bool = False) -> None:
+        self.stdin, self.program_stdin = memory_stream_pair()
+        self.program_stdout, self.stdout = memory_stream_pair()
+        self.program_stderr, stderr = memory_stream_pair()
+        self.stderr = None if terminal else stderr
+        self.sizes: list[TerminalSize] = []
+        self.signals: list[int] = []
+        self.closed = trio.Event()
+        self._ended = trio.Event()
+        self._status = 0
+
+    async def end(self, status: int) -> None:
+        await self.program_stdout.aclose()
+        await self.program_stderr.aclose()
+        self.exit(status)
+
+    def exit(self, status: int) -> None:
+        """End while something that it left behind keeps its output open."""
+        self._status = status
+        self._ended.set()
+
+    async def resize(self, size: TerminalSize) -> None:
+        await trio.lowlevel.checkpoint()
+        self.sizes.append(size)
+
+    async def signal(self, number: int) -> None:
+        await trio.lowlevel.checkpoint()
+        self.signals.append(number)
+
+    async def wait(self) -> int:
+        await self._ended.wait()
+        return self._status
+
+    async def aclose(self) -> None:
+        self.closed.set()
+        await trio.lowlevel.checkpoint()
+
+
+class FakeHosting:
+    """Two tenants; `alice` uses the one, `bob` the other. Methods that act note what they were asked."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.tenant_table = {
+            ACME: Tenant(name=ACME, users=("alice",), binds=(str(directory / "srv"),)),
+            RIVAL: Tenant(name=RIVAL, users=("bob",)),
+        }
+        self.statuses: dict[InstanceId, InstanceStatus] = {}
+        self.definitions: dict[InstanceId, InstanceDefinition] = {}
+        self.calls: list[tuple[object, ...]] = []
+        self.journal: list[Event] = []
+        self.failure: Exception | None = None
+        self.sessions: list[FakeSession] = []
+        self.session_terminal = False
+        self.cancelled = trio.Event()
+        self.waiting = trio.Event()
+        self.log_mark = 1
+        self.log_over = False
+        self.archive: list[bytes] = []
+        self._changed = trio.Event()
+
+    # For the test.
+
+    def add(self, definition: InstanceDefinition, state: InstanceState = InstanceState.RUNNING) -> InstanceId:
+        number = InstanceId(f"{len(self.statuses) + 1:012x}")
+        self.definitions[number] = definition
+        self.statuses[number] = replace(make_status(number, definition), state=state)
+        return number
+
+    def happen(self, tenant: TenantName | None, text: str = "") -> None:
+        sequence = self.journal[-1].seq + 1 if self.journal else 1
+        self.journal.append(Event(time=1.0, kind=EventKind.NOTICE, text=text, tenant=tenant, seq=sequence))
+        self.change()
+
+    def change(self) -> None:
+        self._changed.set()
+        self._changed = trio.Event()
+
+    def write_log(self, id: InstanceId, *lines: str) -> None:
+        with (self.log_directory(id) / "log").open("a", encoding="utf-8", errors="surrogateescape") as log:
+            for line in lines:
+                log.write(f"2026-11-22T00:13:55.123456789Z stdout F {line}\n")
+        self.log_mark += 1
+        self.change()
+
+    def _act(self, *call: object) -> None:
+        self.calls.append(call)
+        if self.failure:
+            raise self.failure
+
+    # Hosting.
+
+    def info(self) -> DaemonInfo:
+        return DaemonInfo(
+            version="1",
+            pid=1,
+            started=1.0,
+            state_dir="/s",
+            run_dir="/r",
+            configuration=None,
+            cgroups="v2",
+            kvm="hardware",
+            tenants=2,
+            instances=len(self.statuses),
+            running=0,
+        )
+
+    def configured_tenants(self) -> dict[TenantName, Tenant]:
+        return self.tenant_table
+
+    def tenants(self) -> tuple[TenantStatus, ...]:
+        return tuple(
+            TenantStatus(
+                name=name, users=tenant.users, isolation="vm", instances=0, running=0, used={}, quota={}
+            )
+            for name, tenant in self.tenant_table.items()
+        )
+
+    def instances(self) -> tuple[InstanceStatus, ...]:
+        return tuple(self.statuses.values())
+
+    def find(self, reference: str, tenants: Container[TenantName] | None) -> InstanceStatus:
+        found = [
+            status
+            for status in self.statuses.values()
+            if (tenants is None or status.tenant in tenants)
+            and reference in (status.id, status.name, f"{status.tenant}/{status.name}")
+        ]
+        if not found:
+            raise NotFound(f"there is no instance {reference}")
+        if len(found) > 1:
+            raise Ambiguous(f"{reference} means several instances")
+        return found[0]
+
+    def definition(self, id: InstanceId) -> InstanceDefinition:
+        return self.definitions[id]
+
+    def usage(self, id: InstanceId) -> Usage:
+        return Usage(cpu_seconds=1.5, memory=4096)
+
+    def call_statistics(self, id: InstanceId) -> InstanceStatistics | None:
+        call = CallStatistics(number=0, name="read", calls=3, failed=1, refused=0, seconds=0.5)
+        return InstanceStatistics(
+            start_seconds=0.01, exits=1, faults=2, processes=1, threads=1, peak_memory=1, calls=(call,)
+        )
+
+    def plugins(self) -> tuple[PluginStatus, ...]:
+        return (PluginStatus(name="x", version="1", hooks=(), state="active"),)
+
+    async def processes(self, id: InstanceId) -> tuple[ProcessEntry, ...]:
+        return (ProcessEntry(pid=7, user="0", threads=1, cpu_seconds=0.5, memory=1, command="sleep 60"),)
+
+    async def create(self, definition: InstanceDefinition, *, start: bool, confined: bool) -> InstanceStatus:
+        self._act("create", definition, start, confined)
+        return self.statuses[self.add(definition)]
+
+    async def start(self, id: InstanceId) -> None:
+        self._act("start", id)
+
+    async def stop(self, id: InstanceId, timeout: float | None) -> None:
+        self._act("stop", id, timeout)
+        self.statuses[id] = replace(self.statuses[id], state=InstanceState.EXITED, reason=EndReason.STOPPED)
+
+    async def kill(self, id: InstanceId, signal: int) -> None:
+        self._act("kill", id, signal)
+
+    async def pause(self, id: InstanceId) -> None:
+        self._act("pause", id)
+
+    async def resume(self, id: InstanceId) -> None:
+        self._act("resume", id)
+        raise Conflict(f"{self.statuses[id].name} is not paused")
+
+    async def restart(self, id: InstanceId, timeout: float | None) -> None:
+        self._act("restart", id, timeout)
+
+    async def remove(self, id: InstanceId, *, force: bool) -> None:
+        self._act("remove", id, force)
+        del self.statuses[id]
+
+    async def wait_end(self, id: InstanceId) -> InstanceStatus:
+        self.waiting.set()
+        try:
+            await trio.sleep_forever()
+        finally:
+            self.cancelled.set()
+
+    async def execute(self, id: InstanceId, request: ExecRequest) -> FakeSession:
+        self._act("exec", id, request)
+        self.sessions.append(FakeSession(terminal=request.terminal is not None))
+        return self.sessions[-1]
+
+    async def attach(self, id: InstanceId, *, stdin: bool, start: bool) -> FakeSession:
+        self._act("attach", id, stdin, start)
+        self.sessions.append(FakeSession())
+        return self.sessions[-1]
+
+    def log_directory(self, id: InstanceId) -> Path:
+        directory = self.directory / "instances" / id
+        directory.mkdir(parents=True, exist_ok=True)
+        return directory
+
+    async def wait_log(self, id: InstanceId, mark: int) -> int | None:
+        while self.log_mark == mark and not self.log_over:
+            self.waiting.set()
+            await self._changed.wait()
+        return None if self.log_over else self.log_mark
+
+    async def archive_get(self, id: InstanceId, path: str) -> AsyncIterator[bytes]:
+        self._act("archive-get", id, path)
+        for piece in self.archive:
+            yield piece
+            await trio.lowlevel.checkpoint()
+
+    async def archive_put(self, id: InstanceId, path: str, archive: AsyncIterator[bytes]) -> None:
+        self._act("archive-put", id, path)
+        self.archive = [piece async for piece in archive]
+
+    def last_event(self) -> int:
+        return self.journal[-1].seq if self.journal else 0
+
+    async def events(self, after: int, tenants: Container[TenantName] | None, limit: int) -> EventPage:
+        await trio.lowlevel.checkpoint()
+        looked = [event for event in self.journal if event.seq > after][:limit]
+        shown = tuple(
+            event
+            for event in looked
+            if tenants is None or (event.tenant is not None and event.tenant in tenants)
+        )
+        return EventPage(shown, looked[-1].seq if looked else after)
+
+    async def wait_event(self, after: int) -> None:
+        while self.last_event() <= after:
+            self.waiting.set()
+            await self._changed.wait()
+
+    async def audit(self, limit: int) -> tuple[AuditRecord, ...]:
+        return ()
+
+    async def reload(self) -> Changes:
+        self._act("reload")
+        return Changes(created=("acme/web",))
+
+    async def shutdown(self, *, stop_instances: bool) -> None:
+        self._act("shutdown", stop_instances)
