@@ -18,10 +18,10 @@ from kwhost.core.config.host import load_host_config
 from kwhost.core.engines.base import Launched
 from kwhost.core.engines.direct import DirectEngine
 from kwhost.core.engines.id_ranges import IdLease, lease_ids
-from kwhost.core.local import plan_instance
 from kwhost.core.model.ids import InstanceName
 from kwhost.core.model.instance import InstanceSpec, LaunchPlan
 from kwhost.core.model.volume import Volume
+from kwhost.core.supervise.planning import local_image, plan_instance
 
 __all__ = ["GUEST_PROGRAMS", "Instance", "Launcher", "Run", "parse_figures"]
 
@@ -126,7 +126,7 @@ class Launcher:
                 rootfs=str(rootfs) if rootfs else None,
                 volumes=volumes,
             )
-            self._plans[key] = plan_instance(spec, self._lease.ids, None)
+            self._plans[key] = plan_instance(spec, local_image(spec), self._lease.ids, None)
         return self._plans[key]
 
     @contextlib.contextmanager

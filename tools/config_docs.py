@@ -53,7 +53,7 @@ kwhost: kwhost.toml:31: tenants.acme.memory: the instances ask for 2.0 GiB toget
 `kwhost reload` compares the file with what is hosted, instance by instance (TENANT/NAME):
 
 - instances that are new are started, those that are gone are stopped and removed;
-- a change of `restart`, `healthcheck`, `depends_on`, `stop_timeout`, `memory`, `cpus` or `pids` applies
+- a change of `restart`, `healthcheck`, `depends_on`, `stop_timeout`, `cpus` or `block` applies
   to the running instance; any other change restarts that instance, and no other one;
 - a tenant's users, quotas and binds apply at once;
 - in `[host]`, `log_level`, and `log_size` and `log_files` for instances started from then on; what else

@@ -15,9 +15,9 @@ from kwhost.core.engines.id_ranges import lease_ids
 from kwhost.core.engines.kernel_version import check_kernel
 from kwhost.core.errors import KvmError, UsageError
 from kwhost.core.model.instance import Engine, InstanceSpec, Isolation, LaunchPlan
-from kwhost.core.supervise.planning import check_engine, plan_instance
-from kwhost.core.supervise.signals import hold_signals, release_signals
-from kwhost.core.supervise.terminal import OperatorTerminal
+from kwhost.core.operator.signals import hold_signals, release_signals
+from kwhost.core.operator.terminal import OperatorTerminal
+from kwhost.core.supervise.planning import check_engine, local_image, plan_instance
 
 if TYPE_CHECKING:
     from kwhost.core.supervise.foreground import Outcome
@@ -37,7 +37,7 @@ def run_instance(spec: InstanceSpec, report: Callable[[str], None], *, want_stat
         _load_watch()  # first: the terminal is raw before the instance writes to it
     lease = lease_ids(config.uid_base)
     try:
-        plan = plan_instance(spec, lease.ids, terminal.size() if terminal else None)
+        plan = plan_instance(spec, local_image(spec), lease.ids, terminal.size() if terminal else None)
         hold_signals()
         launched = _launch(DirectEngine(lease), plan, spec)
         watch = _load_watch_for(launched)

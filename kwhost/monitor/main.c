@@ -141,10 +141,13 @@ _Noreturn void monitor_start(u64 *stack) {
     int taken = exec_record_take(&record);
     if (taken == 0)
         run_monitor(argv, envp);
-    u64 fd;
+    u64 fd, self;
     if (taken == -EBADF && argc == 3 && !strcmp(argv[1], "supervise") &&
         parse_decimal(argv[2], 1 << 20, &fd))
-        supervise_main((int)fd);
+        supervise_main((int)fd, -1);
+    if (taken == -EBADF && argc == 4 && !strcmp(argv[1], "supervise") &&
+        parse_decimal(argv[2], 1 << 20, &fd) && parse_decimal(argv[3], 1 << 20, &self))
+        supervise_main((int)fd, (int)self);
     if (taken == -EBADF && argc == 3 && !strcmp(argv[1], "init") &&
         parse_decimal(argv[2], 1 << 22, &fd))
         init_main((int)fd);

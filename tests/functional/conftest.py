@@ -1,9 +1,14 @@
 """Fixtures of the functional tests."""
 
+import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from tests.functional.hosted import HostedInstance, New, Pipes
+from tests.functional.hosting import Daemon, StartDaemon
 
 
 @pytest.fixture
@@ -23,3 +28,56 @@ def busybox_root(tmp_path: Path) -> Path:
     root.chmod(0o755)
     tmp_path.chmod(0o755)
     return root
+
+
+@pytest.fixture
+def new(tmp_path: Path, busybox_root: Path) -> Iterator[New]:
+    """Makes instances that are ended after the test."""
+    made: list[HostedInstance] = []
+
+    def make(directory: Path = tmp_path) -> HostedInstance:
+        made.append(HostedInstance(directory, busybox_root))
+        return made[-1]
+
+    yield make
+    for instance in made:
+        instance.close()
+
+
+@pytest.fixture
+def hosted(new: New) -> HostedInstance:
+    return new()
+
+
+@pytest.fixture
+def pipes() -> Iterator[Pipes]:
+    """Makes pipes; their ends are closed after the test, wherever they went."""
+    ends: list[tuple[int, int]] = []
+
+    def make() -> tuple[int, int]:
+        pair = os.pipe()
+        ends.extend((fd, os.fstat(fd).st_ino) for fd in pair)
+        return pair
+
+    yield make
+    for fd, inode in ends:
+        try:
+            if os.fstat(fd).st_ino == inode:
+                os.close(fd)
+        except OSError:
+            pass
+
+
+@pytest.fixture
+def kwhostd() -> Iterator[StartDaemon]:
+    """`kwhostd(CONFIGURATION)` starts a daemon that hosts it; see hosting.Daemon for what can be done with
+    it. Everything is ended and removed after the test, also where the test killed the daemon."""
+    made: list[Daemon] = []
+
+    def start(configuration: str = "") -> Daemon:
+        made.append(Daemon(configuration))
+        return made[-1].start()
+
+    yield start
+    for daemon in made:
+        daemon.close()

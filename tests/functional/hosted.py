@@ -2,6 +2,7 @@
 
 import array
 import os
+import select
 import socket
 import time
 from collections.abc import Callable
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kwhost.core.abi.exit_record import ExitRecord
-from kwhost.core.abi.messages import MESSAGE_SIZE, Event, EventType
+from kwhost.core.abi.messages import MESSAGE_SIZE, AttachFlag, Event, EventType, attach, hello
 from kwhost.core.engines.base import HostedEnds
 from kwhost.core.engines.id_ranges import lease_ids
 from kwhost.core.engines.instance_dirs import InstanceDirs
@@ -19,12 +20,22 @@ from kwhost.core.engines.kvm_device import open_kvm
 from kwhost.core.engines.launch import launch_hosted, new_statistics_file
 from kwhost.core.model.ids import new_instance_id
 from kwhost.core.model.instance import InstanceSpec, TerminalSize
-from kwhost.core.supervise.planning import plan_instance
+from kwhost.core.supervise.planning import local_image, plan_instance
 
 if TYPE_CHECKING:
     import subprocess
 
-__all__ = ["SECONDS", "Client", "HostedInstance", "LogLine", "wait_until"]
+__all__ = [
+    "SECONDS",
+    "Client",
+    "HostedInstance",
+    "LogLine",
+    "New",
+    "Pipes",
+    "read_all",
+    "read_until",
+    "wait_until",
+]
 
 SECONDS = 40
 _UID_BASE = 1_879_048_192
@@ -67,6 +78,12 @@ class Client:
             if event.type is wanted:
                 return event
 
+    def started(self) -> int:
+        """Wait until the program runs; its pid on the host."""
+        self.send(hello())
+        event = self.event(EventType.HELLO)
+        return event.extra if event.value else self.event(EventType.STARTED).extra
+
     def is_closed(self) -> bool:
         """Read everything that still comes; True when that ends."""
         try:
@@ -94,7 +111,7 @@ class HostedInstance:
         self.dirs.make()
         self._root = root
         self._clients: list[Client] = []
-        self.process: "subprocess.Popen[bytes] | None" = None
+        self.process: subprocess.Popen[bytes] | None = None
 
     def start(
         self,
@@ -122,7 +139,9 @@ class HostedInstance:
             for fd in (kvm, stats, log_dir, exit_file):
                 ours.callback(os.close, fd)
             listener = ours.enter_context(self.dirs.listen())
-            plan = replace(plan_instance(spec, lease.ids, terminal), hosted=True, **changes)
+            plan = replace(
+                plan_instance(spec, local_image(spec), lease.ids, terminal), hosted=True, **changes
+            )
             ends = HostedEnds(
                 control=listener.fileno(),
                 log_dir=log_dir,
@@ -144,6 +163,15 @@ class HostedInstance:
         client = Client(connection)
         self._clients.append(client)
         return client
+
+    def say(self, text: str) -> None:
+        """Write to the program's standard input, which stays open."""
+        read, write = os.pipe()
+        client = self.connect()
+        client.send(attach(AttachFlag.STDIN), read)
+        os.close(read)
+        os.write(write, text.encode())
+        os.close(write)
 
     def wait(self) -> ExitRecord:
         """Wait for the end; the record that it left."""
@@ -181,3 +209,29 @@ class HostedInstance:
         if self.process:
             self.process.kill()
             self.process.wait()
+
+
+def read_all(fd: int) -> bytes:
+    """Everything up to the end, which has to come in time."""
+    data = b""
+    while True:
+        assert select.select([fd], [], [], SECONDS)[0], f"no end after {data[-100:]!r}"
+        if not (more := os.read(fd, 65536)):
+            return data
+        data += more
+
+
+def read_until(fd: int, text: bytes) -> bytes:
+    """Everything up to a text, which has to come in time."""
+    data = b""
+    while text not in data:
+        assert select.select([fd], [], [], SECONDS)[0], f"{text!r} did not come: {data!r}"
+        more = os.read(fd, 65536)
+        assert more, f"{text!r} did not come: {data!r}"
+        data += more
+    return data
+
+
+# What fixtures make.
+New = Callable[..., HostedInstance]
+Pipes = Callable[[], tuple[int, int]]

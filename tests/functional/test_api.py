@@ -1,9 +1,7 @@
 """The API over its socket, with hosting in memory: what its callers can rely on."""
 
-import json
 from collections.abc import AsyncIterator
 from pathlib import Path
-from urllib.parse import quote
 
 import pytest
 import trio
@@ -19,6 +17,7 @@ from kwhost.core.errors import (
     NotFound,
     PermissionDenied,
     QuotaExceeded,
+    StoreError,
     UsageError,
 )
 from kwhost.core.model.status import InstanceState
@@ -26,6 +25,7 @@ from tests.functional.api_world import (
     ALICE,
     STRANGER,
     World,
+    eventually,
     read_answer,
     request_bytes,
     serve_world,
@@ -65,6 +65,8 @@ async def test_a_user_sees_their_tenant_alone(world: World) -> None:
 
     assert [one["name"] for one in await world.ask("GET", "/v1/instances")] == ["web"]
     assert [one["name"] for one in await world.ask("GET", "/v1/tenants")] == ["acme"]
+    info = await world.ask("GET", "/v1/info")
+    assert (info["tenants"], info["instances"], info["running"]) == (1, 1, 1)
     with pytest.raises(NotFound):
         await world.ask("GET", "/v1/tenants/rival")
     with pytest.raises(NotFound):
@@ -92,6 +94,7 @@ async def test_only_operators_reload_shut_down_and_read_the_audit(world: World) 
     world.caller = ALICE
     for method, path in (
         ("POST", "/v1/reload"),
+        ("POST", "/v1/prune"),
         ("POST", "/v1/shutdown?instances=keep"),
         ("GET", "/v1/audit"),
         ("GET", "/v1/plugins"),
@@ -198,6 +201,7 @@ async def test_statistics_processes_information(world: World) -> None:
     assert (await world.ask("GET", "/v1/info"))["cgroups"] == "v2"
     assert (await world.ask("GET", "/v1/plugins"))[0]["state"] == "active"
     assert (await world.ask("POST", "/v1/reload"))["created"] == ["acme/web"]
+    assert await world.ask("POST", "/v1/prune") == []
     await world.ask("POST", "/v1/shutdown", query={"instances": "keep"})
     assert world.hosting.calls[-1] == ("shutdown", False)
 
@@ -251,6 +255,49 @@ async def test_changes_are_in_the_audit_and_nothing_else_is(world: World) -> Non
     ]
 
 
+async def test_what_is_refused_is_in_the_audit_unless_a_stranger_asked(world: World) -> None:
+    world.caller = ALICE
+    await world.raw(request_bytes("POST", "/v1/reload"))
+    world.caller = STRANGER
+    await world.raw(request_bytes("POST", "/v1/reload"))
+
+    [entry] = world.audit
+    assert (entry.user, entry.action) == ("alice", "POST /v1/reload")
+    assert "only operators" in entry.outcome
+
+
+async def test_what_a_caller_did_not_wait_for_is_in_the_audit(world: World) -> None:
+    world.hosting.add(make_definition())
+
+    async def stop(id: str, timeout: float | None) -> None:  # noqa: A002 - the protocol's name
+        world.hosting.waiting.set()
+        await trio.sleep_forever()
+
+    world.hosting.stop = stop  # type: ignore[method-assign]
+    stream = await world.connect()
+    await stream.send_all(request_bytes("POST", "/v1/instances/web/stop"))
+    await world.hosting.waiting.wait()
+    await stream.aclose()
+
+    await eventually(lambda: len(world.audit) == 1)
+    assert (world.audit[0].target, world.audit[0].outcome) == (
+        "acme/web",
+        "the client went away before the end",
+    )
+
+
+async def test_an_audit_that_cannot_be_written_is_reported_and_changes_nothing(
+    tmp_path: Path, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(record: object) -> None:
+        raise StoreError("the disk is full")
+
+    monkeypatch.setattr(world.server._dispatcher, "_write_audit", fail)
+
+    assert (await world.ask("POST", "/v1/reload"))["created"] == ["acme/web"]
+    assert [str(error) for error in world.reports] == ["the disk is full"]
+
+
 async def test_a_caller_who_leaves_cancels_what_was_asked(world: World) -> None:
     world.hosting.add(make_definition())
     stream = await world.connect()
@@ -282,8 +329,3 @@ async def test_without_a_daemon_the_error_says_how_to_start_one(tmp_path: Path) 
 
     with pytest.raises(ApiError, match=f"no daemon runs on {path}; start one with kwhost up -d CONFIG"):
         await trio.to_thread.run_sync(Client(path).request, "GET", "/v1/version")
-
-
-def test_references_are_encoded() -> None:
-    assert instance_path("acme/web", "stop") == f"/v1/instances/{quote('acme/web', safe='')}/stop"
-    assert json.dumps(instance_path("é")) == '"/v1/instances/%C3%A9"'

@@ -45,11 +45,12 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
         (b"GET /v1/version HTTP/1.1\r\n\r\n", 400),  # no Host
         (b"GET http://elsewhere/v1/version HTTP/1.1\r\nHost: x\r\n\r\n", 400),
         (b"GET /v1/version HTTP/1.1\r\nHost: x\r\nBad\x00: y\r\n\r\n", 400),
-        (b"GET /v1/version HTTP/9.9\r\nHost: x\r\n\r\n", 400),
+        (b"GET /v1/version HTTP/9.9\r\nHost: x\r\n\r\n", 505),
         (b"POST /v1/reload HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n", 400),
         (b"POST /v1/reload HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n", 400),
         (b"POST /v1/reload HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nZZ\r\n", 400),
         (b"GET /v1/version HTTP/1.1\r\nHost: x\r\nX: " + b"x" * HEADER_MAX + b"\r\n\r\n", 431),
+        (b"GET /v1/version HTTP/1.1\r\nHost: x\r\nX: " + b"x" * 9 * HEADER_MAX, 431),
         (b"GET /v1/nothing HTTP/1.1\r\nHost: x\r\n\r\n", 404),
         (b"GET /v1/instances/ HTTP/1.1\r\nHost: x\r\n\r\n", 404),
         (b"GET /v1/version?x=1 HTTP/1.1\r\nHost: x\r\n\r\n", 400),

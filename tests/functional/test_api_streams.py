@@ -103,6 +103,26 @@ async def test_a_log_is_read_and_followed_to_its_end(world: World) -> None:
     assert [line.data["text"] for line in followed] == ["one", "two", "three \udcff"]
 
 
+async def test_an_instance_that_wrote_nothing_has_an_empty_log(world: World) -> None:
+    world.hosting.add(make_definition())
+
+    assert await read_events(world, instance_path("web", "logs"), 10) == []
+
+
+async def test_what_is_no_line_of_a_log_is_counted(world: World) -> None:
+    number = world.hosting.add(make_definition())
+    with (world.hosting.log_directory(number) / "log").open("wb") as log:
+        log.write(b"garbage\nmore of it\n2026-11-22T00:13:55.123456789Z stderr F fine\n")
+
+    events = await read_events(world, instance_path("web", "logs"), 10)
+
+    assert [(event.name, event.data.get("text")) for event in events] == [
+        ("line", "fine"),
+        ("left-out", None),
+    ]
+    assert events[1].data == {"count": 2}
+
+
 async def test_a_slow_reader_costs_no_memory_and_is_told_what_it_missed(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from kwhost.core.supervise.terminal import terminal_size
+from kwhost.core.operator.terminal import terminal_size
 
 pytestmark = pytest.mark.kvm
 

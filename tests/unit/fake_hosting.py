@@ -238,6 +238,10 @@ class FakeHosting:
         self._act("remove", id, force)
         del self.statuses[id]
 
+    async def prune(self) -> tuple[InstanceStatus, ...]:
+        self._act("prune")
+        return tuple(status for status in self.statuses.values() if status.state is InstanceState.EXITED)
+
     async def wait_end(self, id: InstanceId) -> InstanceStatus:
         self.waiting.set()
         try:

@@ -42,7 +42,5 @@ plans = st.builds(
     rootless=st.booleans(),
     hosted=st.booleans(),
     log=st.builds(LogLimits, size=st.integers(0, 2**63), files=ids32),
-    limits=st.builds(
-        GuestLimits, pids=ids32, memory=st.integers(0, 2**63), resident=st.integers(0, 2**63)
-    ),
+    limits=st.builds(GuestLimits, pids=ids32, memory=st.integers(0, 2**63), resident=st.integers(0, 2**63)),
 )

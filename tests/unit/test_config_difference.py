@@ -114,9 +114,8 @@ def test_a_configuration_does_not_differ_from_itself(same: Configuration) -> Non
         {"healthcheck": Healthcheck(kind=ProbeKind.TCP, target=(":1",))},
         {"depends_on": (InstanceName("db"),)},
         {"stop_timeout": 1.0},
-        {"limits": Limits(memory=1)},
         {"limits": Limits(cpus=1.0)},
-        {"limits": Limits(pids=1)},
+        {"limits": Limits(block=BlockLimits(read_bytes=1))},
     ],
 )
 def test_what_can_change_while_it_runs_restarts_nothing(change: dict[str, Any]) -> None:
@@ -136,8 +135,9 @@ def test_what_can_change_while_it_runs_restarts_nothing(change: dict[str, Any]) 
         {"timeout": 1.0},
         {"limits": Limits(memory_headroom=2.0)},
         {"limits": Limits(storage=1)},
-        {"limits": Limits(block=BlockLimits(read_bytes=1))},
-        {"limits": Limits(memory=1, storage=1)},
+        {"limits": Limits(memory=1)},
+        {"limits": Limits(pids=1)},
+        {"limits": Limits(memory=1, cpus=1.0)},
     ],
 )
 def test_anything_else_restarts_this_instance_alone(change: dict[str, Any]) -> None:

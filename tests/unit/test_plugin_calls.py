@@ -336,3 +336,5 @@ def test_an_exception_is_told_in_one_line_whatever_its_text_does() -> None:
 
     assert one_line(Hostile()) == "Hostile"
     assert one_line(ExceptionGroup("", [OSError("a\nb")])) == "OSError: a b"
+    several = BaseExceptionGroup("both", [SystemExit(3), ExceptionGroup("", [ValueError("v")])])
+    assert one_line(several) == "SystemExit: 3; ValueError: v"

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import trio
@@ -59,12 +59,14 @@ class AuditEntry:
 def _outcome(error: BaseException | None) -> str:
     if error is None:
         return "ok"
-    return "cancelled: the client went away" if isinstance(error, trio.Cancelled) else error_text(error)
+    if isinstance(error, trio.Cancelled | trio.BrokenResourceError):
+        return "the client went away before the end"
+    return error_text(error)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Call:
-    """A request that its caller may make; `arguments`, `query` and `body` are checked by the route."""
+    """A request on its way: `query` and `body` are there, and as the route wants them, for its handler."""
 
     hosting: Hosting
     connection: HttpConnection
@@ -72,9 +74,9 @@ class Call:
     request: Request
     route: Route
     arguments: Mapping[str, str]
-    query: Mapping[str, Any]
-    body: Any
     audit: AuditEntry
+    query: Mapping[str, Any] = field(default_factory=dict)
+    body: Any = None
 
     def visible(self) -> frozenset[TenantName] | None:
         """The tenants that the caller knows of, now; None: all."""

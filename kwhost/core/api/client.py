@@ -24,13 +24,13 @@ _LINE_MAX = 16 * 1024 * 1024
 
 
 def find_socket(host: str | None = None, environment: Mapping[str, str] | None = None) -> Path:
-    """Where the API is: `host` (of --host), KWHOST_HOST, or in the configured run_dir. Raises ConfigError."""
+    """Where the API is: `host` (of --host), KWHOST_HOST, or as configured. Raises ConfigError."""
     environment = os.environ if environment is None else environment
     if named := host or environment.get("KWHOST_HOST"):
         return Path(named)
     from kwhost.core.config.host import load_host_config  # most likely needed, yet not by --host
 
-    return load_host_config(environment).run_dir / "api.sock"
+    return load_host_config(environment).api
 
 
 def instance_path(reference: str, operation: str = "") -> str:

@@ -16,9 +16,9 @@ from kwhost.core.api.sessions import SESSIONS
 from kwhost.core.errors import KwhostError, NotFound, UsageError
 from kwhost.core.supervise.hosting import Hosting
 
-__all__ = ["Dispatcher"]
+__all__ = ["ALL_HANDLERS", "Dispatcher"]
 
-_ALL: dict[str, Handler] = HANDLERS | FEEDS | SESSIONS
+ALL_HANDLERS: dict[str, Handler] = HANDLERS | FEEDS | SESSIONS
 _METHOD = Failure("method", 405)
 
 
@@ -38,52 +38,44 @@ class Dispatcher:
         match = find_route(request.method, request.path)
         call: Call | None = None
         try:
-            call = await self._prepare(connection, caller, request, match)
-            await self._handle(call)
+            call = self._call(connection, caller, request, match)
+            result = await self._handle(call)
+            if call.route.form is Form.JSON:
+                await connection.answer(call.route.status, result)
         except trio.BrokenResourceError:
             raise
         except Exception as error:  # noqa: BLE001 - the edge: every failure becomes an answer
             await self._fail(connection, call, first_cause(error))
 
-    async def _prepare(
-        self, connection: HttpConnection, caller: Caller, request: Request, match: Match
-    ) -> Call:
-        """Check everything that can be checked before the handler."""
-        route = match.route
-        access = route.access if route else Access.USER
-        check_access(access, caller, visible_tenants(caller, self._hosting.configured_tenants()))
-        if route is None:
+    def _call(self, connection: HttpConnection, caller: Caller, request: Request, match: Match) -> Call:
+        """What is asked for; who is nobody here is not told whether there is such a thing."""
+        visible = visible_tenants(caller, self._hosting.configured_tenants())
+        access = match.route.access if match.route else Access.USER
+        if visible == frozenset():
+            check_access(access, caller, visible)
+        if match.route is None:
             raise _unknown(request, match)
-        query = decode_query(request.query, route.query)
-        body = None
-        if route.body is Form.JSON:
-            data = await connection.body()
-            if route.request is not None:
-                body = decode_body(data, route.request)
-            elif data.strip() not in (b"", b"{}"):
-                raise UsageError(f"{route.method} {route.path} takes no body")
         return Call(
             hosting=self._hosting,
             connection=connection,
             caller=caller,
             request=request,
-            route=route,
+            route=match.route,
             arguments=match.arguments,
-            query=query,
-            body=body,
-            audit=AuditEntry(self._write_audit, caller, route),
+            audit=AuditEntry(self._write_audit, caller, match.route),
         )
 
-    async def _handle(self, call: Call) -> None:
-        """Run the handler, and answer what it returns; whatever happens is in the audit."""
+    async def _handle(self, call: Call) -> object:
+        """Check the request, and do what it asks for; however it ends is in the audit."""
         try:
+            check_access(call.route.access, call.caller, call.visible())
+            await _read(call)
             result = await _run(call)
         except BaseException as error:
             await self._close_audit(call, first_cause(error))
             raise
         await self._close_audit(call, None)
-        if call.route.form is Form.JSON:
-            await call.connection.answer(call.route.status, result)
+        return result
 
     async def _close_audit(self, call: Call, error: BaseException | None) -> None:
         try:
@@ -104,12 +96,24 @@ class Dispatcher:
         # Of an archive the missing end tells; a session has told by itself.
 
 
+async def _read(call: Call) -> None:
+    """Take query and body, as the route wants them."""
+    route = call.route
+    call.query = decode_query(call.request.query, route.query)
+    if route.body is Form.JSON:
+        data = await call.connection.body()
+        if route.request is not None:
+            call.body = decode_body(data, route.request)
+        elif data.strip() not in (b"", b"{}"):
+            raise UsageError(f"{route.method} {route.path} takes no body")
+
+
 async def _run(call: Call) -> object:
     if call.request.method == "HEAD" and call.route.form is not Form.JSON:
         await call.connection.begin(call.route.form.value)
         await call.connection.end()
         return None
-    handler = _ALL[call.route.name]
+    handler = ALL_HANDLERS[call.route.name]
     if call.route.form is Form.FRAMES or call.route.body is Form.ARCHIVE:
         return await handler(call)  # these read from the connection themselves
     return await call.connection.unless_hangup(lambda: handler(call))

@@ -1,5 +1,6 @@
 """What each route that answers with JSON does."""
 
+from dataclasses import replace
 from typing import Any
 
 import trio
@@ -34,7 +35,13 @@ async def _openapi(_call: Call) -> dict[str, Any]:
 
 
 async def _info(call: Call) -> DaemonInfo:
-    return call.hosting.info()
+    info = call.hosting.info()
+    visible = call.visible()
+    if visible is None:
+        return info
+    own = [status for status in call.hosting.instances() if status.tenant in visible]
+    running = sum(status.state is InstanceState.RUNNING for status in own)
+    return replace(info, tenants=len(visible), instances=len(own), running=running)
 
 
 async def _list(call: Call) -> tuple[InstanceStatus, ...]:
@@ -156,6 +163,10 @@ async def _reload(call: Call) -> Changes:
     return await call.hosting.reload()
 
 
+async def _prune(call: Call) -> tuple[InstanceStatus, ...]:
+    return await call.hosting.prune()
+
+
 async def _shutdown(call: Call) -> Version:
     instances = call.query["instances"]
     if instances not in ("stop", "keep"):
@@ -188,5 +199,6 @@ HANDLERS: dict[str, Handler] = {
     "audit": _audit,
     "plugins": _plugins,
     "reload": _reload,
+    "prune": _prune,
     "shutdown": _shutdown,
 }

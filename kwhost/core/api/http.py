@@ -43,7 +43,7 @@ class Deadlines(NamedTuple):
     header: float = 10.0
     body: float = 10.0
     idle: float = 60.0
-    answer: float = 60.0
+    answer: float = 10.0
 
 
 class Request(NamedTuple):
@@ -56,6 +56,11 @@ class Request(NamedTuple):
 
 
 def _parse_request(event: h11.Request) -> Request:
+    if event.http_version not in (b"1.0", b"1.1"):
+        raise Refusal(Failure("malformed", 505), "the request must be HTTP/1.1")
+    # h11 bounds what is incomplete; what came all at once is measured here.
+    if len(event.target) + sum(len(name) + len(value) for name, value in event.headers) > HEADER_MAX:
+        raise Refusal(Failure("too-large", 431), f"the request's header has more than {HEADER_MAX} bytes")
     try:
         target = event.target.decode("ascii")
     except UnicodeDecodeError as error:
@@ -165,7 +170,8 @@ class HttpConnection:
         extra = [*(headers or {}).items(), ("content-type", _JSON), ("content-length", str(len(data)))]
         if self._http.their_state is h11.SEND_BODY:
             extra.append(("connection", "close"))
-        with trio.move_on_after(self._deadlines.answer) as slow:
+        # What was done is told also where the daemon is about to end, as it does after `shutdown`.
+        with trio.move_on_after(self._deadlines.answer, shield=True) as slow:
             await self._send(h11.Response(status_code=status, headers=extra))
             await self.piece(data)
             await self.end()

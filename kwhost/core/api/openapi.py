@@ -23,13 +23,15 @@ _VARIABLES = {
 def _types() -> list[Any]:
     """Each type once, in the order of the routes."""
     named = [kind for route in ROUTES for kind in (route.request, route.answer) if kind is not None]
-    return list(dict.fromkeys([*named, *STREAM_EVENTS.values(), FailureBody]))
+    return list(dict.fromkeys([*named, *STREAM_EVENTS.values()]))
 
 
 @cache
 def _schemas() -> tuple[dict[Any, Any], dict[str, Any]]:
     kinds = _types()
     schemas, components = json.schema_components(kinds, ref_template="#/components/schemas/{name}")
+    for component in components.values():
+        component["description"] = " ".join(component.get("description", "").split())
     return dict(zip(kinds, schemas, strict=True)), components
 
 

@@ -6,20 +6,20 @@ from enum import Enum
 from typing import Any, NamedTuple
 from urllib.parse import unquote
 
-from kwhost.core.api.types import ExecBody, InstanceUse, LeftOut, LogEntry, StatsAnswer, Version
+from kwhost.core.api.types import ExecBody, FailureBody, InstanceUse, LeftOut, LogEntry, StatsAnswer, Version
 from kwhost.core.model.daemon import Changes, DaemonInfo, PluginStatus, ProcessEntry
 from kwhost.core.model.definition import InstanceDefinition
 from kwhost.core.model.events import AuditRecord, Event
 from kwhost.core.model.status import InstanceStatus, TenantStatus
 
-__all__ = ["ROUTES", "Access", "Form", "Match", "Parameter", "Route", "find_route"]
+__all__ = ["ROUTES", "STREAM_EVENTS", "Access", "Form", "Match", "Parameter", "Route", "find_route"]
 
 
 class Access(Enum):
     """Who may use a route; what a tenant's user sees there is their tenants' alone."""
 
     ANYBODY = "anybody"
-    USER = "a tenant's users"
+    USER = "operators and tenants' users"
     OPERATOR = "operators"
 
 
@@ -58,6 +58,9 @@ class Route:
     changes: bool = False  # goes into the audit
     body: Form = Form.JSON
 
+
+# What may come on any event stream beside the route's own events.
+STREAM_EVENTS: Mapping[str, Any] = {"left-out": LeftOut, "error": FailureBody}
 
 _FOLLOW = Parameter("follow", bool, "go on with what comes")
 _TENANT = Parameter("tenant", str, "only this tenant's")
@@ -206,6 +209,15 @@ ROUTES: tuple[Route, ...] = (
         changes=True,
     ),
     Route(
+        name="prune",
+        method="POST",
+        path="/v1/prune",
+        answer=tuple[InstanceStatus, ...],
+        summary="remove the instances that have ended and that the configuration does not have",
+        access=Access.OPERATOR,
+        changes=True,
+    ),
+    Route(
         name="shutdown",
         method="POST",
         path="/v1/shutdown",
@@ -216,8 +228,6 @@ ROUTES: tuple[Route, ...] = (
         changes=True,
     ),
 )
-# What may come on any event stream beside the route's own events.
-STREAM_EVENTS: Mapping[str, Any] = {"left-out": LeftOut}
 
 
 class Match(NamedTuple):

@@ -21,7 +21,6 @@ __all__ = ["ApiServer", "Bounds", "listen_api"]
 _BACKLOG = 256
 # Who may do what is decided by the caller's credentials, not by the file's mode.
 _SOCKET_MODE = 0o666
-_DIRECTORY_MODE = 0o755
 _PATH_MAX = 107
 _FULL = Failure("busy", 503)
 _TOO_MANY = Failure("too-many-connections", 429)
@@ -40,7 +39,8 @@ _DEADLINES = Deadlines()
 
 
 def listen_api(path: Path) -> socket.socket:
-    """Listen at `path`, in place of a socket that an earlier daemon left there. Its directory must exist.
+    """Listen at `path`, in place of a socket that an earlier daemon left there. Its directory must exist, and
+    tenants' users be able to pass it.
 
     The caller holds the lock of the state directory, so no other daemon listens there now.
     """
@@ -48,7 +48,6 @@ def listen_api(path: Path) -> socket.socket:
         raise HostError(f"the path of the API socket is too long: {path} (at most {_PATH_MAX} bytes)")
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
     try:
-        path.parent.chmod(_DIRECTORY_MODE)
         if path.is_socket():
             path.unlink()
         listener.bind(str(path))

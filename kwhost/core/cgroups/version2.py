@@ -122,16 +122,17 @@ class Version2:
     def freezing(self, group: str, *, frozen: bool) -> list[Setting]:
         """The guest's leaf alone, without kernel threads.
 
-        Before Linux 6.13 KVM's workers are kernel threads, which never freeze, so that the group would not
-        count as frozen. They may be anywhere beneath the limits.
+        Before Linux 6.13 KVM's workers are kernel threads. Those never freeze, so the group would never count
+        as frozen, nor would it when they leave it later. They may be anywhere beneath the limits.
         """
         directory = self._base / group
-        settings = [Setting(directory / "guest/cgroup.freeze", "1" if frozen else "0")]
-        if frozen:
-            pids = (read_text(directory / "guest/cgroup.procs") or "").split()
-            workers = [pid for pid in pids if _is_kernel_thread(pid)]
-            settings += [Setting(directory / "supervise/cgroup.procs", pid, optional=True) for pid in workers]
-        return settings
+        file = directory / "guest/cgroup.freeze"
+        if not frozen:
+            return [Setting(file, "0")]
+        pids = (read_text(directory / "guest/cgroup.procs") or "").split()
+        workers = [pid for pid in pids if _is_kernel_thread(pid)]
+        leave = [Setting(directory / "supervise/cgroup.procs", pid, optional=True) for pid in workers]
+        return [Setting(file, "0"), *leave, Setting(file, "1")] if leave else [Setting(file, "1")]
 
     def is_frozen(self, group: str) -> bool:
         """The kernel says so once the last process stands still."""

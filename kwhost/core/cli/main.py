@@ -6,76 +6,66 @@ import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
 
+from kwhost.core.cli.commands import COMMANDS, LATER
 from kwhost.core.cli.diagnostics import report_failure, show_tracebacks
 from kwhost.core.cli.results import show_result
 from kwhost.core.errors import NotAvailableYet, UsageError
 
 __all__ = ["entry", "main"]
 
-# Each command's module has `main(arguments) -> exit status`.
-_COMMANDS = {
-    "run": "run a program in a micro-VM of its own",
-    "doctor": "say what this host offers, and what to do about what is missing",
-}
-# Of the contract, and not built yet: naming one is answered, not mistaken for a spelling error.
-_LATER = (
-    "up",
-    "down",
-    "reload",
-    "ps",
-    "stats",
-    "inspect",
-    "logs",
-    "exec",
-    "attach",
-    "stop",
-    "kill",
-    "pause",
-    "resume",
-    "restart",
-    "rm",
-    "cp",
-    "events",
-    "top",
-    "image",
-    "volume",
-    "tenant",
-    "policy",
-    "tui",
-    "plugin",
-    "service",
-    "system",
-)
-
-_HELP = """usage: kwhost [--debug] COMMAND [ARGUMENT...]
+_HELP = """usage: kwhost [--debug] [--host PATH] COMMAND [ARGUMENT...]
 
 Runs unmodified Linux programs, each in a micro-VM of its own.
 
 commands:
 {commands}
 
-kwhost COMMAND --help explains a command. Examples:
-  kwhost doctor
+kwhost COMMAND --help explains a command. --host or KWHOST_HOST name the daemon's socket. Examples:
   kwhost run -- python3 -c 'print("hello")'
   kwhost run -it -- bash
+  kwhost up -d config.toml && kwhost ps
 """
 
 
 def _help() -> str:
-    return _HELP.format(commands="\n".join(f"  {name:<8} {text}" for name, text in _COMMANDS.items()))
+    return _HELP.format(commands="\n".join(f"  {name:<10} {each.summary}" for name, each in COMMANDS.items()))
 
 
 def _find_command(name: str) -> Callable[[Sequence[str]], int]:
-    if name in _LATER:
+    if command := COMMANDS.get(name):
+        module = import_module(f"kwhost.core.cli.{command.module}")
+        function: Callable[[Sequence[str]], int] = getattr(module, command.function)
+        return function
+    if name in LATER:
         raise NotAvailableYet(f"the command {name!r}")
-    if name not in _COMMANDS:
-        import difflib
+    from kwhost.core.cli.plugin_command import find_plugin_command
 
-        near = difflib.get_close_matches(name, [*_COMMANDS, *_LATER], n=1)
-        hint = f"did you mean {near[0]!r}?" if near else "kwhost --help lists them"
-        raise UsageError(f"there is no command {name!r}; {hint}")
-    command: Callable[[Sequence[str]], int] = import_module(f"kwhost.core.cli.{name}").main
-    return command
+    if found := find_plugin_command(name):
+        return found
+    import difflib
+
+    near = difflib.get_close_matches(name, [*COMMANDS, *LATER], n=1)
+    hint = f"did you mean {near[0]!r}?" if near else "kwhost --help lists them"
+    raise UsageError(f"there is no command {name!r}; {hint}")
+
+
+def _take_global_options(arguments: Sequence[str]) -> list[str]:
+    """Act on what stands before the command; the rest."""
+    rest = list(arguments)
+    while rest:
+        name, equals, value = rest[0].partition("=")
+        if rest[0] == "--debug":
+            show_tracebacks()
+        elif name == "--host":
+            if not equals:
+                value = rest.pop(1) if len(rest) > 1 else ""
+            if not value:
+                raise UsageError("--host needs the path of a socket")
+            os.environ["KWHOST_HOST"] = value  # where commands look, those of plugins too
+        else:
+            break
+        del rest[0]
+    return rest
 
 
 def _dispatch(arguments: Sequence[str]) -> int:
@@ -87,8 +77,6 @@ def _dispatch(arguments: Sequence[str]) -> int:
 
         show_result(f"kwhost {__version__}\n")
         return 0
-    if arguments[0].partition("=")[0] == "--host":
-        raise NotAvailableYet("the option --host")
     if arguments[0].startswith("-"):
         raise UsageError(f"unknown option {arguments[0]}; kwhost --help shows the usage")
     return _find_command(arguments[0])(arguments[1:])
@@ -96,11 +84,8 @@ def _dispatch(arguments: Sequence[str]) -> int:
 
 def main(arguments: Sequence[str]) -> int:
     """Run one command; returns its exit status."""
-    if arguments and arguments[0] == "--debug":
-        show_tracebacks()
-        arguments = arguments[1:]
     try:
-        return _dispatch(arguments)
+        return _dispatch(_take_global_options(arguments))
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - the edge: every failure becomes one line
         return report_failure(error)
 

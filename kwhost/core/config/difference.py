@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from kwhost.core.config.configuration import Configuration
 from kwhost.core.config.host import HostConfig
-from kwhost.core.model.definition import InstanceDefinition, Restart
+from kwhost.core.model.definition import BlockLimits, InstanceDefinition, Restart
 from kwhost.core.model.ids import InstanceName, TenantName
 from kwhost.core.model.tenant import Tenant
 
@@ -65,7 +65,8 @@ def _fixed_at_start(definition: InstanceDefinition) -> InstanceDefinition:
         healthcheck=None,
         depends_on=(),
         stop_timeout=0.0,
-        limits=replace(definition.limits, memory=None, cpus=None, pids=None),
+        # Memory, pids and storage are held by the monitors and mounts of the run too.
+        limits=replace(definition.limits, cpus=None, block=BlockLimits()),
     )
 
 

@@ -46,6 +46,7 @@ class HostConfig(NamedTuple):
     api: Path
     plugins: tuple[str, ...] = ()
     block_plugins: tuple[str, ...] = ()
+    require_plugins: tuple[str, ...] = ()
     uid_base: int = DEFAULT_UID_BASE
     log_level: LogLevel = LogLevel.INFO
     log: LogLimits = _DEFAULT_LOG
@@ -98,6 +99,7 @@ def host_config(
         api=Path(settings.get("api", directories["run_dir"] / "api.sock")),
         plugins=settings.get("plugins", ()),
         block_plugins=settings.get("block_plugins", ()),
+        require_plugins=settings.get("require_plugins", ()),
         uid_base=settings.get("uid_base", DEFAULT_UID_BASE),
         log_level=settings.get("log_level", LogLevel.INFO),
         log=LogLimits(

@@ -48,6 +48,13 @@ HOST = Table(
             example='["prometheus"]',
         ),
         Key(
+            name="require_plugins",
+            kind=PLUGIN_NAMES,
+            default="[]",
+            meaning="plugins, by name, without which no instance may start: those that decide on admission",
+            example='["mycompany-admission"]',
+        ),
+        Key(
             name="uid_base",
             kind=Number(low=FULL_RANGE, high=UID_LIMIT - FULL_RANGE, multiple=FULL_RANGE),
             default=str(DEFAULT_UID_BASE),

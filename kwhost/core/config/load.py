@@ -9,13 +9,13 @@ from kwhost.core.config.build import DeclaredTenant, declare_tenant
 from kwhost.core.config.check import check_tenant
 from kwhost.core.config.configuration import Configuration
 from kwhost.core.config.document import parse_document
-from kwhost.core.config.host import host_config, read_file
+from kwhost.core.config.host import config_file, host_config, read_file
 from kwhost.core.config.schema import CONFIGURATION
 from kwhost.core.errors import ConfigError
 from kwhost.core.model.definition import InstanceDefinition
 from kwhost.core.model.ids import InstanceName
 
-__all__ = ["load_configuration"]
+__all__ = ["load_configuration", "load_default_configuration"]
 
 
 def load_configuration(
@@ -26,6 +26,16 @@ def load_configuration(
     data = read_file(path)
     if data is None:
         raise ConfigError(f"there is no file {path}")
+    return _build(path, data, environment, uid)
+
+
+def load_default_configuration() -> Configuration:
+    """This user's own file; where there is none, a configuration without tenants. Raises as the other."""
+    path = config_file(os.environ, os.geteuid())
+    return _build(path, read_file(path) or b"", None, None)
+
+
+def _build(path: Path, data: bytes, environment: Mapping[str, str] | None, uid: int | None) -> Configuration:
     values, top = parse_document(path, data)
     settings = CONFIGURATION.read(values, top) or {}
     source = Path(os.path.abspath(path))

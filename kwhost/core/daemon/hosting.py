@@ -14,7 +14,7 @@ from kwhost.core.config.configuration import Configuration
 from kwhost.core.config.difference import Difference, compare
 from kwhost.core.config.load import load_configuration
 from kwhost.core.engines.kvm_device import open_kvm
-from kwhost.core.errors import KvmError, NotAvailableYet
+from kwhost.core.errors import KvmError, KwhostError, NotAvailableYet, StoreError
 from kwhost.core.model.daemon import Changes, DaemonInfo, PluginStatus
 from kwhost.core.model.definition import InstanceDefinition, Limits
 from kwhost.core.model.events import EventKind
@@ -110,20 +110,36 @@ class DaemonHosting(HostSupervisor):
         for instance in gone:
             await self.remove(instance.record.id, force=True)
         for definition in (*difference.to_restart, *difference.changed_in_place):
-            await self.redefine(self._named(definition.tenant, definition.name).record.id, definition)
-        new = [await self._make(definition) for definition in difference.added]
+            await self._named(definition.tenant, definition.name).redefine(definition)
+        new, refused = await self._make(difference.added)
         self._begin([*again, *new])
         return Changes(
             tenants=tuple(tenant.name for tenant in (*difference.tenants_added, *difference.tenants_changed)),
-            created=_names(difference.added),
+            created=tuple(f"{instance.record.tenant}/{instance.record.name}" for instance in new),
             removed=tuple(f"{key.tenant}/{key.name}" for key in difference.removed),
             restarted=_names(difference.to_restart),
             adjusted=_names(difference.changed_in_place),
+            refused=refused,
+            needs_restart=tuple(change.field for change in difference.host if change.needs_restart),
         )
 
-    async def _make(self, definition: InstanceDefinition) -> HostedInstance:
-        status = await self.create(definition, start=False, confined=False, configured=True)
-        return self.instance(status.id)
+    async def _make(
+        self, definitions: tuple[InstanceDefinition, ...]
+    ) -> tuple[list[HostedInstance], tuple[str, ...]]:
+        """Those that could be made, and a line for each that could not: instances made through the API may
+        have taken a name or the quota."""
+        made, refused = [], []
+        for definition in definitions:
+            try:
+                status = await self.create(definition, start=False, confined=False, configured=True)
+            except StoreError:
+                raise
+            except KwhostError as error:
+                refused.append(f"{definition.tenant}/{definition.name}: {error}")
+                await self._around.journal.tell(EventKind.FAILED, refused[-1])
+            else:
+                made.append(self.instance(status.id))
+        return made, tuple(refused)
 
     def _begin(self, instances: list[HostedInstance]) -> None:
         """Start them, each when what it depends on is ready; nobody waits for that."""
@@ -139,6 +155,9 @@ class DaemonHosting(HostSupervisor):
 
     async def shutdown(self, *, stop_instances: bool) -> None:
         """See Hosting."""
+        self.spawn(self._end, stop_instances)
+
+    async def _end(self, stop_instances: bool) -> None:  # noqa: FBT001 - spawn takes no keywords
         if stop_instances:
             await self.stop_all()
         self.stopped.set()

@@ -1,6 +1,7 @@
 """The daemon from its start to its end."""
 
 import os
+import resource
 import signal
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -22,7 +23,10 @@ from kwhost.core.engines.base import Engine
 from kwhost.core.engines.id_ranges import IdLease
 from kwhost.core.engines.kernel_version import check_kernel
 from kwhost.core.errors import HostError, KwhostError, UsageError
+from kwhost.core.images.accounts import read_accounts
+from kwhost.core.images.image import Image
 from kwhost.core.model.events import Event, EventKind
+from kwhost.core.model.instance import InstanceSpec
 from kwhost.core.pluginmgr.discovery import Selection
 from kwhost.core.pluginmgr.loading import load_plugins
 from kwhost.core.pluginmgr.manager import Plugins
@@ -52,10 +56,15 @@ class _Daemon:
     async def run(self) -> None:
         host = self._configuration.host
         check_kernel()
+        _allow_descriptors()
         self._make_directories()
         with ExitStack() as held:
             held.enter_context(hold_state(host.state_dir))
-            selection = Selection(load=host.plugins, blocked=frozenset(host.block_plugins))
+            selection = Selection(
+                load=host.plugins,
+                blocked=frozenset(host.block_plugins),
+                required=frozenset(host.require_plugins),
+            )
             plugins = Plugins(load_plugins(selection, self._log.warning), self._log.warning, self._log.info)
             cgroups = Cgroups.open(host.state_dir)
             held.callback(cgroups.close)
@@ -85,6 +94,7 @@ class _Daemon:
             journal=journal,
             cgroups=cgroups,
             engine=partial(_make_engine, plugins),
+            image=partial(_find_image, plugins),
         )
         hosting = DaemonHosting(around, self._configuration, plugins)
         hosting.configure_plugins(self._configuration)
@@ -126,6 +136,12 @@ class _Daemon:
                 await hosting.shutdown(stop_instances=False)
 
 
+def _allow_descriptors() -> None:
+    """Each instance needs a few: as many as this process may have at all."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
 def _tell(plugins: Plugins, event: Event) -> None:
     log_event(event)
     plugins.notify(event)
@@ -136,6 +152,13 @@ def _make_engine(plugins: Plugins, name: str, lease: IdLease) -> Engine:
     if name not in offers:
         raise UsageError(f"there is no engine {name!r}; there are {', '.join(sorted(offers))}")
     return offers[name].factory(lease)  # type: ignore[no-any-return] # checked when it was offered
+
+
+async def _find_image(plugins: Plugins, spec: InstanceSpec) -> Image:
+    reference = f"rootfs:{spec.rootfs}" if spec.rootfs is not None else spec.image
+    plan = await plugins.plan_image(reference, spec.name, read_only=spec.read_only)
+    accounts = await trio.to_thread.run_sync(read_accounts, plan.accounts_root)
+    return Image(mounts=tuple(plan.mounts), accounts=accounts)
 
 
 def run_daemon(configuration: Configuration, ready: Callable[[], None], log_file: Path | None = None) -> None:

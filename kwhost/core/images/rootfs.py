@@ -31,7 +31,7 @@ def check_rootfs(directory: str) -> str:
 
 def plan_rootfs(path: str) -> tuple[Mount, ...]:
     """The steps that make the root."""
-    return (Mount(MountKind.OVERLAY, "/", path, MountFlag.ID_MAPPED), *system_mounts())
+    return (Mount(MountKind.OVERLAY, "/", path, MountFlag.ID_MAPPED | MountFlag.NO_LINKS), *system_mounts())
 
 
 def rootfs_image(directory: str) -> Image:

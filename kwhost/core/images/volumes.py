@@ -59,7 +59,7 @@ def _plan_volume(volume: Volume, places: Sequence[str], within: Sequence[str] | 
         check_within(source, within)
     if any(os.path.commonpath((source, place)) == place for place in places):
         raise ImageError(f"cannot use the volume {volume.source}: instances never see the host's /proc")
-    flags = MountFlag.ID_MAPPED | MountFlag.RECURSIVE
+    flags = MountFlag.ID_MAPPED | MountFlag.RECURSIVE | MountFlag.NO_LINKS
     if volume.read_only:
         flags |= MountFlag.READ_ONLY
     below = [place for place in places if os.path.commonpath((source, place)) == source]
@@ -70,7 +70,8 @@ def _plan_volume(volume: Volume, places: Sequence[str], within: Sequence[str] | 
 
 
 def plan_volumes(volumes: Sequence[Volume], within: Sequence[str] | None = None) -> tuple[Mount, ...]:
-    """The steps that bind volumes; raises ImageError where one cannot be used. `within` as for an instance."""
+    """The steps that bind volumes, `within` these directories if any are named. Raises ImageError where one
+    cannot be used, PermissionDenied."""
     if not volumes:
         return ()
     places = procfs_places(Path("/proc/self/mountinfo").read_bytes())

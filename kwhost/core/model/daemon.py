@@ -52,10 +52,13 @@ class ProcessEntry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Changes:
-    """What a reload did: instances as TENANT/NAME, tenants by name."""
+    """What a reload did: instances as TENANT/NAME, tenants by name. `refused` has a line for each instance
+    that could not be made, `needs_restart` the keys of [host] that only a new daemon takes over."""
 
     tenants: tuple[str, ...] = ()
     created: tuple[str, ...] = ()
     removed: tuple[str, ...] = ()
     restarted: tuple[str, ...] = ()
     adjusted: tuple[str, ...] = ()
+    refused: tuple[str, ...] = ()
+    needs_restart: tuple[str, ...] = ()

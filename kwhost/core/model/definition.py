@@ -72,7 +72,7 @@ class Limits:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InstanceDefinition:
     """What an instance is to be; times in seconds. A change of any field but `restart`, `healthcheck`,
-    `depends_on` and `stop_timeout` restarts the instance."""
+    `depends_on`, `stop_timeout` and the limits of CPU time and block devices restarts the instance."""
 
     tenant: TenantName
     name: InstanceName

@@ -35,6 +35,7 @@ class MountFlag(Flag):
     NO_EXEC = auto()
     OPTIONAL = auto()
     DEVICE = auto()
+    NO_LINKS = auto()
 
 
 class Mount(NamedTuple):

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Mapping
 import trio
 
 from kwhost.core.pluginmgr.calls import bind
-from kwhost.core.pluginmgr.faults import PluginFault, one_line
+from kwhost.core.pluginmgr.faults import PluginFault, blaming_plugin
 from kwhost.core.pluginmgr.plugin import Plugin
 from kwhost.hookspecs import DEADLINE_SECONDS
 
@@ -59,8 +59,7 @@ class Service:
         """Returns only by cancellation. Raises PluginFault."""
         implementation = self._plugin.hooks["serve"]
         serve = bind(implementation, self._arguments())
-        fault: PluginFault
-        try:
+        with blaming_plugin():
             async with trio.open_nursery() as nursery:
                 if "task_status" in (*implementation.argnames, *implementation.kwargnames):
                     await _start(nursery, serve)
@@ -68,9 +67,6 @@ class Service:
                     nursery.start_soon(serve)
                 started.set()
                 await trio.sleep_forever()
-        except* (Exception, SystemExit) as errors:  # noqa: BLE001 - the plugin's own code
-            fault = PluginFault(one_line(errors))
-        raise fault
 
 
 async def _start(nursery: trio.Nursery, serve: Callable[..., Awaitable[object]]) -> None:

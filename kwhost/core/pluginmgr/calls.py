@@ -9,7 +9,7 @@ import trio
 from pluggy import HookImpl
 
 from kwhost.core.pluginmgr.answers import CHECKS
-from kwhost.core.pluginmgr.faults import PluginFault, one_line
+from kwhost.core.pluginmgr.faults import PluginFault, blaming_plugin, one_line
 from kwhost.core.pluginmgr.plugin import Plugin
 from kwhost.hookspecs import DEADLINE_SECONDS
 
@@ -59,12 +59,8 @@ async def call_hook(
 ) -> object:
     """Call the plugin's implementation and check its answer. Raises PluginFault."""
     implementation = plugin.hooks[hook]
-    fault: PluginFault
-    try:
+    with blaming_plugin():
         with trio.move_on_after(DEADLINE_SECONDS):
             answer = await _answer(plugin, implementation, bind(implementation, arguments), limiter)
             return CHECKS[hook](answer)
-        fault = PluginFault(f"no answer within {DEADLINE_SECONDS:g} s")
-    except* (Exception, SystemExit) as errors:  # noqa: BLE001 - the plugin's own code
-        fault = PluginFault(one_line(errors))
-    raise fault
+        raise PluginFault(f"no answer within {DEADLINE_SECONDS:g} s")

@@ -1,4 +1,4 @@
 """Watching over running instances.
 
-May import: core.engines, core.abi, core.config, core.model, core.errors.
+May import: core.engines, core.operator, core.abi, core.config, core.model, core.errors.
 """

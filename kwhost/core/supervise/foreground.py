@@ -11,9 +11,9 @@ from kwhost.core.abi.messages import Event, EventType, resize, send_signal
 from kwhost.core.engines.base import Launched
 from kwhost.core.errors import EXIT_SIGNAL_BASE, EXIT_TIMEOUT, LaunchError
 from kwhost.core.model.statistics import InstanceStatistics
+from kwhost.core.operator.signals import forwarded_signals, release_signals
+from kwhost.core.operator.terminal import OperatorTerminal
 from kwhost.core.supervise.instance import RunningInstance, SupervisedInstance
-from kwhost.core.supervise.signals import forwarded_signals, release_signals
-from kwhost.core.supervise.terminal import OperatorTerminal
 
 __all__ = ["Outcome", "run_foreground", "watch_launched"]
 

@@ -5,7 +5,6 @@ One nursery for each tenant, and in it one for each instance: a failure of one n
 
 import time
 from collections.abc import Awaitable, Callable, Container, Mapping
-from dataclasses import replace
 from pathlib import Path
 
 import trio
@@ -82,7 +81,7 @@ class HostSupervisor:
         async def run(*, task_status: trio.TaskStatus[trio.CancelScope]) -> None:
             with trio.CancelScope() as scope:
                 async with trio.open_nursery() as nursery:
-                    await nursery.start(instance.run)
+                    await nursery.start(instance.hold)
                     task_status.started(scope)
 
         nursery = await self._nursery(instance.record.tenant)
@@ -158,18 +157,19 @@ class HostSupervisor:
     def usage(self, id: InstanceId) -> Usage:  # noqa: A002
         """See Hosting."""
         instance = self.instance(id)
-        return measure(instance.group, instance.statistics(), instance.definition.limits)
+        return measure(instance.run, instance.definition.limits)
 
     def call_statistics(self, id: InstanceId) -> InstanceStatistics | None:  # noqa: A002
         """See Hosting."""
-        return self.instance(id).statistics()
+        run = self.instance(id).run
+        return run.statistics() if run else None
 
     async def processes(self, id: InstanceId) -> tuple[ProcessEntry, ...]:  # noqa: A002
         """See Hosting."""
         instance = self.instance(id)
-        if instance.pid is None:
+        if instance.run is None or instance.run.pid is None:
             raise Conflict(f"{instance.record.name} does not run")
-        return await trio.to_thread.run_sync(list_processes, instance.pid)
+        return await trio.to_thread.run_sync(list_processes, instance.run.pid)
 
     # Instances.
 
@@ -221,14 +221,6 @@ class HostSupervisor:
             raise
         return instance
 
-    async def redefine(self, id: InstanceId, definition: InstanceDefinition) -> None:  # noqa: A002
-        """Give an instance another definition; its present run goes on as it is, within new limits."""
-        instance = self.instance(id)
-        instance.record = replace(instance.record, definition=definition)
-        await self._around.journal.save(instance.record)
-        if instance.group:
-            instance.group.update(definition.limits)
-
     async def start(self, id: InstanceId) -> None:  # noqa: A002
         """See Hosting."""
         await self.instance(id).start()
@@ -264,6 +256,19 @@ class HostSupervisor:
             )
         await instance.stop(0)
         await self._forget(instance)
+
+    async def prune(self) -> tuple[InstanceStatus, ...]:
+        """See Hosting."""
+        over = [
+            instance
+            for instance in self._instances.values()
+            if instance.is_settled
+            and not instance.record.configured
+            and instance.record.state is not InstanceState.CREATED
+        ]
+        for instance in over:
+            await self._forget(instance)
+        return tuple(instance.status() for instance in over)
 
     async def _forget(self, instance: HostedInstance) -> None:
         await self._around.journal.remove(instance.record)
@@ -319,7 +324,8 @@ class HostSupervisor:
         while mark == instance.log_mark:
             if instance.is_settled or id not in self._instances:
                 return None
-            await instance.ask_for_log()
+            if instance.run:
+                await instance.run.ask_for_log()
             await instance.logged.wait()
         return instance.log_mark
 

@@ -1,23 +1,19 @@
 """One hosted instance: its life from creation to removal, over any number of runs.
 
-The record is what the store keeps; everything else here is about the present run. State changes are made at
-once and written before anything else follows from them.
+The record is what the store keeps; `run` is the present run, if there is one. A state is taken at once and
+written before anything else follows from it.
 """
 
 import math
-import os
 import signal
 import time
 from contextlib import suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import trio
 
-from kwhost.core.abi.exit_record import ExitRecord
-from kwhost.core.abi.messages import EventType, hello, send_signal, stop, watch_log
-from kwhost.core.abi.statistics import decode_statistics
-from kwhost.core.abi.statistics_page import STATS_SIZE
+from kwhost.core.abi.messages import send_signal, stop
 from kwhost.core.errors import (
     EXIT_INTERNAL,
     EXIT_SIGNAL_BASE,
@@ -25,28 +21,26 @@ from kwhost.core.errors import (
     Conflict,
     KwhostError,
     LaunchError,
+    LimitError,
     StoreError,
 )
 from kwhost.core.model.definition import InstanceDefinition
 from kwhost.core.model.events import EventKind
-from kwhost.core.model.statistics import InstanceStatistics
 from kwhost.core.model.status import EndReason, Health, InstanceState, InstanceStatus
 from kwhost.core.model.tenant import Tenant
 from kwhost.core.store.records import ExitHistory, InstanceRecord
 from kwhost.core.supervise.bell import Bell
-from kwhost.core.supervise.control import Control, Report
+from kwhost.core.supervise.control import Control
 from kwhost.core.supervise.ends import End, describe_end, end_of
 from kwhost.core.supervise.health import watch_health
 from kwhost.core.supervise.hosting import ExecRequest, StdioFds
-from kwhost.core.supervise.launching import Launch, Start, launch_instance
+from kwhost.core.supervise.launching import Start, launch_instance
 from kwhost.core.supervise.lifecycle import LIVE_STATES, STARTABLE_STATES, check_step
 from kwhost.core.supervise.planning import plan_exec, spec_of
 from kwhost.core.supervise.restart import RestartPlan, plan_restart
-from kwhost.core.supervise.session import ExecSession, start_exec
+from kwhost.core.supervise.run import InstanceRun
+from kwhost.core.supervise.session import ExecSession, discard_output, start_exec
 from kwhost.core.supervise.surroundings import Surroundings
-
-if TYPE_CHECKING:
-    from kwhost.core.cgroups.group import Cgroup
 
 __all__ = ["HostedInstance"]
 
@@ -54,33 +48,24 @@ S = InstanceState
 
 # Beyond the stop time-out, until `supervise` has reported the end; then its cgroup is killed.
 _KILL_SECONDS = 5.0
-_DISCARDED = 64 * 1024
 
 
 class HostedInstance:
     """Methods that start or stop something return when it has happened; a caller that is cancelled
-    meanwhile changes nothing about it."""
+    meanwhile changes nothing about it. `changed` rings at every change of state or health."""
 
     def __init__(self, record: InstanceRecord, tenant: Tenant, around: Surroundings) -> None:
         self.record = record
         self.tenant = tenant
-        self.health = Health.NONE
-        self.pid: int | None = None
+        self.run: InstanceRun | None = None
         self.changed = Bell()
         self.logged = Bell()
         self.log_mark = 1
-        self.group: Cgroup | None = None
         self._around = around
+        self._dirs = around.dirs(record.id)
         self._nursery: trio.Nursery | None = None
-        self._control: Control | None = None
-        self._stats = -1
-        self._started_ns = 0
-        self._memory_exceeded = ""
-        self._timed_out = False
-        self._run = trio.CancelScope()  # what watches the present run
         self._short_runs = 0
-        self._waiting: trio.CancelScope | None = None
-        self._frozen = False
+        self._waiting: trio.CancelScope | None = None  # until the next start, after an end
 
     # What it is.
 
@@ -99,6 +84,11 @@ class HostedInstance:
         """It does not run, and will not start again by itself."""
         return not self.is_live and self._waiting is None
 
+    @property
+    def health(self) -> Health:
+        """Of the present run."""
+        return self.run.health if self.run else Health.NONE
+
     def status(self) -> InstanceStatus:
         """One line of `ps`."""
         record, definition = self.record, self.definition
@@ -110,7 +100,7 @@ class HostedInstance:
             isolation="vm",
             state=record.state,
             health=self.health,
-            pid=self.pid,
+            pid=self.run.pid if self.run else None,
             image=definition.rootfs or definition.image,
             command=definition.command,
             created=record.created,
@@ -122,27 +112,17 @@ class HostedInstance:
             restarts=record.restarts,
         )
 
-    def statistics(self) -> InstanceStatistics | None:
-        """What the monitors of the present run have counted."""
-        if self._stats < 0:
-            return None
-        return decode_statistics(os.pread(self._stats, STATS_SIZE, 0), self._started_ns)
-
     # Its task.
 
-    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Own everything that goes on about the instance, until cancelled."""
-        try:
-            async with trio.open_nursery() as nursery:
-                self._nursery = nursery
-                task_status.started()
-                await trio.sleep_forever()
-        finally:
-            self._nursery = None
-            self._forget_run()
+    async def hold(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Own everything that goes on about the instance, until cancelled; its processes go on."""
+        async with trio.open_nursery() as nursery:
+            self._nursery = nursery
+            task_status.started()
+            await trio.sleep_forever()
 
-    def spawn(self, function: Any, *arguments: Any) -> None:
-        """Have something done that outlives whoever asks; its failure is the instance's alone."""
+    def _spawn(self, function: Any, *arguments: Any) -> None:
+        """Have something done that outlives whoever asked for it."""
         assert self._nursery
         self._nursery.start_soon(self._guard, function, *arguments)
 
@@ -151,8 +131,6 @@ class HostedInstance:
             await function(*arguments)
         except Exception as error:  # noqa: BLE001 - a failure never leaves the instance's nursery
             self._around.journal.report_fault(self.record, error)
-
-    # Steps.
 
     async def _step(
         self,
@@ -164,6 +142,8 @@ class HostedInstance:
         ended_run: ExitHistory | None = None,
         **changes: Any,
     ) -> None:
+        """Take a state, and keep it with the event that tells of it. With `must` nothing has changed where
+        that raises StoreError."""
         check_step(self.record.state, state)
         before, self.record = self.record, replace(self.record, state=state, **changes)
         self.changed.ring()
@@ -173,6 +153,13 @@ class HostedInstance:
             self.record = before
             self.changed.ring()
             raise
+
+    async def _note(self, **changes: Any) -> None:
+        """Keep a change that is no step."""
+        self.record = replace(self.record, **changes)
+        await self._around.journal.save(self.record)
+
+    # The beginning of a run.
 
     async def start(self, stdio: StdioFds | None = None) -> None:
         """Start it, and return once its program runs. Raises Conflict, LaunchError and what stands in
@@ -188,7 +175,7 @@ class HostedInstance:
             raise LaunchError(self.record.message, self.record.exit_code or EXIT_INTERNAL)
 
     async def _begin(self, stdio: StdioFds | None) -> None:
-        """One run. Shielded: what was begun is finished, whoever asked for it is gone or not."""
+        """Shielded: what was begun is finished, whether whoever asked for it waits or not."""
         with trio.CancelScope(shield=True):
             await self._step(
                 S.STARTING,
@@ -201,261 +188,31 @@ class HostedInstance:
                 reason=None,
                 message="",
             )
+            start = Start(self.record.id, self.definition, self.tenant, stdio, self.record.confined)
             try:
-                start = Start(self.record.id, self.definition, self.tenant, stdio, self.record.confined)
                 launch = await launch_instance(self._around, start)
             except (KwhostError, OSError) as error:
                 status = error.exit_status if isinstance(error, KwhostError) else EXIT_INTERNAL
                 await self._end(End(EndReason.FAILED, status, str(error)))
                 raise
-            self._take_over(launch)
-
-    def _take_over(self, launch: Launch) -> None:
-        self._forget_run()
-        self._run = trio.CancelScope()
-        self._stats, self._started_ns = launch.stats, time.monotonic_ns()
-        self.group = launch.group
-        self._frozen = False
-        connection = self._around.dirs(self.record.id).connect()
-        self.spawn(self._watch, Control(connection) if connection else None, launch)
+            self.run = InstanceRun(self, launch.group, launch)
+            connection = self._dirs.connect()
+            self._spawn(self._watch, self.run, Control(connection) if connection else None)
 
     async def adopt(self) -> None:
-        """Go on with an instance that an earlier daemon had; find out how it ended if it has."""
-        if not self.is_live:  # its restart was due
-            await self._begin(None)
+        """Go on with what an earlier daemon left: a run, its end, or a restart that was due."""
+        if not self.is_live:
+            with suppress(KwhostError, OSError):  # the journal has told
+                await self._begin(None)
             return
-        self._frozen = self.record.state is S.PAUSED
-        self._run = trio.CancelScope()
-        self.group = self._around.cgroups.instance(self.record.tenant, self.record.id)
-        connection = self._around.dirs(self.record.id).connect()
+        group = self._around.cgroups.instance(self.record.tenant, self.record.id)
+        self.run = InstanceRun(self, group, None)
+        self.run.frozen = self.record.state is S.PAUSED
+        connection = self._dirs.connect()
         if connection is None:
-            await self._finish()
-            return
-        self.spawn(self._watch, Control(connection), None)
-
-    async def _watch(self, control: Control | None, launch: Launch | None) -> None:
-        self._control = control
-        try:
-            if control and await control.send(hello()):
-                while report := await control.receive():
-                    await self._handle(report)
-        finally:
-            self._control = None
-            if control:
-                control.close()
-        if launch:
-            await _reap(launch)
-        await self._finish()
-
-    async def _handle(self, report: Report) -> None:
-        event, fds = report
-        match event.type:
-            case EventType.HELLO:
-                self._keep_statistics(fds, event.time_ns)
-                if event.value:
-                    await self._runs(event.extra, adopted=True)
-                return
-            case EventType.STARTED:
-                await self._runs(event.value, adopted=False)
-            case EventType.LOGGED:
-                self.log_mark += 1
-                self.logged.ring()
-            case EventType.MEMORY:
-                self._memory_exceeded = event.text
-            case EventType.NOTICE:
-                await self._around.journal.commit(self.record, EventKind.NOTICE, event.text)
-            case _:
-                pass  # the end is told by the exit record
-        for fd in fds:
-            os.close(fd)
-
-    def _keep_statistics(self, fds: tuple[int, ...], started_ns: int) -> None:
-        for fd in fds[1:]:
-            os.close(fd)
-        if fds:
-            if self._stats >= 0:
-                os.close(self._stats)
-            self._stats, self._started_ns = fds[0], started_ns
-
-    async def _runs(self, pid: int, *, adopted: bool) -> None:
-        if self.pid is not None:  # a greeting and the event itself both tell
-            return
-        self.pid = pid
-        if self.record.state is S.STARTING:
-            await self._step(S.RUNNING, EventKind.STARTED, started=time.time())
-        elif adopted:
-            await self._around.journal.commit(self.record, EventKind.ADOPTED)
-            if self.record.state is S.STOPPING:
-                self.spawn(self._stop, self.definition.stop_timeout)
-        self._spawn_run(self._enforce_timeout)
-        self._spawn_run(self._watch_health)
-
-    def _spawn_run(self, function: Any) -> None:
-        """Have something done until the present run ends."""
-        run = self._run
-
-        async def until_end() -> None:
-            with run:
-                await function()
-
-        self.spawn(until_end)
-
-    async def _enforce_timeout(self) -> None:
-        if self.definition.timeout is None:
-            return
-        ran = time.time() - (self.record.started or time.time())
-        await trio.sleep(max(0.0, self.definition.timeout - ran))
-        self._timed_out = True
-        await self.send(send_signal(signal.SIGKILL))
-
-    async def _watch_health(self) -> None:
-        while check := self.definition.healthcheck:
-            started = trio.current_time() - (time.time() - (self.record.started or time.time()))
-            dirs = self._around.dirs(self.record.id)
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(watch_health, self, check, dirs, started)
-                while self.definition.healthcheck == check:
-                    await self.changed.wait()
-                nursery.cancel_scope.cancel()
-
-    async def set_health(self, health: Health) -> None:
-        """What the health check found out."""
-        self.health = health
-        self.changed.ring()
-        if health is Health.HEALTHY:
-            await self._around.journal.commit(self.record, EventKind.HEALTHY)
-        elif health is Health.UNHEALTHY:
-            await self._around.journal.commit(self.record, EventKind.UNHEALTHY)
-
-    async def run_probe(self, command: tuple[str, ...]) -> int:
-        """Run a health check's command inside; its exit status."""
-        session = await self.execute(ExecRequest(command=command))
-        try:
-            async with trio.open_nursery() as nursery:
-                for stream in filter(None, (session.stdout, session.stderr)):
-                    nursery.start_soon(_discard, stream)
-                status = await session.wait()
-                nursery.cancel_scope.cancel()
-            return status
-        finally:
-            with trio.CancelScope(shield=True):
-                await session.aclose()
-
-    async def execute(self, request: ExecRequest) -> ExecSession:
-        """Start a further program inside. Raises Conflict, LaunchError, UsageError."""
-        if self.record.state is not S.RUNNING:
-            raise Conflict(f"{self.record.name} is {self.record.state.value}: nothing can be run in it")
-        plan = plan_exec(
-            spec_of(self.definition, self.tenant.isolation),
-            user=request.user,
-            workdir=request.workdir,
-            environment=request.environment,
-            terminal=request.terminal is not None,
-        )
-        return await start_exec(self._around.dirs(self.record.id), request, plan)
-
-    # Its end.
-
-    async def _finish(self) -> None:
-        """`supervise` is gone: say how the instance ended, clean up, and see what follows."""
-        with trio.CancelScope(shield=True):
-            found = self._around.dirs(self.record.id).read_exit()
-            end = self._describe(found)
-            await self._clean()
-            started = found.started_ns / 1e9 if found and found.started_ns else self.record.started
-            if end.reason is EndReason.FAILED:
-                started = None
-            await self._end(end, started=started, ended=found.ended_ns / 1e9 if found else None)
-
-    def _describe(self, found: ExitRecord | None) -> End:
-        if found is None and self.record.state is S.STARTING:
-            return End(EndReason.LOST, None, "the daemon was killed before it started")
-        end = end_of(found)
-        if self._timed_out:
-            return End(EndReason.TIMEOUT, EXIT_TIMEOUT, f"ran for longer than {self.definition.timeout:g} s")
-        killed = end.exit_code == EXIT_SIGNAL_BASE + signal.SIGKILL
-        if killed and self.group and self.group.usage().oom_kills:
-            return End(EndReason.MEMORY, end.exit_code, "used more memory than its limit")
-        if end.reason is EndReason.EXITED and self.record.desired != "running":
-            return End(EndReason.STOPPED, end.exit_code, end.message)
-        if self._memory_exceeded and end.reason is EndReason.MEMORY:
-            return End(EndReason.MEMORY, end.exit_code, self._memory_exceeded)
-        return end
-
-    async def _clean(self) -> None:
-        """Nothing stays but the log and the exit record."""
-        if self.group:
-            await self.group.kill()
-            await self.group.remove()
-            self.group = None
-        self._around.dirs(self.record.id).remove_run()
-
-    async def _end(self, end: End, *, started: float | None = None, ended: float | None = None) -> None:
-        now = time.time()
-        ended = ended or now
-        ran = max(0.0, ended - started) if started else 0.0
-        self._forget_run()
-        self.logged.ring()
-        failed = end.reason in (EndReason.FAILED, EndReason.LOST)
-        plan = None
-        if self.record.desired == "running":
-            plan = plan_restart(
-                self.definition.restart, end.reason, end.exit_code, ran=ran, short_runs=self._short_runs
-            )
-        if self.record.state is S.STARTING and started:
-            # It ran so shortly that the start itself was not seen.
-            await self._step(S.RUNNING, EventKind.STARTED, started=started)
-        if plan is None:
-            self.record = replace(self.record, desired="stopped")
-        waiting = self._waiting = trio.CancelScope() if plan else None
-        await self._step(
-            S.FAILED if failed else S.EXITED,
-            EventKind.FAILED if failed else EventKind.EXITED,
-            describe_end(end),
-            ended_run=ExitHistory(
-                instance=self.record.id,
-                started=started,
-                ended=ended,
-                exit_code=end.exit_code,
-                reason=end.reason,
-                message=end.message,
-            ),
-            ended=ended,
-            exit_code=end.exit_code,
-            reason=end.reason,
-            message=end.message,
-        )
-        if plan and waiting:
-            self.spawn(self._restart_after, plan, waiting)
-
-    def _forget_run(self) -> None:
-        self._run.cancel()
-        if self._stats >= 0:
-            os.close(self._stats)
-        self._stats, self._started_ns = -1, 0
-        self.pid, self.health = None, Health.NONE
-        self._memory_exceeded, self._timed_out = "", False
-
-    async def _restart_after(self, plan: RestartPlan, waiting: trio.CancelScope) -> None:
-        self._short_runs = plan.short_runs
-        if plan.is_crash_loop:
-            await self._step(S.CRASH_LOOP, EventKind.CRASH_LOOP, f"next start in {plan.delay:g} s")
-        with waiting:
-            await trio.sleep(plan.delay)
-        if waiting.cancel_called:
-            return
-        self._waiting = None
-        self.record = replace(self.record, restarts=self.record.restarts + 1)
-        with suppress(KwhostError, OSError):  # told by the journal already, with what follows
-            await self._begin(None)
-
-    def _stop_waiting(self) -> None:
-        if self._waiting:
-            self._waiting.cancel()
-            self._waiting = None
-            self.changed.ring()
-
-    # Requests.
+            await self._finish(self.run)
+        else:
+            self._spawn(self._watch, self.run, Control(connection))
 
     async def refuse(self, why: str) -> None:
         """It was to be started and cannot be; nothing where its state tells that already."""
@@ -470,98 +227,262 @@ class HostedInstance:
                 message=why,
             )
 
+    # A run.
+
+    async def _watch(self, run: InstanceRun, control: Control | None) -> None:
+        try:
+            await run.watch(control)
+        except trio.Cancelled:
+            run.close()
+            raise
+        await self._finish(run)
+
+    async def on_running(self) -> None:
+        """See run.RunWatcher."""
+        if self.record.state is S.STARTING:
+            await self._step(S.RUNNING, EventKind.STARTED, started=time.time())
+            return
+        await self._around.journal.commit(self.record, EventKind.ADOPTED)
+        if self.record.state is S.STOPPING:
+            self._spawn(self._stop, self.definition.stop_timeout)
+
+    async def on_notice(self, text: str) -> None:
+        """See run.RunWatcher."""
+        await self._around.journal.commit(self.record, EventKind.NOTICE, text)
+
+    def on_logged(self) -> None:
+        """See run.RunWatcher."""
+        self.log_mark += 1
+        self.logged.ring()
+
+    async def while_running(self) -> None:
+        """See run.RunWatcher."""
+        run = self.run
+        assert run
+        ran = max(0.0, time.time() - (self.record.started or time.time()))
+        async with trio.open_nursery() as nursery:
+            if self.definition.timeout is not None:
+                nursery.start_soon(run.end_after, self.definition.timeout - ran)
+            nursery.start_soon(self._watch_health, trio.current_time() - ran)
+
+    async def _watch_health(self, started: float) -> None:
+        """With the check that the definition has at the time."""
+        while True:
+            check = self.definition.healthcheck
+            async with trio.open_nursery() as nursery:
+                if check:
+                    nursery.start_soon(watch_health, self, check, self._dirs, started)
+                while self.definition.healthcheck == check:
+                    await self.changed.wait()
+                nursery.cancel_scope.cancel()
+
+    async def set_health(self, health: Health) -> None:
+        """What the health check found out."""
+        if self.run:
+            self.run.health = health
+            self.changed.ring()
+        kinds = {Health.HEALTHY: EventKind.HEALTHY, Health.UNHEALTHY: EventKind.UNHEALTHY}
+        if health in kinds:
+            await self._around.journal.commit(self.record, kinds[health])
+
+    async def run_probe(self, command: tuple[str, ...]) -> int:
+        """Run a health check's command inside; its exit status."""
+        session = await self.execute(ExecRequest(command=command))
+        try:
+            return await discard_output(session)
+        finally:
+            with trio.CancelScope(shield=True):
+                await session.aclose()
+
+    async def execute(self, request: ExecRequest) -> ExecSession:
+        """Start a further program inside. Raises Conflict, LaunchError, UsageError."""
+        if self.record.state is not S.RUNNING:
+            raise Conflict(f"{self.record.name} is {self.record.state.value}: nothing can be run in it")
+        spec = spec_of(self.definition, self.tenant.isolation)
+        plan = plan_exec(
+            spec,
+            await self._around.image(spec),
+            user=request.user,
+            workdir=request.workdir,
+            environment=request.environment,
+            terminal=request.terminal is not None,
+        )
+        return await start_exec(self._dirs, request, plan)
+
+    # The end of a run.
+
+    async def _finish(self, run: InstanceRun) -> None:
+        """`supervise` is gone: say how the run ended, clean up, and see what follows."""
+        with trio.CancelScope(shield=True):
+            end = self._describe(run)
+            found = self._dirs.read_exit()
+            started = found.started_ns / 1e9 if found and found.started_ns else self.record.started
+            try:
+                await run.clean()
+            except LimitError as error:  # the next daemon tries again
+                await self.on_notice(str(error))
+            self._dirs.remove_run()
+            self.run = None
+            await self._end(
+                end,
+                started=None if end.reason is EndReason.FAILED else started,
+                ended=found.ended_ns / 1e9 if found else None,
+            )
+
+    def _describe(self, run: InstanceRun) -> End:
+        found = self._dirs.read_exit()
+        if found is None and self.record.state is S.STARTING:
+            return End(EndReason.LOST, None, "the daemon was killed before it started")
+        end = end_of(found)
+        if run.timed_out:
+            return End(EndReason.TIMEOUT, EXIT_TIMEOUT, f"ran for longer than {self.definition.timeout:g} s")
+        if end.reason is EndReason.MEMORY:
+            return end._replace(message=run.memory_exceeded or end.message)
+        killed = end.exit_code == EXIT_SIGNAL_BASE + signal.SIGKILL
+        if killed and run.group.usage().oom_kills:
+            return end._replace(reason=EndReason.MEMORY, message="used more memory than its limit")
+        if end.reason is EndReason.EXITED and self.record.desired != "running":
+            return end._replace(reason=EndReason.STOPPED)
+        return end
+
+    async def _end(self, end: End, *, started: float | None = None, ended: float | None = None) -> None:
+        """Take the state after a run, and plan the next one."""
+        ended = ended or time.time()
+        self.log_mark += 1
+        self.logged.ring()
+        if self.record.state is S.STARTING and started:
+            # It ran so shortly that its start was not seen.
+            await self._step(S.RUNNING, EventKind.STARTED, started=started)
+        plan = None
+        if self.record.desired == "running":
+            ran = max(0.0, ended - started) if started else 0.0
+            policy = self.definition.restart
+            plan = plan_restart(policy, end.reason, end.exit_code, ran=ran, short_runs=self._short_runs)
+        waiting = self._waiting = trio.CancelScope() if plan else None
+        failed = end.reason in (EndReason.FAILED, EndReason.LOST)
+        await self._step(
+            S.FAILED if failed else S.EXITED,
+            EventKind.FAILED if failed else EventKind.EXITED,
+            describe_end(end),
+            ended_run=ExitHistory(
+                instance=self.record.id,
+                started=started,
+                ended=ended,
+                exit_code=end.exit_code,
+                reason=end.reason,
+                message=end.message,
+            ),
+            desired="running" if plan else "stopped",
+            ended=ended,
+            exit_code=end.exit_code,
+            reason=end.reason,
+            message=end.message,
+        )
+        if plan and waiting:
+            self._spawn(self._restart_after, plan, waiting)
+
+    async def _restart_after(self, plan: RestartPlan, waiting: trio.CancelScope) -> None:
+        self._short_runs = plan.short_runs
+        if plan.is_crash_loop and not waiting.cancel_called:
+            await self._step(S.CRASH_LOOP, EventKind.CRASH_LOOP, f"next start in {plan.delay:g} s")
+        with waiting:
+            await trio.sleep(plan.delay)
+        if waiting.cancel_called:
+            return
+        self._waiting = None
+        self.record = replace(self.record, restarts=self.record.restarts + 1)
+        with suppress(KwhostError, OSError):  # the journal has told, with what follows
+            await self._begin(None)
+
+    def _stop_waiting(self) -> None:
+        if self._waiting:
+            self._waiting.cancel()
+            self._waiting = None
+            self.changed.ring()
+
+    # Requests.
+
     async def stop(self, timeout: float | None = None) -> None:
         """Have it end, and return when it has; a restart that was due does not come."""
         if not self.is_live:
-            await self._give_up_restart()
+            self._stop_waiting()
+            if self.record.state is S.CRASH_LOOP:
+                await self._step(S.EXITED, EventKind.EXITED, "no restart any more", desired="stopped")
+            elif self.record.desired == "running":
+                await self._note(desired="stopped")
             return
         if self.record.state is not S.STOPPING:
             await self._step(S.STOPPING, EventKind.STOPPING, desired="stopped")
-            self.spawn(self._stop, self.definition.stop_timeout if timeout is None else timeout)
+            self._spawn(self._stop, self.definition.stop_timeout if timeout is None else timeout)
         await self.wait_settled()
 
-    async def _give_up_restart(self) -> None:
-        waited = self._waiting is not None
-        self._stop_waiting()
-        if self.record.state is S.CRASH_LOOP:
-            await self._step(S.EXITED, EventKind.EXITED, "its restarts were stopped", desired="stopped")
-        elif waited or self.record.desired == "running":
-            self.record = replace(self.record, desired="stopped")
-            await self._around.journal.save(self.record)
-
     async def _stop(self, timeout: float) -> None:
-        if self.group and self._frozen:
-            self.group.thaw()
-        await self.send(stop(math.ceil(timeout * 1000)))
+        run = self.run
+        if run is None:  # it is being launched
+            await self.changed.wait()
+            run = self.run
+        if run is None:
+            return
+        if run.frozen:
+            run.group.thaw()
+        await run.send(stop(math.ceil(timeout * 1000)))
         with trio.move_on_after(timeout + _KILL_SECONDS):
             while self.is_live:
                 await self.changed.wait()
             return
-        if self.group:
-            await self.group.kill()
+        await run.group.kill()
+
+    def _present_run(self) -> InstanceRun:
+        if self.run is None:
+            raise Conflict(f"{self.record.name} does not run: it is {self.record.state.value}")
+        return self.run
 
     async def kill(self, number: int) -> None:
         """Signal its program. SIGKILL counts as a stop: no restart follows."""
-        if not self.is_live:
-            raise Conflict(f"{self.record.name} does not run: it is {self.record.state.value}")
+        run = self._present_run()
         if number == signal.SIGKILL:
-            self.record = replace(self.record, desired="stopped")
-            await self._around.journal.save(self.record)
-            if self.group and self.record.state is S.PAUSED:
-                self.group.thaw()
-        await self.send(send_signal(number))
+            await self._note(desired="stopped")
+            if run.frozen:
+                run.group.thaw()
+        await run.send(send_signal(number))
 
     async def pause(self) -> None:
-        """Freeze it."""
+        """Freeze it. Raises Conflict, LimitError where this host has no freezer."""
+        run = self._present_run()
         if self.record.state is not S.RUNNING:
             raise Conflict(f"{self.record.name} is {self.record.state.value}: only what runs can be paused")
-        if self.group is None:
-            raise Conflict(f"{self.record.name} does not run")
-        await self.group.freeze()
-        self._frozen = True
+        await run.group.freeze()
+        run.frozen = True
         await self._step(S.PAUSED, EventKind.PAUSED)
 
     async def resume(self) -> None:
-        """Let it go on."""
-        if self.record.state is not S.PAUSED or self.group is None:
+        """Let it go on. Raises Conflict."""
+        run = self._present_run()
+        if self.record.state is not S.PAUSED:
             raise Conflict(f"{self.record.name} is {self.record.state.value}, not paused")
-        self.group.thaw()
-        self._frozen = False
+        run.group.thaw()
+        run.frozen = False
         await self._step(S.RUNNING, EventKind.RESUMED)
+
+    async def redefine(self, definition: InstanceDefinition) -> None:
+        """Make it something else; the present run goes on, within the new limits."""
+        await self._note(definition=definition)
+        self.changed.ring()
+        if self.run:
+            self.run.group.update(definition.limits)
 
     async def send(self, message: bytes, fds: tuple[int, ...] = ()) -> bool:
         """Send a control message; False where nobody takes it any more."""
-        return bool(self._control and await self._control.send(message, fds))
+        return bool(self.run and await self.run.send(message, fds))
 
     async def wait_exit(self) -> int:
         """Wait for the end of the present run; its exit status."""
-        run = self.record.started
-        while self.is_live and self.record.started == run:
+        run = self.run
+        while self.run is run is not None:
             await self.changed.wait()
         return EXIT_INTERNAL if self.record.exit_code is None else self.record.exit_code
-
-    async def ask_for_log(self) -> None:
-        """Have the next line of the log ring `logged`."""
-        await self.send(watch_log())
 
     async def wait_settled(self) -> None:
         """Wait until it does not run and will not be started again by itself."""
         while not self.is_settled:
             await self.changed.wait()
-
-
-async def _discard(stream: trio.abc.ReceiveStream) -> None:
-    with suppress(trio.BrokenResourceError):
-        while await stream.receive_some(_DISCARDED):
-            pass
-
-
-async def _reap(launch: Launch) -> None:
-    """Wait for a `supervise` that this process started; it ends right after it hung up."""
-    if launch.process.poll() is None:
-        pidfd = os.pidfd_open(launch.process.pid)
-        try:
-            await trio.lowlevel.wait_readable(pidfd)
-        finally:
-            os.close(pidfd)
-    launch.process.wait()

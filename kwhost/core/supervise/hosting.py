@@ -162,6 +162,10 @@ class Hosting(Protocol):
         """Wait until the instance does not run and will not be restarted by itself; at once where that is so
         already. The status is its last one, also where the instance is removed meanwhile. Raises NotFound."""
 
+    async def prune(self) -> tuple[InstanceStatus, ...]:
+        """Remove every instance that has ended and that the configuration does not have; gives what they
+        were. Raises StoreError."""
+
     # Programs' streams and files.
 
     async def execute(self, id: InstanceId, request: ExecRequest) -> Session:

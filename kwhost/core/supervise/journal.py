@@ -1,7 +1,7 @@
 """What happens on its way into the store.
 
-The store may fail (a full disk): what happened is kept in memory then, bounded, and written as soon as the
-store can be written again. Only what must be recorded before it happens, a start, fails with it.
+The store may fail (a full disk): what happened is kept in memory then, bounded, and written in its order as
+soon as the store can be written again. Only what must be recorded before it happens, a start, fails with it.
 """
 
 import time
@@ -19,8 +19,10 @@ from kwhost.core.supervise.bell import Bell
 
 __all__ = ["Journal"]
 
+# Beyond so many, only ends are kept: there is at most one for each instance, since nothing can be started.
 _KEPT = 10_000
 _RETRY_SECONDS = 1.0
+_UNWRITABLE = "the store of kwhost cannot be written at present: free some space on its disk"
 
 
 class _Entry(NamedTuple):
@@ -38,7 +40,8 @@ class Journal:
     def __init__(self, store: Store, report: Callable[[str], None]) -> None:
         self._store = store
         self._report = report
-        self._waiting: deque[_Entry] = deque(maxlen=_KEPT)
+        self._waiting: deque[_Entry] = deque()
+        self._dropped = 0
         self._failing = False
         self._writing = trio.Lock()
         self.listen: Callable[[Event], None] = lambda _: None
@@ -80,6 +83,7 @@ class Journal:
 
     async def remove(self, record: InstanceRecord) -> None:
         """Forget an instance. Raises StoreError."""
+        await self.settle()
         event = Event(
             time=time.time(),
             kind=EventKind.REMOVED,
@@ -100,21 +104,34 @@ class Journal:
             if self._waiting:
                 await self._flush()
 
-    async def _keep(self, entry: _Entry, *, must: bool) -> None:
-        if self._waiting:
+    async def settle(self) -> None:
+        """Have everything that happened in the store. Raises StoreError."""
+        with trio.CancelScope(shield=True):
             await self._flush()
-        if must and self._waiting:
-            raise StoreError("the store of kwhost cannot be written at present: free some space on its disk")
         if self._waiting:
-            self._waiting.append(entry)
-            return
-        try:
-            await self._write(entry)
-        except StoreError as error:
+            raise StoreError(_UNWRITABLE)
+
+    async def _keep(self, entry: _Entry, *, must: bool) -> None:
+        """Shielded: what has happened is kept, whether whoever did it still waits or not."""
+        with trio.CancelScope(shield=True):
             if must:
-                raise
+                await self.settle()
+            if self._waiting:
+                self._put_off(entry)
+                return
+            try:
+                await self._write(entry)
+            except StoreError as error:
+                if must:
+                    raise
+                self._put_off(entry)
+                self._complain(error)
+
+    def _put_off(self, entry: _Entry) -> None:
+        if len(self._waiting) < _KEPT or entry.ended:
             self._waiting.append(entry)
-            self._complain(error)
+        else:
+            self._dropped += 1
 
     async def _write(self, entry: _Entry) -> None:
         events = (entry.event,) if entry.event else ()
@@ -133,8 +150,9 @@ class Journal:
                     return
                 self._waiting.popleft()
             if self._failing:
-                self._failing = False
-                self._report("the store can be written again; nothing is missing")
+                missing = f"{self._dropped} events are" if self._dropped else "nothing is"
+                self._failing, self._dropped = False, 0
+                self._report(f"the store can be written again; {missing} missing")
 
     def _complain(self, error: StoreError) -> None:
         if not self._failing:

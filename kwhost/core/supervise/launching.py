@@ -15,9 +15,10 @@ from kwhost.core.engines.base import HostedEnds
 from kwhost.core.engines.id_ranges import lease_ids
 from kwhost.core.engines.launch import new_statistics_file
 from kwhost.core.errors import LimitError
+from kwhost.core.images.image import Image
 from kwhost.core.model.definition import InstanceDefinition, Limits
 from kwhost.core.model.ids import IdRange, InstanceId
-from kwhost.core.model.instance import GuestLimits, LaunchPlan
+from kwhost.core.model.instance import GuestLimits, InstanceSpec, LaunchPlan
 from kwhost.core.model.mounts import Mount, MountKind
 from kwhost.core.model.tenant import Tenant
 from kwhost.core.supervise.hosting import StdioFds
@@ -39,6 +40,10 @@ class Start(NamedTuple):
     tenant: Tenant
     stdio: StdioFds | None = None
     confined: bool = False
+
+    def spec(self) -> InstanceSpec:
+        """What `kwhost run` would be asked for."""
+        return spec_of(self.definition, self.tenant.isolation)
 
 
 class Launch(NamedTuple):
@@ -83,10 +88,10 @@ def _bound_storage(mounts: tuple[Mount, ...], size: int | None) -> tuple[Mount, 
     return tuple(map(bound, mounts))
 
 
-def _plan(around: Surroundings, start: Start, ids: IdRange, *, sampled: bool) -> LaunchPlan:
+def _plan(around: Surroundings, start: Start, image: Image, ids: IdRange, *, sampled: bool) -> LaunchPlan:
     limits = start.definition.limits
     within = start.tenant.binds if start.confined else None
-    plan = plan_instance(spec_of(start.definition, start.tenant.isolation), ids, None, within)
+    plan = plan_instance(start.spec(), image, ids, None, within)
     return replace(
         plan,
         hosted=True,
@@ -96,7 +101,7 @@ def _plan(around: Surroundings, start: Start, ids: IdRange, *, sampled: bool) ->
     )
 
 
-def _launch(around: Surroundings, start: Start, group: Cgroup, *, sampled: bool) -> Launch:
+def _launch(around: Surroundings, start: Start, image: Image, group: Cgroup, *, sampled: bool) -> Launch:
     """The part that blocks."""
     dirs = around.dirs(start.instance)
     with ExitStack() as ends, ExitStack() as undo:
@@ -107,7 +112,7 @@ def _launch(around: Surroundings, start: Start, group: Cgroup, *, sampled: bool)
 
         lease = lease_ids(around.uid_base)
         ends.callback(lease.close)
-        plan = _plan(around, start, lease.ids, sampled=sampled)
+        plan = _plan(around, start, image, lease.ids, sampled=sampled)
         stats = new_statistics_file()
         undo.callback(os.close, stats)
         undo.callback(dirs.remove_run)
@@ -131,11 +136,12 @@ async def launch_instance(around: Surroundings, start: Start) -> Launch:
     """Start the instance's processes. Raises KwhostError, with nothing left behind."""
     check_engine(start.definition.engine, start.tenant.isolation)
     sampled = must_sample(around.cgroups, start.definition.limits)
+    image = await around.image(start.spec())
     async with AsyncExitStack() as undo:
         group = around.cgroups.instance(start.tenant.name, start.instance)
         undo.push_async_callback(group.remove)
         group.create(start.definition.limits, start.tenant.quota)
-        launch = partial(_launch, around, start, group, sampled=sampled)
+        launch = partial(_launch, around, start, image, group, sampled=sampled)
         launched = await trio.to_thread.run_sync(launch, limiter=_LAUNCHES_AT_ONCE)
         undo.pop_all()
         return launched

@@ -32,6 +32,7 @@ __all__ = [
     "chosen_engine",
     "descriptor_limit",
     "id_count",
+    "local_image",
     "plan_exec",
     "plan_instance",
     "spec_of",
@@ -56,7 +57,8 @@ def chosen_engine(definition: InstanceDefinition) -> Engine:
     return Engine.DIRECT if definition.engine is Engine.AUTO else definition.engine
 
 
-def _image(spec: InstanceSpec) -> Image:
+def local_image(spec: InstanceSpec) -> Image:
+    """The image of an instance that is run without plugins. Raises ImageError, NotAvailableYet."""
     if spec.rootfs is not None:
         return rootfs_image(spec.rootfs)
     if spec.image == "host":
@@ -85,13 +87,16 @@ def descriptor_limit() -> int:
 
 
 def plan_instance(
-    spec: InstanceSpec, ids: IdRange, size: TerminalSize | None, within: Sequence[str] | None = None
+    spec: InstanceSpec,
+    image: Image,
+    ids: IdRange,
+    size: TerminalSize | None,
+    within: Sequence[str] | None = None,
 ) -> LaunchPlan:
     """Everything about the instance, decided. `within`: the directories beneath which everything that it
     uses of this host must lie; None: anywhere that the caller may read."""
     if within is not None and spec.rootfs is not None:
         check_within(spec.rootfs, within)
-    image = _image(spec)
     identity = resolve_user(image.accounts, spec.user, ids.size)
     if not spec.workdir.startswith("/"):
         raise UsageError(f"the working directory must be absolute, not {spec.workdir!r}")
@@ -143,6 +148,7 @@ class ExecPlan(NamedTuple):
 
 def plan_exec(
     spec: InstanceSpec,
+    image: Image,
     *,
     user: str | None,
     workdir: str | None,
@@ -151,7 +157,7 @@ def plan_exec(
 ) -> ExecPlan:
     """A further program in an instance; what is None is the instance's own. Raises UsageError."""
     spec = replace(spec, user=spec.user if user is None else user, terminal=terminal)
-    identity = resolve_user(_image(spec).accounts, spec.user, id_count())
+    identity = resolve_user(image.accounts, spec.user, id_count())
     directory = spec.workdir if workdir is None else workdir
     if not directory.startswith("/"):
         raise UsageError(f"the working directory must be absolute, not {directory!r}")

@@ -2,7 +2,7 @@
 
 import os
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import Protocol
 
 import trio
@@ -18,9 +18,10 @@ from kwhost.core.supervise.control import Control, Report
 from kwhost.core.supervise.hosting import ExecRequest, StdioFds
 from kwhost.core.supervise.planning import ExecPlan
 
-__all__ = ["AttachedSession", "ExecSession", "Pipes", "Program", "start_exec"]
+__all__ = ["AttachedSession", "ExecSession", "Pipes", "Program", "discard_output", "start_exec"]
 
 _SIGNAL_FROM = 256
+_DISCARDED = 64 * 1024
 
 
 class Pipes:
@@ -177,6 +178,22 @@ class ExecSession:
             await self._pipes.aclose()
         if self._master:
             await trio.aclose_forcefully(self._master)
+
+
+async def discard_output(session: ExecSession) -> int:
+    """Let a program write what it wants, and wait for its end; its exit status."""
+
+    async def discard(stream: trio.abc.ReceiveStream) -> None:
+        with suppress(trio.BrokenResourceError):
+            while await stream.receive_some(_DISCARDED):
+                pass
+
+    async with trio.open_nursery() as nursery:
+        for stream in filter(None, (session.stdout, session.stderr)):
+            nursery.start_soon(discard, stream)
+        status = await session.wait()
+        nursery.cancel_scope.cancel()
+    return status
 
 
 def _exit_status(value: int) -> int:

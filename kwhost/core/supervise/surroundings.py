@@ -1,6 +1,6 @@
 """What all instances of a host share: directories, the store and its journal, cgroups, engines."""
 
-from collections.abc import Callable, Container
+from collections.abc import Awaitable, Callable, Container
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,8 +8,9 @@ from kwhost.core.cgroups.groups import Cgroups
 from kwhost.core.engines.base import Engine
 from kwhost.core.engines.id_ranges import IdLease
 from kwhost.core.engines.instance_dirs import InstanceDirs
+from kwhost.core.images.image import Image
 from kwhost.core.model.ids import InstanceId
-from kwhost.core.model.instance import LogLimits
+from kwhost.core.model.instance import InstanceSpec, LogLimits
 from kwhost.core.supervise.journal import Journal
 
 __all__ = ["Surroundings"]
@@ -17,7 +18,8 @@ __all__ = ["Surroundings"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Surroundings:
-    """Given to each instance; `engine` makes the engine `direct` or another by its name."""
+    """Given to each instance. `engine` makes an engine by its name, for one start; `image` finds out how
+    an instance's root is made: it raises ImageError and what the image's source raises."""
 
     run_dir: Path
     state_dir: Path
@@ -26,6 +28,7 @@ class Surroundings:
     journal: Journal
     cgroups: Cgroups
     engine: Callable[[str, IdLease], Engine]
+    image: Callable[[InstanceSpec], Awaitable[Image]]
 
     def dirs(self, instance: InstanceId) -> InstanceDirs:
         """The directories of an instance."""

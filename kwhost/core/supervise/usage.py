@@ -1,16 +1,16 @@
 """What an instance uses now: its cgroup's figures where it has one, and what its monitors counted."""
 
-from kwhost.core.cgroups.group import Cgroup
 from kwhost.core.model.definition import Limits
-from kwhost.core.model.statistics import InstanceStatistics
 from kwhost.core.model.status import Usage
+from kwhost.core.supervise.run import InstanceRun
 
 __all__ = ["measure"]
 
 
-def measure(group: Cgroup | None, counted: InstanceStatistics | None, limits: Limits) -> Usage:
-    """Figures that nobody has are None. Raises nothing: an instance may end while it is looked at."""
-    found = group.usage() if group else None
+def measure(run: InstanceRun | None, limits: Limits) -> Usage:
+    """Figures that nobody has are None. Raises nothing: a run may end while it is looked at."""
+    found = run.group.usage() if run else None
+    counted = run.statistics() if run else None
     return Usage(
         cpu_seconds=found.cpu_seconds if found else None,
         memory=found.memory if found else None,

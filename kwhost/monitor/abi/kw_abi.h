@@ -17,7 +17,7 @@
 #define KW_HISTOGRAM 32
 #define KW_GROUPS_MAX 32
 #define KW_CGROUPS_MAX 16
-#define KW_CONNECTIONS_MAX 16 /* control connections of one instance at once */
+#define KW_CONNECTIONS_MAX 64 /* control connections of one instance at once */
 #define KW_LOG_TEXT_MAX 16384 /* bytes of text in one record of a log */
 #define KW_LOG_SIZE_LEAST 65536
 #define KW_LOG_FILES_MAX 1000
@@ -105,6 +105,7 @@ enum kw_mount_kind {
 #define KW_MOUNT_NO_EXEC 8
 #define KW_MOUNT_OPTIONAL 16 /* no error when the source does not exist */
 #define KW_MOUNT_DEVICE 32   /* a device node: bound without nodev */
+#define KW_MOUNT_NO_LINKS 64 /* the source has no symbolic link in it, or is refused */
 
 struct kw_mount {
     uint32_t kind;
@@ -130,9 +131,10 @@ enum kw_message_type {
     KW_CONTROL_EXEC = 7, /* descriptors: launch record, /dev/kvm, and unless it asks for a terminal
                             standard input, output and error. From then on the connection is
                             that process: its control messages and events are about it, and
-                            closing it kills */
-    KW_CONTROL_SOCKET = 8,    /* value: AF_INET or AF_INET6; extra: SOCK_STREAM or SOCK_DGRAM; asks for
-                                 KW_EVENT_SOCKET */
+                            closing it kills. An end that is told without a start is the
+                            instance's: it came before */
+    KW_CONTROL_SOCKET = 8, /* value: AF_INET or AF_INET6; extra: SOCK_STREAM or SOCK_DGRAM; asks for
+                              KW_EVENT_SOCKET */
     KW_EVENT_STARTED = 16, /* value, extra: host pid of the instance's pid 1, or of the process; of
                               one with a terminal, a descriptor: the master */
     KW_EVENT_EXITED =

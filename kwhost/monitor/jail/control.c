@@ -25,10 +25,23 @@ void control_add(struct supervisor *supervisor, int fd) {
     host(__NR_close, fd);
 }
 
+static bool is_full(const struct supervisor *supervisor) {
+    for (u32 i = 0; i < KW_CONNECTIONS_MAX; i++)
+        if (supervisor->connections[i].fd < 0)
+            return false;
+    return true;
+}
+
 void control_accept(struct supervisor *supervisor) {
-    long fd = host(__NR_accept4, supervisor->listen, 0, 0, SOCK_CLOEXEC);
-    if (fd >= 0)
+    struct pollfd poll = {.fd = supervisor->listen, .events = POLLIN};
+    while (poll.fd >= 0 && host(__NR_poll, &poll, 1, 0) > 0) {
+        long fd = host(__NR_accept4, poll.fd, 0, 0, SOCK_CLOEXEC);
+        if (fd < 0)
+            return;
+        if (is_full(supervisor)) /* some may have asked to become others (KW_CONTROL_EXEC) */
+            control_hear(supervisor);
         control_add(supervisor, (int)fd);
+    }
 }
 
 /* A foreground instance does not outlive its command. */
@@ -163,6 +176,14 @@ void control_receive(struct supervisor *supervisor, struct connection *connectio
     for (u32 i = 0; i < count; i++)
         if (fds[i] >= 0)
             host(__NR_close, fds[i]);
+}
+
+void control_hear(struct supervisor *supervisor) {
+    for (u32 i = 0; i < KW_CONNECTIONS_MAX; i++) {
+        struct pollfd poll = {.fd = supervisor->connections[i].fd, .events = POLLIN};
+        if (poll.fd >= 0 && host(__NR_poll, &poll, 1, 0) > 0)
+            control_receive(supervisor, &supervisor->connections[i]);
+    }
 }
 
 void control_tell_logged(struct supervisor *supervisor) {

@@ -20,11 +20,14 @@ void control_prepare(struct supervisor *supervisor);
 /* Takes a connected socket over; closes it when there are too many. */
 void control_add(struct supervisor *supervisor, int fd);
 
-/* Takes a new connection from the listening socket, or turns it away. */
+/* Takes the new connections from the listening socket, or turns them away. */
 void control_accept(struct supervisor *supervisor);
 
 /* Obeys one message, if it is one. */
 void control_receive(struct supervisor *supervisor, struct connection *connection);
+
+/* Obeys one message of each connection that sent some already. */
+void control_hear(struct supervisor *supervisor);
 
 /* Sends an event to one connection, or to all. Returns false when nobody got it. */
 bool control_send(struct supervisor *supervisor, struct connection *connection,

@@ -48,6 +48,8 @@ void end_report(struct supervisor *supervisor) {
     if (supervisor->hosted)
         hosted_finish(supervisor);
     leave_record(supervisor, &event);
+    control_accept(supervisor); /* some may not have been heard yet */
+    control_hear(supervisor);   /* nor told that it is too late */
     if (!control_tell(supervisor, &event) && event.type == KW_EVENT_FAILED)
         host(__NR_write, 2, line, format(line, sizeof line, "kwhost: %s\n", event.text));
 }

@@ -1,5 +1,6 @@
 #include "jail/executable.h"
 
+#include "base/text.h"
 #include "jail/kernel.h"
 
 #define SEALS (F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
@@ -37,4 +38,18 @@ int executable_copy(struct failure *failure) {
         return (int)copy;
     fail(failure, STATUS_OWN, result, "copying kwhost's own executable");
     return -1;
+}
+
+bool executable_run_copy(int record_fd, struct failure *failure) {
+    char numbers[2][16];
+    int copy = executable_copy(failure);
+    if (copy < 0)
+        return false;
+    host(__NR_fcntl, copy, F_SETFD, 0);
+    format(numbers[0], sizeof numbers[0], "%d", record_fd);
+    format(numbers[1], sizeof numbers[1], "%d", copy);
+    char *argv[] = {"kwhost-monitor", "supervise", numbers[0], numbers[1], NULL};
+    char *environment[] = {NULL};
+    long result = host(__NR_execveat, copy, "", argv, environment, AT_EMPTY_PATH);
+    return fail(failure, STATUS_OWN, result, "executing the copy of kwhost's own executable");
 }

@@ -9,4 +9,8 @@
  * instance's reach. */
 int executable_copy(struct failure *failure);
 
+/* Executes such a copy as `kwhost-monitor supervise RECORD COPY`, with both descriptors. Returns on
+ * failure alone. */
+bool executable_run_copy(int record_fd, struct failure *failure);
+
 #endif

@@ -25,8 +25,9 @@ void inheritance_fill_stdio(void) {
             host(__NR_openat, AT_FDCWD, "/dev/null", O_RDWR, 0);
 }
 
-void inheritance_close_others(const struct kw_launch *record) {
-    int kept[LAUNCH_FDS];
+void inheritance_close_others(const struct kw_launch *record, int self) {
+    int kept[LAUNCH_FDS + 1];
     launch_fds(record, kept);
-    descriptors_keep(kept, array_size(kept));
+    kept[LAUNCH_FDS] = self;
+    descriptors_keep(kept, LAUNCH_FDS + 1);
 }

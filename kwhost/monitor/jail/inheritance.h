@@ -12,6 +12,6 @@ void inheritance_reset_signals(void);
 void inheritance_fill_stdio(void);
 
 /* Keeps standard input, output and error, the descriptors that the record names, and no other. */
-void inheritance_close_others(const struct kw_launch *record);
+void inheritance_close_others(const struct kw_launch *record, int self);
 
 #endif

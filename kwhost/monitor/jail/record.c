@@ -11,7 +11,7 @@
 #define EXEC_FLAGS (KW_LAUNCH_TTY | KW_LAUNCH_STDIN | KW_LAUNCH_EXEC | KW_LAUNCH_ROOTLESS)
 #define KNOWN_MOUNT_FLAGS                                                                          \
     (KW_MOUNT_READ_ONLY | KW_MOUNT_ID_MAPPED | KW_MOUNT_RECURSIVE | KW_MOUNT_NO_EXEC |             \
-     KW_MOUNT_OPTIONAL | KW_MOUNT_DEVICE)
+     KW_MOUNT_OPTIONAL | KW_MOUNT_DEVICE | KW_MOUNT_NO_LINKS)
 #define NOFILE_LEAST 64u
 #define LOG_SIZE_MOST (1ul << 50)
 #define NOFILE_MOST 15104u /* with the monitor's own the tables stay at 16,384 entries */

@@ -1,5 +1,7 @@
 #include "jail/sources.h"
 
+#include <linux/openat2.h>
+
 #include "base/text.h"
 #include "jail/filesystem.h"
 #include "jail/kernel.h"
@@ -49,6 +51,21 @@ static bool is_directory(int fd) {
     return host_stat(fd, "", AT_EMPTY_PATH, &stat) >= 0 && S_ISDIR(stat.stx_mode);
 }
 
+/* What the caller checked is what is used: whoever owns a directory on the way cannot lead it
+ * elsewhere in between. */
+static long open_tree_at(const struct launch_mount *mount, const char *path, u32 flags) {
+    struct open_how how = {.flags = O_PATH | O_CLOEXEC,
+                           .resolve = RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS};
+    if (!(mount->flags & KW_MOUNT_NO_LINKS))
+        return host(__NR_open_tree, AT_FDCWD, path, flags);
+    long place = host(__NR_openat2, AT_FDCWD, path, &how, sizeof how);
+    if (place < 0)
+        return place;
+    long tree = host(__NR_open_tree, place, "", flags | AT_EMPTY_PATH);
+    host(__NR_close, place);
+    return tree;
+}
+
 /* A detached copy of the mount that holds `path`, from there on. */
 static bool open_tree(struct sources *sources, const struct launch_mount *mount, const char *path,
                       int ids, struct failure *failure) {
@@ -56,7 +73,7 @@ static bool open_tree(struct sources *sources, const struct launch_mount *mount,
      * be copied together. */
     bool recursive = ids < 0 || mount->flags & KW_MOUNT_RECURSIVE;
     u32 flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_NO_AUTOMOUNT;
-    long fd = host(__NR_open_tree, AT_FDCWD, path, flags | (recursive ? AT_RECURSIVE : 0));
+    long fd = open_tree_at(mount, path, flags | (recursive ? AT_RECURSIVE : 0));
     if (fd == -ENOENT && mount->flags & KW_MOUNT_OPTIONAL) {
         sources->fds[sources->count++] = -1;
         return true;

@@ -148,7 +148,7 @@ bool instance_start(const struct launch *launch, struct instance *instance,
     if (!cgroup_join(launch->record->guest_cgroup_fds, failure) ||
         !make_stdio(launch, instance, &jail, failure))
         return false;
-    jail.self = executable_copy(failure);
+    jail.self = instance->self >= 0 ? instance->self : executable_copy(failure);
     if (jail.self < 0)
         return false;
     long result = channel_pair(ends);

@@ -7,6 +7,7 @@
 
 #include "base/text.h"
 #include "jail/end.h"
+#include "jail/executable.h"
 #include "jail/inheritance.h"
 #include "jail/kernel.h"
 #include "jail/supervisor.h"
@@ -82,7 +83,11 @@ static bool start(struct supervisor *supervisor, int record_fd) {
         control_add(supervisor, record->control_fd);
     if (!valid)
         return false;
-    inheritance_close_others(record);
+    bool hosted = launch_is(&supervisor->launch, KW_LAUNCH_HOSTED);
+    if (hosted && supervisor->instance.self < 0)
+        return executable_run_copy(record_fd, failure);
+    host(__NR_prctl, PR_SET_DUMPABLE, 1, 0, 0, 0); /* of a file that cannot be read it is not */
+    inheritance_close_others(record, supervisor->instance.self);
     supervisor->lifeline = record->lifeline_fd;
     supervisor->stats = record->stats_fd;
     supervisor->listen = record->listen_fd;
@@ -92,7 +97,6 @@ static bool start(struct supervisor *supervisor, int record_fd) {
     if (!launch_is(&supervisor->launch, KW_LAUNCH_ROOTLESS) && host(__NR_geteuid) != 0)
         return fail(failure, STATUS_OWN, 0,
                     "a range of ids of its own needs root, or rootless mode");
-    bool hosted = launch_is(&supervisor->launch, KW_LAUNCH_HOSTED);
     if (!(hosted ? hosted_prepare(supervisor) : make_buffers(supervisor)) ||
         !instance_start(&supervisor->launch, &supervisor->instance, failure))
         return false;
@@ -258,7 +262,7 @@ static void run(struct supervisor *supervisor) {
         wait_and_handle(supervisor);
 }
 
-_Noreturn void supervise_main(int record_fd) {
+_Noreturn void supervise_main(int record_fd, int self) {
     struct supervisor supervisor = {
         .listen = -1,
         .lifeline = -1,
@@ -267,7 +271,7 @@ _Noreturn void supervise_main(int record_fd) {
         .master = -1,
         .slave = -1,
         .started = clock_realtime(),
-        .instance = {.pid = -1, .pidfd = -1, .channel = -1, .self = -1}};
+        .instance = {.pid = -1, .pidfd = -1, .channel = -1, .self = self}};
     for (u32 i = 0; i < 3; i++)
         supervisor.relays[i].ended = true;
     control_prepare(&supervisor);

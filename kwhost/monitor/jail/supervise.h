@@ -5,6 +5,6 @@
 /* Starts the instance that the launch record behind `record_fd` describes, passes its input and
  * output on, obeys the control socket, and reports how it ended. Holds no state that the instance
  * could reach. */
-_Noreturn void supervise_main(int record_fd);
+_Noreturn void supervise_main(int record_fd, int self);
 
 #endif

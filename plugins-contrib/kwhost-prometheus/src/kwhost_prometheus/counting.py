@@ -27,35 +27,48 @@ class CallCounts:
     refused: int = 0
 
     def add(self, call: CallStatistics) -> None:
-        """A refused call counts as failed too, and a call that has not returned yet as neither: ok is the
-        rest."""
+        """A refused call is counted as failed by the monitors too. What is neither is ok, or goes on."""
         failed = max(0, call.failed - call.refused)
         self.refused += call.refused
         self.failed += failed
         self.ok += max(0, call.calls - failed - call.refused)
 
 
+@dataclass(slots=True)
+class _Run:
+    """One run of an instance: which calls have a name, and how many were ok at the last look."""
+
+    began: float | None
+    named: set[str] = field(default_factory=set)
+    ok: dict[str, int] = field(default_factory=dict)
+
+
 class NamedCalls:
-    """Which calls of which instance have a name. One that had a name once keeps it, or counters would go
-    down."""
+    """Counts of calls that never go down while an instance runs: Prometheus would take that for a restart.
+    So a call that had a name once keeps it, and one that counted as ok while it went on, and then failed,
+    is counted twice until others made up for it."""
 
     def __init__(self) -> None:
-        self._named: dict[InstanceId, set[str]] = {}
+        self._runs: dict[InstanceId, _Run] = {}
 
-    def counts(self, instance: InstanceId, calls: Iterable[CallStatistics]) -> dict[str, CallCounts]:
+    def counts(self, instance: InstanceStatus, calls: Iterable[CallStatistics]) -> dict[str, CallCounts]:
         """The counts by name, the busiest calls first to get one."""
-        named = self._named.setdefault(instance, set())
+        run = self._runs.get(instance.id)
+        if run is None or run.began != instance.started:
+            run = self._runs[instance.id] = _Run(instance.started)
         found: dict[str, CallCounts] = {}
         for call in sorted(calls, key=lambda call: -call.calls):
-            if call.name not in named and len(named) < CALLS_MAX:
-                named.add(call.name)
-            found.setdefault(call.name if call.name in named else OTHER, CallCounts()).add(call)
+            if call.name not in run.named and len(run.named) < CALLS_MAX:
+                run.named.add(call.name)
+            found.setdefault(call.name if call.name in run.named else OTHER, CallCounts()).add(call)
+        for name, counts in found.items():
+            counts.ok = run.ok[name] = max(counts.ok, run.ok.get(name, 0))
         return found
 
     def keep(self, instances: Iterable[InstanceId]) -> None:
         """Forget all others."""
         present = set(instances)
-        self._named = {instance: named for instance, named in self._named.items() if instance in present}
+        self._runs = {instance: run for instance, run in self._runs.items() if instance in present}
 
 
 @dataclass(slots=True)

@@ -70,7 +70,7 @@ class Exporter:
             except KwhostError:
                 continue  # it was removed meanwhile
             self._starts.observe(instance, usage.start_seconds)
-            calls = self._calls.counts(instance.id, statistics.calls if statistics else ())
+            calls = self._calls.counts(instance, statistics.calls if statistics else ())
             rows.append(InstanceRow(instance, usage, calls))
         return Snapshot(
             tenants=host.tenants(),

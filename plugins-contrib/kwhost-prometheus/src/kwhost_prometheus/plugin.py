@@ -57,7 +57,7 @@ class Prometheus:
             host.log(f"metrics are on {place}")
             await trio.serve_listeners(server.handle, [listener], task_status=_Started(task_status))
         else:
-            async with listening_unix(place, configuration.group) as listener:
+            with listening_unix(place, configuration.group) as listener:
                 host.log(f"metrics are on {place}")
                 server = MetricsServer(Guard(), render)
                 await trio.serve_listeners(server.handle, [listener], task_status=_Started(task_status))

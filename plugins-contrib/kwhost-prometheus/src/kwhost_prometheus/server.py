@@ -4,9 +4,8 @@ import errno
 import grp
 import os
 import socket
-import stat
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import h11
@@ -49,6 +48,8 @@ def listen_tcp(address: Address) -> trio.SocketListener:
 
 def _bind(listener: socket.socket, path: Path, group: str) -> None:
     """Put the socket at the path with its final rights, in the place of a dead daemon's."""
+    if path.exists() and not path.is_socket():
+        raise FileExistsError(errno.EEXIST, "something else than a socket is there")
     gid = grp.getgrnam(group).gr_gid if group else -1
     new = path.with_name(f".{path.name}.{os.getpid()}")
     new.unlink(missing_ok=True)
@@ -64,25 +65,22 @@ def _bind(listener: socket.socket, path: Path, group: str) -> None:
         raise
 
 
-@asynccontextmanager
-async def listening_unix(path: Path, group: str) -> AsyncIterator[trio.SocketListener]:
+@contextmanager
+def listening_unix(path: Path, group: str) -> Iterator[trio.SocketListener]:
     """A listener on a Unix socket of mode 0660, which is removed in the end. Raises HostError."""
-    try:
-        if path.exists() and not stat.S_ISSOCK(path.lstat().st_mode):
-            raise FileExistsError(errno.EEXIST, "something else than a socket is there")
-        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        _bind(listener, path, group)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
+        try:
+            _bind(listener, path, group)
+        except KeyError as error:
+            raise HostError(f"cannot listen on {path}: there is no group {group}") from error
+        except OSError as error:
+            raise HostError(f"cannot listen on {path}: {error.strerror or error}") from error
         own = path.lstat().st_ino
-    except KeyError as error:
-        raise HostError(f"cannot listen on {path}: there is no group {group}") from error
-    except OSError as error:
-        raise HostError(f"cannot listen on {path}: {error.strerror or error}") from error
-    try:
-        yield trio.SocketListener(trio.socket.from_stdlib_socket(listener))
-    finally:
-        listener.close()
-        if path.exists() and path.lstat().st_ino == own:
-            path.unlink()
+        try:
+            yield trio.SocketListener(trio.socket.from_stdlib_socket(listener))
+        finally:
+            if path.exists() and path.lstat().st_ino == own:
+                path.unlink()
 
 
 class MetricsServer:

@@ -1,0 +1,4 @@
+"""The operator in front of a program: their terminal and their signals.
+
+May import: core.model, core.errors.
+"""
