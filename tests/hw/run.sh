@@ -84,6 +84,7 @@ boot() {
     -kernel "$kernel_image" -initrd "$scratch/initramfs" \
     -append "console=ttyS0 panic=-1 loglevel=4 mitigations=off" \
     -virtfs local,path=/,mount_tag=host,security_model=none,readonly=on,multidevs=remap "${share[@]}" \
+    -device i6300esb -action watchdog=poweroff \
     -device virtio-serial-pci \
     -chardev file,id=output,path="$scratch/output" -device virtserialport,chardev=output,name=output \
     -chardev file,id=status,path="$scratch/status" -device virtserialport,chardev=status,name=status \
@@ -133,4 +134,5 @@ if [[ -s $scratch/status ]]; then
 fi
 tail -n 40 "$scratch/console" >&2 2>/dev/null || true
 [[ $code == 124 || $code == 137 ]] && { echo "hw: no end after $limit seconds" >&2; exit 124; }
+[[ $code == 0 ]] && fail "the machine stopped: it hung for a minute (its watchdog ended it), or did not come up"
 fail "the machine did not come up (QEMU ended with $code)"
