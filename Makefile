@@ -11,6 +11,7 @@ run: setup-run ## run several real programs, each in a virtual machine of its ow
 
 test: setup-test lint ## run every test; those that need KVM are skipped without it (KWHOST_MUST=kvm: they fail)
 	$(BIN)/python -m pytest
+	plugins-contrib/run-tests
 
 test-hw: setup-hardware ## run the named subset of the tests on hardware-style KVM, emulated
 	$(BIN)/python -m tests.engine.workshop # a compiler is slow in there

@@ -1,13 +1,24 @@
-"""Runs several real programs, each in a virtual machine of its own, and shows what each did and cost."""
+"""Runs several real programs, each in a virtual machine of its own, and shows what each did and cost; then
+hosts config.example.toml with a daemon of its own, until ^C on a terminal, and leaves nothing behind."""
 
+import json
+import os
 import re
+import shlex
 import shutil
+import signal
 import subprocess
 import sys
-from typing import NamedTuple
+import tempfile
+import time
+from pathlib import Path
+from typing import Any, NamedTuple
 
 KWHOST = [sys.executable, "-m", "kwhost"]
 LIMIT = "60s"
+EXAMPLE = Path(__file__).resolve().parents[1] / "config.example.toml"
+READY_SECONDS = 90
+REFRESH_SECONDS = 2
 
 PYTHON = """
 import platform, hashlib, threading
@@ -85,7 +96,86 @@ def run(demo: Demo) -> bool:
     return done.returncode == 0
 
 
+def kwhost(*arguments: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run([*KWHOST, *arguments], capture_output=True, text=True, check=False)
+
+
+def show(*arguments: str) -> None:
+    done = kwhost(*arguments)
+    print(f"\n$ kwhost {shlex.join(arguments)}\n{done.stdout}{done.stderr}", end="", flush=True)
+
+
+def start_hosting(directory: Path) -> bool:
+    """Host the example; where this host cannot hold limits on CPUs, without these."""
+    config = directory / EXAMPLE.name
+    config.write_text(EXAMPLE.read_text())
+    started = kwhost("up", "-d", str(config))
+    print(started.stdout + started.stderr, end="")
+    if started.returncode == 0 and "cannot hold cpus" in started.stderr:
+        print("So the example is hosted without its limits on CPUs.")
+        config.write_text(re.sub(r"^cpus = .*\n", "", EXAMPLE.read_text(), flags=re.MULTILINE))
+        kwhost("reload")
+    return started.returncode == 0
+
+
+def is_well(instance: dict[str, Any]) -> bool:
+    if instance["state"] == "running":
+        return instance["health"] in ("none", "healthy")
+    return bool(instance["state"] == "exited" and instance["exit_code"] == 0)
+
+
+def wait_until_well() -> bool:
+    """All run and are healthy, or were jobs that went well."""
+    deadline = time.monotonic() + READY_SECONDS
+    while time.monotonic() < deadline:
+        listed = kwhost("ps", "-a", "--json")
+        if listed.returncode == 0 and all(map(is_well, json.loads(listed.stdout))):
+            return True
+        time.sleep(0.2)
+    print(f"! not everything was well within {READY_SECONDS} seconds")
+    return False
+
+
+def watch() -> None:
+    """Show what goes on, until ^C."""
+    while True:
+        listed, used = kwhost("ps", "-a"), kwhost("stats")  # the latter takes a second
+        print(f"\x1b[H\x1b[2J{listed.stdout}\n{used.stdout}\n^C ends it", flush=True)
+        time.sleep(REFRESH_SECONDS)
+
+
+def host_example(directory: Path) -> bool:
+    print("\nNow a daemon hosts config.example.toml: two tenants, a web server twice, a worker, a job.")
+    well = False
+    try:
+        if not start_hosting(directory):
+            return False
+        well = wait_until_well()
+        show("ps", "-a")
+        show("logs", "--tail", "3", "worker", "job")
+        show("exec", "web-1", "--", "sh", "-c", 'echo "this is $(id -un) in $(hostname)"')
+        show("stats")
+        if well and sys.stdout.isatty():
+            watch()
+    except KeyboardInterrupt:
+        print()
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        ended = kwhost("system", "reset", "--yes")
+        print("All of it has ended, and nothing is left." if ended.returncode == 0 else f"! {ended.stderr}")
+    return well and ended.returncode == 0
+
+
 def main() -> int:
+    """With directories of its own: a daemon that runs here has nothing to do with it."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    with tempfile.TemporaryDirectory(prefix="kwhost-demo-") as directory:
+        os.environ |= {"KWHOST_STATE_DIR": f"{directory}/state", "KWHOST_RUN_DIR": f"{directory}/run"}
+        os.environ.pop("KWHOST_HOST", None)
+        return show_all(Path(directory))
+
+
+def show_all(directory: Path) -> int:
     checked = subprocess.run([*KWHOST, "run", "--", "true"], capture_output=True, text=True, check=False)
     if "/dev/kvm" in checked.stderr:
         print(f"Nothing can be shown on this machine: {checked.stderr.strip().removeprefix('kwhost: ')}")
@@ -96,8 +186,10 @@ def main() -> int:
     for demo in DEMOS:
         if demo not in shown:
             print(f"\n{demo.title}: left out, {demo.needs} is not installed here")
-    print(f"\nTry one yourself: .venv/bin/kwhost run -it -- bash      ({sum(good)} of {len(good)} ran well)")
-    return 0 if all(good) else 1
+    print(f"\n{sum(good)} of {len(good)} ran well.")
+    hosted = host_example(directory)
+    print("\nTry it yourself: .venv/bin/kwhost run -it -- bash, or .venv/bin/kwhost up config.example.toml")
+    return 0 if all(good) and hosted else 1
 
 
 if __name__ == "__main__":

@@ -6,15 +6,16 @@ it brings cffi along, and trio once the instance was launched.
 
 import gc
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from kwhost.core.config.host import load_host_config
+from kwhost.core.config.host import HostConfig
 from kwhost.core.engines.base import Launched
 from kwhost.core.engines.direct import DirectEngine
 from kwhost.core.engines.id_ranges import lease_ids
 from kwhost.core.engines.kernel_version import check_kernel
 from kwhost.core.errors import KvmError, UsageError
-from kwhost.core.model.instance import Engine, InstanceSpec, Isolation, LaunchPlan
+from kwhost.core.model.instance import Engine, GuestLimits, InstanceSpec, Isolation, LaunchPlan
 from kwhost.core.operator.signals import hold_signals, release_signals
 from kwhost.core.operator.terminal import OperatorTerminal
 from kwhost.core.supervise.planning import check_engine, local_image, plan_instance
@@ -25,19 +26,26 @@ if TYPE_CHECKING:
 __all__ = ["run_instance"]
 
 
-def run_instance(spec: InstanceSpec, report: Callable[[str], None], *, want_statistics: bool) -> "Outcome":
+def run_instance(
+    spec: InstanceSpec,
+    host: HostConfig,
+    limits: GuestLimits,
+    report: Callable[[str], None],
+    *,
+    want_statistics: bool,
+) -> "Outcome":
     """Run one instance to its end in this process. Raises KwhostError where it does not start."""
     check_kernel()
     check_engine(spec.engine, spec.isolation)
-    config = load_host_config()
     terminal = OperatorTerminal.of(0) if spec.terminal and spec.interactive else None
     if spec.terminal and spec.interactive and terminal is None:
         raise UsageError("-i with -t needs a terminal on standard input; leave out -t to feed it from a pipe")
     if terminal:
         _load_watch()  # first: the terminal is raw before the instance writes to it
-    lease = lease_ids(config.uid_base)
+    lease = lease_ids(host.uid_base)
     try:
         plan = plan_instance(spec, local_image(spec), lease.ids, terminal.size() if terminal else None)
+        plan = replace(plan, limits=limits)
         hold_signals()
         launched = _launch(DirectEngine(lease), plan, spec)
         watch = _load_watch_for(launched)

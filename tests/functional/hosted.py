@@ -7,7 +7,6 @@ import socket
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -18,9 +17,9 @@ from kwhost.core.engines.id_ranges import lease_ids
 from kwhost.core.engines.instance_dirs import InstanceDirs
 from kwhost.core.engines.kvm_device import open_kvm
 from kwhost.core.engines.launch import launch_hosted, new_statistics_file
-from kwhost.core.model.ids import new_instance_id
-from kwhost.core.model.instance import InstanceSpec, TerminalSize
-from kwhost.core.supervise.planning import local_image, plan_instance
+from kwhost.core.images.rootfs import rootfs_image
+from kwhost.core.model.ids import InstanceName, new_instance_id
+from kwhost.core.model.instance import Identity, LaunchPlan, TerminalSize
 
 if TYPE_CHECKING:
     import subprocess
@@ -120,16 +119,9 @@ class HostedInstance:
         terminal: TerminalSize | None = None,
         stdio: tuple[int, int, int] | None = None,
         cgroups: tuple[tuple[int, ...], tuple[int, ...]] = ((), ()),
-        **changes: Any,
+        **options: Any,
     ) -> None:
-        """Launch it; returns at once."""
-        spec = InstanceSpec(
-            argv=argv,
-            name=changes.pop("name", "hosted"),
-            rootfs=str(self._root),
-            interactive=interactive,
-            terminal=terminal is not None,
-        )
+        """Launch it; returns at once. The options are fields of the launch plan."""
         with ExitStack() as ours:
             lease = lease_ids(_UID_BASE)
             ours.callback(lease.close)
@@ -139,8 +131,20 @@ class HostedInstance:
             for fd in (kvm, stats, log_dir, exit_file):
                 ours.callback(os.close, fd)
             listener = ours.enter_context(self.dirs.listen())
-            plan = replace(
-                plan_instance(spec, local_image(spec), lease.ids, terminal), hosted=True, **changes
+            plan = LaunchPlan(
+                name=InstanceName("hosted"),
+                argv=argv,
+                environment={"PATH": "/bin"},
+                workdir="/",
+                identity=Identity(uid=0, gid=0),
+                ids=lease.ids,
+                mounts=rootfs_image(str(self._root)).mounts,
+                nofile=1024,
+                interactive=interactive,
+                terminal=terminal,
+                rootless=os.geteuid() != 0,
+                hosted=True,
+                **options,
             )
             ends = HostedEnds(
                 control=listener.fileno(),

@@ -196,7 +196,7 @@ async def test_statistics_processes_information(world: World) -> None:
     world.hosting.add(make_definition())
 
     stats = await world.ask("GET", instance_path("web", "stats"))
-    assert (stats["usage"]["memory"], stats["calls"][0]["name"]) == (4096, "read")
+    assert (stats["usage"]["memory"], stats["counted"]["calls"][0]["name"]) == (4096, "read")
     assert (await world.ask("GET", instance_path("web", "top")))[0]["command"] == "sleep 60"
     assert (await world.ask("GET", "/v1/info"))["cgroups"] == "v2"
     assert (await world.ask("GET", "/v1/plugins"))[0]["state"] == "active"

@@ -322,10 +322,10 @@ def identify_child(tmp_path: Path, *prefix: str, uid: int = 0, groups: Sequence[
     """Who a process with these ids is, started by the command `prefix`."""
     listener = listen_api(tmp_path / "api.sock")
     listener.settimeout(20)
-    for directory in (tmp_path, *list(tmp_path.parents)[:2]):
-        directory.chmod(0o755)
-    arguments = [str(tmp_path / "api.sock"), str(uid), *map(str, groups)]
-    with listener, subprocess.Popen([*prefix, sys.executable, "-c", CONNECT, *arguments]) as child:
+    tmp_path.chmod(0o755)
+    # The path is short for who may not pass the directories above.
+    command = [*prefix, sys.executable, "-c", CONNECT, "api.sock", str(uid), *map(str, groups)]
+    with listener, subprocess.Popen(command, cwd=tmp_path) as child:
         peer, _ = listener.accept()
         with peer:
             caller = identify(peer)

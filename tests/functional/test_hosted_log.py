@@ -3,6 +3,7 @@
 import contextlib
 import os
 import re
+import signal
 import subprocess
 import time
 from collections.abc import Iterator
@@ -145,6 +146,23 @@ def test_the_log_tells_of_its_loss_once_there_is_room(new: New, small_disk: Path
         f"kwhost: {record.lost_log} bytes of log were lost",
         "back",
     ]
+
+
+def test_log_and_record_are_written_when_the_starter_is_dead(hosted: HostedInstance) -> None:
+    starter = os.fork()
+    if starter == 0:
+        hosted.shell("echo up; read go; echo went on; exit 9", interactive=True)
+        signal.pause()
+        os._exit(1)
+    wait_until(lambda: hosted.log_files() and hosted.logged() == "up\n")
+    os.kill(starter, signal.SIGKILL)
+    os.waitpid(starter, 0)
+
+    hosted.say("go\n")
+
+    record = wait_until(hosted.dirs.read_exit)
+    assert record.status == 9
+    assert hosted.logged() == "up\nwent on\n"
 
 
 def test_deleted_directories_harm_nothing(hosted: HostedInstance) -> None:

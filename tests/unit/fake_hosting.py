@@ -2,7 +2,7 @@
 
 # ruff: noqa: A002 - the names are the protocol's
 
-from collections.abc import AsyncIterator, Container
+from collections.abc import AsyncGenerator, AsyncIterator, Container
 from dataclasses import replace
 from pathlib import Path
 
@@ -270,7 +270,7 @@ class FakeHosting:
             await self._changed.wait()
         return None if self.log_over else self.log_mark
 
-    async def archive_get(self, id: InstanceId, path: str) -> AsyncIterator[bytes]:
+    async def archive_get(self, id: InstanceId, path: str) -> AsyncGenerator[bytes, None]:
         self._act("archive-get", id, path)
         for piece in self.archive:
             yield piece

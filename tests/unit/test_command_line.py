@@ -40,23 +40,39 @@ def test_the_commands_own_options_are_left_alone() -> None:
 
 @pytest.mark.parametrize(
     "option",
-    (
-        "--host=/s --tenant=a -p=80 --publish=80 --network=x --memory=1G --cpus=1 --pids=3 --policy=p "
-        "-d --detach"
-    ).split(),
+    ["-p=80", "--publish=80", "--network=x", "--policy=p"],
 )
 def test_options_to_come_are_refused_by_name(option: str) -> None:
     with pytest.raises(NotAvailableYet, match="not available yet"):
         parse_run([*option.split("="), "--", "true"])
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--host", "/nowhere/s", "run", "true"],
+        ["--host=/nowhere/s", "ps"],
+        ["run", "--host", "/nowhere/s", "true"],
+        ["ps", "--host", "/nowhere/s"],
+    ],
+)
 def test_a_daemon_that_was_asked_for_is_not_passed_over(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    arguments: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["--host", "/run/s", "run", "true"]) == 125
-    monkeypatch.setenv("KWHOST_HOST", "/run/s")
-    assert main(["run", "true"]) == 125
-    assert capsys.readouterr().err.count("not available yet") == 2
+    monkeypatch.setenv("KWHOST_HOST", "/elsewhere")
+
+    assert main(arguments) == 125
+
+    assert "no daemon runs on /nowhere/s" in capsys.readouterr().err
+
+
+def test_what_only_a_daemon_can_do_is_refused_without_one(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", "--cpus", "1", "true"]) == 125
+    assert main(["run", "--tenant", "acme", "true"]) == 125
+
+    errors = capsys.readouterr().err.splitlines()
+    assert [line.split()[1] for line in errors] == ["--cpus", "--tenant"]
+    assert all("kwhost up" in line for line in errors)
 
 
 @pytest.mark.parametrize(
@@ -75,6 +91,15 @@ def test_a_daemon_that_was_asked_for_is_not_passed_over(
         ["-v", "/a:b", "true"],
         ["-v", "/a:/", "true"],
         ["--image", "host", "--rootfs", "/x", "true"],
+        ["--memory", "lots", "true"],
+        ["--memory", "0", "true"],
+        ["--cpus", "many", "true"],
+        ["--cpus", "nan", "true"],
+        ["--cpus", "-1", "true"],
+        ["--pids", "1.5", "true"],
+        ["--pids", str(2**62), "true"],
+        ["--tenant", "No", "true"],
+        ["-d", "--stats", "true"],
     ],
 )
 def test_mistakes_are_usage_errors(arguments: list[str]) -> None:
@@ -104,11 +129,11 @@ def test_no_arguments_crash_the_parser(arguments: list[str]) -> None:
 
 
 def test_commands_to_come_and_misspelt_ones_are_told_apart(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["logs"]) == 125
+    assert main(["image"]) == 125
     assert main(["rnu"]) == 125
     errors = capsys.readouterr().err.splitlines()
     assert errors == [
-        "kwhost: the command 'logs' is not available yet",
+        "kwhost: the command 'image' is not available yet",
         "kwhost: there is no command 'rnu'; did you mean 'run'?",
     ]
 

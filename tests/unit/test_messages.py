@@ -10,6 +10,7 @@ from kwhost.core.abi.messages import (
     AttachFlag,
     Event,
     EventType,
+    ask_root,
     attach,
     clean_text,
     execute,
@@ -57,6 +58,7 @@ def test_control_messages_carry_their_values() -> None:
         (hello(), lib.KW_CONTROL_HELLO, 0, 0),
         (watch_log(), lib.KW_CONTROL_WATCH_LOG, 0, 0),
         (attach(AttachFlag.STDIN | AttachFlag.CLOSE_STDIN), lib.KW_CONTROL_ATTACH, 5, 0),
+        (ask_root(), lib.KW_CONTROL_ROOT, 0, 0),
         (execute(), lib.KW_CONTROL_EXEC, 0, 0),
     ):
         message = ffi.new("struct kw_message *")

@@ -14,6 +14,10 @@ _header = Path(__file__).resolve().parents[2] / "monitor" / "abi" / "kw_abi.h"
 _SOURCE = r"""
 #include "abi/kw_abi.h"
 #include <asm/unistd.h>
+#include <errno.h>
+#include <linux/openat2.h>
+#include <sched.h>
+#include <unistd.h>
 
 #define CALL(nr, name, ...) [nr] = #name,
 #define REFUSE(nr, name, ...) [nr] = #name,
@@ -24,9 +28,23 @@ static const char *const call_names[KW_CALL_LIMIT] = {
 static const char *kw_call_name(uint32_t number) {
     return number < KW_CALL_LIMIT ? call_names[number] : 0;
 }
+
+static long kw_openat2(int directory, const char *path, uint64_t flags, uint64_t mode,
+                       uint64_t resolve) {
+    struct open_how how = {.flags = flags, .mode = mode, .resolve = resolve};
+    long fd = syscall(__NR_openat2, directory, path, &how, sizeof how);
+    return fd < 0 ? -errno : fd;
+}
+
+static int kw_enter_user_namespace(int pidfd) {
+    return setns(pidfd, CLONE_NEWUSER) < 0 ? -errno : 0;
+}
 """
 
 ffi = FFI()
 ffi.cdef(_header.read_text(encoding="utf-8").split(_BEGIN, 1)[1].split(_END, 1)[0])
 ffi.cdef("const char *kw_call_name(uint32_t number);")
+# System calls that Python 3.11 does not have: a descriptor or 0, or a negative errno.
+ffi.cdef("long kw_openat2(int directory, const char *path, uint64_t flags, uint64_t mode, uint64_t resolve);")
+ffi.cdef("int kw_enter_user_namespace(int pidfd);")
 ffi.set_source("kwhost.core.abi._abi", _SOURCE)

@@ -15,6 +15,7 @@ __all__ = [
     "AttachFlag",
     "Event",
     "EventType",
+    "ask_root",
     "attach",
     "clean_text",
     "execute",
@@ -30,11 +31,12 @@ MESSAGE_SIZE: int = ffi.sizeof("struct kw_message")
 # Control connections to one instance at once; `supervise` closes those beyond.
 CONNECTIONS_MAX: int = lib.KW_CONNECTIONS_MAX
 # Descriptors that may come with one event.
-EVENT_FDS_MAX = 1
+EVENT_FDS_MAX = 2
 
 
 class EventType(Enum):
-    """What `supervise` reports. HELLO brings a descriptor, and STARTED of a process with a terminal does."""
+    """What `supervise` reports. HELLO, SOCKET and STARTED of a process with a terminal bring a descriptor,
+    ROOT brings two."""
 
     STARTED = lib.KW_EVENT_STARTED
     EXITED = lib.KW_EVENT_EXITED
@@ -45,6 +47,7 @@ class EventType(Enum):
     LOGGED = lib.KW_EVENT_LOGGED
     MEMORY = lib.KW_EVENT_MEMORY
     SOCKET = lib.KW_EVENT_SOCKET
+    ROOT = lib.KW_EVENT_ROOT
 
 
 class AttachFlag(Flag):
@@ -120,6 +123,12 @@ def new_socket(family: int, kind: int) -> bytes:
     """Ask for a socket in the instance's network namespace: AF_INET or AF_INET6, SOCK_STREAM or SOCK_DGRAM.
     The answer is a SOCKET, with the descriptor or an errno as its value."""
     return _control(lib.KW_CONTROL_SOCKET, family, kind)
+
+
+def ask_root() -> bytes:
+    """Ask for the instance's root directory. The answer is a ROOT, with a descriptor of it and a pidfd of the
+    instance's first process, or an errno as its value."""
+    return _control(lib.KW_CONTROL_ROOT)
 
 
 def attach(flags: AttachFlag) -> bytes:

@@ -2,12 +2,13 @@
 
 import os
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any, NamedTuple
 
 from kwhost.core.abi._abi import ffi, lib
 from kwhost.core.errors import LaunchError
 from kwhost.core.model.instance import Identity, LaunchPlan, TerminalSize
-from kwhost.core.model.mounts import Mount, MountFlag
+from kwhost.core.model.mounts import Mount, MountFlag, MountKind
 
 __all__ = ["LaunchFds", "encode_exec", "encode_launch"]
 
@@ -89,11 +90,21 @@ class _Blob:
         return bytes(self._parts)
 
 
+@cache
+def _kind_number(kind: MountKind) -> int:
+    return int(getattr(lib, f"KW_MOUNT_{kind.name}"))
+
+
+@cache
+def _flags_number(flags: MountFlag) -> int:
+    return sum(int(getattr(lib, f"KW_MOUNT_{flag.name}")) for flag in MountFlag if flag in flags)
+
+
 def _mounts(blob: _Blob, mounts: tuple[Mount, ...]) -> int:
     array = ffi.new("struct kw_mount[]", len(mounts))
     for place, mount in zip(array, mounts, strict=True):
-        place.kind = getattr(lib, f"KW_MOUNT_{mount.kind.name}")
-        place.flags = sum(getattr(lib, f"KW_MOUNT_{flag.name}") for flag in MountFlag if flag in mount.flags)
+        place.kind = _kind_number(mount.kind)
+        place.flags = _flags_number(mount.flags)
         place.source_offset = blob.text(mount.source)
         place.target_offset = blob.text(mount.target)
         place.data_offset = blob.text(mount.data)

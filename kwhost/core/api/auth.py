@@ -127,6 +127,12 @@ def _namespace(pid: int | str) -> tuple[int, int]:
     return found.st_dev, found.st_ino
 
 
+def _is_running(pidfd: int) -> bool:
+    poll = select.poll()  # select.select refuses descriptors from 1024 upwards, of which a daemon has many
+    poll.register(pidfd, select.POLLIN)
+    return not poll.poll(0)
+
+
 def _is_local(peer: Peer, pid: int) -> bool:
     """Whether the caller lives in the daemon's own user namespace, and not within an instance or container.
 
@@ -142,7 +148,7 @@ def _is_local(peer: Peer, pid: int) -> bool:
     try:
         local = _namespace(pid) == _namespace("self")
         # While it runs its number is its own: what was looked at was no other process.
-        return local and (pidfd < 0 or not select.select([pidfd], [], [], 0)[0])
+        return local and (pidfd < 0 or _is_running(pidfd))
     except OSError:
         return False
     finally:

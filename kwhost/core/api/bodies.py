@@ -8,6 +8,7 @@ import difflib
 import json
 import math
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
 from typing import Any, NoReturn, TypeVar
 from urllib.parse import parse_qsl
 
@@ -122,10 +123,16 @@ def _check_fields(value: object, kind: inspect.Type, place: str) -> None:
             pass
 
 
+@cache
+def _type_info(kind: type[Any]) -> inspect.Type:
+    """Cached: msgspec looks at every field's annotation again, which takes longer than a small request."""
+    return inspect.type_info(kind)
+
+
 def _convert(data: bytes, kind: type[_Body]) -> _Body:
     value = _parse(data) if data.strip() else {}
     _check_texts(value)
-    _check_fields(value, inspect.type_info(kind), "")
+    _check_fields(value, _type_info(kind), "")
     try:
         return msgspec.convert(value, kind)
     except msgspec.ValidationError as error:

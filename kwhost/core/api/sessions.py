@@ -1,5 +1,6 @@
 """Connections that carry more than JSON: a program's streams as frames both ways, and archives."""
 
+from contextlib import aclosing
 from functools import partial
 
 import trio
@@ -74,11 +75,12 @@ async def _attach(call: Call) -> None:
 async def _archive_get(call: Call) -> None:
     status = call.instance()
     begun = False
-    async for piece in call.hosting.archive_get(status.id, call.query["path"]):
-        if not begun:
-            await call.connection.begin(Form.ARCHIVE.value)
-            begun = True
-        await call.connection.piece(piece)
+    async with aclosing(call.hosting.archive_get(status.id, call.query["path"])) as pieces:
+        async for piece in pieces:
+            if not begun:
+                await call.connection.begin(Form.ARCHIVE.value)
+                begun = True
+            await call.connection.piece(piece)
     if not begun:
         await call.connection.begin(Form.ARCHIVE.value)
     await call.connection.end()

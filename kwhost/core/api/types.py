@@ -10,6 +10,7 @@ from kwhost.core.model.status import InstanceState, InstanceStatus, Usage
 
 __all__ = [
     "CallUse",
+    "Counted",
     "ExecBody",
     "FailureBody",
     "FailureDetail",
@@ -72,10 +73,23 @@ class CallUse(Struct, frozen=True, kw_only=True):
     seconds: float
 
 
-class StatsAnswer(InstanceUse, frozen=True, kw_only=True):
-    """What one instance uses, with each system call that it made."""
+class Counted(Struct, frozen=True, kw_only=True):
+    """What an instance's monitors counted; `peak_memory` is that of its largest process, in bytes."""
 
+    start_seconds: float | None
+    exits: int
+    faults: int
+    processes: int
+    threads: int
+    peak_memory: int
     calls: tuple[CallUse, ...]
+
+
+class StatsAnswer(InstanceUse, frozen=True, kw_only=True):
+    """What one instance uses, and what its monitors counted in its present run, or in the last one that this
+    daemon saw; None: there was none."""
+
+    counted: Counted | None
 
 
 class LogEntry(Struct, frozen=True, kw_only=True):
@@ -114,13 +128,24 @@ def use_of(status: InstanceStatus, usage: Usage) -> InstanceUse:
 
 
 def stats_of(status: InstanceStatus, usage: Usage, statistics: InstanceStatistics | None) -> StatsAnswer:
-    """The same with its system calls; none where it does not run."""
-    calls = statistics.calls if statistics else ()
+    """The same with what its monitors counted."""
     return StatsAnswer(
         id=status.id,
         name=status.name,
         tenant=status.tenant,
         state=status.state,
         usage=usage,
-        calls=tuple(CallUse(**call._asdict()) for call in calls),
+        counted=_counted(statistics) if statistics else None,
+    )
+
+
+def _counted(statistics: InstanceStatistics) -> Counted:
+    return Counted(
+        start_seconds=statistics.start_seconds,
+        exits=statistics.exits,
+        faults=statistics.faults,
+        processes=statistics.processes,
+        threads=statistics.threads,
+        peak_memory=statistics.peak_memory,
+        calls=tuple(CallUse(**call._asdict()) for call in statistics.calls),
     )

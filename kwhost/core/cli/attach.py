@@ -8,9 +8,9 @@ from kwhost.core.cli.options import CommandParser
 __all__ = ["main"]
 
 _USAGE = "kwhost attach [--no-stdin] [--host PATH] NAME"
-_DESCRIPTION = """Connect to the program of an instance: what it writes from now on comes here, signals go to it, and
-input too where it was given -i. The exit status is the program's. On its terminal, ctrl-p ctrl-q lets go of it,
-and it goes on."""
+_DESCRIPTION = """Connect to the program of an instance: what it writes from now on comes here, signals go to
+it, and input too where it was given -i. The exit status is the program's. On its terminal, ctrl-p ctrl-q lets
+go of it, and it goes on."""
 _EPILOG = """examples:
   kwhost run -dit --name shell -- bash && kwhost attach shell"""
 
@@ -29,4 +29,4 @@ def main(arguments: Sequence[str]) -> int:
     stdin = definition["interactive"] and not options.no_stdin
     wanted = wish(interactive=stdin, tty=definition["terminal"])
     stream = client.upgrade(instance_path(options.name, "attach"), {"stdin": stdin})
-    return converse(stream, wanted)
+    return converse(stream, wanted) or 0

@@ -3,6 +3,7 @@
 import gc
 import os
 import socket
+import struct
 from argparse import ArgumentParser
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +12,8 @@ if TYPE_CHECKING:
     from kwhost.core.api.client import Client
 
 __all__ = ["add_host_option", "connect", "daemon_answers", "instance_path"]
+
+_CREDENTIALS = struct.Struct("iII")
 
 
 def add_host_option(parser: ArgumentParser) -> None:
@@ -35,7 +38,7 @@ def instance_path(reference: str, operation: str = "") -> str:
 
 
 def daemon_answers(path: Path) -> bool:
-    """Whether somebody listens there. Also where that cannot be told, and asking will give the reason."""
+    """Whether a daemon listens there. Also where that cannot be told, and asking will give the reason."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         try:
             connection.connect(os.fsencode(path))
@@ -43,4 +46,7 @@ def daemon_answers(path: Path) -> bool:
             return False
         except OSError:
             return True
-    return True
+        credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+    # What a killed daemon was about to start holds its socket for a moment; 0 is out of sight.
+    pid, _, _ = _CREDENTIALS.unpack(credentials)
+    return pid == 0 or Path(f"/proc/{pid}").exists()

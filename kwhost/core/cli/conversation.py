@@ -79,14 +79,15 @@ class _Conversation:
         self._keys = DetachKeys() if wanted.terminal else None
         self._interrupted = -_INSIST_SECONDS
         self._status: int | None = None
+        self._detached = False
 
-    def run(self) -> int:
-        """Until the program's end or until the operator detaches; the exit status."""
+    def run(self) -> int | None:
+        """Until the program's end, whose exit status this is, or until the operator detaches: None."""
         numbers = [*forwarded_signals(), *(_SIZE_SIGNALS if self._terminal else ())]
         # The terminal is raw only while signals are received here: none can end this process in between.
         with _received_signals(numbers) as signals, self._terminal or nullcontext():
             self._send_size()
-            while self._status is None:
+            while self._status is None and not self._detached:
                 self._step(signals)
         return self._status
 
@@ -129,9 +130,7 @@ class _Conversation:
             self._stream.send(encode_frame(FrameType.END))
             return
         if self._keys:
-            data, detached = self._keys.feed(data)
-            if detached:
-                self._status = 0
+            data, self._detached = self._keys.feed(data)
         self._stream.send_input(data)
 
     def _pass_signal(self, number: int) -> None:
@@ -163,8 +162,8 @@ def _write(fd: int, data: bytes) -> None:
             raise HostError(f"cannot write {name}: {error.strerror}") from error
 
 
-def converse(stream: "Stream", wanted: Wish) -> int:
-    """Be the program's operator until it ends; its exit status. ctrl-p ctrl-q on a terminal lets go of it: 0.
+def converse(stream: "Stream", wanted: Wish) -> int | None:
+    """Be the program's operator until it ends; its exit status. None: ctrl-p ctrl-q let go of it before.
 
     The stream is closed. Raises what the daemon tells of, and ApiError where the daemon itself ends.
     """

@@ -13,8 +13,8 @@ from kwhost.core.cli.times import format_time, parse_since
 __all__ = ["format_event", "main"]
 
 _USAGE = "kwhost events [-f] [--since TIME] [--tenant T] [--json] [--host PATH]"
-_DESCRIPTION = """Show what happened to instances and to the daemon: all that the journal has, or with -f what is
-new."""
+_DESCRIPTION = """Show what happened to instances and to the daemon: all that the journal has, or with -f
+what is new."""
 _EPILOG = """examples:
   kwhost events --since 1h
   kwhost events -f --tenant acme

@@ -16,9 +16,10 @@ if TYPE_CHECKING:
 __all__ = ["main"]
 
 _USAGE = "kwhost exec [-i] [-t] [-e K=V] [-w DIR] [-u USER] [--host PATH] NAME [--] COMMAND [ARGUMENT...]"
-_DESCRIPTION = """Run a program in an instance that runs: in a virtual machine of its own, with the instance's files, network
-and limits. The exit status is the program's; 126 when it cannot be executed, 127 when it is not found, 128+N
-when signal N ended it. The program ends with this command: with -it, ctrl-p ctrl-q ends both."""
+_DESCRIPTION = """Run a program in an instance that runs: in a virtual machine of its own, with the instance's
+files, network and limits. The exit status is the program's; 126 when it cannot be executed, 127 when it is
+not found, 128+N when signal N ended it. The program ends with this command; so ctrl-p ctrl-q, with -it,
+ends both."""
 _EPILOG = """examples:
   kwhost exec -it web-1 -- bash
   kwhost exec acme/db -- pg_dump shop > shop.sql
@@ -65,4 +66,4 @@ def main(arguments: Sequence[str]) -> int:
     size = (wanted.terminal and wanted.terminal.size()) or TerminalSize()
     body = _body(options, command, size if options.tty else None)
     stream = connect(options.host).upgrade(instance_path(options.name, "exec"), body=body)
-    return converse(stream, wanted)
+    return converse(stream, wanted) or 0

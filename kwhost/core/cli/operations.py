@@ -33,7 +33,7 @@ def signal_number(text: str) -> int:
     found = getattr(signal, name if name.startswith("SIG") else f"SIG{name}", None)
     if isinstance(found, signal.Signals):
         return int(found)
-    if text.isdecimal() and 1 <= int(text[:4]) <= signal.NSIG - 1:
+    if text.isascii() and text.isdecimal() and 1 <= int(text[:4]) <= signal.NSIG - 1:
         return int(text)
     raise UsageError(f"there is no signal {text!r}; kill -l lists them")
 

@@ -1,15 +1,19 @@
-"""`kwhost run`: one instance in the foreground."""
+"""`kwhost run`: one instance, by the daemon where one runs, else by this process."""
 
 import os
 from argparse import REMAINDER, Namespace
 from collections.abc import Sequence
+from pathlib import Path
 
+from kwhost.core.cli.connection import add_host_option, daemon_answers
 from kwhost.core.cli.diagnostics import notice, show_tracebacks
 from kwhost.core.cli.options import CommandParser, add_later_option
+from kwhost.core.cli.variables import add_variable_option, read_variables
+from kwhost.core.config.host import HostConfig, load_host_config
 from kwhost.core.errors import NotAvailableYet, UsageError
-from kwhost.core.model.ids import InstanceName, instance_name
-from kwhost.core.model.instance import Engine, InstanceSpec, Isolation
-from kwhost.core.model.units import parse_duration
+from kwhost.core.model.ids import InstanceName, instance_name, tenant_name
+from kwhost.core.model.instance import Engine, GuestLimits, InstanceSpec, Isolation
+from kwhost.core.model.units import parse_bytes, parse_duration
 from kwhost.core.model.volume import parse_volume
 
 __all__ = ["main"]
@@ -18,21 +22,22 @@ _USAGE = "kwhost run [OPTIONS] [--] COMMAND [ARGUMENT...]"
 _DESCRIPTION = """Run one program directly on the virtual CPU of its own KVM virtual machine.
 
 The exit status is the program's; 125 for an error of kwhost's own, 126 when the program cannot be
-executed, 127 when it is not found, 128+N when signal N ended it, 124 when its time was over."""
+executed, 127 when it is not found, 128+N when signal N ended it, 124 when its time was over.
+
+Where a daemon runs (kwhost up) it runs the program: within control groups, with a log, and kept in its list
+until kwhost rm, unless --rm. With -it, ctrl-p ctrl-q lets go of it. Without a daemon the program ends with
+this command; --memory then bounds the private memory that it may ask for, and --cpus cannot be held."""
 _EPILOG = """examples:
   kwhost run -- python3 -c 'print(6 * 7)'
   kwhost run -it -- bash
   kwhost run -v ./data:/data:ro -w /data --timeout 30s --stats -- sha256sum file
-  kwhost run --rootfs ./alpine -u nobody -- /bin/sh -c id"""
+  kwhost run --rootfs ./alpine -u nobody -- /bin/sh -c id
+  kwhost run -d --name web --memory 128M --cpus 0.5 -- python3 -m http.server"""
 
+# What counts memory and processes is a signed 64-bit number further down.
+_LIMIT_MOST = 2**62
 _LATER_WITH_ARGUMENT = (
-    ("--host",),
-    ("--tenant",),
     ("-p", "--publish"),
-    ("--network",),
-    ("--memory",),
-    ("--cpus",),
-    ("--pids",),
     ("--policy",),
 )
 
@@ -41,14 +46,7 @@ def _add_program_options(parser: CommandParser) -> None:
     root = parser.add_mutually_exclusive_group()
     root.add_argument("--image", metavar="REF", help="host: this machine's own programs, read-only (default)")
     root.add_argument("--rootfs", metavar="DIR", help="a directory as the root; it is never written to")
-    parser.add_argument(
-        "-e",
-        "--env",
-        action="append",
-        default=[],
-        metavar="K=V|K",
-        help="set K to V, or to the value that it has here",
-    )
+    add_variable_option(parser)
     parser.add_argument("-w", "--workdir", default="/", metavar="DIR", help="where the program starts (/)")
     parser.add_argument("-u", "--user", metavar="USER[:GROUP]", help="who it is, by name or number (root)")
     parser.add_argument(
@@ -68,6 +66,9 @@ def _add_instance_options(parser: CommandParser) -> None:
     parser.add_argument("-t", "--tty", action="store_true", help="give the program a terminal")
     parser.add_argument("--name", help="the instance's name and host name")
     parser.add_argument("--rm", action="store_true", help="leave no record (always so without a daemon)")
+    text = "leave it to the daemon, starting one where none runs, and print its id"
+    parser.add_argument("-d", "--detach", action="store_true", help=text)
+    parser.add_argument("--tenant", metavar="T", help="whose it is (default); needs a daemon")
     parser.add_argument("--timeout", metavar="TIME", help="end it after so long, such as 30s; status 124")
     parser.add_argument("--stats", action="store_true", help="show at the end what it did and what that cost")
     engines = [engine.value for engine in Engine]
@@ -77,29 +78,39 @@ def _add_instance_options(parser: CommandParser) -> None:
     parser.add_argument("--debug", action="store_true", help="show tracebacks of errors")
 
 
+def _add_limit_options(parser: CommandParser) -> None:
+    parser.add_argument("--memory", metavar="SIZE", help="what it may use, such as 256M")
+    parser.add_argument("--cpus", metavar="N", help="CPUs' worth of time, such as 1.5; needs a daemon")
+    parser.add_argument("--pids", metavar="N", help="processes and threads")
+    parser.add_argument("--network", default="none", metavar="none", help="what it can reach: nothing (none)")
+
+
 def _parser() -> CommandParser:
     parser = CommandParser("run", _USAGE, _DESCRIPTION, _EPILOG)
     _add_program_options(parser)
     _add_instance_options(parser)
+    _add_limit_options(parser)
+    add_host_option(parser)
     for names in _LATER_WITH_ARGUMENT:
         add_later_option(parser, *names, argument=True)
-    add_later_option(parser, "-d", "--detach", argument=False)
     parser.add_argument("command", nargs=REMAINDER, metavar="COMMAND", help="the program and its arguments")
     return parser
 
 
-def _environment(settings: Sequence[str]) -> dict[str, str]:
-    """K=V sets a variable; a bare K takes over the operator's own, if there is one."""
-    environment = {}
-    for setting in settings:
-        key, equals, value = setting.partition("=")
-        if not key:
-            raise UsageError(f"{setting!r} is no variable: write NAME=VALUE, or NAME to pass your own on")
-        if equals:
-            environment[key] = value
-        elif key in os.environ:
-            environment[key] = os.environ[key]
-    return environment
+def _read_limits(options: Namespace) -> None:
+    """Turn the texts of limits into numbers. Raises UsageError."""
+    if options.memory is not None:
+        options.memory = parse_bytes(options.memory)
+    for name, number in (("cpus", float), ("pids", int)):
+        text = getattr(options, name)
+        try:
+            setattr(options, name, None if text is None else number(text))
+        except ValueError as error:
+            raise UsageError(f"--{name} must be a number, not {text!r}") from error
+    for name in ("memory", "cpus", "pids"):
+        value = getattr(options, name)
+        if value is not None and not 0 < value < _LIMIT_MOST:
+            raise UsageError(f"--{name} must be more than 0, and less than 2^62")
 
 
 def _default_name() -> InstanceName:
@@ -115,12 +126,19 @@ def parse_run(arguments: Sequence[str]) -> tuple[InstanceSpec, Namespace]:
     timeout = parse_duration(options.timeout) if options.timeout is not None else None
     if timeout is not None and timeout <= 0:
         raise UsageError("--timeout must be longer than nothing")
+    _read_limits(options)
+    if options.network != "none":
+        raise NotAvailableYet(f"the network {options.network!r} (there is 'none': its own loopback)")
+    if options.tenant is not None:
+        tenant_name(options.tenant)
+    if options.detach and options.stats:
+        raise UsageError("--stats shows what there was at the end; with -d, use kwhost stats")
     spec = InstanceSpec(
         argv=tuple(command),
         name=instance_name(options.name) if options.name is not None else _default_name(),
         image=options.image or "host",
         rootfs=options.rootfs,
-        environment=_environment(options.env),
+        environment=read_variables(options.env),
         workdir=options.workdir,
         user=options.user,
         volumes=tuple(parse_volume(text) for text in options.volume),
@@ -135,16 +153,15 @@ def parse_run(arguments: Sequence[str]) -> tuple[InstanceSpec, Namespace]:
     return spec, options
 
 
-def main(arguments: Sequence[str]) -> int:
-    """Run the instance; returns the exit status."""
-    spec, options = parse_run(arguments)
-    if options.debug:
-        show_tracebacks()
-    if os.environ.get("KWHOST_HOST"):
-        raise NotAvailableYet("talking to a daemon, which KWHOST_HOST asks for,")
+def _run_here(spec: InstanceSpec, options: Namespace, host: HostConfig) -> int:
+    if options.cpus is not None:
+        raise UsageError("--cpus needs control groups, which only a daemon makes: kwhost up -d starts one")
+    if options.tenant is not None:
+        raise UsageError("--tenant needs a daemon: kwhost up -d CONFIG starts one")
     from kwhost.core.local import run_instance  # brings trio: not for usage errors and --help
 
-    outcome = run_instance(spec, notice, want_statistics=options.stats)
+    limits = GuestLimits(pids=options.pids or 0, memory=options.memory or 0)
+    outcome = run_instance(spec, host, limits, notice, want_statistics=options.stats)
     if outcome.crash:
         notice(outcome.crash)
     if options.stats and outcome.statistics:
@@ -152,3 +169,26 @@ def main(arguments: Sequence[str]) -> int:
 
         show_statistics(outcome.statistics)
     return outcome.exit_status
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the instance; returns the exit status."""
+    spec, options = parse_run(arguments)
+    if options.debug:
+        show_tracebacks()
+    host = load_host_config()
+    asked = options.host or os.environ.get("KWHOST_HOST")
+    running = daemon_answers(Path(asked) if asked else host.api)
+    if options.detach and not running:
+        from kwhost.core.cli.daemon_process import start_daemon
+        from kwhost.core.cli.up import chosen_configuration
+
+        configuration = chosen_configuration(None, options.host)
+        start_daemon(configuration)
+        notice(f"started a daemon on {configuration.host.api}; kwhost down ends it with its instances")
+        running = True
+    if running or asked:
+        from kwhost.core.cli.run_hosted import run_hosted  # brings http
+
+        return run_hosted(spec, options)
+    return _run_here(spec, options, host)

@@ -1,11 +1,12 @@
 """What `--stats` prints: one table on standard error."""
 
 import sys
+from typing import Any
 
 from kwhost.core.model.statistics import CallStatistics, InstanceStatistics
 from kwhost.core.model.units import format_bytes
 
-__all__ = ["format_statistics", "show_statistics"]
+__all__ = ["format_statistics", "show_statistics", "statistics_of"]
 
 
 def _call_row(call: CallStatistics) -> str:
@@ -31,6 +32,13 @@ def format_statistics(statistics: InstanceStatistics) -> str:
             _call_row(call) for call in sorted(statistics.calls, key=lambda call: (-call.calls, call.name))
         ]
     return "\n".join(lines) + "\n"
+
+
+def statistics_of(counted: dict[str, Any]) -> InstanceStatistics:
+    """The same from the API's answer."""
+    return InstanceStatistics(
+        **counted | {"calls": tuple(CallStatistics(**call) for call in counted["calls"])}
+    )
 
 
 def show_statistics(statistics: InstanceStatistics) -> None:

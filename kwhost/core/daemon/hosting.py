@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from kwhost.core.config.configuration import Configuration
 from kwhost.core.config.difference import Difference, compare
 from kwhost.core.config.load import load_configuration
 from kwhost.core.engines.kvm_device import open_kvm
-from kwhost.core.errors import KvmError, KwhostError, NotAvailableYet, StoreError
+from kwhost.core.errors import Conflict, KvmError, KwhostError, StoreError
 from kwhost.core.model.daemon import Changes, DaemonInfo, PluginStatus
 from kwhost.core.model.definition import InstanceDefinition, Limits
 from kwhost.core.model.events import EventKind
@@ -22,6 +22,7 @@ from kwhost.core.model.ids import InstanceId
 from kwhost.core.model.status import InstanceState
 from kwhost.core.pluginmgr.manager import Plugins
 from kwhost.core.supervise.applying import start_in_order, stop_in_order
+from kwhost.core.supervise.archive import Copied, FileCopies
 from kwhost.core.supervise.host import HostSupervisor
 from kwhost.core.supervise.hosted import HostedInstance
 from kwhost.core.supervise.surroundings import Surroundings
@@ -42,6 +43,7 @@ class DaemonHosting(HostSupervisor):
         self._plugins = plugins
         self._started = time.time()
         self._applying = trio.Lock()
+        self._copies = FileCopies()
 
     # What it is.
 
@@ -109,7 +111,9 @@ class DaemonHosting(HostSupervisor):
         await stop_in_order([*gone, *again])
         for instance in gone:
             await self.remove(instance.record.id, force=True)
-        for definition in (*difference.to_restart, *difference.changed_in_place):
+        for instance, definition in zip(again, difference.to_restart, strict=True):
+            await instance.redefine(definition, start=True)
+        for definition in difference.changed_in_place:
             await self._named(definition.tenant, definition.name).redefine(definition)
         new, refused = await self._make(difference.added)
         self._begin([*again, *new])
@@ -155,12 +159,17 @@ class DaemonHosting(HostSupervisor):
 
     async def shutdown(self, *, stop_instances: bool) -> None:
         """See Hosting."""
+        self._closing = True
         self.spawn(self._end, stop_instances)
 
     async def _end(self, stop_instances: bool) -> None:  # noqa: FBT001 - spawn takes no keywords
-        if stop_instances:
-            await self.stop_all()
-        self.stopped.set()
+        try:
+            if stop_instances:
+                await self.stop_all()
+        except KwhostError as error:
+            await self._around.journal.tell(EventKind.NOTICE, f"not everything was ended: {error}")
+        finally:
+            self.stopped.set()
 
     async def stop_all(self) -> None:
         """Stop everything; what the configuration named is forgotten, and made anew by the next `up`."""
@@ -178,13 +187,21 @@ class DaemonHosting(HostSupervisor):
 
     # Files.
 
-    def archive_get(self, id: InstanceId, path: str) -> AsyncIterator[bytes]:  # noqa: A002 - as in Hosting
+    def archive_get(self, id: InstanceId, path: str) -> AsyncGenerator[bytes, None]:  # noqa: A002 - as in Hosting
         """See Hosting."""
-        raise NotAvailableYet("copying files out of an instance")
+        return self._copies.read(self._copied(id), path)
 
     async def archive_put(self, id: InstanceId, path: str, archive: AsyncIterator[bytes]) -> None:  # noqa: A002
         """See Hosting."""
-        raise NotAvailableYet("copying files into an instance")
+        await self._copies.write(self._copied(id), path, archive)
+
+    def _copied(self, id: InstanceId) -> Copied:  # noqa: A002
+        instance = self.instance(id)
+        state = instance.record.state
+        if instance.run is None or state is not InstanceState.RUNNING:
+            text = "its files can be copied only while it runs"
+            raise Conflict(f"{instance.record.name} is {state.value}: {text}")
+        return Copied(id, self._around.dirs(id), instance.run.group)
 
 
 def _names(definitions: tuple[InstanceDefinition, ...]) -> tuple[str, ...]:

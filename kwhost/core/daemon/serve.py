@@ -5,7 +5,7 @@ import resource
 import signal
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from functools import partial
 from pathlib import Path
 
@@ -22,7 +22,7 @@ from kwhost.core.daemon.output import log_event, set_up_log
 from kwhost.core.engines.base import Engine
 from kwhost.core.engines.id_ranges import IdLease
 from kwhost.core.engines.kernel_version import check_kernel
-from kwhost.core.errors import HostError, KwhostError, UsageError
+from kwhost.core.errors import HostError, KwhostError, StoreError, UsageError
 from kwhost.core.images.accounts import read_accounts
 from kwhost.core.images.image import Image
 from kwhost.core.model.events import Event, EventKind
@@ -35,6 +35,9 @@ from kwhost.core.supervise.journal import Journal
 from kwhost.core.supervise.surroundings import Surroundings
 
 __all__ = ["run_daemon"]
+
+# What a killed daemon was about to start holds its lock for a moment, until it is what it is to be.
+_LOCK_SECONDS = 1.0
 
 
 class _Daemon:
@@ -59,7 +62,7 @@ class _Daemon:
         _allow_descriptors()
         self._make_directories()
         with ExitStack() as held:
-            held.enter_context(hold_state(host.state_dir))
+            held.enter_context(hold_state(host.state_dir, _LOCK_SECONDS))
             selection = Selection(
                 load=host.plugins,
                 blocked=frozenset(host.block_plugins),
@@ -114,6 +117,8 @@ class _Daemon:
                 await hosting.stopped.wait()
                 notify_service_manager("STOPPING=1")
                 await journal.tell(EventKind.DAEMON_STOPPED)
+                with suppress(StoreError):  # it has been reported
+                    await journal.settle()
                 nursery.cancel_scope.cancel()
 
     async def _serve_api(self, listener: socket.socket, hosting: DaemonHosting, store: Store) -> None:
@@ -126,14 +131,15 @@ class _Daemon:
         """SIGTERM ends the daemon alone, SIGINT everything, SIGHUP reloads."""
         async for number in signals:
             if number == signal.SIGHUP:
-                try:
-                    await hosting.reload()
-                except KwhostError as error:
-                    self._log.error("%s", error)
-            elif number == signal.SIGINT:
-                hosting.spawn(partial(hosting.shutdown, stop_instances=True))
+                hosting.spawn(self._reload, hosting)
             else:
-                await hosting.shutdown(stop_instances=False)
+                await hosting.shutdown(stop_instances=number == signal.SIGINT)
+
+    async def _reload(self, hosting: DaemonHosting) -> None:
+        try:
+            await hosting.reload()
+        except KwhostError as error:
+            self._log.error("%s", error)
 
 
 def _allow_descriptors() -> None:

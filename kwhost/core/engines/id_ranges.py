@@ -13,6 +13,7 @@ import os
 import pwd
 import shutil
 import struct
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
@@ -83,7 +84,10 @@ def _lease_slot(uid_base: int, path: Path, taken: list[range]) -> IdLease:
     except OSError as error:
         raise HostError(f"cannot open {path}, which keeps instances' ids apart: {error.strerror}") from error
     try:
-        for start in range(uid_base, UID_LIMIT, FULL_RANGE):
+        starts = range(uid_base, UID_LIMIT, FULL_RANGE)
+        # From anywhere on: from the lowest on, each would be refused as many slots as there are instances.
+        middle = int.from_bytes(os.urandom(4)) % len(starts)
+        for start in chain(starts[middle:], starts[:middle]):
             # Slots go by their absolute place, so that configurations with other bases agree on them.
             if not _overlaps(start, taken) and _lock_slot(fd, start // FULL_RANGE):
                 return IdLease(IdRange(uid_base=start, gid_base=start, size=FULL_RANGE), fd)

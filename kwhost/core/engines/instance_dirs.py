@@ -4,6 +4,7 @@ import errno
 import os
 import shutil
 import socket
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,7 +14,7 @@ from kwhost.core.model.ids import InstanceId
 
 __all__ = ["InstanceDirs"]
 
-_BACKLOG = 16
+_BACKLOG = 64
 
 
 class InstanceDirs(NamedTuple):
@@ -32,7 +33,8 @@ class InstanceDirs(NamedTuple):
         try:
             for directory in self:
                 directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self.exit_file.unlink(missing_ok=True)
+            for file in (self.exit_file, self._next_exit_file):
+                file.unlink(missing_ok=True)
         except OSError as error:
             raise HostError(
                 f"cannot make the instance's directories in {self.state}: {error.strerror}"
@@ -43,10 +45,15 @@ class InstanceDirs(NamedTuple):
         """Where `supervise` writes how the instance ended."""
         return self.state / "exit"
 
+    @property
+    def _next_exit_file(self) -> Path:
+        return self.state / "exit.next"
+
     def allocate_exit(self) -> int:
-        """The exit file, opened, with its space taken already: it can be written when the disk is full."""
+        """The exit file, opened, with its space taken already: it can be written when the disk is full. It has
+        its name once `supervise` has it: see `keep_exit`."""
         try:
-            fd = os.open(self.exit_file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+            fd = os.open(self._next_exit_file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         except OSError as error:
             raise HostError(f"cannot make {self.exit_file}: {error.strerror}") from error
         try:
@@ -57,12 +64,17 @@ class InstanceDirs(NamedTuple):
             raise HostError(f"cannot reserve {self.exit_file}: {error.strerror}{advice}") from error
         return fd
 
+    def keep_exit(self) -> None:
+        """`supervise` was started: whoever finds the exit file without a record knows that it was lost."""
+        with suppress(OSError):  # it is found under its other name too
+            self._next_exit_file.rename(self.exit_file)
+
     def read_exit(self) -> ExitRecord | None:
         """How the instance ended; None where no `supervise` said."""
-        try:
-            return decode_exit(self.exit_file.read_bytes())
-        except OSError:
-            return None
+        for file in (self.exit_file, self._next_exit_file):
+            with suppress(OSError):
+                return decode_exit(file.read_bytes())
+        return None
 
     def listen(self) -> socket.socket:
         """The socket that `supervise` is reached by, listening already."""
@@ -78,11 +90,13 @@ class InstanceDirs(NamedTuple):
         return listener
 
     def connect(self) -> socket.socket | None:
-        """A connection to `supervise`; None where there is none any more."""
-        control = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        """A connection to `supervise`; None where there is none any more. Never waits: that one which hangs
+        takes no more of them at some point is an error."""
+        control = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_NONBLOCK)
         try:
             with _ShortPath(self.run) as directory:
                 control.connect(f"{directory}/control.sock")
+            control.setblocking(True)  # noqa: FBT003 - the standard library's own interface
         except (FileNotFoundError, ConnectionRefusedError):
             control.close()
             return None

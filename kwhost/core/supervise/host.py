@@ -5,11 +5,12 @@ One nursery for each tenant, and in it one for each instance: a failure of one n
 
 import time
 from collections.abc import Awaitable, Callable, Container, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import trio
 
-from kwhost.core.errors import Conflict, KwhostError, NotFound, QuotaExceeded
+from kwhost.core.errors import Conflict, KwhostError, NotFound, QuotaExceeded, StoreError
 from kwhost.core.model.daemon import ProcessEntry
 from kwhost.core.model.definition import InstanceDefinition
 from kwhost.core.model.events import AuditRecord, EventKind, EventPage
@@ -17,7 +18,7 @@ from kwhost.core.model.ids import InstanceId, TenantName, new_instance_id
 from kwhost.core.model.statistics import InstanceStatistics
 from kwhost.core.model.status import InstanceState, InstanceStatus, TenantStatus, Usage
 from kwhost.core.model.tenant import Tenant
-from kwhost.core.store.records import InstanceRecord
+from kwhost.core.store.records import Desired, InstanceRecord
 from kwhost.core.supervise.admission import check_admission, quota_use
 from kwhost.core.supervise.hosted import HostedInstance
 from kwhost.core.supervise.hosting import ExecRequest, Session, StdioFds
@@ -48,6 +49,7 @@ class HostSupervisor:
         self._nurseries: dict[TenantName, trio.Nursery] = {}
         self._scopes: dict[InstanceId, trio.CancelScope] = {}
         self._root: trio.Nursery | None = None
+        self._closing = False
 
     # Tasks.
 
@@ -87,6 +89,8 @@ class HostSupervisor:
         nursery = await self._nursery(instance.record.tenant)
         self._scopes[instance.record.id] = await nursery.start(run)
         self._instances[instance.record.id] = instance
+        if instance.definition.auto_remove:
+            self.spawn(self._remove_when_over, instance)
 
     async def recover(self, records: tuple[InstanceRecord, ...]) -> None:
         """Take over what an earlier daemon left, and remove what belongs to nobody."""
@@ -97,7 +101,8 @@ class HostSupervisor:
             for instance in self._instances.values():
                 if instance.is_live or instance.record.state is InstanceState.CRASH_LOOP:
                     nursery.start_soon(instance.adopt)
-        await self._around.remove_leftovers(frozenset(self._instances))
+        live = frozenset(each.record.id for each in self._instances.values() if each.is_live)
+        await self._around.remove_leftovers(frozenset(self._instances), live)
 
     # What there is.
 
@@ -161,8 +166,8 @@ class HostSupervisor:
 
     def call_statistics(self, id: InstanceId) -> InstanceStatistics | None:  # noqa: A002
         """See Hosting."""
-        run = self.instance(id).run
-        return run.statistics() if run else None
+        instance = self.instance(id)
+        return instance.run.statistics() if instance.run else instance.counted
 
     async def processes(self, id: InstanceId) -> tuple[ProcessEntry, ...]:  # noqa: A002
         """See Hosting."""
@@ -177,18 +182,23 @@ class HostSupervisor:
         self, definition: InstanceDefinition, *, start: bool, confined: bool, configured: bool = False
     ) -> InstanceStatus:
         """See Hosting; `configured`: the configuration file has it."""
-        instance = await self._admit_new(definition, confined=confined, configured=configured)
+        # What is to run is started by the next daemon, if this one is killed before.
+        desired: Desired = "running" if start or configured else "stopped"
+        instance = await self._admit_new(
+            definition, desired=desired, confined=confined, configured=configured
+        )
         if start:
             try:
                 await instance.start()
             except KwhostError:
-                await self._forget(instance)
+                with suppress(StoreError):
+                    await self._remove(instance)
                 raise
         return instance.status()
 
-    async def _admit_new(
-        self, definition: InstanceDefinition, *, confined: bool, configured: bool
-    ) -> HostedInstance:
+    def _check_new(self, definition: InstanceDefinition) -> Tenant:
+        """Its tenant, which may have it."""
+        self._check_open()
         tenant = self._tenants.get(definition.tenant)
         if tenant is None:
             raise NotFound(f"there is no tenant {definition.tenant!r}; kwhost tenant ls shows all")
@@ -197,14 +207,25 @@ class HostSupervisor:
         if any(each.record.name == definition.name for each in of_tenant):
             raise Conflict(f"tenant {tenant.name} has an instance {definition.name} already; remove it first")
         check_admission(tenant, definition, [each.definition for each in of_tenant])
+        return tenant
+
+    def _check_open(self) -> None:
+        if self._closing:
+            raise Conflict("the daemon is about to end: nothing is started any more")
+
+    async def _admit_new(
+        self, definition: InstanceDefinition, *, desired: Desired, confined: bool, configured: bool
+    ) -> HostedInstance:
+        tenant = self._check_new(definition)
         if reason := await self._admit(tenant, definition):
             raise QuotaExceeded(f"{definition.name} is not admitted: {reason}")
+        tenant = self._check_new(definition)  # others may have come meanwhile
         record = InstanceRecord(
             id=new_instance_id(),
             tenant=tenant.name,
             name=definition.name,
             definition=definition,
-            desired="stopped",
+            desired=desired,
             state=InstanceState.CREATED,
             created=time.time(),
             engine=chosen_engine(definition).value,
@@ -213,16 +234,18 @@ class HostSupervisor:
         )
         instance = HostedInstance(record, tenant, self._around)
         self._instances[record.id] = instance  # from here on the name is taken
-        try:
-            await self._around.journal.commit(record, EventKind.CREATED, must=True)
+        with trio.CancelScope(shield=True):
+            try:
+                await self._around.journal.commit(record, EventKind.CREATED, must=True)
+            except StoreError:
+                del self._instances[record.id]
+                raise
             await self._hold(instance)
-        except BaseException:
-            del self._instances[record.id]
-            raise
         return instance
 
     async def start(self, id: InstanceId) -> None:  # noqa: A002
         """See Hosting."""
+        self._check_open()
         await self.instance(id).start()
 
     async def stop(self, id: InstanceId, timeout: float | None) -> None:  # noqa: A002
@@ -254,27 +277,41 @@ class HostSupervisor:
             raise Conflict(
                 f"{instance.record.name} is {instance.record.state.value}: stop it first, or use force"
             )
-        await instance.stop(0)
-        await self._forget(instance)
+        await self._remove(instance)
+
+    async def _remove(self, instance: HostedInstance) -> None:
+        if instance.is_leaving:
+            raise Conflict(f"{instance.record.name} is being removed already")
+        instance.is_leaving = True
+        try:
+            await instance.stop(0)
+            with trio.CancelScope(shield=True):
+                await self._forget(instance)
+        except BaseException:
+            instance.is_leaving = instance.record.id not in self._instances
+            raise
 
     async def prune(self) -> tuple[InstanceStatus, ...]:
         """See Hosting."""
-        over = [
-            instance
-            for instance in self._instances.values()
-            if instance.is_settled
-            and not instance.record.configured
-            and instance.record.state is not InstanceState.CREATED
-        ]
+        over = [instance for instance in self._instances.values() if _is_over(instance)]
         for instance in over:
-            await self._forget(instance)
-        return tuple(instance.status() for instance in over)
+            if _is_over(instance):  # it may have been started meanwhile
+                await self._remove(instance)
+        return tuple(instance.status() for instance in over if instance.record.id not in self._instances)
+
+    async def _remove_when_over(self, instance: HostedInstance) -> None:
+        """Of an instance whose record nobody wants to keep."""
+        while not _is_over(instance):
+            await instance.changed.wait()
+            if instance.record.id not in self._instances:
+                return
+        with suppress(KwhostError):  # it is kept then; the journal has told why
+            await self._remove(instance)
 
     async def _forget(self, instance: HostedInstance) -> None:
         await self._around.journal.remove(instance.record)
-        self._instances.pop(instance.record.id, None)
-        if scope := self._scopes.pop(instance.record.id, None):
-            scope.cancel()
+        del self._instances[instance.record.id]
+        self._scopes.pop(instance.record.id).cancel()
         instance.changed.ring()
         instance.logged.ring()
         await trio.to_thread.run_sync(self._around.dirs(instance.record.id).remove)
@@ -347,6 +384,12 @@ class HostSupervisor:
     async def audit(self, limit: int) -> tuple[AuditRecord, ...]:
         """See Hosting."""
         return await self._around.journal.store.audit(limit)
+
+
+def _is_over(instance: HostedInstance) -> bool:
+    """It has ended, and nobody wants to see it run again."""
+    begun = instance.record.state is not InstanceState.CREATED
+    return begun and instance.is_settled and not (instance.record.configured or instance.is_leaving)
 
 
 def _all_connected(fds: StdioFds) -> StdioFds:

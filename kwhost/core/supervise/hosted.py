@@ -9,7 +9,7 @@ import signal
 import time
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import trio
 
@@ -24,11 +24,12 @@ from kwhost.core.errors import (
     LimitError,
     StoreError,
 )
-from kwhost.core.model.definition import InstanceDefinition
+from kwhost.core.model.definition import Healthcheck, InstanceDefinition
 from kwhost.core.model.events import EventKind
 from kwhost.core.model.status import EndReason, Health, InstanceState, InstanceStatus
 from kwhost.core.model.tenant import Tenant
 from kwhost.core.store.records import ExitHistory, InstanceRecord
+from kwhost.core.store.tables import EXITS_KEPT
 from kwhost.core.supervise.bell import Bell
 from kwhost.core.supervise.control import Control
 from kwhost.core.supervise.ends import End, describe_end, end_of
@@ -41,6 +42,10 @@ from kwhost.core.supervise.restart import RestartPlan, plan_restart
 from kwhost.core.supervise.run import InstanceRun
 from kwhost.core.supervise.session import ExecSession, discard_output, start_exec
 from kwhost.core.supervise.surroundings import Surroundings
+from kwhost.core.supervise.turns import END_SECONDS, START_SECONDS, STARTS, STOPS
+
+if TYPE_CHECKING:
+    from kwhost.core.model.statistics import InstanceStatistics
 
 __all__ = ["HostedInstance"]
 
@@ -48,6 +53,8 @@ S = InstanceState
 
 # Beyond the stop time-out, until `supervise` has reported the end; then its cgroup is killed.
 _KILL_SECONDS = 5.0
+# Between attempts at a restart that the store does not allow.
+_LATER_SECONDS = 5.0
 
 
 class HostedInstance:
@@ -58,14 +65,17 @@ class HostedInstance:
         self.record = record
         self.tenant = tenant
         self.run: InstanceRun | None = None
+        self.counted: InstanceStatistics | None = None  # in the last run
         self.changed = Bell()
         self.logged = Bell()
         self.log_mark = 1
+        self.is_leaving = False  # it is being removed, or is removed: nothing starts it any more
         self._around = around
         self._dirs = around.dirs(record.id)
         self._nursery: trio.Nursery | None = None
         self._short_runs = 0
         self._waiting: trio.CancelScope | None = None  # until the next start, after an end
+        self._pausing = trio.Lock()
 
     # What it is.
 
@@ -164,6 +174,8 @@ class HostedInstance:
     async def start(self, stdio: StdioFds | None = None) -> None:
         """Start it, and return once its program runs. Raises Conflict, LaunchError and what stands in
         the way on this host."""
+        if self.is_leaving:
+            raise Conflict(f"{self.record.name} is being removed")
         if self.record.state not in STARTABLE_STATES:
             raise Conflict(f"{self.record.name} is {self.record.state.value} already")
         self._stop_waiting()
@@ -174,7 +186,7 @@ class HostedInstance:
         if self.record.state is S.FAILED:
             raise LaunchError(self.record.message, self.record.exit_code or EXIT_INTERNAL)
 
-    async def _begin(self, stdio: StdioFds | None) -> None:
+    async def _begin(self, stdio: StdioFds | None = None, restarts: int | None = None) -> None:
         """Shielded: what was begun is finished, whether whoever asked for it waits or not."""
         with trio.CancelScope(shield=True):
             await self._step(
@@ -187,36 +199,69 @@ class HostedInstance:
                 exit_code=None,
                 reason=None,
                 message="",
+                restarts=self.record.restarts if restarts is None else restarts,
             )
             start = Start(self.record.id, self.definition, self.tenant, stdio, self.record.confined)
-            try:
-                launch = await launch_instance(self._around, start)
-            except (KwhostError, OSError) as error:
-                status = error.exit_status if isinstance(error, KwhostError) else EXIT_INTERNAL
-                await self._end(End(EndReason.FAILED, status, str(error)))
-                raise
-            self.run = InstanceRun(self, launch.group, launch)
-            connection = self._dirs.connect()
-            self._spawn(self._watch, self.run, Control(connection) if connection else None)
+            async with STARTS:
+                await self._launch(start)
+                with trio.move_on_after(START_SECONDS):
+                    while self.record.state is S.STARTING:
+                        await self.changed.wait()
+
+    async def _launch(self, start: Start) -> None:
+        try:
+            launch = await launch_instance(self._around, start)
+        except KwhostError as error:
+            await self._end(End(EndReason.FAILED, error.exit_status, str(error)))
+            raise
+        connection = self._dirs.connect()
+        control = Control(connection) if connection else None
+        self.run = InstanceRun(self, launch.group, launch, control)
+        self.changed.ring()
+        self._spawn(self._watch, self.run)
 
     async def adopt(self) -> None:
-        """Go on with what an earlier daemon left: a run, its end, or a restart that was due."""
-        if not self.is_live:
-            with suppress(KwhostError, OSError):  # the journal has told
-                await self._begin(None)
+        """Go on with what an earlier daemon left: a run, its end, or a start that was due."""
+        await self._guard(self._adopt)
+
+    async def _adopt(self) -> None:
+        connection = self._dirs.connect() if self.is_live else None
+        if not self.is_live or (connection is None and await self._is_unborn()):
+            with suppress(KwhostError):  # the journal has told
+                await self._begin()
             return
         group = self._around.cgroups.instance(self.record.tenant, self.record.id)
-        self.run = InstanceRun(self, group, None)
-        self.run.frozen = self.record.state is S.PAUSED
-        connection = self._dirs.connect()
+        self.run = run = InstanceRun(self, group, None, Control(connection) if connection else None)
         if connection is None:
-            await self._finish(self.run)
-        else:
-            self._spawn(self._watch, self.run, Control(connection))
+            await self._finish(run)
+            return
+        # The daemon may have been killed between the act and the note of it.
+        with suppress(LimitError):  # without a freezer nothing is frozen
+            if self.record.state is S.PAUSED:
+                await group.freeze()
+                run.frozen = True
+            else:
+                group.thaw()
+        self._spawn(self._watch, run)
+
+    async def _is_unborn(self) -> bool:
+        """Whether the daemon was killed after it had noted the start, and before it did anything about it."""
+        if self.record.state is not S.STARTING:
+            return False
+        found = self._dirs.read_exit()
+        if found is None:
+            return not self._dirs.exit_file.exists()
+        told = await self._around.journal.store.exits(self.record.id, EXITS_KEPT)
+        return any(entry.ended == found.ended_ns / 1e9 for entry in told)
 
     async def refuse(self, why: str) -> None:
         """It was to be started and cannot be; nothing where its state tells that already."""
-        if self.record.state is S.CREATED:
+        if self.is_leaving or self.is_live:
+            return
+        if self.record.state is not S.CREATED:
+            await self._note(desired="stopped")
+            self.changed.ring()
+        else:
             await self._step(
                 S.FAILED,
                 EventKind.FAILED,
@@ -229,9 +274,9 @@ class HostedInstance:
 
     # A run.
 
-    async def _watch(self, run: InstanceRun, control: Control | None) -> None:
+    async def _watch(self, run: InstanceRun) -> None:
         try:
-            await run.watch(control)
+            await run.watch()
         except trio.Cancelled:
             run.close()
             raise
@@ -242,9 +287,10 @@ class HostedInstance:
         if self.record.state is S.STARTING:
             await self._step(S.RUNNING, EventKind.STARTED, started=time.time())
             return
-        await self._around.journal.commit(self.record, EventKind.ADOPTED)
-        if self.record.state is S.STOPPING:
-            self._spawn(self._stop, self.definition.stop_timeout)
+        if self.run and self.run.is_adopted:
+            await self._around.journal.commit(self.record, EventKind.ADOPTED)
+            if self.record.state is S.STOPPING:
+                self._spawn(self._stop, self.definition.stop_timeout)
 
     async def on_notice(self, text: str) -> None:
         """See run.RunWatcher."""
@@ -257,6 +303,9 @@ class HostedInstance:
 
     async def while_running(self) -> None:
         """See run.RunWatcher."""
+        await self._guard(self._while_running)
+
+    async def _while_running(self) -> None:
         run = self.run
         assert run
         ran = max(0.0, time.time() - (self.record.started or time.time()))
@@ -266,13 +315,17 @@ class HostedInstance:
             nursery.start_soon(self._watch_health, trio.current_time() - ran)
 
     async def _watch_health(self, started: float) -> None:
-        """With the check that the definition has at the time."""
+        """With the check that the definition has at the time; who is paused is not asked."""
+
+        def present_check() -> Healthcheck | None:
+            return None if self.record.state is S.PAUSED else self.definition.healthcheck
+
         while True:
-            check = self.definition.healthcheck
+            check = present_check()
             async with trio.open_nursery() as nursery:
                 if check:
                     nursery.start_soon(watch_health, self, check, self._dirs, started)
-                while self.definition.healthcheck == check:
+                while present_check() == check:
                     await self.changed.wait()
                 nursery.cancel_scope.cancel()
 
@@ -317,6 +370,7 @@ class HostedInstance:
             end = self._describe(run)
             found = self._dirs.read_exit()
             started = found.started_ns / 1e9 if found and found.started_ns else self.record.started
+            self.counted = run.statistics()
             try:
                 await run.clean()
             except LimitError as error:  # the next daemon tries again
@@ -331,8 +385,9 @@ class HostedInstance:
 
     def _describe(self, run: InstanceRun) -> End:
         found = self._dirs.read_exit()
-        if found is None and self.record.state is S.STARTING:
-            return End(EndReason.LOST, None, "the daemon was killed before it started")
+        if found is None and self.record.started is None:
+            reason = EndReason.LOST if self.record.desired == "running" else EndReason.STOPPED
+            return End(reason, None, "the daemon was killed while it was being started")
         end = end_of(found)
         if run.timed_out:
             return End(EndReason.TIMEOUT, EXIT_TIMEOUT, f"ran for longer than {self.definition.timeout:g} s")
@@ -358,7 +413,7 @@ class HostedInstance:
             ran = max(0.0, ended - started) if started else 0.0
             policy = self.definition.restart
             plan = plan_restart(policy, end.reason, end.exit_code, ran=ran, short_runs=self._short_runs)
-        waiting = self._waiting = trio.CancelScope() if plan else None
+        waiting = self._waiting = trio.CancelScope() if plan else None  # from now on it is not settled
         failed = end.reason in (EndReason.FAILED, EndReason.LOST)
         await self._step(
             S.FAILED if failed else S.EXITED,
@@ -390,9 +445,14 @@ class HostedInstance:
         if waiting.cancel_called:
             return
         self._waiting = None
-        self.record = replace(self.record, restarts=self.record.restarts + 1)
-        with suppress(KwhostError, OSError):  # the journal has told, with what follows
-            await self._begin(None)
+        try:
+            await self._begin(restarts=self.record.restarts + 1)
+        except StoreError:  # it may be writable again by then
+            if self.record.desired == "running":
+                waiting = self._waiting = trio.CancelScope()
+                self._spawn(self._restart_after, RestartPlan(_LATER_SECONDS, 0), waiting)
+        except KwhostError:
+            pass  # the journal has told, with what follows
 
     def _stop_waiting(self) -> None:
         if self._waiting:
@@ -414,23 +474,28 @@ class HostedInstance:
         if self.record.state is not S.STOPPING:
             await self._step(S.STOPPING, EventKind.STOPPING, desired="stopped")
             self._spawn(self._stop, self.definition.stop_timeout if timeout is None else timeout)
-        await self.wait_settled()
+        while self.record.state is S.STOPPING:
+            await self.changed.wait()
 
     async def _stop(self, timeout: float) -> None:
-        run = self.run
-        if run is None:  # it is being launched
+        while self.run is None and self.is_live:  # it is being launched
             await self.changed.wait()
-            run = self.run
+        run = self.run
         if run is None:
             return
-        if run.frozen:
-            run.group.thaw()
-        await run.send(stop(math.ceil(timeout * 1000)))
+        run.thaw()
+        async with STOPS:
+            await run.send(stop(math.ceil(timeout * 1000)))
+            with trio.move_on_after(END_SECONDS):
+                await self._wait_gone(run)
         with trio.move_on_after(timeout + _KILL_SECONDS):
-            while self.is_live:
-                await self.changed.wait()
+            await self._wait_gone(run)
             return
         await run.group.kill()
+
+    async def _wait_gone(self, run: InstanceRun) -> None:
+        while self.run is run:
+            await self.changed.wait()
 
     def _present_run(self) -> InstanceRun:
         if self.run is None:
@@ -442,33 +507,46 @@ class HostedInstance:
         run = self._present_run()
         if number == signal.SIGKILL:
             await self._note(desired="stopped")
-            if run.frozen:
-                run.group.thaw()
+            run.thaw()
         await run.send(send_signal(number))
 
     async def pause(self) -> None:
         """Freeze it. Raises Conflict, LimitError where this host has no freezer."""
-        run = self._present_run()
+        async with self._pausing:
+            run = self._present_run()
+            self._check_running(run)
+            try:
+                await run.group.freeze()
+            except LimitError:  # its group may have gone with it
+                self._check_running(run)
+                raise
+            run.frozen = True
+            if self.record.state is not S.RUNNING:  # it was asked to stop meanwhile
+                run.thaw()
+            self._check_running(run)
+            await self._step(S.PAUSED, EventKind.PAUSED)
+
+    def _check_running(self, run: InstanceRun) -> None:
+        if run.is_over:
+            raise Conflict(f"{self.record.name} has just ended")
         if self.record.state is not S.RUNNING:
             raise Conflict(f"{self.record.name} is {self.record.state.value}: only what runs can be paused")
-        await run.group.freeze()
-        run.frozen = True
-        await self._step(S.PAUSED, EventKind.PAUSED)
 
     async def resume(self) -> None:
         """Let it go on. Raises Conflict."""
         run = self._present_run()
         if self.record.state is not S.PAUSED:
             raise Conflict(f"{self.record.name} is {self.record.state.value}, not paused")
-        run.group.thaw()
-        run.frozen = False
+        run.thaw()
         await self._step(S.RUNNING, EventKind.RESUMED)
 
-    async def redefine(self, definition: InstanceDefinition) -> None:
-        """Make it something else; the present run goes on, within the new limits."""
-        await self._note(definition=definition)
+    async def redefine(self, definition: InstanceDefinition, *, start: bool = False) -> None:
+        """Make it something else; the present run goes on, within the new limits. With `start` there is none,
+        and one is to follow."""
+        desired = "running" if start else self.record.desired
+        await self._note(definition=definition, desired=desired)
         self.changed.ring()
-        if self.run:
+        if self.run and not self.run.is_over:
             self.run.group.update(definition.limits)
 
     async def send(self, message: bytes, fds: tuple[int, ...] = ()) -> bool:

@@ -9,7 +9,7 @@ then happened wholly, or not at all.
 
 # ruff: noqa: A002 - `id` is the word for it
 
-from collections.abc import AsyncIterator, Container, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Container, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -114,7 +114,8 @@ class Hosting(Protocol):
         """What the instance uses now. Raises NotFound; an instance that does not run uses nothing."""
 
     def call_statistics(self, id: InstanceId) -> InstanceStatistics | None:
-        """What the monitors counted; None where the instance does not run. Raises NotFound."""
+        """What the monitors counted in the present run, or in the last one that this daemon saw; None: there
+        was none. Raises NotFound."""
 
     def plugins(self) -> tuple[PluginStatus, ...]:
         """Every plugin, by name."""
@@ -185,13 +186,24 @@ class Hosting(Protocol):
         None once nothing more will be written, because the instance has ended for good or is removed: all
         that it wrote can be read then. Raises NotFound."""
 
-    def archive_get(self, id: InstanceId, path: str) -> AsyncIterator[bytes]:
-        """A tar archive of the file or directory at `path` in the instance, in pieces. Raises NotFound,
-        Conflict before the first piece."""
+    def archive_get(self, id: InstanceId, path: str) -> AsyncGenerator[bytes, None]:
+        """A tar archive of the file or directory at `path` in the instance, in pieces; its names begin with
+        the last one of `path` (`.` for the root). A symbolic link is copied as such, unless `path` ends with
+        a slash. Left out are devices, sockets and pipes, and what the instance's own root may not read.
+        Owners are the instance's ids. Whoever does not want the rest closes it.
+
+        Raises NotFound, Conflict unless the instance runs, UsageError, PermissionDenied; nearly always before
+        the first piece. Where it raises later, the archive has no end.
+        """
 
     async def archive_put(self, id: InstanceId, path: str, archive: AsyncIterator[bytes]) -> None:
-        """Unpack a tar archive in the directory at `path` in the instance. Raises NotFound, Conflict,
-        UsageError for what is no archive."""
+        """Unpack a tar archive in the directory at `path` in the instance, with the rights of its own root.
+        Its names must stay within; owners are the instance's ids. What stood before the entry that could not
+        be unpacked stays.
+
+        Raises NotFound, Conflict unless the instance runs or where there is no room, UsageError for what is
+        no archive or has an entry that is refused, PermissionDenied.
+        """
 
     # What happened.
 

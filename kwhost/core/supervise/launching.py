@@ -14,7 +14,7 @@ from kwhost.core.cgroups.groups import Cgroups
 from kwhost.core.engines.base import HostedEnds
 from kwhost.core.engines.id_ranges import lease_ids
 from kwhost.core.engines.launch import new_statistics_file
-from kwhost.core.errors import LimitError
+from kwhost.core.errors import HostError, LimitError
 from kwhost.core.images.image import Image
 from kwhost.core.model.definition import InstanceDefinition, Limits
 from kwhost.core.model.ids import IdRange, InstanceId
@@ -26,9 +26,6 @@ from kwhost.core.supervise.planning import check_engine, chosen_engine, plan_ins
 from kwhost.core.supervise.surroundings import Surroundings
 
 __all__ = ["Launch", "Start", "guest_limits", "launch_instance", "must_sample"]
-
-# Launching is short work for a thread; more at once would only fight for the interpreter.
-_LAUNCHES_AT_ONCE = trio.CapacityLimiter(4)
 
 
 class Start(NamedTuple):
@@ -129,6 +126,7 @@ def _launch(around: Surroundings, start: Start, image: Image, group: Cgroup, *, 
         engine = around.engine(chosen_engine(start.definition).value, lease)
         process = engine.launch_hosted(plan, given)
         undo.pop_all()
+        dirs.keep_exit()
         return Launch(process, stats, group)
 
 
@@ -142,6 +140,9 @@ async def launch_instance(around: Surroundings, start: Start) -> Launch:
         undo.push_async_callback(group.remove)
         group.create(start.definition.limits, start.tenant.quota)
         launch = partial(_launch, around, start, image, group, sampled=sampled)
-        launched = await trio.to_thread.run_sync(launch, limiter=_LAUNCHES_AT_ONCE)
+        try:
+            launched = await trio.to_thread.run_sync(launch)
+        except OSError as error:
+            raise HostError(f"cannot start {start.definition.name}: {error}") from error
         undo.pop_all()
         return launched

@@ -4,7 +4,7 @@ import os
 import resource
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from kwhost.core.engines.id_ranges import own_ids
 from kwhost.core.engines.launch import MONITOR_FDS
@@ -14,7 +14,6 @@ from kwhost.core.images.host import host_image
 from kwhost.core.images.image import Image
 from kwhost.core.images.rootfs import rootfs_image
 from kwhost.core.images.volumes import check_within, plan_volumes
-from kwhost.core.model.definition import InstanceDefinition
 from kwhost.core.model.ids import FULL_RANGE, IdRange
 from kwhost.core.model.instance import (
     Engine,
@@ -24,6 +23,9 @@ from kwhost.core.model.instance import (
     LaunchPlan,
     TerminalSize,
 )
+
+if TYPE_CHECKING:  # `kwhost run` alone has no definition
+    from kwhost.core.model.definition import InstanceDefinition
 
 __all__ = [
     "ExecPlan",
@@ -52,7 +54,7 @@ def check_engine(engine: Engine, isolation: Isolation) -> None:
         raise NotAvailableYet("the isolation 'kernel', which needs the engine 'kernel',")
 
 
-def chosen_engine(definition: InstanceDefinition) -> Engine:
+def chosen_engine(definition: "InstanceDefinition") -> Engine:
     """What `auto` comes to on this host; see check_engine for what is not to be had."""
     return Engine.DIRECT if definition.engine is Engine.AUTO else definition.engine
 
@@ -117,7 +119,7 @@ def plan_instance(
     )
 
 
-def spec_of(definition: InstanceDefinition, isolation: Isolation) -> InstanceSpec:
+def spec_of(definition: "InstanceDefinition", isolation: Isolation) -> InstanceSpec:
     """A hosted instance's definition as what `kwhost run` is asked for."""
     return InstanceSpec(
         argv=definition.command,

@@ -63,6 +63,11 @@ class InstanceRun:
         """An earlier daemon began it."""
         return self._launch is None
 
+    @property
+    def is_over(self) -> bool:
+        """`supervise` has hung up."""
+        return self._control is None
+
     async def watch(self) -> None:
         """Follow the run to its end; cancelled, the instance goes on without anybody watching."""
         control = self._control

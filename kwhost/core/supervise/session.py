@@ -255,6 +255,8 @@ async def _wait_started(control: Control) -> Report:
     while report := await control.receive():
         if report.event.type is EventType.STARTED:
             return report
+        if report.event.type is EventType.EXITED:
+            break
         if report.event.type is EventType.FAILED:
             raise LaunchError(report.event.text or "the program did not start", report.event.value)
     raise LaunchError("the instance ended before the program started", EXIT_INTERNAL)

@@ -34,16 +34,18 @@ class Surroundings:
         """The directories of an instance."""
         return InstanceDirs.of(self.run_dir, self.state_dir, instance)
 
-    async def remove_leftovers(self, known: Container[InstanceId]) -> None:
-        """Remove what belongs to no instance: a daemon was killed between making it and noting it, or
-        between removing the note and the thing."""
-        for group in self.cgroups.leftovers(known):
+    async def remove_leftovers(self, known: Container[InstanceId], live: Container[InstanceId]) -> None:
+        """Remove what belongs to no instance, or to no run: a daemon was killed between making it and noting
+        it, or between removing the note and the thing."""
+        for directory in _entries(self.run_dir / "instances"):
+            if directory.name not in live:
+                self.dirs(InstanceId(directory.name)).remove_run()
+        for directory in _entries(self.state_dir / "instances"):
+            if directory.name not in known:
+                self.dirs(InstanceId(directory.name)).remove()
+        for group in self.cgroups.leftovers(live):
             await group.kill()
             await group.remove()
-        for parent in (self.run_dir, self.state_dir):
-            for directory in _entries(parent / "instances"):
-                if directory.name not in known:
-                    self.dirs(InstanceId(directory.name)).remove()
 
 
 def _entries(directory: Path) -> list[Path]:

@@ -135,6 +135,7 @@ enum kw_message_type {
                             instance's: it came before */
     KW_CONTROL_SOCKET = 8, /* value: AF_INET or AF_INET6; extra: SOCK_STREAM or SOCK_DGRAM; asks for
                               KW_EVENT_SOCKET */
+    KW_CONTROL_ROOT = 9,   /* asks for KW_EVENT_ROOT */
     KW_EVENT_STARTED = 16, /* value, extra: host pid of the instance's pid 1, or of the process; of
                               one with a terminal, a descriptor: the master */
     KW_EVENT_EXITED =
@@ -147,8 +148,10 @@ enum kw_message_type {
     KW_EVENT_LOGGED = 22,
     KW_EVENT_MEMORY =
         23, /* text: by how much; resident_limit was exceeded, the instance is killed */
-    KW_EVENT_SOCKET = 24 /* value: 0 with a descriptor, a new socket in the instance's network
-                            namespace; or an errno */
+    KW_EVENT_SOCKET = 24, /* value: 0 with a descriptor, a new socket in the instance's network
+                             namespace; or an errno */
+    KW_EVENT_ROOT = 25 /* value: 0 with two descriptors, the instance's root directory and a pidfd
+                          of its pid 1; or an errno */
 };
 #define KW_ATTACH_STDIN 1
 #define KW_ATTACH_OUTPUT 2

@@ -104,6 +104,15 @@ static void hand_socket(struct supervisor *supervisor, struct connection *connec
         host(__NR_close, number);
 }
 
+/* For copying files: with the pidfd the daemon takes the rights of the instance's own root. */
+static void hand_root(struct supervisor *supervisor, struct connection *connection) {
+    struct kw_message event = {.type = KW_EVENT_ROOT};
+    bool there = supervisor->hosted && supervisor->running && !supervisor->exited;
+    int fds[] = {there ? supervisor->hosted->join[JOIN_ROOT] : -1, supervisor->instance.pidfd};
+    event.value = there ? 0 : ESRCH;
+    control_send(supervisor, connection, &event, fds, there ? 2 : 0);
+}
+
 /* Takes the descriptors over if it can; returns what was wrong, or NULL. */
 static const char *attach(struct supervisor *supervisor, u32 flags, int *fds, u32 count) {
     bool input = flags & KW_ATTACH_STDIN, output = flags & KW_ATTACH_OUTPUT;
@@ -147,6 +156,9 @@ static void obey(struct supervisor *supervisor, struct connection *connection,
         break;
     case KW_CONTROL_SOCKET:
         hand_socket(supervisor, connection, message->value, message->extra);
+        break;
+    case KW_CONTROL_ROOT:
+        hand_root(supervisor, connection);
         break;
     case KW_CONTROL_ATTACH:
         refusal = attach(supervisor, message->value, fds, count);

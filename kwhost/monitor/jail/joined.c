@@ -94,10 +94,11 @@ static void handle_helper(struct joined *joined, const int *born) {
         fail(&joined->failure, STATUS_OWN, joined->process, "holding on to the process");
         host(__NR_kill, joined->pid, SIGKILL);
         collect(joined->pid, &joined->process, &joined->status);
-    } else if (joined->connection < 0)
+    } else if (joined->connection < 0) {
         give_up(joined);
-    else
+    } else {
         channel_send(joined->channel, "", 1, NULL, 0);
+    }
 }
 
 /* The way has ended: without a failure the program runs. */
@@ -147,9 +148,10 @@ static void handle_connection(struct joined *joined) {
 void joined_wants(const struct joined_all *all, struct pollfd polls[JOINED_POLLS]) {
     for (u32 i = 0; i < JOINED_MAX; i++) {
         const struct joined *joined = &all->each[i];
+        /* What comes from the way is for after the helper's end: by then the process is known. */
         const int fds[EACH] = {[HELPER] = joined->helper,
                                [PROCESS] = joined->process,
-                               [CHANNEL] = joined->channel,
+                               [CHANNEL] = joined->helper >= 0 ? -1 : joined->channel,
                                [CONNECTION] = joined->connection};
         for (u32 j = 0; j < EACH; j++)
             polls[EACH * i + j] =
@@ -160,7 +162,7 @@ void joined_wants(const struct joined_all *all, struct pollfd polls[JOINED_POLLS
 static void handle(struct joined *joined, const struct pollfd polls[EACH], const int *born) {
     if (polls[HELPER].revents)
         handle_helper(joined, born);
-    else if (polls[CHANNEL].revents && joined->helper < 0) /* by then the process is known */
+    if (polls[CHANNEL].revents)
         handle_channel(joined);
     if (polls[PROCESS].revents)
         collect(joined->pid, &joined->process, &joined->status);

@@ -1,5 +1,5 @@
 /* link: tests/fake_space.c tests/fake_thread.c process/elf.c process/script.c process/program.c
- * process/load.c process/stack.c process/image.c process/record.c base/own_fd.c */
+ * process/load.c process/stack.c process/image.c process/record.c base/accounts.c base/own_fd.c */
 /* Loads real programs of the build machine into a fake space and compares with their files. */
 #include <errno.h>
 #include <fcntl.h>

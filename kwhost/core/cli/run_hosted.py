@@ -1,0 +1,107 @@
+"""`kwhost run` as a client of the daemon."""
+
+import os
+from argparse import Namespace
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from kwhost.core.cli.connection import connect, instance_path
+from kwhost.core.cli.conversation import Wish, converse, wish
+from kwhost.core.cli.diagnostics import notice
+from kwhost.core.cli.results import show_result
+from kwhost.core.cli.tables import clean
+from kwhost.core.errors import KwhostError, NotAvailableYet, NotFound
+from kwhost.core.model.instance import InstanceSpec, Isolation
+
+if TYPE_CHECKING:
+    from kwhost.core.api.client import Client
+
+__all__ = ["define", "run_hosted"]
+
+_DEFAULT_TENANT = "default"
+
+
+def define(spec: InstanceSpec, options: Namespace) -> dict[str, Any]:
+    """The instance's definition, as the API takes it. What is the operator's own is settled here: paths
+    relative to this directory, and the kind of terminal."""
+    environment = dict(spec.environment)
+    if spec.terminal:
+        environment.setdefault("TERM", os.environ.get("TERM") or "xterm")
+    return {
+        "tenant": options.tenant or _DEFAULT_TENANT,
+        "name": spec.name,
+        "command": spec.argv,
+        "image": spec.image,
+        "rootfs": os.path.abspath(spec.rootfs) if spec.rootfs is not None else None,
+        "engine": spec.engine.value,
+        "environment": environment,
+        "workdir": spec.workdir,
+        "user": spec.user,
+        "limits": {"memory": options.memory, "cpus": options.cpus, "pids": options.pids},
+        "volumes": [
+            {
+                "source": os.path.abspath(volume.source),
+                "target": volume.target,
+                "read_only": volume.read_only,
+            }
+            for volume in spec.volumes
+        ],
+        "init": spec.init,
+        "read_only": spec.read_only,
+        "interactive": spec.interactive,
+        "terminal": spec.terminal,
+        "timeout": spec.timeout,
+        "auto_remove": options.rm and options.detach,
+    }
+
+
+def run_hosted(spec: InstanceSpec, options: Namespace) -> int:
+    """Run it; returns the exit status."""
+    if spec.isolation is Isolation.KERNEL:
+        raise NotAvailableYet("the isolation 'kernel', which needs the engine 'kernel',")
+    client = connect(options.host)
+    if options.detach:
+        status = client.request("POST", "/v1/instances", {"start": True}, define(spec, options))
+        show_result(f"{status['id']}\n")
+        return 0
+    wanted = wish(interactive=spec.interactive, tty=spec.terminal)
+    instance = client.request("POST", "/v1/instances", body=define(spec, options))["id"]
+    result = _start(client, instance, wanted)
+    if result is None:
+        notice(f"{spec.name} goes on; kwhost attach {spec.name} comes back to it")
+        return 0
+    _tell_end(client, instance, want_statistics=options.stats)
+    if options.rm:
+        _remove(client, instance)
+    return result
+
+
+def _start(client: "Client", instance: str, wanted: Wish) -> int | None:
+    """Start it with its streams connected; an instance that does not start is not kept."""
+    query = {"start": True, "stdin": wanted.stdin}
+    try:
+        stream = client.upgrade(instance_path(instance, "attach"), query)
+    except BaseException:
+        _remove(client, instance)
+        raise
+    return converse(stream, wanted)
+
+
+def _remove(client: "Client", instance: str) -> None:
+    with suppress(NotFound):  # somebody else was faster
+        client.request("DELETE", instance_path(instance), {"force": True})
+
+
+def _tell_end(client: "Client", instance: str, *, want_statistics: bool) -> None:
+    """What more there is to say about it."""
+    try:
+        message = client.request("GET", instance_path(instance))["message"]
+        if message:
+            notice(clean(message))
+        counted = client.request("GET", instance_path(instance, "stats"))["counted"]
+        if want_statistics and counted:
+            from kwhost.core.cli.statistics import show_statistics, statistics_of
+
+            show_statistics(statistics_of(counted))
+    except KwhostError as error:  # the program's exit status is worth more than this
+        notice(f"nothing is known about the end: {error}")
