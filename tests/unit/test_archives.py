@@ -67,7 +67,6 @@ def test_a_directory_comes_with_all_that_is_in_it(tmp_path: Path) -> None:
         [folder("top"), ("top/hard", tarfile.LNKTYPE, "top/missing", b"")],
         [("device", tarfile.CHRTYPE, "", b"")],
         [("pipe", tarfile.FIFOTYPE, "", b"")],
-        [link("top", "/etc/passwd")],
         [],
     ],
 )
@@ -78,6 +77,13 @@ def test_what_reaches_beyond_is_refused(tmp_path: Path, members: list[Member]) -
         unpack(archive(*members), tmp_path / "target")
 
     assert not (tmp_path / "x").exists()
+
+
+def test_links_are_kept_as_they_are_wherever_they_lead(tmp_path: Path) -> None:
+    unpack(archive(folder("etc"), link("etc/out", "/etc/passwd"), link("etc/up", "../..")), tmp_path / "copy")
+
+    assert (tmp_path / "copy/out").readlink() == Path("/etc/passwd")
+    assert (tmp_path / "copy/up").readlink() == Path("../..")
 
 
 def test_a_link_that_lies_here_already_is_not_followed_out(tmp_path: Path) -> None:

@@ -38,7 +38,8 @@ class _Reader(RawIOBase):
 
 class _Arrival:
     """Decides for each member of an archive where it may go: only to `top` or beneath it, never through a
-    link of the same archive, and as nothing but a file, a directory or a link that stays inside.
+    link of the same archive, and as nothing but a file, a directory or a link. Where a symbolic link leads
+    is its own affair, as with `cp -a`: nothing is written through it.
 
     tarfile's own filter is asked too; it looks at the file system, this at names alone.
     """
@@ -55,7 +56,6 @@ class _Arrival:
         if any(parent in self._links for parent in _parents(name)):
             raise UsageError(f"the archive leads through a link: {member.name!r}")
         if member.issym():
-            self._check_link(posixpath.join(posixpath.dirname(name), member.linkname), member)
             self._links.add(name)
             member = member.replace(name=name, deep=False)
         elif member.islnk():
@@ -71,6 +71,9 @@ class _Arrival:
         if member.isreg() or member.islnk():
             self._files.add(name)
         try:
+            if member.issym():  # the filter would refuse most links of an instance's own tree
+                self._check_place(member, destination)
+                return member
             return tarfile.data_filter(member, destination)
         except tarfile.FilterError as error:
             raise UsageError(f"the archive is refused: {error}") from error
@@ -84,13 +87,10 @@ class _Arrival:
             raise UsageError(f"the archive has a path beside what was asked for: {name!r}")
         return self._top + name[len(self._first) :]
 
-    def _check_link(self, target: str, member: tarfile.TarInfo) -> None:
-        path = posixpath.normpath(target)
-        if member.linkname.startswith("/") or (path != self._top and not path.startswith(f"{self._top}/")):
-            raise UsageError(
-                f"the archive has a link out of it: {member.name!r} to {member.linkname!r}; "
-                "take it as it is with - in the place of the target"
-            )
+    def _check_place(self, link: tarfile.TarInfo, destination: str) -> None:
+        """Where the link itself goes is checked as for a file."""
+        file = tarfile.TarInfo(link.name)
+        tarfile.data_filter(file, destination)
 
 
 def _parents(name: str) -> Iterator[str]:

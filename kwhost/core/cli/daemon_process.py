@@ -70,6 +70,8 @@ def _be_daemon(configuration: Configuration, log_file: Path, report: int) -> NoR
         nowhere = os.open(os.devnull, os.O_RDWR)
         for fd, source in enumerate((nowhere, nowhere, report)):
             os.dup2(source, fd)
+        report = os.dup2(report, 3, inheritable=False)
+        os.closerange(4, os.sysconf("SC_OPEN_MAX"))  # what the caller left open is not the daemon's
 
         def ready() -> None:
             os.write(report, _READY)
