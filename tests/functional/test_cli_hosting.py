@@ -4,6 +4,7 @@ import json
 import re
 import signal
 import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
@@ -191,7 +192,7 @@ def test_run_passes_streams_and_status(empty: Daemon) -> None:
 
     assert (done.returncode, done.stdout, done.stderr) == (7, "text", "aside\n")
     assert empty.instance("job")["exit_code"] == 7
-    assert empty.run("logs", "job").stdout == "text\n"
+    assert empty.run("logs", "job").stdout == "text"
 
 
 def test_nothing_that_a_program_writes_is_lost(empty: Daemon) -> None:
@@ -230,18 +231,53 @@ def test_statistics_of_a_run(empty: Daemon) -> None:
 
 def test_signals_reach_the_program(empty: Daemon) -> None:
     script = "trap 'echo got it; exit 5' USR1; echo ready; while :; do sleep 0.05; done"
-    process = subprocess.Popen(
+    with subprocess.Popen(
         empty.command("run", "--rm", "--", "sh", "-c", script),
         env=empty.environment,
         stdout=subprocess.PIPE,
         text=True,
-    )
-    assert process.stdout
-    assert process.stdout.readline() == "ready\n"
-    process.send_signal(signal.SIGUSR1)
+    ) as process:
+        assert process.stdout
+        assert process.stdout.readline() == "ready\n"
+        process.send_signal(signal.SIGUSR1)
 
-    assert process.stdout.read() == "got it\n"
-    assert process.wait(SECONDS) == 5
+        assert process.stdout.read() == "got it\n"
+        assert process.wait(SECONDS) == 5
+
+
+def test_who_interrupts_twice_means_it(empty: Daemon) -> None:
+    script = "trap '' INT; echo ready; while :; do sleep 0.05; done"
+    with subprocess.Popen(
+        empty.command("run", "--", "sh", "-c", script),
+        env=empty.environment,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        assert process.stdout
+        assert process.stdout.readline() == "ready\n"
+        process.send_signal(signal.SIGINT)
+        process.send_signal(signal.SIGINT)
+        end = time.monotonic() + SECONDS
+        while process.poll() is None and time.monotonic() < end:
+            time.sleep(0.05)  # two at once may arrive as one
+            process.send_signal(signal.SIGINT)
+
+        assert process.wait(SECONDS) == 137
+
+
+def test_a_background_daemon_holds_nothing_of_its_callers(kwhostd: StartDaemon) -> None:
+    daemon = kwhostd()
+    daemon.run("down")
+
+    with subprocess.Popen(
+        ["sh", "-c", 'exec "$@" 5>&1', "sh", *daemon.command("up", "-d", str(daemon.config))],
+        env=daemon.environment,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout
+        assert "hosts 0" in process.stdout.read()  # until everybody has closed it
 
 
 def test_a_detached_program_goes_on_and_leaves_nothing_with_rm(empty: Daemon) -> None:

@@ -11,9 +11,11 @@ import pytest
 from kwhost.core.engines import id_ranges
 from kwhost.core.engines.id_ranges import lease_ids, user_ids
 from kwhost.core.errors import HostError
-from kwhost.core.model.ids import IdRange
+from kwhost.core.model.ids import UID_LIMIT, IdRange
 
-BASE = 0x7000_0000
+SIZE = 65_536
+# There are two ranges from here on, and the search begins at any.
+BASE = UID_LIMIT - 2 * SIZE
 
 
 @pytest.fixture(autouse=True)
@@ -29,12 +31,12 @@ def lease(tmp_path: Path, subordinate: str = "", base: int = BASE) -> id_ranges.
 
 def test_two_leases_differ_and_a_closed_one_is_given_again(tmp_path: Path) -> None:
     first, second = lease(tmp_path), lease(tmp_path)
-    assert (first.ids.uid_base, second.ids.uid_base) == (BASE, BASE + 65_536)
+    assert {first.ids.uid_base, second.ids.uid_base} == {BASE, BASE + SIZE}
 
     first.close()
     third = lease(tmp_path)
 
-    assert third.ids.uid_base == BASE
+    assert third.ids == first.ids
     second.close()
     third.close()
 
@@ -47,34 +49,39 @@ def test_a_lease_lives_as_long_as_a_process_that_inherited_it(tmp_path: Path) ->
     first.close()
 
     second = lease(tmp_path)
-    assert second.ids.uid_base == BASE + 65_536
+    assert second.ids != first.ids
 
     holder.communicate()
     third = lease(tmp_path)
-    assert third.ids.uid_base == BASE
+    assert third.ids == first.ids
     second.close()
     third.close()
 
 
 def test_subordinate_ids_of_users_are_passed_over(tmp_path: Path) -> None:
-    taken = lease(tmp_path, f"alice:{BASE + 1000}:65536\nnonsense\n")
+    taken = lease(tmp_path, f"alice:{BASE + SIZE + 1000}:1\nnonsense\n")
 
-    assert taken.ids.uid_base == BASE + 2 * 65_536
+    assert taken.ids.uid_base == BASE
     taken.close()
 
 
 def test_configurations_with_different_bases_agree_on_slots(tmp_path: Path) -> None:
-    first = lease(tmp_path, base=BASE + 65_536)
-    second, third = lease(tmp_path), lease(tmp_path)
+    first = lease(tmp_path, base=BASE + SIZE)
+    second = lease(tmp_path)
 
-    assert third.ids.uid_base == BASE + 2 * 65_536
-    for taken in (first, second, third):
+    assert second.ids.uid_base == BASE
+    for taken in (first, second):
         taken.close()
 
 
 def test_nothing_free_is_an_error_that_says_so(tmp_path: Path) -> None:
+    first, second = lease(tmp_path), lease(tmp_path)
+
     with pytest.raises(HostError, match="uid_base"):
-        lease(tmp_path, f"all:0:{2**31}\n")
+        lease(tmp_path)
+
+    for taken in (first, second):
+        taken.close()
 
 
 def test_the_lock_file_is_nobody_elses(tmp_path: Path) -> None:

@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 
 from kwhost.core.errors import UsageError
-from kwhost.core.model.definition import Healthcheck, InstanceDefinition, Limits
+from kwhost.core.model.addresses import http_address, tcp_address
+from kwhost.core.model.definition import Healthcheck, InstanceDefinition, Limits, ProbeKind
 from kwhost.core.model.ids import instance_name, tenant_name
 
 __all__ = ["check_command", "check_definition", "check_environment"]
@@ -48,6 +49,10 @@ def _check_positive(field: str, value: float | None) -> None:
 def _check_health(check: Healthcheck) -> None:
     if not check.target or not check.target[0]:
         raise UsageError("healthcheck.target must say what to run or to ask")
+    if check.kind is ProbeKind.HTTP:
+        http_address(check.target[0])
+    elif check.kind is ProbeKind.TCP:
+        tcp_address(check.target[0])
     for name in ("interval", "timeout", "retries"):
         _check_positive(f"healthcheck.{name}", getattr(check, name))
     if not 0 <= check.start_period < _MOST:

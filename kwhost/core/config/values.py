@@ -28,8 +28,6 @@ __all__ = [
 ]
 
 _LARGEST_SIZE = 2**50
-_URL = re.compile(r"http://(?:127\.0\.0\.1|localhost)?:([0-9]{1,5})(/[!-~]*)?")
-_PORT = re.compile(r"(?:127\.0\.0\.1|localhost)?:([0-9]{1,5})")
 _PLUGIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:-]*")
 
 
@@ -101,34 +99,13 @@ def _network(text: str) -> str:
     return text
 
 
-def _port(digits: str) -> int:
-    port = int(digits)
-    if not 1 <= port <= 65_535:
-        raise UsageError(f"there is no port {port}: ports are 1 to 65535")
-    return port
-
-
-def _http_address(text: str) -> str:
-    match = _URL.fullmatch(text)
-    if not match:
-        raise UsageError(f"{text!r} is no address in the instance: write http://:PORT/PATH")
-    return f"http://:{_port(match[1])}{match[2] or '/'}"
-
-
-def _tcp_address(text: str) -> str:
-    match = _PORT.fullmatch(text)
-    if not match:
-        raise UsageError(f"{text!r} is no address in the instance: write :PORT")
-    return f":{_port(match[1])}"
-
-
 PATH = Text("a path", _not_empty)
 ABSOLUTE_PATH = Text("an absolute path", _absolute_path)
 USER = Text("a user such as nobody or 1000:1000", _user)
 IMAGE = Text('"host"', _image)
 NETWORK = Text('"none"', _network)
-HTTP_ADDRESS = Text("an address such as http://:8000/health", _http_address)
-TCP_ADDRESS = Text("an address such as :5432", _tcp_address)
+HTTP_ADDRESS = Text("an address such as http://:8000/health", http_address)
+TCP_ADDRESS = Text("an address such as :5432", tcp_address)
 
 ABSOLUTE_PATHS = ListOf(words="a list of absolute paths", element=ABSOLUTE_PATH)
 PATHS = ListOf(words="a path, or a list of paths", element=PATH, or_one=True)

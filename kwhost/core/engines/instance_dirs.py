@@ -50,8 +50,8 @@ class InstanceDirs(NamedTuple):
         return self.state / "exit.next"
 
     def allocate_exit(self) -> int:
-        """The exit file, opened, with its space taken already: it can be written when the disk is full. It has
-        its name once `supervise` has it: see `keep_exit`."""
+        """The exit file, opened, with its space taken already: it can be written when the disk is full. It
+        gets its name once `supervise` has it: see `keep_exit`."""
         try:
             fd = os.open(self._next_exit_file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         except OSError as error:

@@ -86,7 +86,9 @@ def launch_hosted(plan: LaunchPlan, ends: HostedEnds, kvm: int, lease: int) -> s
         guest_cgroups=ends.guest_cgroups,
         attached=ends.stdio is not None,
     )
-    stdin, stdout, stderr = ends.stdio or (subprocess.DEVNULL,) * 3
+    stdin, stdout, stderr = (
+        fd if fd >= 0 else subprocess.DEVNULL for fd in ends.stdio or (subprocess.DEVNULL,) * 3
+    )
     record = sealed_record(encode_launch(plan, fds, started_ns))
     try:
         return subprocess.Popen(

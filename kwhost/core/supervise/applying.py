@@ -49,8 +49,8 @@ async def _wait_ready(instance: HostedInstance, needed: HostedInstance) -> None:
 
 
 async def start_in_order(instances: Sequence[HostedInstance], others: Iterable[HostedInstance]) -> None:
-    """Start all of them, each as soon as what it depends on is ready, if it is to run then; returns when each has
-    started or has failed, which its own state and the journal tell."""
+    """Start all of them, each as soon as what it depends on is ready, if it is to run then; returns when each
+    has started or has failed, which its own state and the journal tell."""
     known = {(each.record.tenant, each.record.name): each for each in (*others, *instances)}
 
     async def start(instance: HostedInstance) -> None:

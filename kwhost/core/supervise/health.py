@@ -80,7 +80,9 @@ async def probe(check: Healthcheck, dirs: InstanceDirs, execute: Execute) -> boo
                         return True
                 case ProbeKind.HTTP:
                     return await _probe_http(dirs, check.target[0])
-        except (KwhostError, OSError, trio.BrokenResourceError, h11.RemoteProtocolError):
+        except (KwhostError, OSError, trio.BrokenResourceError, h11.ProtocolError):
+            return False
+        except (ValueError, OverflowError):  # a request of the API may name what is no port
             return False
     return False
 

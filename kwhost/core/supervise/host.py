@@ -79,15 +79,8 @@ class HostSupervisor:
 
     async def _hold(self, instance: HostedInstance) -> None:
         """Give the instance a task of its own."""
-
-        async def run(*, task_status: trio.TaskStatus[trio.CancelScope]) -> None:
-            with trio.CancelScope() as scope:
-                async with trio.open_nursery() as nursery:
-                    await nursery.start(instance.hold)
-                    task_status.started(scope)
-
         nursery = await self._nursery(instance.record.tenant)
-        self._scopes[instance.record.id] = await nursery.start(run)
+        self._scopes[instance.record.id] = await nursery.start(instance.hold)
         self._instances[instance.record.id] = instance
         if instance.definition.auto_remove:
             self.spawn(self._remove_when_over, instance)
@@ -191,7 +184,7 @@ class HostSupervisor:
             try:
                 await instance.start()
             except KwhostError:
-                with suppress(StoreError):
+                with suppress(KwhostError):  # what made the start fail is what matters
                     await self._remove(instance)
                 raise
         return instance.status()
@@ -235,12 +228,12 @@ class HostSupervisor:
         instance = HostedInstance(record, tenant, self._around)
         self._instances[record.id] = instance  # from here on the name is taken
         with trio.CancelScope(shield=True):
+            await self._hold(instance)
             try:
                 await self._around.journal.commit(record, EventKind.CREATED, must=True)
             except StoreError:
-                del self._instances[record.id]
+                self._drop(instance)
                 raise
-            await self._hold(instance)
         return instance
 
     async def start(self, id: InstanceId) -> None:  # noqa: A002
@@ -310,11 +303,15 @@ class HostSupervisor:
 
     async def _forget(self, instance: HostedInstance) -> None:
         await self._around.journal.remove(instance.record)
-        del self._instances[instance.record.id]
-        self._scopes.pop(instance.record.id).cancel()
+        self._drop(instance)
+        await trio.to_thread.run_sync(self._around.dirs(instance.record.id).remove)
+
+    def _drop(self, instance: HostedInstance) -> None:
+        self._instances.pop(instance.record.id, None)
+        if scope := self._scopes.pop(instance.record.id, None):
+            scope.cancel()
         instance.changed.ring()
         instance.logged.ring()
-        await trio.to_thread.run_sync(self._around.dirs(instance.record.id).remove)
 
     async def wait_end(self, id: InstanceId) -> InstanceStatus:  # noqa: A002
         """See Hosting."""

@@ -8,8 +8,6 @@ import math
 import signal
 import time
 from contextlib import suppress
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any
 
 import trio
 
@@ -26,26 +24,23 @@ from kwhost.core.errors import (
 )
 from kwhost.core.model.definition import Healthcheck, InstanceDefinition
 from kwhost.core.model.events import EventKind
-from kwhost.core.model.status import EndReason, Health, InstanceState, InstanceStatus
+from kwhost.core.model.status import EndReason, Health, InstanceState
 from kwhost.core.model.tenant import Tenant
 from kwhost.core.store.records import ExitHistory, InstanceRecord
 from kwhost.core.store.tables import EXITS_KEPT
-from kwhost.core.supervise.bell import Bell
 from kwhost.core.supervise.control import Control
 from kwhost.core.supervise.ends import End, describe_end, end_of
 from kwhost.core.supervise.health import watch_health
 from kwhost.core.supervise.hosting import ExecRequest, StdioFds
 from kwhost.core.supervise.launching import Start, launch_instance
-from kwhost.core.supervise.lifecycle import LIVE_STATES, STARTABLE_STATES, check_step
+from kwhost.core.supervise.life import InstanceLife
+from kwhost.core.supervise.lifecycle import STARTABLE_STATES
 from kwhost.core.supervise.planning import plan_exec, spec_of
 from kwhost.core.supervise.restart import RestartPlan, plan_restart
 from kwhost.core.supervise.run import InstanceRun
 from kwhost.core.supervise.session import ExecSession, discard_output, start_exec
 from kwhost.core.supervise.surroundings import Surroundings
 from kwhost.core.supervise.turns import END_SECONDS, START_SECONDS, STARTS, STOPS
-
-if TYPE_CHECKING:
-    from kwhost.core.model.statistics import InstanceStatistics
 
 __all__ = ["HostedInstance"]
 
@@ -57,117 +52,14 @@ _KILL_SECONDS = 5.0
 _LATER_SECONDS = 5.0
 
 
-class HostedInstance:
+class HostedInstance(InstanceLife):
     """Methods that start or stop something return when it has happened; a caller that is cancelled
-    meanwhile changes nothing about it. `changed` rings at every change of state or health."""
+    meanwhile changes nothing about it."""
 
     def __init__(self, record: InstanceRecord, tenant: Tenant, around: Surroundings) -> None:
-        self.record = record
-        self.tenant = tenant
-        self.run: InstanceRun | None = None
-        self.counted: InstanceStatistics | None = None  # in the last run
-        self.changed = Bell()
-        self.logged = Bell()
-        self.log_mark = 1
-        self.is_leaving = False  # it is being removed, or is removed: nothing starts it any more
-        self._around = around
-        self._dirs = around.dirs(record.id)
-        self._nursery: trio.Nursery | None = None
+        super().__init__(record, tenant, around)
         self._short_runs = 0
-        self._waiting: trio.CancelScope | None = None  # until the next start, after an end
         self._pausing = trio.Lock()
-
-    # What it is.
-
-    @property
-    def definition(self) -> InstanceDefinition:
-        """What it was asked to be."""
-        return self.record.definition
-
-    @property
-    def is_live(self) -> bool:
-        """Processes of it exist, or may."""
-        return self.record.state in LIVE_STATES
-
-    @property
-    def is_settled(self) -> bool:
-        """It does not run, and will not start again by itself."""
-        return not self.is_live and self._waiting is None
-
-    @property
-    def health(self) -> Health:
-        """Of the present run."""
-        return self.run.health if self.run else Health.NONE
-
-    def status(self) -> InstanceStatus:
-        """One line of `ps`."""
-        record, definition = self.record, self.definition
-        return InstanceStatus(
-            id=record.id,
-            name=record.name,
-            tenant=record.tenant,
-            engine=record.engine,
-            isolation="vm",
-            state=record.state,
-            health=self.health,
-            pid=self.run.pid if self.run else None,
-            image=definition.rootfs or definition.image,
-            command=definition.command,
-            created=record.created,
-            started=record.started,
-            ended=record.ended,
-            exit_code=record.exit_code,
-            reason=record.reason,
-            message=record.message,
-            restarts=record.restarts,
-        )
-
-    # Its task.
-
-    async def hold(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Own everything that goes on about the instance, until cancelled; its processes go on."""
-        async with trio.open_nursery() as nursery:
-            self._nursery = nursery
-            task_status.started()
-            await trio.sleep_forever()
-
-    def _spawn(self, function: Any, *arguments: Any) -> None:
-        """Have something done that outlives whoever asked for it."""
-        assert self._nursery
-        self._nursery.start_soon(self._guard, function, *arguments)
-
-    async def _guard(self, function: Any, *arguments: Any) -> None:
-        try:
-            await function(*arguments)
-        except Exception as error:  # noqa: BLE001 - a failure never leaves the instance's nursery
-            self._around.journal.report_fault(self.record, error)
-
-    async def _step(
-        self,
-        state: InstanceState,
-        kind: EventKind,
-        text: str = "",
-        *,
-        must: bool = False,
-        ended_run: ExitHistory | None = None,
-        **changes: Any,
-    ) -> None:
-        """Take a state, and keep it with the event that tells of it. With `must` nothing has changed where
-        that raises StoreError."""
-        check_step(self.record.state, state)
-        before, self.record = self.record, replace(self.record, state=state, **changes)
-        self.changed.ring()
-        try:
-            await self._around.journal.commit(self.record, kind, text, ended=ended_run, must=must)
-        except StoreError:
-            self.record = before
-            self.changed.ring()
-            raise
-
-    async def _note(self, **changes: Any) -> None:
-        """Keep a change that is no step."""
-        self.record = replace(self.record, **changes)
-        await self._around.journal.save(self.record)
 
     # The beginning of a run.
 
@@ -254,24 +146,6 @@ class HostedInstance:
         told = await self._around.journal.store.exits(self.record.id, EXITS_KEPT)
         return any(entry.ended == found.ended_ns / 1e9 for entry in told)
 
-    async def refuse(self, why: str) -> None:
-        """It was to be started and cannot be; nothing where its state tells that already."""
-        if self.is_leaving or self.is_live:
-            return
-        if self.record.state is not S.CREATED:
-            await self._note(desired="stopped")
-            self.changed.ring()
-        else:
-            await self._step(
-                S.FAILED,
-                EventKind.FAILED,
-                why,
-                desired="stopped",
-                reason=EndReason.FAILED,
-                exit_code=EXIT_INTERNAL,
-                message=why,
-            )
-
     # A run.
 
     async def _watch(self, run: InstanceRun) -> None:
@@ -284,6 +158,8 @@ class HostedInstance:
 
     async def on_running(self) -> None:
         """See run.RunWatcher."""
+        if self.run and self.definition.healthcheck:  # before anybody takes it for ready
+            self.run.health = Health.STARTING
         if self.record.state is S.STARTING:
             await self._step(S.RUNNING, EventKind.STARTED, started=time.time())
             return
@@ -312,7 +188,7 @@ class HostedInstance:
         async with trio.open_nursery() as nursery:
             if self.definition.timeout is not None:
                 nursery.start_soon(run.end_after, self.definition.timeout - ran)
-            nursery.start_soon(self._watch_health, trio.current_time() - ran)
+            nursery.start_soon(self._guard, self._watch_health, trio.current_time() - ran)
 
     async def _watch_health(self, started: float) -> None:
         """With the check that the definition has at the time; who is paused is not asked."""
@@ -322,9 +198,11 @@ class HostedInstance:
 
         while True:
             check = present_check()
+            if check is None:
+                await self.changed.wait()
+                continue
             async with trio.open_nursery() as nursery:
-                if check:
-                    nursery.start_soon(watch_health, self, check, self._dirs, started)
+                nursery.start_soon(watch_health, self, check, self._dirs, started)
                 while present_check() == check:
                     await self.changed.wait()
                 nursery.cancel_scope.cancel()

@@ -45,6 +45,7 @@ class Journal:
         self._failing = False
         self._writing = trio.Lock()
         self.listen: Callable[[Event], None] = lambda _: None
+        self._put_off_bell = Bell()
         self.bell = Bell()
         self.last = 0
 
@@ -100,12 +101,15 @@ class Journal:
     async def run(self) -> None:
         """Write what waits, again and again, until cancelled."""
         while True:
+            while not self._waiting:
+                await self._put_off_bell.wait()
             await trio.sleep(_RETRY_SECONDS)
-            if self._waiting:
-                await self._flush()
+            await self._flush()
 
     async def settle(self) -> None:
         """Have everything that happened in the store. Raises StoreError."""
+        if not self._waiting:
+            return
         with trio.CancelScope(shield=True):
             await self._flush()
         if self._waiting:
@@ -130,6 +134,7 @@ class Journal:
     def _put_off(self, entry: _Entry) -> None:
         if len(self._waiting) < _KEPT or entry.ended:
             self._waiting.append(entry)
+            self._put_off_bell.ring()
         else:
             self._dropped += 1
 

@@ -9,6 +9,7 @@ __all__ = ["CRASH_LOOP_FROM", "STABLE_SECONDS", "RestartPlan", "plan_restart"]
 
 _FIRST_DELAY = 0.1
 _LONGEST_DELAY = 60.0
+_DOUBLINGS_MAX = 10  # more than that are beyond the longest
 # Whoever ran for so long was no crash, whatever came of it.
 STABLE_SECONDS = 10.0
 # The state says crash-loop after so many short runs in a row.
@@ -36,5 +37,6 @@ def plan_restart(
     if policy is Restart.ON_FAILURE and reason is EndReason.EXITED and exit_code == 0:
         return None
     short_runs = 0 if ran >= STABLE_SECONDS else short_runs + 1
-    delay = min(_FIRST_DELAY * 2.0 ** max(short_runs - 1, 0), _LONGEST_DELAY)
+    doublings = min(max(short_runs - 1, 0), _DOUBLINGS_MAX)
+    delay = min(_FIRST_DELAY * 2.0**doublings, _LONGEST_DELAY)
     return RestartPlan(delay, short_runs)
