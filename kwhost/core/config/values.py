@@ -4,6 +4,7 @@ import re
 
 from kwhost.core.config.kinds import ListOf, Quantity, Text
 from kwhost.core.errors import NotAvailableYet, UsageError
+from kwhost.core.model.addresses import http_address, tcp_address
 from kwhost.core.model.units import format_bytes, format_duration, parse_bytes, parse_duration
 from kwhost.core.model.volume import parse_volume
 
