@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from enum import Enum
+from math import ceil
 from statistics import median
 
 __all__ = ["Figure", "MeasurementError", "NotMeasurable", "Series", "Target", "Unit", "Verdict"]
@@ -46,6 +47,11 @@ class Series:
     def best(self) -> float:
         """The least: what is left of it on a quiet machine."""
         return min(self.values)
+
+    def percentile(self, percent: float) -> "Series":
+        """The value that so many of them do not exceed, alone."""
+        rank = ceil(len(self.values) * percent / 100)
+        return Series(self.label, (sorted(self.values)[max(0, rank - 1)],))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,11 +1,23 @@
-"""Memory of process trees, read from the host's /proc (as root, or of one's own processes)."""
+"""Memory and processor time of process trees, read from the host (as root, or of one's own processes)."""
 
+import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
-__all__ = ["WINDOW", "command_name", "descendants", "proportional_size"]
+__all__ = [
+    "WINDOW",
+    "busy_seconds",
+    "command_name",
+    "cpu_seconds",
+    "descendants",
+    "memory_sizes",
+    "proportional_size",
+]
 
 _PROC = Path("/proc")
+# A process has a clock, whose number the kernel makes of the pid and this (linux/posix-timers.h).
+_CPUCLOCK_SCHED = 2
 # Host addresses at which a monitor holds its program's memory (kwhost/monitor/mm/window.h).
 WINDOW = range(0x1000_0000_0000, 0x5001_0000_0000)
 
@@ -40,3 +52,27 @@ def proportional_size(pid: int, *, beyond: range = range(0)) -> int:
         elif key == "Pss:" and counted:
             total += int(rest.split()[0]) * 1024
     return total
+
+
+def memory_sizes(pid: int) -> dict[str, int]:
+    """Bytes, as the kernel sums them up: Rss, Pss and the others of smaps_rollup."""
+    sizes = {}
+    for line in (_PROC / str(pid) / "smaps_rollup").read_text().splitlines()[1:]:
+        key, value, _ = line.split()
+        sizes[key.rstrip(":")] = int(value) * 1024
+    return sizes
+
+
+def busy_seconds() -> float:
+    """Processor time that everything on this machine has used so far, of all processors together."""
+    fields = (_PROC / "stat").read_text().partition("\n")[0].split()[1:]
+    user, nice, system, _, _, interrupts, soft_interrupts, *_ = map(int, fields)
+    return (user + nice + system + interrupts + soft_interrupts) / os.sysconf("SC_CLK_TCK")
+
+
+def cpu_seconds(pid: int) -> float:
+    """Processor time of all threads of a process so far; none where it has ended."""
+    try:
+        return time.clock_gettime(~pid << 3 | _CPUCLOCK_SCHED)
+    except OSError:
+        return 0.0

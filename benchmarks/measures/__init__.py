@@ -8,11 +8,13 @@ from benchmarks.measures.calls import measure_calls
 from benchmarks.measures.command import measure_command
 from benchmarks.measures.compute import measure_clock, measure_compute
 from benchmarks.measures.files import measure_files
+from benchmarks.measures.hosting import measure_hosting
 from benchmarks.measures.idle import measure_idle
 from benchmarks.measures.interpreters import measure_interpreters
 from benchmarks.measures.memory import measure_memory
 from benchmarks.measures.processes import measure_processes
 from benchmarks.measures.start import measure_machine, measure_start
+from benchmarks.measures.starts import measure_starts
 
 __all__ = ["MEASURES"]
 
@@ -28,4 +30,6 @@ MEASURES: dict[str, Callable[[Bench], list[Figure]]] = {
     "processes": measure_processes,
     "command": measure_command,
     "interpreters": measure_interpreters,
+    "starts": measure_starts,
+    "hosting": measure_hosting,
 }

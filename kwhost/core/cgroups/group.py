@@ -106,8 +106,9 @@ class Cgroup:
         For what no `supervise` takes care of any more; there is nothing left to write an exit record. In
         version 1 the group cannot have new processes afterwards. Raises LimitError at the end of the time.
         """
-        if self.processes():
-            apply(self._version.killing(self._group))
+        if not self.processes():  # as it is after an ordinary end
+            return
+        apply(self._version.killing(self._group))
         if not await _wait_until(self._kill_rest, timeout):
             raise LimitError(
                 f"processes {self._name_processes()} of instance {self.instance} cannot be killed"

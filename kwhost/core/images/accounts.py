@@ -6,6 +6,7 @@ bounded, and a line that makes no sense is passed over as the C library does.
 
 import os
 import stat
+from functools import lru_cache
 from typing import NamedTuple
 
 from kwhost.core.errors import ImageError, UsageError
@@ -47,6 +48,7 @@ def _fields(data: bytes, count: int) -> list[list[str]]:
     return [fields for line in lines if len(fields := line.split(":")) == count and "\0" not in line]
 
 
+@lru_cache(maxsize=2)
 def parse_accounts(passwd: bytes, group: bytes) -> Accounts:
     """Read the text of both files."""
     users = []

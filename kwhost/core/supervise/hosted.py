@@ -22,6 +22,7 @@ from kwhost.core.errors import (
     LimitError,
     StoreError,
 )
+from kwhost.core.images.image import Image
 from kwhost.core.model.definition import Healthcheck, InstanceDefinition
 from kwhost.core.model.events import EventKind
 from kwhost.core.model.status import EndReason, Health, InstanceState
@@ -32,7 +33,7 @@ from kwhost.core.supervise.control import Control
 from kwhost.core.supervise.ends import End, describe_end, end_of
 from kwhost.core.supervise.health import watch_health
 from kwhost.core.supervise.hosting import ExecRequest, StdioFds
-from kwhost.core.supervise.launching import Start, launch_instance
+from kwhost.core.supervise.launching import Start, find_image, launch_instance
 from kwhost.core.supervise.life import InstanceLife
 from kwhost.core.supervise.lifecycle import STARTABLE_STATES
 from kwhost.core.supervise.planning import plan_exec, spec_of
@@ -94,18 +95,19 @@ class HostedInstance(InstanceLife):
                 restarts=self.record.restarts if restarts is None else restarts,
             )
             start = Start(self.record.id, self.definition, self.tenant, stdio, self.record.confined)
-            async with STARTS:
-                await self._launch(start)
-                with trio.move_on_after(START_SECONDS):
-                    while self.record.state is S.STARTING:
-                        await self.changed.wait()
+            try:
+                image = await find_image(self._around, start)
+                async with STARTS:
+                    await self._launch(start, image)
+                    with trio.move_on_after(START_SECONDS):
+                        while self.record.state is S.STARTING:
+                            await self.changed.wait()
+            except KwhostError as error:
+                await self._end(End(EndReason.FAILED, error.exit_status, str(error)))
+                raise
 
-    async def _launch(self, start: Start) -> None:
-        try:
-            launch = await launch_instance(self._around, start)
-        except KwhostError as error:
-            await self._end(End(EndReason.FAILED, error.exit_status, str(error)))
-            raise
+    async def _launch(self, start: Start, image: Image) -> None:
+        launch = await launch_instance(self._around, start, image)
         connection = self._dirs.connect()
         control = Control(connection) if connection else None
         self.run = InstanceRun(self, launch.group, launch, control)

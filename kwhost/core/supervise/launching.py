@@ -25,7 +25,7 @@ from kwhost.core.supervise.hosting import StdioFds
 from kwhost.core.supervise.planning import check_engine, chosen_engine, plan_instance, spec_of
 from kwhost.core.supervise.surroundings import Surroundings
 
-__all__ = ["Launch", "Start", "guest_limits", "launch_instance", "must_sample"]
+__all__ = ["Launch", "Start", "find_image", "guest_limits", "launch_instance", "must_sample"]
 
 
 class Start(NamedTuple):
@@ -130,11 +130,16 @@ def _launch(around: Surroundings, start: Start, image: Image, group: Cgroup, *, 
         return Launch(process, stats, group)
 
 
-async def launch_instance(around: Surroundings, start: Start) -> Launch:
-    """Start the instance's processes. Raises KwhostError, with nothing left behind."""
+async def find_image(around: Surroundings, start: Start) -> Image:
+    """The image of an instance that this host can run; it may have to be fetched. Raises KwhostError."""
     check_engine(start.definition.engine, start.tenant.isolation)
+    must_sample(around.cgroups, start.definition.limits)
+    return await around.image(start.spec())
+
+
+async def launch_instance(around: Surroundings, start: Start, image: Image) -> Launch:
+    """Start the instance's processes. Raises KwhostError, with nothing left behind."""
     sampled = must_sample(around.cgroups, start.definition.limits)
-    image = await around.image(start.spec())
     async with AsyncExitStack() as undo:
         group = around.cgroups.instance(start.tenant.name, start.instance)
         undo.push_async_callback(group.remove)

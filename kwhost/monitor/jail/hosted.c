@@ -15,6 +15,8 @@ static void leave_stdio(struct supervisor *supervisor) {
     if (!launch_is(&supervisor->launch, KW_LAUNCH_STDIN)) {
         flags = KW_ATTACH_OUTPUT;
         first = 1;
+    } else if (launch_is(&supervisor->launch, KW_LAUNCH_TTY)) {
+        flags &= ~(u32)KW_ATTACH_CLOSE_STDIN; /* whoever lets go of a terminal may come back */
     }
     if (launch_is(&supervisor->launch, KW_LAUNCH_ATTACHED)) {
         for (u32 i = first; i < 3; i++)
