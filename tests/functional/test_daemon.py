@@ -21,6 +21,7 @@ def daemon(kwhostd: StartDaemon) -> Daemon:
     return kwhostd()
 
 
+@pytest.mark.hw
 def test_an_instance_is_stopped_and_started_again(daemon: Daemon) -> None:
     first = create(daemon, "one", "sleep", "1000")
     stopped = act(daemon, "stop", "one")
@@ -54,6 +55,7 @@ def test_who_was_restarted_is_left_alone_afterwards(daemon: Daemon) -> None:
     assert daemon.instance("one")["pid"] == again["pid"]
 
 
+@pytest.mark.hw
 def test_what_is_paused_stands_still(daemon: Daemon) -> None:
     create(daemon, "one", "sh", "-c", COUNT)
     create(daemon, "other", "sh", "-c", COUNT)
@@ -237,6 +239,7 @@ def test_a_timeout_ends_the_instance(daemon: Daemon, paused: bool) -> None:
     assert "longer than 1 s" in ended["message"]
 
 
+@pytest.mark.hw
 def test_more_memory_than_allowed_is_the_end(daemon: Daemon) -> None:
     limits = {"memory": 64 * MIB}
     create(daemon, "one", "python3", "-c", "b'x' * (150 << 20)", limits=limits)
@@ -246,6 +249,7 @@ def test_more_memory_than_allowed_is_the_end(daemon: Daemon) -> None:
     assert (ended["reason"], ended["exit_code"]) == ("memory", 137)
 
 
+@pytest.mark.hw
 def test_more_processes_than_allowed_are_refused(daemon: Daemon) -> None:
     script = "for i in 1 2 3 4 5 6 7 8; do sleep 1000 & echo $i; done; wait"
     create(daemon, "one", "sh", "-c", script, limits={"pids": 5})
@@ -267,3 +271,20 @@ def test_beyond_the_quota_is_answered_with_429(kwhostd: StartDaemon) -> None:
     assert (status, answer["error"]["kind"]) == (429, "quota")
     assert "0 B of 100.0 MiB memory" in answer["error"]["message"]
     assert daemon.client.request("GET", "/v1/instances", {"all": True}) == []
+
+
+@pytest.mark.hw
+def test_guest_processes_and_threads_are_counted_as_the_guest_counts_them(daemon: Daemon) -> None:
+    program = (
+        "import os, threading, time\n"
+        "for _ in range(3): threading.Thread(target=time.sleep, args=(1000,), daemon=True).start()\n"
+        "if os.fork() == 0: time.sleep(1000)\n"
+        "print('all there', flush=True); time.sleep(1000)\n"
+    )
+    create(daemon, "one", "python3", "-c", program)
+    wait_log(daemon, "one", 1)
+
+    def present() -> object:
+        return answer_to(daemon, "GET", "/v1/instances/one/stats")[1]["usage"]["pids"]
+
+    eventually(lambda: present() == 5)

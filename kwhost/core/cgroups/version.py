@@ -18,7 +18,8 @@ class GroupUsage(NamedTuple):
     """What a group has used so far or uses now; None: not known on this host.
 
     `memory` is in bytes as the kernel charges it, page cache included; `tasks` are the host's, those of
-    `supervise` included; `oom_kills` are processes that were killed because the memory had run out.
+    `supervise` included; `processes` are the instance's own; `oom_kills` are processes that were killed
+    because the memory had run out.
     """
 
     cpu_seconds: float | None = None
@@ -27,6 +28,7 @@ class GroupUsage(NamedTuple):
     read_bytes: int | None = None
     written_bytes: int | None = None
     tasks: int | None = None
+    processes: int | None = None
     oom_kills: int | None = None
 
 

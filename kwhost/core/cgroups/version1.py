@@ -88,8 +88,15 @@ class Version1:
             read_bytes=add_up(value for _, kind, value in counted if kind == "Read") if counted else None,
             written_bytes=add_up(value for _, kind, value in counted if kind == "Write") if counted else None,
             tasks=self._number(Controller.PIDS, group, "pids.current"),
+            processes=self._count_processes(group),
             oom_kills=read_keyed(memory / "memory.oom_control", "oom_kill") if memory else None,
         )
+
+    def _count_processes(self, group: str) -> int | None:
+        """Without `supervise`, which is in the same group."""
+        directory = self._directory(Controller.PIDS, group)
+        pids = read_text(directory / "cgroup.procs") if directory else None
+        return None if pids is None else max(0, len(pids.split()) - 1)
 
     def freezing(self, group: str, *, frozen: bool) -> list[Setting]:
         """The freezer's state."""

@@ -1,5 +1,6 @@
 """What an instance uses now: its cgroup's figures where it has one, and what its monitors counted."""
 
+from kwhost.core.cgroups.version import GroupUsage
 from kwhost.core.model.definition import Limits
 from kwhost.core.model.status import Usage
 from kwhost.core.supervise.run import InstanceRun
@@ -16,7 +17,7 @@ def measure(run: InstanceRun | None, limits: Limits) -> Usage:
         memory=found.memory if found else None,
         memory_peak=found.memory_peak if found else None,
         memory_limit=limits.memory,
-        pids=None,
+        pids=_guest_tasks(found) if found else None,
         pids_limit=limits.pids,
         read_bytes=found.read_bytes if found else None,
         written_bytes=found.written_bytes if found else None,
@@ -26,3 +27,10 @@ def measure(run: InstanceRun | None, limits: Limits) -> Usage:
         faults=counted.faults if counted else None,
         start_seconds=counted.start_seconds if counted else None,
     )
+
+
+def _guest_tasks(found: GroupUsage) -> int | None:
+    """Guest processes and threads, without `supervise` and the worker that KVM adds to each process."""
+    if found.tasks is None or found.processes is None:
+        return None
+    return max(0, found.tasks - 1 - found.processes)
