@@ -18,7 +18,7 @@ class GroupUsage(NamedTuple):
     """What a group has used so far or uses now; None: not known on this host.
 
     `memory` is in bytes as the kernel charges it, page cache included; `tasks` are the host's, those of
-    `supervise` included; `processes` are the instance's own; `oom_kills` are processes that were killed
+    `supervise` included; `processes` are the others' alone; `oom_kills` are processes that were killed
     because the memory had run out.
     """
 

@@ -1,6 +1,10 @@
 """What an instance uses now: its cgroup's figures where it has one, and what its monitors counted."""
 
+import os
+from functools import cache
+
 from kwhost.core.cgroups.version import GroupUsage
+from kwhost.core.engines.kernel_version import kernel_version
 from kwhost.core.model.definition import Limits
 from kwhost.core.model.status import Usage
 from kwhost.core.supervise.run import InstanceRun
@@ -29,8 +33,15 @@ def measure(run: InstanceRun | None, limits: Limits) -> Usage:
     )
 
 
+@cache
+def _workers_are_threads() -> bool:
+    """Since Linux 6.13 KVM's worker is a thread of the process that ran a virtual CPU, before a process."""
+    return kernel_version(os.uname().release) >= (6, 13)
+
+
 def _guest_tasks(found: GroupUsage) -> int | None:
     """Guest processes and threads, without `supervise` and the worker that KVM adds to each process."""
     if found.tasks is None or found.processes is None:
         return None
-    return max(0, found.tasks - 1 - found.processes)
+    workers = found.processes if _workers_are_threads() else found.processes // 2
+    return max(0, found.tasks - 1 - workers)
