@@ -18,7 +18,8 @@ test-hw: setup-hardware ## run the named subset of the tests on hardware-style K
 	KWHOST_MUST=kvm tests/hw/run.sh --timeout 900 -- $(BIN)/python -m pytest -m hw --timeout 300 -p no:cacheprovider
 
 check: setup-test lint ## what to run before each commit: formats, types, layers, fast tests
-	$(BIN)/python -m pytest -q -m "not slow"
+	$(BIN)/python -m pytest -q -n auto tests/unit tests/arch
+	$(BIN)/python -m pytest -q -m "not slow" tests/engine tests/functional
 
 lint: setup-test
 	KWHOST_STRICT=1 tools/build-native

@@ -82,6 +82,7 @@ def _variants(program: bytes) -> list[bytes]:
 PLAIN = "int main(void) { return 42; }\n"
 
 
+@pytest.mark.slow
 def test_damaged_programs_end_somehow_and_harm_nothing(run_inside: Run, tmp_path: Path) -> None:
     """One shell inside executes them all: each execve fails or starts something that ends by itself."""
     variants = _variants(_compile(tmp_path, "plain", PLAIN))

@@ -12,7 +12,7 @@ from tests.engine.workshop import DIFFERENTIAL_ON_HARDWARE, GUEST, Workshop, typ
 pytestmark = [pytest.mark.kvm, pytest.mark.root]
 
 PROGRAMS = sorted([*GUEST.glob("*.c"), *GUEST.glob("signals/*.c")])
-SLOW = {"storm", "timers", "fault_races"}
+SLOW = {"storm", "timers", "fault_races", "restart", "parking", "limits"}
 
 
 def _marks(name: str, linkage: str) -> Iterator[pytest.MarkDecorator]:

@@ -23,6 +23,7 @@ class Program:
     runner: tuple[str, ...]
     needs: str = ""
     hardware: bool = False
+    slow: bool = False
 
 
 PROGRAMS = [
@@ -32,20 +33,20 @@ PROGRAMS = [
     Program("bash_jobs.sh", ("/bin/bash",)),
     Program("archives.sh", ("/bin/sh",), needs="xz"),
     Program("python_basics.py", (PYTHON,), hardware=True),
-    Program("python_processes.py", (PYTHON,), hardware=True),
-    Program("python_signals.py", (PYTHON,)),
+    Program("python_processes.py", (PYTHON,), hardware=True, slow=True),
+    Program("python_signals.py", (PYTHON,), slow=True),
     Program("python_asyncio.py", (PYTHON,)),
     Program("python_network.py", (PYTHON,)),
-    Program("python_venv.sh", ("/bin/sh",)),
+    Program("python_venv.sh", ("/bin/sh",), slow=True),
     Program("node_basics.js", ("node",), needs="node", hardware=True),
-    Program("node_workers.js", ("node",), needs="node"),
+    Program("node_workers.js", ("node",), needs="node", slow=True),
     Program("node_http.js", ("node",), needs="node", hardware=True),
-    Program("perl.pl", ("/usr/bin/perl",), needs="perl", hardware=True),
-    Program("git.sh", ("/bin/sh",), needs="git", hardware=True),
-    Program("compile.sh", ("/bin/sh",), needs="g++", hardware=True),
+    Program("perl.pl", ("/usr/bin/perl",), needs="perl", hardware=True, slow=True),
+    Program("git.sh", ("/bin/sh",), needs="git", hardware=True, slow=True),
+    Program("compile.sh", ("/bin/sh",), needs="g++", hardware=True, slow=True),
     Program("processes.sh", ("/bin/sh",), needs="ps", hardware=True),
     Program("drops_root.py", (PYTHON,), hardware=True),
-    Program("more_tools.sh", ("/bin/bash",)),
+    Program("more_tools.sh", ("/bin/bash",), slow=True),
 ]
 
 
@@ -54,7 +55,10 @@ def _cases() -> list[object]:
         pytest.param(
             program,
             id=program.script,
-            marks=[pytest.mark.hw] if program.hardware else [],
+            marks=[
+                *([pytest.mark.hw] if program.hardware else []),
+                *([pytest.mark.slow] if program.slow else []),
+            ],
         )
         for program in PROGRAMS
     ]

@@ -203,6 +203,7 @@ SWAP = (
 )
 
 
+@pytest.mark.slow
 def test_an_instance_cannot_lead_a_copy_astray_by_swapping_directories(start: Starter) -> None:
     """It swaps a directory for a link to /etc, as fast as it can; each copy is right, or an error."""
     daemon = start(SWAP)

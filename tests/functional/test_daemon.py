@@ -45,6 +45,7 @@ def test_a_restart_is_a_new_run(daemon: Daemon) -> None:
     assert again["started"] > first["started"]
 
 
+@pytest.mark.slow
 def test_who_was_restarted_is_left_alone_afterwards(daemon: Daemon) -> None:
     create(daemon, "one", "sleep", "1000", stop_timeout=0.0)
     again = act(daemon, "restart", "one")

@@ -119,6 +119,7 @@ def test_a_killed_supervisor_takes_its_instance_along(kwhostd: StartDaemon, daem
     assert find_leftovers(daemon.directory, daemon.state_dir, daemon.run_dir) == []
 
 
+@pytest.mark.slow
 def test_a_supervisor_that_hangs_is_killed_when_it_is_to_stop(kwhostd: StartDaemon) -> None:
     daemon = kwhostd()
     status = create(daemon, "one", "sleep", "1000")
@@ -190,6 +191,7 @@ def test_an_unfinished_start_is_begun_again_by_the_next_daemon(kwhostd: StartDae
         assert daemon.wait_state(name, "running")["restarts"] == 0
 
 
+@pytest.mark.slow
 def test_a_gigabyte_of_log_is_bounded_and_harms_nobody(kwhostd: StartDaemon) -> None:
     daemon = kwhostd("""
         [host]

@@ -111,6 +111,7 @@ def test_a_second_interrupt_kills(kwhost_command: list[str]) -> None:
     assert process.returncode == 128 + 9
 
 
+@pytest.mark.slow
 def test_killing_the_command_at_any_time_leaves_nothing(kwhost_command: list[str]) -> None:
     """From the interpreter's first steps to the instance's middle age."""
     before = mounts()

@@ -43,6 +43,7 @@ def test_private_memory_is_counted_together(instance: HostedInstance) -> None:
     assert (instance.wait().status, instance.logged()) == (0, "all held\n")
 
 
+@pytest.mark.slow
 def test_both_limits_leave_ordinary_programs_alone(instance: HostedInstance) -> None:
     instance.shell(
         "for i in $(seq 100); do busybox true | busybox true || exit 1; done; echo well",
