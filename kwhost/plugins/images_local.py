@@ -1,4 +1,5 @@
-"""Images that are already there: `host`, this machine's own programs, and `rootfs:DIR`, a directory."""
+"""Images that are already there: `host`, this machine's own programs, and `rootfs:DIR`, which is how the
+daemon asks for the directory that an instance names as its `rootfs`."""
 
 from kwhost.core.errors import ImageError
 from kwhost.core.images.host import plan_host, probe_host

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from kwhost.core.errors import Conflict, LaunchError, NotFound
+from kwhost.core.errors import Conflict, LaunchError, NotFound, UsageError
 from tests.functional.daemon_requests import act, answer_to, create, kinds_of, log_of, remove, wait_log
 from tests.functional.hosting import Daemon, StartDaemon, eventually
 
@@ -125,6 +125,11 @@ def test_what_does_not_start_is_not_kept(daemon: Daemon) -> None:
     with pytest.raises(NotFound):
         daemon.instance("one")
     assert list((daemon.state_dir / "instances").iterdir()) == []
+
+
+def test_no_image_leads_around_what_rootfs_may_name(daemon: Daemon) -> None:
+    with pytest.raises(UsageError, match="rootfs"):
+        create(daemon, "one", "cat", "/shadow", image="rootfs:/etc")
 
 
 def test_what_fails_is_restarted_ever_later(daemon: Daemon) -> None:

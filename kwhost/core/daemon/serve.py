@@ -161,6 +161,9 @@ def _make_engine(plugins: Plugins, name: str, lease: IdLease) -> Engine:
 
 
 async def _find_image(plugins: Plugins, spec: InstanceSpec) -> Image:
+    if spec.rootfs is None and spec.image.partition(":")[0] == "rootfs":
+        # What a tenant's users may bind holds for the field `rootfs`; there is no way around it.
+        raise UsageError(f"{spec.image!r} is no image: give a directory as rootfs, without an image")
     reference = f"rootfs:{spec.rootfs}" if spec.rootfs is not None else spec.image
     plan = await plugins.plan_image(reference, spec.name, read_only=spec.read_only)
     accounts = await trio.to_thread.run_sync(read_accounts, plan.accounts_root)
