@@ -108,9 +108,7 @@ class HostedInstance(InstanceLife):
 
     async def _launch(self, start: Start, image: Image) -> None:
         launch = await launch_instance(self._around, start, image)
-        connection = self._dirs.connect()
-        control = Control(connection) if connection else None
-        self.run = InstanceRun(self, launch.group, launch, control)
+        self.run = InstanceRun(self, launch.group, launch, Control(launch.connection))
         self.changed.ring()
         self._spawn(self._watch, self.run)
 

@@ -1,6 +1,7 @@
 """Starting a hosted instance's processes: all of it, or nothing is left."""
 
 import os
+import socket
 import subprocess
 from contextlib import AsyncExitStack, ExitStack
 from dataclasses import replace
@@ -14,7 +15,7 @@ from kwhost.core.cgroups.groups import Cgroups
 from kwhost.core.engines.base import HostedEnds
 from kwhost.core.engines.id_ranges import lease_ids
 from kwhost.core.engines.launch import new_statistics_file
-from kwhost.core.errors import HostError, LimitError
+from kwhost.core.errors import HostError, KwhostError, LimitError
 from kwhost.core.images.image import Image
 from kwhost.core.model.definition import InstanceDefinition, Limits
 from kwhost.core.model.ids import IdRange, InstanceId
@@ -44,9 +45,10 @@ class Start(NamedTuple):
 
 
 class Launch(NamedTuple):
-    """A supervising process that was started, its statistics page and its cgroup."""
+    """A supervising process that was started, a connection to it, its statistics page and its cgroup."""
 
     process: subprocess.Popen[bytes]
+    connection: socket.socket
     stats: int
     group: Cgroup
 
@@ -114,8 +116,14 @@ def _launch(around: Surroundings, start: Start, image: Image, group: Cgroup, *, 
         undo.callback(os.close, stats)
         undo.callback(dirs.remove_run)
         dirs.make()
+        listener = ends.enter_context(dirs.listen())
+        # Now, since afterwards nothing may fail that would leave a process which nobody watches.
+        connection = dirs.connect()
+        if connection is None:
+            raise HostError(f"nobody listens on {dirs.run}/control.sock any more")
+        undo.callback(connection.close)
         given = HostedEnds(
-            control=ends.enter_context(dirs.listen()).fileno(),
+            control=listener.fileno(),
             log_dir=own(os.open(dirs.state, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)),
             exit=own(dirs.allocate_exit()),
             stats=stats,
@@ -127,7 +135,7 @@ def _launch(around: Surroundings, start: Start, image: Image, group: Cgroup, *, 
         process = engine.launch_hosted(plan, given)
         undo.pop_all()
         dirs.keep_exit()
-        return Launch(process, stats, group)
+        return Launch(process, connection, stats, group)
 
 
 async def find_image(around: Surroundings, start: Start) -> Image:
@@ -147,7 +155,10 @@ async def launch_instance(around: Surroundings, start: Start, image: Image) -> L
         launch = partial(_launch, around, start, image, group, sampled=sampled)
         try:
             launched = await trio.to_thread.run_sync(launch)
-        except OSError as error:
-            raise HostError(f"cannot start {start.definition.name}: {error}") from error
+        except KwhostError:
+            raise
+        except (Exception, SystemExit) as error:  # an engine may be a plugin's, and raise anything
+            text = str(error) if isinstance(error, OSError) else f"{type(error).__name__}: {error}"
+            raise HostError(f"cannot start {start.definition.name}: {text}") from error
         undo.pop_all()
         return launched
