@@ -255,6 +255,11 @@ def test_more_memory_than_allowed_is_the_end(daemon: Daemon) -> None:
     assert (ended["reason"], ended["exit_code"]) == ("memory", 137)
 
 
+def test_a_limit_of_memory_that_is_too_small_for_the_start_is_named(daemon: Daemon) -> None:
+    with pytest.raises(LaunchError, match="memory"):
+        create(daemon, "one", "true", limits={"memory": 4096})
+
+
 @pytest.mark.hw
 def test_more_processes_than_allowed_are_refused(daemon: Daemon) -> None:
     script = "for i in 1 2 3 4 5 6 7 8; do sleep 1000 & echo $i; done; wait"

@@ -264,8 +264,7 @@ class HostedInstance(InstanceLife):
     def _describe(self, run: InstanceRun) -> End:
         found = self._dirs.read_exit()
         if found is None and self.record.started is None:
-            reason = EndReason.LOST if self.record.desired == "running" else EndReason.STOPPED
-            return End(reason, None, "the daemon was killed while it was being started")
+            return self._describe_unstarted(run)
         end = end_of(found)
         if run.timed_out:
             return End(EndReason.TIMEOUT, EXIT_TIMEOUT, f"ran for longer than {self.definition.timeout:g} s")
@@ -277,6 +276,15 @@ class HostedInstance(InstanceLife):
         if end.reason is EndReason.EXITED and self.record.desired != "running":
             return end._replace(reason=EndReason.STOPPED)
         return end
+
+    def _describe_unstarted(self, run: InstanceRun) -> End:
+        """Where no `supervise` said how the start went."""
+        if run.group.usage().oom_kills:
+            return End(EndReason.FAILED, EXIT_INTERNAL, "its limit of memory is too small to start it")
+        if not run.is_adopted:
+            return end_of(None)
+        reason = EndReason.LOST if self.record.desired == "running" else EndReason.STOPPED
+        return End(reason, None, "the daemon was killed while it was being started")
 
     async def _end(self, end: End, *, started: float | None = None, ended: float | None = None) -> None:
         """Take the state after a run, and plan the next one."""
