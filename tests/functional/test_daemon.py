@@ -2,13 +2,14 @@
 
 import re
 import signal
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from kwhost.core.errors import Conflict, LaunchError, NotFound, UsageError
 from tests.functional.daemon_requests import act, answer_to, create, kinds_of, log_of, remove, wait_log
-from tests.functional.hosting import Daemon, StartDaemon, eventually
+from tests.functional.hosting import SECONDS, Daemon, StartDaemon, eventually
 
 pytestmark = [pytest.mark.kvm, pytest.mark.root]
 
@@ -94,6 +95,23 @@ def test_a_program_that_ignores_the_request_is_killed_in_time(daemon: Daemon) ->
     stopped = act(daemon, "stop", "deaf")
 
     assert (stopped["state"], stopped["reason"], stopped["exit_code"]) == ("exited", "stopped", 137)
+
+
+@pytest.mark.parametrize("how", ["stop", "rm"])
+def test_who_has_less_patience_does_not_wait_for_an_earlier_stop(daemon: Daemon, how: str) -> None:
+    script = "trap '' TERM; echo up; while :; do sleep 1; done"
+    create(daemon, "deaf", "sh", "-c", script, stop_timeout=10 * SECONDS)
+    wait_log(daemon, "deaf", 1)
+    with ThreadPoolExecutor(1) as patient:
+        stopped = patient.submit(act, daemon, "stop", "deaf")
+        daemon.wait_state("deaf", "stopping")
+
+        if how == "stop":
+            act(daemon, "stop", "deaf", timeout=0)
+        else:
+            remove(daemon, "deaf", force=True)
+
+        assert stopped.result(SECONDS)
 
 
 def test_kill_sends_the_signal(daemon: Daemon) -> None:

@@ -61,6 +61,7 @@ class HostedInstance(InstanceLife):
         super().__init__(record, tenant, around)
         self._short_runs = 0
         self._pausing = trio.Lock()
+        self._kill_at = math.inf  # in trio's time, of what is stopping
 
     # The beginning of a run.
 
@@ -166,7 +167,7 @@ class HostedInstance(InstanceLife):
         if self.run and self.run.is_adopted:
             await self._around.journal.commit(self.record, EventKind.ADOPTED)
             if self.record.state is S.STOPPING:
-                self._spawn(self._stop, self.definition.stop_timeout)
+                self._stop_within(self.definition.stop_timeout)
 
     async def on_notice(self, text: str) -> None:
         """See run.RunWatcher."""
@@ -358,10 +359,18 @@ class HostedInstance(InstanceLife):
                 await self._note(desired="stopped")
             return
         if self.record.state is not S.STOPPING:
+            self._kill_at = math.inf
             await self._step(S.STOPPING, EventKind.STOPPING, desired="stopped")
-            self._spawn(self._stop, self.definition.stop_timeout if timeout is None else timeout)
+        self._stop_within(self.definition.stop_timeout if timeout is None else timeout)
         while self.record.state is S.STOPPING:
             await self.changed.wait()
+
+    def _stop_within(self, timeout: float) -> None:
+        """See to its end; nothing if whoever asked before had no more patience."""
+        kill_at = trio.current_time() + timeout
+        if kill_at < self._kill_at:
+            self._kill_at = kill_at
+            self._spawn(self._stop, timeout)
 
     async def _stop(self, timeout: float) -> None:
         while self.run is None and self.is_live:  # it is being launched
