@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from kwhost.core.errors import Conflict, LaunchError, NotFound, UsageError
+from kwhost.core.errors import Conflict, LaunchError, NotFound, QuotaExceeded, UsageError
 from tests.functional.daemon_requests import act, answer_to, create, kinds_of, log_of, remove, wait_log
 from tests.functional.hosting import SECONDS, Daemon, StartDaemon, eventually
 
@@ -286,6 +286,19 @@ def test_more_processes_than_allowed_are_refused(daemon: Daemon) -> None:
     assert act(daemon, "wait", "one")["exit_code"] == 2
     assert [line for line in log_of(daemon, "one") if line.isdecimal()] == ["1", "2", "3", "4"]
     assert any(re.search("fork", line) for line in log_of(daemon, "one"))
+
+
+def test_what_has_ended_keeps_its_part_of_the_quota(kwhostd: StartDaemon) -> None:
+    daemon = kwhostd("""
+        [tenants.acme]
+        pids = 10
+    """)
+    create(daemon, "one", "true", tenant="acme", limits={"pids": 8})
+    act(daemon, "wait", "one")
+
+    assert daemon.client.request("GET", "/v1/tenants/acme")["used"]["pids"] == 8
+    with pytest.raises(QuotaExceeded, match="8 of 10 pids"):
+        create(daemon, "two", "true", tenant="acme", limits={"pids": 8})
 
 
 def test_beyond_the_quota_is_answered_with_429(kwhostd: StartDaemon) -> None:

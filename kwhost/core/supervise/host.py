@@ -115,8 +115,8 @@ class HostSupervisor:
 
     def _tenant_status(self, tenant: Tenant) -> TenantStatus:
         of = [instance for instance in self._instances.values() if instance.record.tenant == tenant.name]
-        use = quota_use(tenant, [instance.definition for instance in of if not instance.is_settled])
-        use["max_instances"] = float(len(of))
+        # As admission counts: what has ended keeps what it was promised, since it may be started again.
+        use = quota_use(tenant, [instance.definition for instance in of])
         return TenantStatus(
             name=tenant.name,
             users=tenant.users,
