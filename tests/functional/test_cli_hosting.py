@@ -170,6 +170,16 @@ def test_a_daemon_in_the_background_is_ready_when_up_returns(kwhostd: StartDaemo
     assert daemon.client.request("GET", "/v1/instances") == []
 
 
+def test_tenants_users_reach_a_daemon_whatever_umask_it_was_started_with(kwhostd: StartDaemon) -> None:
+    daemon = kwhostd()
+    assert daemon.run("down").returncode == 0
+    daemon.run_dir.rmdir()
+
+    assert daemon.run("up", "-d", str(daemon.config), umask=0o077).returncode == 0
+
+    assert daemon.run_dir.stat().st_mode & 0o777 == 0o755
+
+
 def test_a_daemon_that_cannot_start_says_why(kwhostd: StartDaemon, tmp_path: Path) -> None:
     daemon = kwhostd()
     daemon.run("down")

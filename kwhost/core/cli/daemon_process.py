@@ -37,6 +37,7 @@ def host_here(configuration: Configuration, ready: Callable[[], None], log_file:
 
     gc.freeze()
     gc.enable()
+    os.umask(0o022)  # tenants' users must be able to reach the socket, whoever started the daemon
     run_daemon(configuration, ready, log_file)
 
 
