@@ -24,7 +24,14 @@ CODE = {
         *("jail/supervise.c", "jail/control.c", "jail/relay.c", "jail/end.c", "jail/exits.c"),
         *("jail/terminal.c", "jail/channel.c", "jail/clock.c"),
     ),
-    "HOSTED": ("jail/join*.c", "jail/network.c", "jail/entry.c", "jail/identity.c", "jail/filter.c"),
+    "HOSTED": (
+        "jail/join*.c",
+        "jail/network.c",
+        "jail/entry.c",
+        "jail/identity.c",
+        "jail/filter.c",
+        "jail/landlock.c",
+    ),
 }
 # Made by the kernel in a process's name, or by an instruction in assembly.
 BY_THE_KERNEL = {"restart_syscall", "rt_sigreturn"}

@@ -1,8 +1,9 @@
-"""What a process of an instance can still ask of the host once somebody else controls it.
+"""What a process of an instance can still do to the host once somebody else controls it.
 
-The probe (kwhost/monitor/tests/jail_probe.c) sets a filter as the jail does, and makes host calls behind it.
+The probe (kwhost/monitor/tests/jail_probe.c) sets a filter or rules as the jail does, and tries them.
 """
 
+import errno
 import os
 import re
 import subprocess
@@ -186,3 +187,16 @@ def test_a_monitor_cannot_have(project: Path, probe: Path, call: str, arguments:
     padded = (*arguments, *[0] * (6 - len(arguments)))
 
     assert attempt(probe, "monitor", [(numbers(project)[call], padded)]) == ["refused"]
+
+
+@pytest.mark.root
+def test_files_can_be_changed_in_the_instance_alone(probe: Path) -> None:
+    done = subprocess.run([probe, "files"], capture_output=True, text=True, check=True)
+    outcome = {name: int(error) for name, error in (line.split() for line in done.stdout.splitlines())}
+    if outcome.pop("version") in (errno.ENOSYS, errno.EOPNOTSUPP):
+        pytest.skip("this kernel has no Landlock")
+
+    beneath_the_root = ("make-directory", "rename", "remove-directory")
+    elsewhere = ("other", "write-proc", "write-memory", "execute")
+    allowed = dict.fromkeys(("rules", "stand-in", "read-proc", *beneath_the_root), 0)
+    assert outcome == allowed | dict.fromkeys(elsewhere, errno.EACCES)

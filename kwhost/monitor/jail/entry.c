@@ -8,6 +8,7 @@
 #include "jail/filter.h"
 #include "jail/idmap.h"
 #include "jail/kernel.h"
+#include "jail/landlock.h"
 #include "jail/paths.h"
 #include "jail/program.h"
 #include "jail/terminal.h"
@@ -136,9 +137,12 @@ bool entry_start_monitor(struct entry *entry) {
     int self = (int)entry->limits.own_base + OWN_SELF;
     if (!write_record(entry) || !identity_finish_limits(&entry->limits, &entry->failure))
         return false;
-    /* After everything that needs more than it allows, before the first byte of the program is read
-     * by the monitor. */
-    long result = filter_set(FILTER_MONITOR, (u32)self);
+    /* After everything that needs more than they allow, before the first byte of the program is
+     * read by the monitor. */
+    long result = landlock_set((int)entry->limits.own_base + OWN_STANDINS);
+    if (result < 0)
+        return fail(&entry->failure, STATUS_OWN, result, "setting the monitor's Landlock rules");
+    result = filter_set(FILTER_MONITOR, (u32)self);
     if (result < 0)
         return fail(&entry->failure, STATUS_OWN, result, "setting the monitor's seccomp filter");
     result = host(__NR_execveat, self, own_path, launch->argv, launch->envp, AT_EMPTY_PATH);
