@@ -48,6 +48,11 @@ The filter of a monitor also holds three promises that are not about single call
   monitor: its descriptor can be neither closed nor replaced, and its path is in that image.
 - **No namespaces**, mounts, tracing, modules, BPF, io_uring or keys.
 - **Of KVM exactly what the monitor uses**: no devices, no interrupt controllers, no dirty logs.
+
+Landlock rules (`kwhost/monitor/jail/landlock.c`), where the kernel has them, let monitors change files
+beneath the instance's root alone, and in the file system of what they hand out for `/proc`: the procfs that
+they hold is for reading. Devices can be controlled beneath `/dev` alone, and no file of a file system can be
+executed.
 """
 
 
