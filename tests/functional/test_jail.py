@@ -100,6 +100,15 @@ def test_privileges_are_gone_for_good(instance: tuple[int, int]) -> None:
     assert has["NoNewPrivs"] == "1"
 
 
+@pytest.mark.hw
+def test_each_process_is_behind_a_filter(kwhost_command: list[str]) -> None:
+    with running(kwhost_command, "--init") as (_, supervisor, first):
+        [monitor] = children(first)
+        filters = {status(pid)["Name"]: status(pid)["Seccomp"] for pid in (supervisor, first, monitor)}
+
+    assert filters == {"kw-supervise": "2", "kw-init": "2", "sh": "2"}
+
+
 def test_other_users_have_no_capabilities(kwhost_command: list[str]) -> None:
     with running(kwhost_command, "-u", "1000") as (_, _, first):
         has = status(first)

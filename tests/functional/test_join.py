@@ -189,7 +189,18 @@ def test_it_has_the_instances_namespaces_and_privileges(running: HostedInstance,
 
     assert other == []
     assert os.path.samefile(f"/proc/{pid}/root", f"/proc/{first}/root")
-    names = ("Uid", "Gid", "Groups", "CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb", "NoNewPrivs")
+    names = (
+        "Uid",
+        "Gid",
+        "Groups",
+        "CapInh",
+        "CapPrm",
+        "CapEff",
+        "CapBnd",
+        "CapAmb",
+        "NoNewPrivs",
+        "Seccomp",
+    )
     assert {name: _status(pid)[name] for name in names} == {name: _status(first)[name] for name in names}
     limits = [Path(f"/proc/{process}/limits").read_text() for process in (pid, first)]
     assert limits[0] == limits[1]

@@ -7,6 +7,8 @@
 
 #define HOST_TABLE_MAX 1048576u /* fs.nr_open as Linux has it: no descriptor can be above */
 
+const char own_path[1] = "";
+
 static u32 base_number; /* the same for every monitor of an instance; 0: not asked yet */
 
 u32 own_fd_base(void) {

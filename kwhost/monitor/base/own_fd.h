@@ -19,6 +19,10 @@ enum own_fd {
     OWN_STANDINS, /* detached tmpfs where procfs makes what it hands to guests (procfs/standin.h) */
     OWN_FIRST_VARIABLE = 16,
 };
+/* With this path, which is empty, and AT_EMPTY_PATH the monitor executes the file of OWN_SELF. The
+ * seccomp filter knows it by its address, which is constant memory of the image. */
+extern const char own_path[1];
+
 u32 own_fd_base(void); /* constant for the life of an instance */
 static inline int own_fd(enum own_fd which) {
     return (int)(own_fd_base() + which);

@@ -1,24 +1,17 @@
 /* ioctl: an allow-list of requests. What is not in it does not exist for the guest. */
-#include <asm/ioctls.h>
-#include <asm/termbits.h>
-#include <linux/fiemap.h>
-#include <linux/fs.h>
 #include <linux/limits.h>
-#include <linux/random.h>
-#include <linux/sockios.h>
 
 #include "base/text.h"
 #include "calls/call.h"
 #include "calls/dispatch.h"
 #include "calls/handlers.h"
+#include "calls/requests.h"
 #include "calls/stats.h"
 #include "process/thread.h"
 
 /* What the argument is. POINTER: a structure of fixed size without pointers or descriptors in it.
  */
 enum ioctl_argument { IOCTL_NONE, IOCTL_VALUE, IOCTL_POINTER, IOCTL_FD, IOCTL_RANGE, IOCTL_CONF };
-
-#define TIMERFD_SET_TICKS _IOW('T', 0, u64)
 
 /* The kernel's struct ifconf; its header needs a C library's. */
 struct interface_list {
@@ -27,99 +20,14 @@ struct interface_list {
     u64 buffer;
 };
 
+#define IOCTL(name, kind) {name, IOCTL_##kind},
 static const struct {
     u32 request;
     u32 argument;
 } allowed[] = {
-    /* Terminals, the most frequent first. */
-    {TCGETS, IOCTL_POINTER},
-    {TIOCGWINSZ, IOCTL_POINTER},
-    {FIONREAD, IOCTL_POINTER},
-    {FIONBIO, IOCTL_POINTER},
-    {TIOCGPGRP, IOCTL_POINTER},
-    {TIOCSPGRP, IOCTL_POINTER},
-    {TCSETS, IOCTL_POINTER},
-    {TCSETSW, IOCTL_POINTER},
-    {TCSETSF, IOCTL_POINTER},
-    {TCGETS2, IOCTL_POINTER},
-    {TCSETS2, IOCTL_POINTER},
-    {TCSETSW2, IOCTL_POINTER},
-    {TCSETSF2, IOCTL_POINTER},
-    {TCGETA, IOCTL_POINTER},
-    {TCSETA, IOCTL_POINTER},
-    {TCSETAW, IOCTL_POINTER},
-    {TCSETAF, IOCTL_POINTER},
-    {TCSBRK, IOCTL_VALUE},
-    {TCSBRKP, IOCTL_VALUE},
-    {TCXONC, IOCTL_VALUE},
-    {TCFLSH, IOCTL_VALUE},
-    {TIOCSBRK, IOCTL_NONE},
-    {TIOCCBRK, IOCTL_NONE},
-    {TIOCEXCL, IOCTL_NONE},
-    {TIOCNXCL, IOCTL_NONE},
-    {TIOCGEXCL, IOCTL_POINTER},
-    {TIOCNOTTY, IOCTL_NONE},
-    {TIOCSCTTY, IOCTL_VALUE},
-    {TIOCGSID, IOCTL_POINTER},
-    {TIOCOUTQ, IOCTL_POINTER},
-    {TIOCSWINSZ, IOCTL_POINTER},
-    {TIOCGETD, IOCTL_POINTER},
-    {TIOCGSOFTCAR, IOCTL_POINTER},
-    {TIOCSSOFTCAR, IOCTL_POINTER},
-    {TIOCMGET, IOCTL_POINTER},
-    {TIOCMSET, IOCTL_POINTER},
-    {TIOCMBIS, IOCTL_POINTER},
-    {TIOCMBIC, IOCTL_POINTER},
-    {TIOCPKT, IOCTL_POINTER},
-    {TIOCGPKT, IOCTL_POINTER},
-    {TIOCGPTN, IOCTL_POINTER},
-    {TIOCSPTLCK, IOCTL_POINTER},
-    {TIOCGPTLCK, IOCTL_POINTER},
-    {TIOCGDEV, IOCTL_POINTER},
-    {TIOCGPTPEER, IOCTL_VALUE},
-    {TIOCSIG, IOCTL_VALUE},
-    /* Descriptors and files. */
-    {FIOCLEX, IOCTL_NONE},
-    {FIONCLEX, IOCTL_NONE},
-    {FIOASYNC, IOCTL_POINTER},
-    {FIOQSIZE, IOCTL_POINTER},
-    {FIGETBSZ, IOCTL_POINTER},
-    {FICLONE, IOCTL_FD},
-    {FICLONERANGE, IOCTL_RANGE},
-    {FS_IOC_FIEMAP, IOCTL_POINTER},
-    {FS_IOC_GETFLAGS, IOCTL_POINTER},
-    {FS_IOC_SETFLAGS, IOCTL_POINTER},
-    {FS_IOC_GETVERSION, IOCTL_POINTER},
-    {FS_IOC_FSGETXATTR, IOCTL_POINTER},
-    {FS_IOC_FSSETXATTR, IOCTL_POINTER},
-    {FS_IOC_GETFSLABEL, IOCTL_POINTER},
-    {RNDGETENTCNT, IOCTL_POINTER},
-    {TIMERFD_SET_TICKS, IOCTL_POINTER},
-    /* Sockets: owner, queues, and reading the interfaces. */
-    {FIOSETOWN, IOCTL_POINTER},
-    {FIOGETOWN, IOCTL_POINTER},
-    {SIOCSPGRP, IOCTL_POINTER},
-    {SIOCGPGRP, IOCTL_POINTER},
-    {SIOCATMARK, IOCTL_POINTER},
-    {SIOCOUTQNSD, IOCTL_POINTER},
-    {SIOCGSTAMP_OLD, IOCTL_POINTER},
-    {SIOCGSTAMPNS_OLD, IOCTL_POINTER},
-    {SIOCGSTAMP_NEW, IOCTL_POINTER},
-    {SIOCGSTAMPNS_NEW, IOCTL_POINTER},
-    {SIOCGIFNAME, IOCTL_POINTER},
-    {SIOCGIFCONF, IOCTL_CONF},
-    {SIOCGIFFLAGS, IOCTL_POINTER},
-    {SIOCGIFADDR, IOCTL_POINTER},
-    {SIOCGIFDSTADDR, IOCTL_POINTER},
-    {SIOCGIFBRDADDR, IOCTL_POINTER},
-    {SIOCGIFNETMASK, IOCTL_POINTER},
-    {SIOCGIFMETRIC, IOCTL_POINTER},
-    {SIOCGIFMTU, IOCTL_POINTER},
-    {SIOCGIFHWADDR, IOCTL_POINTER},
-    {SIOCGIFINDEX, IOCTL_POINTER},
-    {SIOCGIFTXQLEN, IOCTL_POINTER},
-    {SIOCGIFMAP, IOCTL_POINTER},
+#include "calls/ioctls.def"
 };
+#undef IOCTL
 
 /* Requests that exist for the guest but are not for it. */
 static bool is_forbidden(u32 request) {

@@ -32,28 +32,11 @@ static long get_death_signal(struct call *call) {
     return put_u32(call->arg[1], call->thread->process->pdeath_signal);
 }
 
-/* Options whose arguments are all plain numbers, and mean this thread's credentials and habits
- * only. */
 static bool is_plain(u32 option) {
     switch (option) {
-    case PR_GET_KEEPCAPS:
-    case PR_SET_KEEPCAPS:
-    case PR_CAPBSET_READ:
-    case PR_CAPBSET_DROP:
-    case PR_CAP_AMBIENT:
-    case PR_GET_SECUREBITS:
-    case PR_SET_SECUREBITS:
-    case PR_GET_NO_NEW_PRIVS:
-    case PR_SET_NO_NEW_PRIVS:
-    case PR_SET_CHILD_SUBREAPER:
-    case PR_GET_TIMERSLACK:
-    case PR_SET_TIMERSLACK:
-    case PR_GET_THP_DISABLE:
-    case PR_SET_THP_DISABLE:
-    case PR_GET_TIMING:
-    case PR_MCE_KILL_GET:
-    case PR_GET_SPECULATION_CTRL:
-    case PR_SET_SPECULATION_CTRL:
+#define OPTION(name) case name:
+#include "calls/prctls.def"
+#undef OPTION
         return true;
     default:
         return false;

@@ -5,8 +5,10 @@
 
 #include "base/text.h"
 #include "jail/channel.h"
+#include "jail/filter.h"
 #include "jail/idmap.h"
 #include "jail/kernel.h"
+#include "jail/landlock.h"
 #include "jail/paths.h"
 #include "jail/program.h"
 #include "jail/terminal.h"
@@ -132,15 +134,18 @@ static bool write_record(struct entry *entry) {
 
 bool entry_start_monitor(struct entry *entry) {
     const struct launch *launch = entry->launch;
+    int self = (int)entry->limits.own_base + OWN_SELF;
     if (!write_record(entry) || !identity_finish_limits(&entry->limits, &entry->failure))
         return false;
-
-    /* Here Landlock's rules and then the first monitor's seccomp filter are to be set, both made
-     * from the policy's ceiling: after everything that needs more than they allow, before the first
-     * byte of the program is read by the monitor. */
-
-    long result = host(__NR_execveat, (int)entry->limits.own_base + OWN_SELF, "", launch->argv,
-                       launch->envp, AT_EMPTY_PATH);
+    /* After everything that needs more than they allow, before the first byte of the program is
+     * read by the monitor. */
+    long result = landlock_set((int)entry->limits.own_base + OWN_STANDINS);
+    if (result < 0)
+        return fail(&entry->failure, STATUS_OWN, result, "setting the monitor's Landlock rules");
+    result = filter_set(FILTER_MONITOR, (u32)self);
+    if (result < 0)
+        return fail(&entry->failure, STATUS_OWN, result, "setting the monitor's seccomp filter");
+    result = host(__NR_execveat, self, own_path, launch->argv, launch->envp, AT_EMPTY_PATH);
     bool too_long = result == -E2BIG; /* the guest's own arguments, and its shell's status for it */
     return fail(&entry->failure, too_long ? STATUS_REFUSED : STATUS_OWN, result, "%s%.*s",
                 too_long ? "" : "starting the monitor of ", 100, launch->argv[0]);

@@ -5,6 +5,8 @@
 #include <linux/prctl.h>
 #include <linux/wait.h>
 
+#include "jail/errors.h"
+#include "jail/filter.h"
 #include "jail/kernel.h"
 
 /* Collects all that ended; leaves when the program is among them. */
@@ -28,6 +30,8 @@ _Noreturn void init_main(int child) {
     host(__NR_prctl, PR_SET_DUMPABLE, 0, 0, 0, 0);
     host(__NR_prctl, PR_SET_NAME, "kw-init", 0, 0, 0);
     host(__NR_rt_sigprocmask, SIG_SETMASK, &all, 0, sizeof all);
+    if (filter_set(FILTER_INIT, 0) < 0)
+        host(__NR_exit_group, STATUS_OWN);
     reap(child); /* a signal from before may stand for several */
     for (;;) {
         long signal = host(__NR_rt_sigtimedwait, &all, &info, 0, sizeof all);

@@ -61,9 +61,7 @@ static bool join_namespaces(struct entry *entry, const struct join *join) {
 /* Returns in the child alone. Whenever the helper is killed, supervise knows whether there is one.
  */
 static bool split(struct entry *entry, int *child) {
-    struct clone_args args = {.flags = CLONE_PARENT | CLONE_PARENT_SETTID,
-                              .parent_tid = (u64)child};
-    long pid = host(__NR_clone3, &args, sizeof args);
+    long pid = host(__NR_clone, CLONE_PARENT | CLONE_PARENT_SETTID, 0, child, 0, 0);
     if (pid == 0)
         return true;
     if (pid == -ENOMEM) /* so the kernel says that the first process of the namespace has ended */

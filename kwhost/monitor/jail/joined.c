@@ -203,8 +203,6 @@ static bool start(struct supervisor *supervisor, struct joined *joined, const st
                         .flags = hosted->join_flags,
                         .pid = born};
     int ends[2];
-    struct clone_args args = {
-        .flags = CLONE_PIDFD, .pidfd = (u64)&joined->helper, .exit_signal = SIGCHLD};
     memcpy(join.shared, hosted->join, sizeof join.shared);
     if (!launch_is(launch, KW_LAUNCH_TTY))
         memcpy(join.stdio, fds + STDIO, sizeof join.stdio);
@@ -214,7 +212,7 @@ static bool start(struct supervisor *supervisor, struct joined *joined, const st
     joined->channel = ends[0];
     join.channel = ends[1];
     __atomic_store_n(born, 0, __ATOMIC_RELEASE);
-    result = host(__NR_clone3, &args, sizeof args);
+    result = host(__NR_clone, CLONE_PIDFD | SIGCHLD, 0, &joined->helper, 0, 0);
     if (result == 0)
         join_enter(&join);
     host(__NR_close, join.channel);

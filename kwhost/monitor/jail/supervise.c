@@ -8,6 +8,7 @@
 #include "base/text.h"
 #include "jail/end.h"
 #include "jail/executable.h"
+#include "jail/filter.h"
 #include "jail/inheritance.h"
 #include "jail/kernel.h"
 #include "jail/supervisor.h"
@@ -105,7 +106,9 @@ static bool start(struct supervisor *supervisor, int record_fd) {
     if (instance_notice(&supervisor->instance, &notice))
         control_tell(supervisor, &notice);
     start_relays(supervisor, false);
-    return true;
+    long result = filter_set(hosted ? FILTER_HOSTED : FILTER_SUPERVISE, 0);
+    return result >= 0 ||
+           fail(failure, STATUS_OWN, result, "setting supervise's own seccomp filter");
 }
 
 /* The child got as far as the program. */

@@ -200,8 +200,8 @@ static long execute(struct thread *thread, const struct exec_memory *memory) {
     long result = -ERESTARTNOINTR;
     if (signal_exec_hold(thread) && !(thread->work & (THREAD_EXIT | THREAD_KILL))) {
         release_robust(thread->process);
-        result = host(__NR_execveat, own_fd(OWN_SELF), "", memory->arguments.argv, memory->envp,
-                      AT_EMPTY_PATH);
+        result = host(__NR_execveat, own_fd(OWN_SELF), own_path, memory->arguments.argv,
+                      memory->envp, AT_EMPTY_PATH);
     }
     signal_exec_failed(thread);
     return result;

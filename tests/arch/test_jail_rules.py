@@ -1,0 +1,118 @@
+"""The rules of the seccomp filters and the code that needs them agree."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+# Where each role's code is. A monitor is what runs behind its filter: not what prepares the jail.
+CODE = {
+    "MONITOR": (
+        "base/*",
+        "machine/*",
+        "mm/*",
+        "process/*",
+        "calls/*",
+        "procfs/*",
+        "policy/*",
+        "main.c",
+        "jail/channel.c",
+    ),
+    "INIT": ("jail/init.c",),
+    "SUPERVISE": (
+        *("jail/supervise.c", "jail/control.c", "jail/relay.c", "jail/end.c", "jail/exits.c"),
+        *("jail/terminal.c", "jail/channel.c", "jail/clock.c"),
+    ),
+    "HOSTED": (
+        "jail/join*.c",
+        "jail/network.c",
+        "jail/entry.c",
+        "jail/identity.c",
+        "jail/filter.c",
+        "jail/landlock.c",
+    ),
+}
+# Made by the kernel in a process's name, or by an instruction in assembly.
+BY_THE_KERNEL = {"restart_syscall", "rt_sigreturn"}
+# Made by the jail, in a file of procfs' own.
+BEFORE_THE_FILTER = {"fsopen", "fsconfig", "fsmount"}
+PASSING = re.compile(r"\b(call_forward|call_brokered|descriptor_forward|make_host_call)\(")
+HANDLERS = r"call_forward|call_brokered|socket_forward|descriptor_forward|set_identity"
+
+
+def code_of(project: Path, role: str) -> str:
+    monitor = project / "kwhost/monitor"
+    return "".join(
+        path.read_text()
+        for pattern in CODE[role]
+        for path in monitor.glob(pattern)
+        if path.suffix in (".c", ".h", ".S")
+    )
+
+
+def rules(project: Path, role: str) -> list[str]:
+    return re.findall(
+        rf"^{role}\((\w+),", (project / "kwhost/monitor/jail/filter.def").read_text(), re.MULTILINE
+    )
+
+
+def passed_on(code: str, table: str) -> Iterator[str]:
+    """The calls whose own handler makes the very call on the host in the end."""
+    for name, handler in re.findall(r"^CALL\(\d+, (\w+), \w+, (\w+),", table, re.MULTILINE):
+        body = re.search(
+            rf"^long {handler}\(struct call \*call\) {{\n.*?^}}\n", code, re.MULTILINE | re.DOTALL
+        )
+        if body and PASSING.search(body[0]):
+            yield name
+
+
+def made(code: str) -> set[str]:
+    return set(re.findall(r"\b__NR_(\w+)", code))
+
+
+@pytest.mark.parametrize("role", CODE)
+def test_no_rule_is_without_a_user(project: Path, role: str) -> None:
+    code = code_of(project, role)
+    users = made(code) | BY_THE_KERNEL
+    if role == "MONITOR":
+        users |= set(passed_on(code, (project / "kwhost/monitor/calls/table.def").read_text()))
+
+    assert set(rules(project, role)) - users == set()
+
+
+@pytest.mark.parametrize("role", CODE)
+def test_rules_are_not_given_twice(project: Path, role: str) -> None:
+    given = rules(project, role)
+
+    assert sorted(given) == sorted(set(given))
+
+
+def test_every_call_that_a_monitor_makes_is_open_to_it(project: Path) -> None:
+    table = (project / "kwhost/monitor/calls/table.def").read_text()
+    plain = set(
+        re.findall(rf"^CALL\(\d+, (\w+), (?:FORWARDED|BROKERED), (?:{HANDLERS}),", table, re.MULTILINE)
+    )
+    calls = set(re.findall(r"\bhost6?\(\s*__NR_(\w+)", code_of(project, "MONITOR")))
+
+    assert calls - plain - set(rules(project, "MONITOR")) == BEFORE_THE_FILTER
+
+
+def test_the_open_requests_of_kvm_are_those_in_use(project: Path) -> None:
+    monitor = project / "kwhost/monitor"
+    listed = re.search(r"#define KVM_REQUESTS((?:.*\\\n)*.*)\n", (monitor / "jail/filter.c").read_text())
+    used = set(re.findall(r"\bKVM_(?:RUN|(?:GET|SET|CREATE|CHECK)_\w+)", code_of(project, "MONITOR")))
+
+    assert listed
+    assert set(re.findall(r"KVM_\w+", listed[1])) == used
+
+
+def test_no_call_is_both_a_need_and_deadly(project: Path) -> None:
+    never = re.findall(
+        r"^NEVER\((\w+)\)", (project / "kwhost/monitor/jail/filter.def").read_text(), re.MULTILINE
+    )
+
+    assert (
+        set(never) & {*rules(project, "MONITOR"), *rules(project, "INIT"), *rules(project, "SUPERVISE")}
+        == set()
+    )
