@@ -11,6 +11,7 @@ __all__ = ["check_command", "check_definition", "check_environment"]
 
 # What counts memory, time or processes is a signed 64-bit number further down.
 _MOST = 2**62
+_LONGEST = 366 * 86_400.0  # seconds, as in the configuration
 
 
 def check_command(command: tuple[str, ...]) -> None:
@@ -76,7 +77,7 @@ def check_definition(definition: InstanceDefinition) -> None:
     for field, value in _positive(definition.limits):
         _check_positive(field, value)
     _check_positive("timeout", definition.timeout)
-    if not 0 <= definition.stop_timeout < _MOST:
-        raise UsageError(f"stop_timeout must not be negative, not {definition.stop_timeout}")
+    if not 0 <= definition.stop_timeout <= _LONGEST:
+        raise UsageError(f"stop_timeout must be from 0 to 366 days, not {definition.stop_timeout} s")
     if definition.healthcheck:
         _check_health(definition.healthcheck)

@@ -44,7 +44,7 @@ def _tell_start(configuration: Configuration) -> None:
         f"{configuration.host.api}; it tells of them in {configuration.host.state_dir}/daemon.log\n"
     )
     for line in info["lacking"]:
-        notice(f"this host cannot hold {line}")
+        notice(f"on this host {line}")
 
 
 def main(arguments: Sequence[str]) -> int:

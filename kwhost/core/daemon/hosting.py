@@ -217,4 +217,9 @@ def _kvm_state() -> str:
 
 
 def _lacking(cgroups: Cgroups) -> tuple[str, ...]:
-    return tuple(f"{entry.limit}: {entry.reason}" for entry in cgroups.missing(_EVERY_LIMIT))
+    """What no cgroup limits here; pids the monitors count in any case."""
+    missing = {entry.limit: entry.reason for entry in cgroups.missing(_EVERY_LIMIT) if entry.limit != "pids"}
+    return tuple(
+        f"{limit} {'is sampled (approximate)' if limit == 'memory' else 'cannot be limited'}: {reason}"
+        for limit, reason in missing.items()
+    )

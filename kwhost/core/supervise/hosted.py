@@ -112,6 +112,8 @@ class HostedInstance(InstanceLife):
         self.run = InstanceRun(self, launch.group, launch, Control(launch.connection))
         self.changed.ring()
         self._spawn(self._watch, self.run)
+        if launch.sampled:
+            await self.on_notice(f"its limit of memory is approximate: it is sampled, since {launch.sampled}")
 
     async def adopt(self) -> None:
         """Go on with what an earlier daemon left: a run, its end, or a start that was due."""

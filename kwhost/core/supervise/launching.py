@@ -26,7 +26,7 @@ from kwhost.core.supervise.hosting import StdioFds
 from kwhost.core.supervise.planning import check_engine, chosen_engine, plan_instance, spec_of
 from kwhost.core.supervise.surroundings import Surroundings
 
-__all__ = ["Launch", "Start", "find_image", "guest_limits", "launch_instance", "must_sample"]
+__all__ = ["Launch", "Start", "find_image", "guest_limits", "launch_instance", "why_sampled"]
 
 
 class Start(NamedTuple):
@@ -45,12 +45,16 @@ class Start(NamedTuple):
 
 
 class Launch(NamedTuple):
-    """A supervising process that was started, a connection to it, its statistics page and its cgroup."""
+    """A supervising process that was started, a connection to it, its statistics page and its cgroup.
+
+    `sampled`: why its memory is sampled and no cgroup limits it; "" where it is not.
+    """
 
     process: subprocess.Popen[bytes]
     connection: socket.socket
     stats: int
     group: Cgroup
+    sampled: str = ""
 
 
 def guest_limits(limits: Limits, *, sampled: bool) -> GuestLimits:
@@ -63,15 +67,15 @@ def guest_limits(limits: Limits, *, sampled: bool) -> GuestLimits:
     )
 
 
-def must_sample(cgroups: Cgroups, limits: Limits) -> bool:
-    """Whether `supervise` has to sample memory, since no cgroup limits it. Raises LimitError for a limit
-    that nobody can hold here."""
+def why_sampled(cgroups: Cgroups, limits: Limits) -> str:
+    """Why `supervise` has to sample memory and no cgroup limits it; "" where it need not. Raises LimitError
+    for a limit that nobody can hold here."""
     missing = cgroups.missing(limits)
     # The monitors count guest processes and threads themselves.
     for entry in missing:
         if entry.limit not in ("memory", "pids"):
             raise LimitError(f"{entry.limit} cannot be limited on this host: {entry.reason}")
-    return any(entry.limit == "memory" for entry in missing)
+    return next((entry.reason for entry in missing if entry.limit == "memory"), "")
 
 
 def _bound_storage(mounts: tuple[Mount, ...], size: int | None) -> tuple[Mount, ...]:
@@ -141,18 +145,18 @@ def _launch(around: Surroundings, start: Start, image: Image, group: Cgroup, *, 
 async def find_image(around: Surroundings, start: Start) -> Image:
     """The image of an instance that this host can run; it may have to be fetched. Raises KwhostError."""
     check_engine(start.definition.engine, start.tenant.isolation)
-    must_sample(around.cgroups, start.definition.limits)
+    why_sampled(around.cgroups, start.definition.limits)
     return await around.image(start.spec())
 
 
 async def launch_instance(around: Surroundings, start: Start, image: Image) -> Launch:
     """Start the instance's processes. Raises KwhostError, with nothing left behind."""
-    sampled = must_sample(around.cgroups, start.definition.limits)
+    sampled = why_sampled(around.cgroups, start.definition.limits)
     async with AsyncExitStack() as undo:
         group = around.cgroups.instance(start.tenant.name, start.instance)
         undo.push_async_callback(group.remove)
         group.create(start.definition.limits, start.tenant.quota)
-        launch = partial(_launch, around, start, image, group, sampled=sampled)
+        launch = partial(_launch, around, start, image, group, sampled=bool(sampled))
         try:
             launched = await trio.to_thread.run_sync(launch)
         except KwhostError:
@@ -161,4 +165,4 @@ async def launch_instance(around: Surroundings, start: Start, image: Image) -> L
             text = str(error) if isinstance(error, OSError) else f"{type(error).__name__}: {error}"
             raise HostError(f"cannot start {start.definition.name}: {text}") from error
         undo.pop_all()
-        return launched
+        return launched._replace(sampled=sampled)
