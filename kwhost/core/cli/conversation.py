@@ -87,6 +87,7 @@ class _Conversation:
         # The terminal is raw only while signals are received here: none can end this process in between.
         with _received_signals(numbers) as signals, self._terminal or nullcontext():
             self._send_size()
+            self._take_frames()  # some may have come with the answer: select would not tell of them
             while self._status is None and not self._detached:
                 self._step(signals)
         return self._status
@@ -103,10 +104,13 @@ class _Conversation:
             for number in signals.recv(4096):
                 self._pass_signal(number)
         if self._stream.fileno() in readable:
-            for frame in self._stream.receive():
-                self._take(frame)
+            self._take_frames()
         elif self._input in readable:
             self._pass_input()
+
+    def _take_frames(self) -> None:
+        for frame in self._stream.receive():
+            self._take(frame)
 
     def _take(self, frame: Frame) -> None:
         match frame.type:
