@@ -15,6 +15,8 @@ __all__ = ["RECORD_MAX", "LogFile", "current_inode", "open_log_files"]
 _BLOCK = 64 * 1024
 # A record is shorter: KW_LOG_TEXT_MAX bytes of text and its header.
 RECORD_MAX = 32 * 1024
+# A writer that rotates faster than files can be opened, so often in a row, is none of ours.
+_TRIES = 1000
 
 
 class LogFile:
@@ -92,21 +94,18 @@ def _open(path: Path) -> LogFile | None:
         return None
 
 
-def _older_numbers(directory: Path) -> list[int]:
+def _oldest_number(directory: Path) -> int:
+    """0 where there is but `log`. A listing may leave out what is renamed meanwhile."""
     suffixes = [entry.name.removeprefix("log.") for entry in directory.glob("log.*")]
-    return sorted(int(suffix) for suffix in suffixes if suffix.isascii() and suffix.isdecimal())
+    return max((int(suffix) for suffix in suffixes if suffix.isascii() and suffix.isdecimal()), default=0)
 
 
-def open_log_files(directory: Path) -> list[LogFile]:
-    """All files, oldest first; all but the last are complete. Raises OSError.
-
-    They are opened from the newest to the oldest: a file that is renamed meanwhile comes into sight once
-    more, and none is passed over. One more number than there is now is looked at, for the same reason.
-    """
+def _open_once(directory: Path, oldest: int) -> list[LogFile]:
+    """Up to number `oldest`, from the newest to the oldest: a file that is renamed meanwhile comes into sight
+    once more, and none is passed over. Raises OSError."""
     files: list[LogFile] = []
     try:
-        numbers = _older_numbers(directory)
-        names = ["log", *(f"log.{number}" for number in [*numbers, (numbers or [0])[-1] + 1])]
+        names = ["log", *(f"log.{number + 1}" for number in range(oldest))]
         for name in names:
             if not (file := _open(directory / name)):
                 continue
@@ -115,7 +114,27 @@ def open_log_files(directory: Path) -> list[LogFile]:
             else:
                 files.append(file)
     except BaseException:
-        for file in files:
-            file.close()
+        _close_all(files)
         raise
-    return files[::-1]
+    return files
+
+
+def _close_all(files: list[LogFile]) -> None:
+    for file in files:
+        file.close()
+
+
+def open_log_files(directory: Path) -> list[LogFile]:
+    """All files, oldest first; all but the last are complete. Raises OSError.
+
+    Where the log was rotated meanwhile it is done again: after two rotations a file that is newer than the
+    first one would stand behind it.
+    """
+    for _ in range(_TRIES):
+        oldest = _oldest_number(directory) + 1  # one more: it may be renamed meanwhile
+        files = _open_once(directory, oldest)
+        newest = files[0].inode if files else None
+        if newest == current_inode(directory) and _oldest_number(directory) <= oldest:
+            return files[::-1]
+        _close_all(files)
+    return _open_once(directory, _oldest_number(directory) + 1)[::-1]
