@@ -1,6 +1,7 @@
 """Starts a hosted instance as the daemon does and speaks with its `supervise`, without a daemon."""
 
 import array
+import errno
 import os
 import select
 import socket
@@ -220,7 +221,13 @@ def read_all(fd: int) -> bytes:
     data = b""
     while True:
         assert select.select([fd], [], [], SECONDS)[0], f"no end after {data[-100:]!r}"
-        if not (more := os.read(fd, 65536)):
+        try:
+            more = os.read(fd, 65536)
+        except OSError as error:
+            if error.errno != errno.EIO:  # of a terminal without a program
+                raise
+            return data
+        if not more:
             return data
         data += more
 

@@ -18,7 +18,7 @@ from kwhost.core.engines.kvm_device import open_kvm
 from kwhost.core.engines.launch import sealed_record
 from kwhost.core.model.instance import GuestLimits, Identity, TerminalSize
 from tests.engine.workshop import open_workshop
-from tests.functional.hosted import SECONDS, Client, HostedInstance, wait_until
+from tests.functional.hosted import SECONDS, Client, HostedInstance, read_all, read_until, wait_until
 
 pytestmark = pytest.mark.kvm
 
@@ -83,29 +83,6 @@ class Joined:
         self.client.socket.close()
         for fd in self.ours:
             os.close(fd)
-
-
-def read_all(fd: int) -> bytes:
-    data = b""
-    while True:
-        assert select.select([fd], [], [], SECONDS)[0], f"no end after {data[-100:]!r}"
-        try:
-            more = os.read(fd, 65536)
-        except OSError:  # a terminal without a program
-            return data
-        if not more:
-            return data
-        data += more
-
-
-def read_until(fd: int, text: bytes) -> bytes:
-    data = b""
-    while text not in data:
-        assert select.select([fd], [], [], SECONDS)[0], f"{text!r} did not come: {data!r}"
-        more = os.read(fd, 65536)
-        assert more, f"{text!r} did not come: {data!r}"
-        data += more
-    return data
 
 
 Join = Callable[..., Joined]

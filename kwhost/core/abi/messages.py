@@ -7,6 +7,7 @@ from enum import Enum, Flag
 from typing import NamedTuple
 
 from kwhost.core.abi._abi import ffi, lib
+from kwhost.core.errors import EXIT_SIGNAL_BASE
 
 __all__ = [
     "CONNECTIONS_MAX",
@@ -19,6 +20,7 @@ __all__ = [
     "attach",
     "clean_text",
     "execute",
+    "exit_status",
     "hello",
     "new_socket",
     "resize",
@@ -56,6 +58,16 @@ class AttachFlag(Flag):
     STDIN = lib.KW_ATTACH_STDIN
     OUTPUT = lib.KW_ATTACH_OUTPUT
     CLOSE_STDIN = lib.KW_ATTACH_CLOSE_STDIN
+
+
+_SIGNAL_FROM = 256
+
+
+def exit_status(value: int) -> int:
+    """An EXITED event's value, or an exit record's status, as shells give it: 128 + N by signal N."""
+    if value >= _SIGNAL_FROM:
+        return EXIT_SIGNAL_BASE + (value - _SIGNAL_FROM & 0x7F)
+    return value & 0xFF
 
 
 class Event(NamedTuple):

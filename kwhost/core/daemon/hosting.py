@@ -86,7 +86,7 @@ class DaemonHosting(HostSupervisor):
     async def apply(self, configuration: Configuration) -> Changes:
         """Make what is there into what the configuration wants. Only what differs is touched."""
         async with self._applying:
-            present = [record for record in self.records() if record.configured]
+            present = [instance.record for instance in self.hosted() if instance.record.configured]
             before = replace(
                 configuration,
                 host=self._configuration.host,
@@ -147,12 +147,11 @@ class DaemonHosting(HostSupervisor):
 
     def _begin(self, instances: list[HostedInstance]) -> None:
         """Start them, each when what it depends on is ready; nobody waits for that."""
-        others = [self.instance(record.id) for record in self.records()]
-        self.spawn(start_in_order, instances, others)
+        self.spawn(start_in_order, instances, self.hosted())
 
     def start_wanted(self) -> None:
         """Start what was to run when the last daemon ended and does not: the host was restarted, say."""
-        wanted = [self.instance(record.id) for record in self.records() if record.desired == "running"]
+        wanted = (instance for instance in self.hosted() if instance.record.desired == "running")
         self._begin([instance for instance in wanted if instance.is_settled])
 
     # The end.
@@ -174,7 +173,7 @@ class DaemonHosting(HostSupervisor):
     async def stop_all(self) -> None:
         """Stop everything; what the configuration named is forgotten, and made anew by the next `up`."""
         async with self._applying:
-            instances = [self.instance(record.id) for record in self.records()]
+            instances = self.hosted()
             await stop_in_order(instances)
             for instance in instances:
                 if instance.record.configured:

@@ -4,7 +4,7 @@ import os
 import resource
 import signal
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import ExitStack, suppress
 from functools import partial
 from pathlib import Path
@@ -31,6 +31,7 @@ from kwhost.core.pluginmgr.discovery import Selection
 from kwhost.core.pluginmgr.loading import load_plugins
 from kwhost.core.pluginmgr.manager import Plugins
 from kwhost.core.store.database import Store
+from kwhost.core.store.schema import DATABASE
 from kwhost.core.supervise.journal import Journal
 from kwhost.core.supervise.surroundings import Surroundings
 
@@ -73,19 +74,13 @@ class _Daemon:
             held.callback(cgroups.close)
             listener = listen_api(host.api)
             held.callback(host.api.unlink, missing_ok=True)
-            store = await Store.open(host.state_dir / "kwhost.db")
+            store = await Store.open(host.state_dir / DATABASE)
             try:
-                await self._host(plugins, cgroups, store, partial(self._serve_api, listener))
+                await self._host(plugins, cgroups, store, listener)
             finally:
                 await store.aclose()
 
-    async def _host(
-        self,
-        plugins: Plugins,
-        cgroups: Cgroups,
-        store: Store,
-        serve_api: Callable[[DaemonHosting, Store], Awaitable[None]],
-    ) -> None:
+    async def _host(self, plugins: Plugins, cgroups: Cgroups, store: Store, listener: socket.socket) -> None:
         host = self._configuration.host
         journal = Journal(store, self._log.warning)
         journal.last = await store.last_event()
@@ -110,7 +105,7 @@ class _Daemon:
                 await hosting.recover(await store.instances())
                 await hosting.apply(self._configuration)
                 hosting.start_wanted()
-                nursery.start_soon(serve_api, hosting, store)
+                nursery.start_soon(self._serve_api, listener, hosting, store)
                 nursery.start_soon(self._obey, hosting, signals)
                 self._ready()
                 notify_service_manager("READY=1")

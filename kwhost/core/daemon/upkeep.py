@@ -22,13 +22,13 @@ from kwhost.core.model.events import Event, EventKind
 from kwhost.core.model.ids import InstanceId
 from kwhost.core.model.status import InstanceState
 from kwhost.core.store.records import InstanceRecord
+from kwhost.core.store.schema import DATABASE
 from kwhost.core.store.tables import Tables
 from kwhost.core.supervise.control import Control
 
 __all__ = ["Inventory", "prune", "reset"]
 
-_DATABASE = "kwhost.db"
-_DATABASE_FILES = (_DATABASE, f"{_DATABASE}-wal", f"{_DATABASE}-shm")
+_DATABASE_FILES = (DATABASE, f"{DATABASE}-wal", f"{DATABASE}-shm")
 _ID = re.compile("[0-9a-f]{12}")
 _ENDED = frozenset({InstanceState.EXITED, InstanceState.FAILED})
 
@@ -50,7 +50,7 @@ def prune(host: HostConfig) -> tuple[InstanceRecord, ...]:
 
     Raises Conflict where a daemon runs, StoreError.
     """
-    path = host.state_dir / _DATABASE
+    path = host.state_dir / DATABASE
     if not path.exists():
         return ()
     with hold_state(host.state_dir), closing(Tables.open(path)) as tables:

@@ -11,7 +11,10 @@ from pathlib import Path
 
 from kwhost.core.errors import StoreError
 
-__all__ = ["open_database", "store_error"]
+__all__ = ["DATABASE", "open_database", "store_error"]
+
+# The file's name in the state directory.
+DATABASE = "kwhost.db"
 
 _APPLICATION_ID = 0x6B77_6462  # "kwdb"
 # Somebody may look into the file with other tools; they have this long.

@@ -4,12 +4,11 @@ from typing import NamedTuple
 
 from kwhost.core.abi.exit_record import EndReason as Left
 from kwhost.core.abi.exit_record import ExitRecord
+from kwhost.core.abi.messages import exit_status
 from kwhost.core.errors import EXIT_INTERNAL, EXIT_SIGNAL_BASE
 from kwhost.core.model.status import EndReason
 
 __all__ = ["End", "describe_end", "end_of"]
-
-_SIGNAL_FROM = 256
 
 
 class End(NamedTuple):
@@ -26,10 +25,8 @@ def end_of(found: ExitRecord | None) -> End:
         return End(EndReason.LOST, None, "its supervising process was killed")
     if found.reason is Left.FAILED:
         return End(EndReason.FAILED, found.failed_status or EXIT_INTERNAL, found.text)
-    code = found.status
-    if code >= _SIGNAL_FROM:
-        code = EXIT_SIGNAL_BASE + (code - _SIGNAL_FROM & 0x7F)
-    return End(EndReason.MEMORY if found.reason is Left.MEMORY else EndReason.EXITED, code & 0xFF, found.text)
+    reason = EndReason.MEMORY if found.reason is Left.MEMORY else EndReason.EXITED
+    return End(reason, exit_status(found.status), found.text)
 
 
 def describe_end(end: End) -> str:

@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 import trio
 
-from kwhost.core.abi.messages import Event, EventType, resize, send_signal
+from kwhost.core.abi.messages import EventType, exit_status, resize, send_signal
 from kwhost.core.engines.base import Launched
-from kwhost.core.errors import EXIT_SIGNAL_BASE, EXIT_TIMEOUT, LaunchError
+from kwhost.core.errors import EXIT_TIMEOUT, LaunchError
 from kwhost.core.model.statistics import InstanceStatistics
 from kwhost.core.operator.signals import forwarded_signals, release_signals
 from kwhost.core.operator.terminal import OperatorTerminal
@@ -21,7 +21,6 @@ __all__ = ["Outcome", "run_foreground", "watch_launched"]
 _INSIST_SECONDS = 3.0
 # SIGKILL acts at once; an instance that is still there after this long is cut off with its lifeline.
 _KILL_SECONDS = 5.0
-_STATUS_SIGNAL = 256
 
 
 class Outcome(NamedTuple):
@@ -71,7 +70,7 @@ class _Foreground:
         while event := await self._instance.wait_event():
             match event.type:
                 case EventType.EXITED:
-                    return _exit_status(event), event.text
+                    return exit_status(event.value), event.text
                 case EventType.FAILED:
                     raise LaunchError(event.text or "the instance did not start", event.value)
                 case EventType.NOTICE:
@@ -108,12 +107,6 @@ class _Foreground:
         await self._instance.send(send_signal(signal.SIGKILL))
         await trio.sleep(_KILL_SECONDS)
         whole.cancel()
-
-
-def _exit_status(event: Event) -> int:
-    if event.value >= _STATUS_SIGNAL:
-        return EXIT_SIGNAL_BASE + (event.value - _STATUS_SIGNAL & 0x7F)
-    return event.value & 0xFF
 
 
 async def run_foreground(

@@ -137,9 +137,9 @@ class HostSupervisor:
         records = (instance.record for instance in self._instances.values())
         return self._instances[find_record(records, reference, tenants).id].status()
 
-    def records(self) -> tuple[InstanceRecord, ...]:
-        """Of all instances."""
-        return tuple(instance.record for instance in self._instances.values())
+    def hosted(self) -> list[HostedInstance]:
+        """All instances, in no special order."""
+        return list(self._instances.values())
 
     def instance(self, id: InstanceId) -> HostedInstance:  # noqa: A002 - as in Hosting
         """Raises NotFound."""

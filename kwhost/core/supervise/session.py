@@ -7,7 +7,7 @@ from typing import Protocol
 
 import trio
 
-from kwhost.core.abi.messages import AttachFlag, EventType, attach, execute, resize, send_signal
+from kwhost.core.abi.messages import AttachFlag, EventType, attach, execute, exit_status, resize, send_signal
 from kwhost.core.abi.record import encode_exec
 from kwhost.core.engines.instance_dirs import InstanceDirs
 from kwhost.core.engines.kvm_device import open_kvm
@@ -20,7 +20,6 @@ from kwhost.core.supervise.planning import ExecPlan
 
 __all__ = ["AttachedSession", "ExecSession", "Pipes", "Program", "discard_output", "start_exec"]
 
-_SIGNAL_FROM = 256
 _DISCARDED = 64 * 1024
 
 
@@ -166,7 +165,7 @@ class ExecSession:
             if report is None:
                 self._status = EXIT_SIGNAL_BASE + 9  # the instance ended, and everything in it
             elif report.event.type is EventType.EXITED:
-                self._status = _exit_status(report.event.value)
+                self._status = exit_status(report.event.value)
             elif report.event.type is EventType.FAILED:
                 self._status = report.event.value
         return self._status
@@ -194,12 +193,6 @@ async def discard_output(session: ExecSession) -> int:
         status = await session.wait()
         nursery.cancel_scope.cancel()
     return status
-
-
-def _exit_status(value: int) -> int:
-    if value >= _SIGNAL_FROM:
-        return EXIT_SIGNAL_BASE + (value - _SIGNAL_FROM & 0x7F)
-    return value & 0xFF
 
 
 async def start_exec(
