@@ -12,7 +12,7 @@ ROLES = ("MONITOR", "INIT", "SUPERVISE", "HOSTED")
 # A row of the calls' table whose handler makes the very call on the host (filter.c, passes_on).
 PASSED = re.compile(
     r"^CALL\(\d+, (\w+), (?:FORWARDED|BROKERED), "
-    r"(?:call_forward|call_brokered|socket_forward|descriptor_forward|set_identity),",
+    r"(?:call_forward|call_brokered|socket_forward|address_forward|descriptor_forward|descriptor_change|set_identity),",
     re.MULTILINE,
 )
 ROW = re.compile(rf'^({"|".join(ROLES)})\((\w+), "(.*)"\)$')

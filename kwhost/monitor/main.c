@@ -14,8 +14,10 @@
 #include "jail/supervise.h"
 #include "machine/machine.h"
 #include "mm/space.h"
+#include "policy/table.h"
 #include "process/exec.h"
 #include "process/load.h"
+#include "process/permit.h"
 #include "process/signal.h"
 #include "process/thread.h"
 #include "procfs/procfs.h"
@@ -92,6 +94,21 @@ static void start_accounts(void) {
     process.account = (u32)account;
 }
 
+/* Without its policy nothing of the instance runs. The program that it begins with is judged here;
+ * those that come later, by execve. */
+static void start_policy(struct thread *thread) {
+    const char *what;
+    if (!(record.flags & EXEC_POLICY))
+        return;
+    int error = policy_start(&what);
+    if (error)
+        monitor_fail(125, "cannot use the policy: %s: %s", what, error_text(error));
+    thread->call_nr = __NR_execve; /* by which all this began */
+    if ((record.flags & EXEC_FIRST) &&
+        permit(thread, judge_path(record.exe_path, KW_POLICY_EXECUTE), record.exe_path))
+        monitor_fail(126, "%s: the policy does not let it be executed", record.exec_name);
+}
+
 static void start_program(struct thread *thread, char **argv, char **envp) {
     struct program_image *image = &program_image;
     int error = program_start(thread, &record, argv, envp, image);
@@ -117,6 +134,7 @@ static _Noreturn void run_monitor(char **argv, char **envp) {
         stats_count(threads, 1);
     }
     struct thread *thread = start_process();
+    start_policy(thread);
     start_machine(thread);
     signal_start(thread);
     table_start();

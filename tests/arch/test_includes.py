@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 # Lowest first. start.S and main.c stand above all.
-LAYERS = ("abi", "base", "machine", "mm", "process", "calls", "procfs", "jail")
+LAYERS = ("abi", "base", "policy", "machine", "mm", "process", "calls", "procfs", "jail")
 # Upper folders' interfaces, which lower ones call: they declare and include nothing of their folder's rest.
 INTERFACES = {
     "calls/call.h",

@@ -38,7 +38,7 @@ BY_THE_KERNEL = {"restart_syscall", "rt_sigreturn"}
 # Made by the jail, in a file of procfs' own.
 BEFORE_THE_FILTER = {"fsopen", "fsconfig", "fsmount"}
 PASSING = re.compile(r"\b(call_forward|call_brokered|descriptor_forward|make_host_call)\(")
-HANDLERS = r"call_forward|call_brokered|socket_forward|descriptor_forward|set_identity"
+HANDLERS = r"call_forward|call_brokered|socket_forward|address_forward|descriptor_forward|descriptor_change|set_identity"
 
 
 def code_of(project: Path, role: str) -> str:

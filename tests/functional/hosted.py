@@ -17,7 +17,7 @@ from kwhost.core.engines.base import HostedEnds
 from kwhost.core.engines.id_ranges import lease_ids
 from kwhost.core.engines.instance_dirs import InstanceDirs
 from kwhost.core.engines.kvm_device import open_kvm
-from kwhost.core.engines.launch import launch_hosted, new_statistics_file
+from kwhost.core.engines.launch import launch_hosted, new_statistics_file, sealed_record
 from kwhost.core.images.rootfs import rootfs_image
 from kwhost.core.model.ids import InstanceName, new_instance_id
 from kwhost.core.model.instance import Identity, LaunchPlan, TerminalSize
@@ -120,6 +120,7 @@ class HostedInstance:
         terminal: TerminalSize | None = None,
         stdio: tuple[int, int, int] | None = None,
         cgroups: tuple[tuple[int, ...], tuple[int, ...]] = ((), ()),
+        policy: bytes = b"",
         **options: Any,
     ) -> None:
         """Launch it; returns at once. The options are fields of the launch plan."""
@@ -129,7 +130,8 @@ class HostedInstance:
             kvm, stats = open_kvm(), new_statistics_file()
             log_dir = os.open(self.dirs.state, os.O_RDONLY | os.O_DIRECTORY)
             exit_file = self.dirs.allocate_exit()
-            for fd in (kvm, stats, log_dir, exit_file):
+            compiled = sealed_record(policy) if policy else -1
+            for fd in (kvm, stats, log_dir, exit_file, *([compiled] if policy else [])):
                 ours.callback(os.close, fd)
             listener = ours.enter_context(self.dirs.listen())
             plan = LaunchPlan(
@@ -154,6 +156,7 @@ class HostedInstance:
                 stats=stats,
                 cgroups=cgroups[0],
                 guest_cgroups=cgroups[1],
+                policy=compiled,
                 stdio=stdio,
             )
             self.process = launch_hosted(plan, ends, kvm, lease.fd)

@@ -7,7 +7,12 @@ from kwhost.core.abi._abi import ffi, lib
 from kwhost.core.abi.call_names import call_name
 from kwhost.core.model.mounts import MountFlag, MountKind
 
-STRUCTURES = ("kw_launch", "kw_mount", "kw_message", "kw_exit", "kw_call_stats", "kw_stats")
+STRUCTURES = (
+    *("kw_launch", "kw_mount", "kw_message", "kw_exit", "kw_call_stats", "kw_stats"),
+    *("kw_policy", "kw_policy_layer", "kw_policy_call", "kw_policy_arguments", "kw_policy_condition"),
+    *("kw_policy_path", "kw_policy_network", "kw_policy_rate", "kw_policy_verdict"),
+    *("kw_policy_table", "kw_policy_shared", "kw_policy_count", "kw_policy_event"),
+)
 
 
 def test_every_mount_kind_and_flag_is_in_the_header() -> None:
@@ -29,7 +34,7 @@ def test_c_and_cffi_agree_on_every_offset(tmp_path: Path, project: Path) -> None
     )
     prints += "".join(f'printf("%zu\\n", sizeof(struct {structure}));' for structure in STRUCTURES)
     source = tmp_path / "layout.c"
-    source.write_text(f'#include <stdio.h>\n#include "abi/kw_abi.h"\nint main(void) {{ {prints} }}\n')
+    source.write_text(f'#include <stdio.h>\n#include "abi/kw_policy.h"\nint main(void) {{ {prints} }}\n')
     subprocess.run(["gcc", "-I", project / "kwhost/monitor", source, "-o", tmp_path / "layout"], check=True)
     printed = subprocess.run([tmp_path / "layout"], check=True, capture_output=True, text=True).stdout
 

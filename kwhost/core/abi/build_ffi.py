@@ -9,10 +9,11 @@ from pathlib import Path
 from cffi import FFI
 
 _BEGIN, _END = "/* cdef: begin */", "/* cdef: end */"
-_header = Path(__file__).resolve().parents[2] / "monitor" / "abi" / "kw_abi.h"
+_headers = Path(__file__).resolve().parents[2] / "monitor" / "abi"
 
 _SOURCE = r"""
 #include "abi/kw_abi.h"
+#include "abi/kw_policy.h"
 #include <asm/unistd.h>
 #include <errno.h>
 #include <linux/openat2.h>
@@ -42,7 +43,9 @@ static int kw_enter_user_namespace(int pidfd) {
 """
 
 ffi = FFI()
-ffi.cdef(_header.read_text(encoding="utf-8").split(_BEGIN, 1)[1].split(_END, 1)[0])
+for header in ("kw_abi.h", "kw_policy.h"):
+    text = (_headers / header).read_text(encoding="utf-8")
+    ffi.cdef(text.split(_BEGIN, 1)[1].split(_END, 1)[0])
 ffi.cdef("const char *kw_call_name(uint32_t number);")
 # System calls that Python 3.11 does not have: a descriptor or 0, or a negative errno.
 ffi.cdef("long kw_openat2(int directory, const char *path, uint64_t flags, uint64_t mode, uint64_t resolve);")

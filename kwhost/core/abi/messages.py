@@ -23,6 +23,7 @@ __all__ = [
     "exit_status",
     "hello",
     "new_socket",
+    "replace_policy",
     "resize",
     "send_signal",
     "stop",
@@ -50,6 +51,8 @@ class EventType(Enum):
     MEMORY = lib.KW_EVENT_MEMORY
     SOCKET = lib.KW_EVENT_SOCKET
     ROOT = lib.KW_EVENT_ROOT
+    DENIED = lib.KW_EVENT_DENIED
+    POLICY = lib.KW_EVENT_POLICY
 
 
 class AttachFlag(Flag):
@@ -141,6 +144,12 @@ def ask_root() -> bytes:
     """Ask for the instance's root directory. The answer is a ROOT, with a descriptor of it and a pidfd of the
     instance's first process, or an errno as its value."""
     return _control(lib.KW_CONTROL_ROOT)
+
+
+def replace_policy() -> bytes:
+    """Put a compiled policy into force, sent along in a memfd. The answer is a POLICY, whose value is 0 or an
+    errno; what was wrong is its text."""
+    return _control(lib.KW_CONTROL_POLICY)
 
 
 def attach(flags: AttachFlag) -> bytes:

@@ -2,9 +2,11 @@
 
 from kwhost.core.abi._abi import ffi, lib
 
-__all__ = ["STATS_SIZE", "new_statistics"]
+__all__ = ["STATS_FILE_SIZE", "STATS_SIZE", "new_statistics"]
 
 STATS_SIZE: int = ffi.sizeof("struct kw_stats")
+# With what a policy's counters and events take (struct kw_policy_shared), which is a hole otherwise.
+STATS_FILE_SIZE: int = lib.KW_POLICY_SHARED_OFFSET + ffi.sizeof("struct kw_policy_shared")
 
 
 def new_statistics() -> bytes:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from kwhost.core.abi import _abi
 from kwhost.core.abi.record import LaunchFds, encode_launch
-from kwhost.core.abi.statistics_page import new_statistics
+from kwhost.core.abi.statistics_page import STATS_FILE_SIZE, new_statistics
 from kwhost.core.engines.base import HostedEnds, Launched
 from kwhost.core.errors import HostError
 from kwhost.core.model.instance import LaunchPlan
@@ -45,13 +45,14 @@ def monitor_path() -> Path:
     return path
 
 
-def _memory_file(name: str, content: bytes, seals: int) -> int:
-    """A sealed memfd with the content, read from its start."""
+def _memory_file(name: str, content: bytes, seals: int, size: int = 0) -> int:
+    """A sealed memfd with the content, read from its start, and zeros up to the size."""
     fd = os.memfd_create(name, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     try:
         view = memoryview(content)
         while view:
             view = view[os.write(fd, view) :]
+        os.ftruncate(fd, max(size, len(content)))
         os.lseek(fd, 0, os.SEEK_SET)
         fcntl.fcntl(fd, fcntl.F_ADD_SEALS, seals)
     except BaseException:
@@ -61,8 +62,8 @@ def _memory_file(name: str, content: bytes, seals: int) -> int:
 
 
 def new_statistics_file() -> int:
-    """A new statistics page; the caller closes it."""
-    return _memory_file("kwhost-stats", new_statistics(), _SEALS_STATS)
+    """A new statistics page, with room for what a policy counts and tells; the caller closes it."""
+    return _memory_file("kwhost-stats", new_statistics(), _SEALS_STATS, STATS_FILE_SIZE)
 
 
 def sealed_record(record: bytes) -> int:
@@ -84,6 +85,7 @@ def launch_hosted(plan: LaunchPlan, ends: HostedEnds, kvm: int, lease: int) -> s
         exit=ends.exit,
         cgroups=ends.cgroups,
         guest_cgroups=ends.guest_cgroups,
+        policy=ends.policy,
         attached=ends.stdio is not None,
     )
     stdin, stdout, stderr = (

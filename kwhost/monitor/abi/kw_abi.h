@@ -76,9 +76,9 @@ struct kw_launch {
     /* Files cgroup.procs, opened for writing: where supervise stays, and the instance's own. */
     int32_t cgroup_fds[KW_CGROUPS_MAX];
     int32_t guest_cgroup_fds[KW_CGROUPS_MAX];
-    uint64_t log_size;  /* bytes of one log file; its predecessors are as large */
-    uint32_t log_files; /* how many there are at most */
-    uint32_t padding;
+    int32_t policy_fd;       /* memfd of a struct kw_policy (kw_policy.h) */
+    uint32_t log_files;      /* how many log files there are at most */
+    uint64_t log_size;       /* bytes of one of them */
     uint64_t memory_limit;   /* bytes of private writable memory, kept by the monitors; 0: none */
     uint64_t resident_limit; /* bytes, sampled by supervise; 0: none */
     uint32_t reserved[4];
@@ -136,8 +136,10 @@ enum kw_message_type {
     KW_CONTROL_SOCKET = 8, /* value: AF_INET or AF_INET6; extra: SOCK_STREAM or SOCK_DGRAM; asks for
                               KW_EVENT_SOCKET */
     KW_CONTROL_ROOT = 9,   /* asks for KW_EVENT_ROOT */
-    KW_EVENT_STARTED = 16, /* value, extra: host pid of the instance's pid 1, or of the process; of
-                              one with a terminal, a descriptor: the master */
+    KW_CONTROL_POLICY = 10, /* a descriptor: memfd of a struct kw_policy, in force from now on; asks
+                               for KW_EVENT_POLICY */
+    KW_EVENT_STARTED = 16,  /* value, extra: host pid of the instance's pid 1, or of the process; of
+                               one with a terminal, a descriptor: the master */
     KW_EVENT_EXITED =
         17, /* value: exit code 0-255, or 256 + signal number; text: crash line or "" */
     KW_EVENT_FAILED = 18,  /* value: exit status for the command (125, 126, 127); text: one line */
@@ -150,8 +152,13 @@ enum kw_message_type {
         23, /* text: by how much; resident_limit was exceeded, the instance is killed */
     KW_EVENT_SOCKET = 24, /* value: 0 with a descriptor, a new socket in the instance's network
                              namespace; or an errno */
-    KW_EVENT_ROOT = 25 /* value: 0 with two descriptors, the instance's root directory and a pidfd
-                          of its pid 1; or an errno */
+    KW_EVENT_ROOT = 25, /* value: 0 with two descriptors, the instance's root directory and a pidfd
+                           of its pid 1; or an errno */
+    KW_EVENT_DENIED = 26, /* a call that a policy's rule logged or denied. value: the rule; extra:
+                             the call's number; time_ns: when; text: "PID TID ACTION ERRNO A0 A1 A2
+                             A3 A4 A5 LOST TEXT": ids as in the instance, arguments in hexadecimal,
+                             events lost before this one, path or address (may be empty) */
+    KW_EVENT_POLICY = 27  /* value: 0; or an errno with the reason as text: nothing has changed */
 };
 #define KW_ATTACH_STDIN 1
 #define KW_ATTACH_OUTPUT 2

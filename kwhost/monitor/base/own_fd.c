@@ -75,3 +75,15 @@ int own_fd_move(int fd) {
     host(__NR_close, fd);
     return (int)moved;
 }
+
+int own_fd_borrow(int fd) {
+    struct own_fd_limit saved;
+    own_fd_limit_raise(&saved);
+    long result = host(__NR_fcntl, fd, F_DUPFD_CLOEXEC, own_fd(OWN_FIRST_VARIABLE));
+    own_fd_limit_restore(&saved);
+    return result == -EINVAL ? -EMFILE : (int)result;
+}
+
+void own_fd_close_borrowed(void) {
+    host(__NR_close_range, own_fd(OWN_FIRST_VARIABLE), ~0u, 0);
+}

@@ -17,6 +17,8 @@ enum own_fd {
     OWN_PROGRAM,  /* the program's executable file (O_RDONLY or O_PATH); /proc/self/exe */
     OWN_SCRIPT,   /* spare, used during exec */
     OWN_STANDINS, /* detached tmpfs where procfs makes what it hands to guests (procfs/standin.h) */
+    OWN_POLICY,   /* struct kw_policy_table, for reading; only where there is a policy */
+    OWN_BELL,     /* eventfd: wakes supervise for the policy's events; likewise */
     OWN_FIRST_VARIABLE = 16,
 };
 /* With this path, which is empty, and AT_EMPTY_PATH the monitor executes the file of OWN_SELF. The
@@ -48,6 +50,17 @@ void own_file_limit_restore(const struct own_file_limit *saved);
 /* Duplicates `fd` to a fixed slot, replacing what was there; close-on-exec only for OWN_SCRIPT.
  * `fd` stays the caller's. Returns 0 or a negative errno. */
 int own_fd_place(int fd, enum own_fd slot);
+
+/* A duplicate of a guest's descriptor above the fixed ones, close-on-exec, which no guest thread
+ * can replace; the caller closes it. Returns its number or a negative errno (-EMFILE: none is
+ * free).
+ *
+ * With process->limits_lock held, so that no process is forked with the raised limit. Another
+ * thread whose table is full may get a number meanwhile that it must not use: it is itself that it
+ * harms. */
+int own_fd_borrow(int fd);
+/* In a forked child, before it makes any: closes those that other threads had borrowed. */
+void own_fd_close_borrowed(void);
 
 /* Moves `fd` to a free number above the fixed ones, close-on-exec, and closes the old number also
  * on failure. Returns the new number or a negative errno (-EMFILE: none is free). */

@@ -10,6 +10,7 @@
 #include "calls/call.h"
 #include "calls/dispatch.h"
 #include "calls/handlers.h"
+#include "calls/judged.h"
 #include "process/exec.h"
 #include "process/thread.h"
 #include "procfs/procfs.h"
@@ -126,6 +127,40 @@ static bool is_fstat(const struct call *call, const struct host_args *args) {
            (call->arg[call->nr == __NR_statx ? 2 : 3] & AT_EMPTY_PATH);
 }
 
+/* Opens by the policy. */
+static long open_judged(struct call *call, const struct opening *opening) {
+    struct thread *thread = call->thread;
+    struct place place = {opening->dirfd, opening->path, open_follows(opening->flags)};
+    char *inside = NULL;
+    if (!claimed(thread, &place, 1, true, &inside)) {
+        long result = judged_open(call, opening);
+        if (likely(!broker_may_be_proc(result)) || !claimed(thread, &place, 1, false, &inside))
+            return result;
+    }
+    return judged_open_in_proc(call, opening, inside);
+}
+
+/* Whether the call is one whose paths the policy judges: then *result is what became of it. */
+static bool is_judged(struct call *call, const struct host_args *args, long *result) {
+    const u64 *v = args->value;
+    struct opening opening = {AT_FDCWD, (const char *)v[0], v[1], v[2], 0};
+    if (change_is_judged(call->nr)) {
+        *result = judged_change(call, args);
+        return true;
+    }
+    if (call->nr == __NR_creat)
+        opening =
+            (struct opening){AT_FDCWD, (const char *)v[0], O_CREAT | O_WRONLY | O_TRUNC, v[1], 0};
+    else if (call->nr == __NR_openat)
+        opening = (struct opening){(int)v[0], (const char *)v[1], v[2], v[3], 0};
+    else if (call->nr != __NR_open)
+        return false;
+    if (!opening_is_judged(&opening))
+        return false;
+    *result = open_judged(call, &opening);
+    return true;
+}
+
 long call_brokered(struct call *call) {
     struct thread *thread = call->thread;
     const struct call_entry *entry = &call_table[call->nr];
@@ -136,6 +171,8 @@ long call_brokered(struct call *call) {
     long result = translate_args(call, entry, &args);
 
     if (result)
+        return result;
+    if (unlikely(paths_are_judged()) && is_judged(call, &args, &result))
         return result;
     if (is_fstat(call, &args)) {
         result = procfs_fd_call(call, (int)args.value[0]);
@@ -197,6 +234,9 @@ long sys_openat2(struct call *call) {
     place.follow = open_follows(how.flags);
     if (!place.path)
         return -EFAULT;
+    struct opening opening = {place.dirfd, place.path, how.flags, how.mode, how.resolve};
+    if (unlikely(paths_are_judged()) && opening_is_judged(&opening))
+        return open_judged(call, &opening);
     if (!*place.path || !claimed(thread, &place, 1, true, &inside)) {
         result = make_host_call(call, entry, &args);
         if (!*place.path || !broker_may_be_proc(result) ||

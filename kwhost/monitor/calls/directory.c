@@ -7,6 +7,7 @@
 #include "calls/call.h"
 #include "calls/dispatch.h"
 #include "calls/handlers.h"
+#include "calls/judged.h"
 #include "process/thread.h"
 #include "procfs/procfs.h"
 
@@ -17,11 +18,27 @@ long sys_chdir(struct call *call) {
     return result;
 }
 
+/* Where rules speak of paths the root stays what it is: the kernel tells them relative to it. */
 long sys_chroot(struct call *call) {
-    long result = call_brokered(call);
+    static const struct kw_policy_verdict kept = {.action = KW_POLICY_ERRNO, .error = EPERM};
+    long result = paths_are_judged() ? permit(call->thread, kept, "") : 0;
     if (result == 0)
-        procfs_cwd_changed(call->thread);
-    return result;
+        result = call_brokered(call);
+    if (result)
+        return result;
+    if (policy_table)
+        exec_flags_add(EXEC_CHROOTED);
+    procfs_cwd_changed(call->thread);
+    return 0;
+}
+
+/* Changes what a descriptor stands for, however it was opened. */
+long descriptor_change(struct call *call) {
+    struct host_args args;
+    if (likely(!paths_are_judged()))
+        return call_forward(call);
+    long failed = translate_args(call, &call_table[call->nr], &args);
+    return failed ? failed : judged_change(call, &args);
 }
 
 long descriptor_forward(struct call *call) {

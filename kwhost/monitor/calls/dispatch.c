@@ -2,6 +2,7 @@
 #include "calls/dispatch.h"
 #include "calls/handlers.h"
 #include "calls/interruptible.h"
+#include "process/permit.h"
 #include "calls/stats.h"
 #include "process/exec.h"
 #include "process/thread.h"
@@ -51,35 +52,38 @@ long call_forward(struct call *call) {
     return failed ? failed : make_host_call(call, entry, &args);
 }
 
+/* Sets *refused when it is the call's class that answers. */
+static long serve(struct call *call, const struct call_entry *entry, bool *refused) {
+    switch ((enum call_class)entry->class) {
+    case CALL_SERVED:
+    case CALL_BROKERED:
+    case CALL_FORWARDED:
+        return entry->handler(call);
+    case CALL_REFUSED:
+        *refused = true;
+        return -(long)entry->refusal;
+    case CALL_UNKNOWN:
+    default:
+        *refused = true;
+        return -ENOSYS;
+    }
+}
+
 long call_dispatch(struct call *call) {
     static const struct call_entry unknown = {.class = CALL_UNKNOWN};
     u64 began = stats_ticks();
     const struct call_entry *entry;
     bool refused = false;
-    long result;
+    long result = 0;
 
     call->nr = (u32)call->nr; /* the kernel does not look at the upper half of RAX */
     entry = call->nr < CALL_LIMIT ? &call_table[call->nr] : &unknown;
     call->thread->scratch_used = 0;
     stats_begin(call->nr);
-    /* Order: lookup, policy (a later issue puts its decision here, before anything is copied),
-     * handler, statistics. */
-    switch ((enum call_class)entry->class) {
-    case CALL_SERVED:
-    case CALL_BROKERED:
-    case CALL_FORWARDED:
-        result = entry->handler(call);
-        break;
-    case CALL_REFUSED:
-        result = -(long)entry->refusal;
-        refused = true;
-        break;
-    case CALL_UNKNOWN:
-    default:
-        result = -ENOSYS;
-        refused = true;
-        break;
-    }
+    if (unlikely(policy_looks_at(call->nr)))
+        result = permit_call(call->thread, call->nr, call->arg);
+    if (likely(!result))
+        result = serve(call, entry, &refused);
     stats_end(call->nr, began, result, refused);
     return result;
 }

@@ -5,10 +5,12 @@
 #include <linux/time.h>
 
 #include "base/text.h"
+#include "calls/addresses.h"
 #include "calls/call.h"
 #include "calls/control_data.h"
 #include "calls/dispatch.h"
 #include "calls/handlers.h"
+#include "process/permit.h"
 #include "calls/sockets.h"
 #include "calls/translate.h"
 #include "calls/wait.h"
@@ -93,9 +95,21 @@ static long return_received(gva_t to, const struct message *message) {
     return failed;
 }
 
-static long host_message(struct call *call, long nr, struct message *message, u32 flags) {
-    const u64 args[6] = {(u64)(s64)(s32)call->arg[0], (u64)message, flags};
+static long host_message(struct call *call, long nr, s32 fd, struct message *message, u32 flags) {
+    const u64 args[6] = {(u64)(s64)fd, (u64)message, flags};
     return interrupted(call->thread, RESTART_SYS, host_interruptible(call->thread, nr, args));
+}
+
+/* With an address that the policy has to say something about. */
+static long send_judged(struct call *call, struct message *message, u32 flags) {
+    struct borrowed socket = borrow(call->thread, (s32)call->arg[0]);
+    if (socket.fd < 0)
+        return socket.fd == -EMFILE ? -ENOBUFS : -EBADF;
+    long result = permit_destination(call, socket.fd, message->name, (u32)message->name_size);
+    if (!result)
+        result = host_message(call, __NR_sendmsg, socket.fd, message, flags);
+    give_back(socket);
+    return result;
 }
 
 static long send_one(struct call *call, gva_t from, u32 flags) {
@@ -106,7 +120,9 @@ static long send_one(struct call *call, gva_t from, u32 flags) {
         result = translate_sent(call->thread, &message);
     if (result)
         return socket_error((s32)call->arg[0], result);
-    return host_message(call, __NR_sendmsg, &message, flags);
+    if (message.name && policy_looks_for(KW_POLICY_LOOKS_NETWORK))
+        return send_judged(call, &message, flags);
+    return host_message(call, __NR_sendmsg, (s32)call->arg[0], &message, flags);
 }
 
 static long receive_one(struct call *call, gva_t from, u32 flags, u32 *out_flags) {
@@ -117,7 +133,7 @@ static long receive_one(struct call *call, gva_t from, u32 flags, u32 *out_flags
         result = translate_received(call->thread, &message);
     if (result)
         return socket_error((s32)call->arg[0], result);
-    result = host_message(call, __NR_recvmsg, &message, flags);
+    result = host_message(call, __NR_recvmsg, (s32)call->arg[0], &message, flags);
     if (result < 0)
         return result;
     failed = return_received(from, &message);

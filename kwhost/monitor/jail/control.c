@@ -113,6 +113,17 @@ static void hand_root(struct supervisor *supervisor, struct connection *connecti
     control_send(supervisor, connection, &event, fds, there ? 2 : 0);
 }
 
+static void replace_policy(struct supervisor *supervisor, struct connection *connection,
+                           const int *fds, u32 count) {
+    struct kw_message event = {.type = KW_EVENT_POLICY};
+    const char *why = "the descriptor is missing";
+    long result = count == 1 ? policies_replace(&supervisor->policies, fds[0], &why) : -EBADF;
+    event.value = (u32)-result;
+    if (result)
+        format(event.text, sizeof event.text, "%s", why);
+    control_send(supervisor, connection, &event, NULL, 0);
+}
+
 /* Takes the descriptors over if it can; returns what was wrong, or NULL. */
 static const char *attach(struct supervisor *supervisor, u32 flags, int *fds, u32 count) {
     bool input = flags & KW_ATTACH_STDIN, output = flags & KW_ATTACH_OUTPUT;
@@ -159,6 +170,9 @@ static void obey(struct supervisor *supervisor, struct connection *connection,
         break;
     case KW_CONTROL_ROOT:
         hand_root(supervisor, connection);
+        break;
+    case KW_CONTROL_POLICY:
+        replace_policy(supervisor, connection, fds, count);
         break;
     case KW_CONTROL_ATTACH:
         refusal = attach(supervisor, message->value, fds, count);

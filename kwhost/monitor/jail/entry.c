@@ -80,6 +80,9 @@ bool entry_place_descriptors(struct entry *entry) {
     long result = host(__NR_close_range, 3, ~0u, CLOSE_RANGE_CLOEXEC);
     if (result < 0)
         return fail(&entry->failure, STATUS_OWN, result, "closing descriptors");
+    if (entry->policy >= 0 &&
+        (!place(entry, OWN_POLICY, entry->policy) || !place(entry, OWN_BELL, entry->bell)))
+        return false;
     return place(entry, OWN_SELF, entry->self) && place(entry, OWN_KVM, entry->kvm) &&
            place(entry, OWN_STATS, entry->stats) && place(entry, OWN_TABLE, entry->table) &&
            place(entry, OWN_PROC, entry->proc) && place(entry, OWN_STANDINS, entry->standins);
@@ -116,7 +119,7 @@ static bool write_record(struct entry *entry) {
         return false;
     record->magic = EXEC_MAGIC;
     record->size = sizeof *record;
-    record->flags = EXEC_FIRST | entry->flags;
+    record->flags = EXEC_FIRST | entry->flags | (entry->policy >= 0 ? EXEC_POLICY : 0);
     record->started_ns = launch->started_ns;
     record->dumpable = 1;
     record->pids_limit = launch->pids_limit;

@@ -214,7 +214,8 @@ static void emit_search(struct writer *writer, const u32 *starts, u32 count) {
 /* Whether the row's handler makes the very call on the host. */
 static bool passes_on(const struct call_entry *entry) {
     return entry->handler == call_forward || entry->handler == call_brokered ||
-           entry->handler == socket_forward || entry->handler == descriptor_forward ||
+           entry->handler == socket_forward || entry->handler == address_forward ||
+           entry->handler == descriptor_forward || entry->handler == descriptor_change ||
            entry->handler == set_identity;
 }
 

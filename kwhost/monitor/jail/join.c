@@ -21,11 +21,11 @@ struct statfs_head { /* struct statfs begins with it */
 /* Everything else that supervise holds is closed before anything is joined. */
 static void keep_own(const struct join *join) {
     const int *cgroups = join->instance->record->guest_cgroup_fds;
-    int kept[8 + JOIN_FDS + KW_CGROUPS_MAX] = {join->first,    join->channel, join->self,
-                                               join->kvm,      join->stats,   join->stdio[0],
-                                               join->stdio[1], join->stdio[2]};
-    memcpy(kept + 8, join->shared, sizeof join->shared);
-    memcpy(kept + 8 + JOIN_FDS, cgroups, KW_CGROUPS_MAX * sizeof(int));
+    int kept[10 + JOIN_FDS + KW_CGROUPS_MAX] = {
+        join->first,  join->channel, join->self,     join->kvm,      join->stats,
+        join->policy, join->bell,    join->stdio[0], join->stdio[1], join->stdio[2]};
+    memcpy(kept + 10, join->shared, sizeof join->shared);
+    memcpy(kept + 10 + JOIN_FDS, cgroups, KW_CGROUPS_MAX * sizeof(int));
     descriptors_keep(kept, array_size(kept));
 }
 
@@ -114,6 +114,8 @@ _Noreturn void join_enter(const struct join *join) {
                           .self = join->self,
                           .kvm = join->kvm,
                           .stats = join->stats,
+                          .policy = join->policy,
+                          .bell = join->bell,
                           .table = join->shared[JOIN_TABLE],
                           .proc = join->shared[JOIN_PROC],
                           .standins = join->shared[JOIN_STANDINS],

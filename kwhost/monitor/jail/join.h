@@ -19,6 +19,7 @@ struct join {
     int channel;                   /* to supervise: its end says that the program runs */
     int self;                      /* the sealed executable */
     int kvm, stats;
+    int policy, bell; /* -1: the instance has no policy */
     int shared[JOIN_FDS];
     int stdio[3]; /* -1: it gets a terminal */
     u32 flags;    /* for its exec record */

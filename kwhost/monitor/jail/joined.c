@@ -199,6 +199,8 @@ static bool start(struct supervisor *supervisor, struct joined *joined, const st
                         .self = supervisor->instance.self,
                         .kvm = fds[KVM],
                         .stats = supervisor->stats,
+                        .policy = supervisor->policies.table_fd,
+                        .bell = supervisor->policies.bell,
                         .stdio = {-1, -1, -1},
                         .flags = hosted->join_flags,
                         .pid = born};

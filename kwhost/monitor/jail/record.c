@@ -97,7 +97,7 @@ static bool check_header(const struct kw_launch *record, u64 size, struct failur
     for (u32 i = 0; i < array_size(record->reserved); i++)
         if (record->reserved[i])
             return bad(failure, "unknown fields");
-    if (record->padding || (exec && record->mount_count))
+    if (exec && record->mount_count)
         return bad(failure, "unknown fields");
     return true;
 }

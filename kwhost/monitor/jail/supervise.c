@@ -93,8 +93,10 @@ static bool start(struct supervisor *supervisor, int record_fd) {
     supervisor->stats = record->stats_fd;
     supervisor->listen = record->listen_fd;
     supervisor->exit_file = record->exit_fd;
-    if (!check_stats(record->stats_fd, failure))
+    if (!check_stats(record->stats_fd, failure) || !policies_prepare(supervisor))
         return false;
+    supervisor->instance.policy = supervisor->policies.table_fd;
+    supervisor->instance.bell = supervisor->policies.bell;
     if (!launch_is(&supervisor->launch, KW_LAUNCH_ROOTLESS) && host(__NR_geteuid) != 0)
         return fail(failure, STATUS_OWN, 0,
                     "a range of ids of its own needs root, or rootless mode");
@@ -173,7 +175,7 @@ static u64 keep_time(struct supervisor *supervisor) {
             streams_hurry(&supervisor->hosted->streams);
     }
     u64 next = supervisor->hosted ? hosted_keep_time(supervisor, now) : 0;
-    return earliest(next, supervisor->kill_at);
+    return earliest(earliest(next, supervisor->kill_at), policies_tell(supervisor, now));
 }
 
 enum {
@@ -181,6 +183,7 @@ enum {
     LIFELINE,
     EXIT,
     LISTEN,
+    POLICY,
     CONNECTIONS,
     IO = CONNECTIONS + KW_CONNECTIONS_MAX,
     JOINED = IO + STREAMS_POLLS,
@@ -198,6 +201,7 @@ static bool wait_until(struct supervisor *supervisor, struct pollfd polls[POLLS]
     polls[EXIT] = (struct pollfd){.fd = supervisor->exited ? -1 : supervisor->instance.pidfd,
                                   .events = POLLIN};
     polls[LISTEN] = (struct pollfd){.fd = supervisor->listen, .events = POLLIN};
+    polls[POLICY] = (struct pollfd){.fd = policies_wants(&supervisor->policies), .events = POLLIN};
     for (u32 i = 0; i < KW_CONNECTIONS_MAX; i++)
         polls[CONNECTIONS + i] =
             (struct pollfd){.fd = supervisor->connections[i].fd, .events = POLLIN};
@@ -254,7 +258,8 @@ static void run(struct supervisor *supervisor) {
         wait_and_handle(supervisor);
     while (supervisor->instance.channel >= 0)
         handle_channel(supervisor);
-    /* The program's end is reported after its last output. */
+    /* The program's end is reported after its last output, and what it was denied. */
+    policies_tell(supervisor, clock_monotonic());
     supervisor->relays[0].ended = true;
     if (supervisor->hosted)
         streams_end_input(&supervisor->hosted->streams);
@@ -273,6 +278,7 @@ _Noreturn void supervise_main(int record_fd, int self) {
         .exit_file = -1,
         .master = -1,
         .slave = -1,
+        .policies = {.table_fd = -1, .bell = -1},
         .started = clock_realtime(),
         .instance = {.pid = -1, .pidfd = -1, .channel = -1, .self = self}};
     for (u32 i = 0; i < 3; i++)

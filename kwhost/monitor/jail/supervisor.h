@@ -4,6 +4,7 @@
 
 #include "jail/control.h"
 #include "jail/hosted.h"
+#include "jail/policies.h"
 #include "jail/relay.h"
 #include "jail/start.h"
 
@@ -11,9 +12,10 @@ struct supervisor {
     struct launch launch;
     struct instance instance;
     struct connection connections[KW_CONNECTIONS_MAX];
-    struct hosted *hosted;                  /* NULL: it runs in the foreground of a command */
-    struct relay relays[3];                 /* foreground: of standard input, output and error */
-    u8 *buffers;                            /* foreground: RELAY_SIZE each */
+    struct hosted *hosted;  /* NULL: it runs in the foreground of a command */
+    struct relay relays[3]; /* foreground: of standard input, output and error */
+    u8 *buffers;            /* foreground: RELAY_SIZE each */
+    struct policies policies;
     int listen, lifeline, stats, exit_file; /* -1: none */
     int master, slave; /* of the program's terminal. The slave is held so that the terminal stays up
                         * while no process has it open */

@@ -296,6 +296,7 @@ static void become_child(struct thread *thread, const struct request *request, u
     space_refork();
     process->account = account_take(account, (u32)process->pid);
     account_forked(process->account, space_charged());
+    own_fd_close_borrowed();
     int error = machine_refork();
     if (!error)
         error = extent_refork();

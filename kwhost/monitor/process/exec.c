@@ -110,7 +110,7 @@ static long open_requested(struct thread *thread, const struct request *request,
     if (!request->unnamed)
         return exec_open(thread, request->relative ? request->dirfd : AT_FDCWD, path,
                          request->flags & AT_SYMLINK_NOFOLLOW ? O_NOFOLLOW : 0);
-    return request->relative ? exec_open_fd(request->dirfd) : -EACCES;
+    return request->relative ? exec_open_fd(thread, request->dirfd) : -EACCES;
 }
 
 /* Follows scripts and looks at the loader, so that what is missing is reported to the caller. Owns

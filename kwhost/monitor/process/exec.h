@@ -16,6 +16,10 @@
         */
 #define EXEC_CWD_IN_PROC 16u
 #define EXEC_JOINED 32u /* with EXEC_FIRST: of a joining exec */
+#define EXEC_POLICY 64u /* the instance has a policy: own_fd(OWN_POLICY) */
+#define EXEC_CHROOTED                                                                              \
+    128u /* the root was changed: paths are not those that a policy speaks of                      \
+          */
 
 /* Written into a memfd at own_fd(OWN_RECORD). Arguments and environment travel as the monitor's
  * own: it has no C library that would look at them. */
@@ -40,8 +44,9 @@ struct exec_record {
  * when there is none (this is not a monitor), or -EINVAL when it is not a good one. */
 int exec_record_take(struct exec_record *record);
 
-/* EXEC_RING0, EXEC_RING3 and EXEC_PROC_UNSEALED hold for the whole instance. What the first monitor
- * finds out is added here and reaches every later one. */
+/* EXEC_RING0, EXEC_RING3, EXEC_PROC_UNSEALED and EXEC_POLICY hold for the whole instance,
+ * EXEC_CHROOTED for the process and those that it makes. What a monitor finds out is added here and
+ * reaches every later one. */
 u32 exec_flags(void);
 void exec_flags_add(u32 flags);
 

@@ -10,6 +10,7 @@
 #include "base/host.h"
 #include "base/text.h"
 #include "procfs/procfs.h"
+#include "process/permit.h"
 #include "process/exec.h"
 
 #define X_OK 1
@@ -54,11 +55,23 @@ static bool is_being_written(int fd) {
     return result == -EAGAIN;
 }
 
+static long permit_program(struct thread *thread, int fd) {
+    static const struct kw_policy_verdict unknown = {.action = KW_POLICY_ERRNO, .error = EACCES};
+    char path[PATH_MAX];
+    if (likely(!policy_looks_for(KW_POLICY_LOOKS_PATH)))
+        return 0;
+    if ((exec_flags() & EXEC_CHROOTED) || !program_path(fd, path))
+        return permit(thread, unknown, "");
+    return permit(thread, judge_path(path, KW_POLICY_EXECUTE), path);
+}
+
 /* Checks a descriptor, closing it when it is refused. `own`: nobody else shares its open file. */
-static long checked(long fd, bool own) {
+static long checked(struct thread *thread, long fd, bool own) {
     if (fd < 0)
         return map_open_error(fd);
     long result = exec_check((int)fd);
+    if (result == 0)
+        result = permit_program(thread, (int)fd);
     if (result == 0 && own && is_being_written((int)fd))
         result = -ETXTBSY;
     if (result == 0)
@@ -68,7 +81,7 @@ static long checked(long fd, bool own) {
 }
 
 long exec_open(struct thread *thread, int dirfd, const char *path, int flags) {
-    return checked(open_path(thread, dirfd, path, flags), true);
+    return checked(thread, open_path(thread, dirfd, path, flags), true);
 }
 
 /* The name of an own descriptor inside the procfs at own_fd(OWN_PROC). */
@@ -76,15 +89,15 @@ static void name_in_procfs(int fd, char name[64]) {
     format(name, 64, "thread-self/fd/%d", fd);
 }
 
-long exec_open_fd(int fd) {
+long exec_open_fd(struct thread *thread, int fd) {
     long flags = host(__NR_fcntl, fd, F_GETFL, 0);
     if (flags < 0)
         return flags;
     if ((flags & (O_ACCMODE | O_PATH)) == O_RDONLY)
-        return checked(host(__NR_fcntl, fd, F_DUPFD_CLOEXEC, 0), false);
+        return checked(thread, host(__NR_fcntl, fd, F_DUPFD_CLOEXEC, 0), false);
     char name[64];
     name_in_procfs(fd, name);
-    return checked(host(__NR_openat, own_fd(OWN_PROC), name, OPEN_PROGRAM, 0), true);
+    return checked(thread, host(__NR_openat, own_fd(OWN_PROC), name, OPEN_PROGRAM, 0), true);
 }
 
 bool program_path(int fd, char path[PATH_MAX]) {

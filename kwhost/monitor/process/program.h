@@ -37,7 +37,7 @@ struct arguments {
 long exec_open(struct thread *thread, int dirfd, const char *path, int flags);
 
 /* The same for the file that the guest's descriptor `fd` stands for, whatever mode it has. */
-long exec_open_fd(int fd);
+long exec_open_fd(struct thread *thread, int fd);
 
 /* 0 when `fd` is a regular file that this thread may execute; -EACCES or another error. */
 long exec_check(int fd);

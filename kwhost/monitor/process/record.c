@@ -8,7 +8,7 @@
 #include "mm/space.h"
 #include "process/exec.h"
 
-#define LASTING_FLAGS (EXEC_RING0 | EXEC_RING3 | EXEC_PROC_UNSEALED)
+#define LASTING_FLAGS (EXEC_RING0 | EXEC_RING3 | EXEC_PROC_UNSEALED | EXEC_POLICY | EXEC_CHROOTED)
 
 static u32 lasting_flags; /* facts about the host, the same for every monitor of the instance */
 

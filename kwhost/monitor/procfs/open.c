@@ -26,7 +26,7 @@ static bool wants_write(int flags) {
 
 /* Reopening a pipe or a terminal fails where it belongs to somebody outside of the instance, though
  * the guest holds it and on Linux would own it. The same open file then serves as well. */
-static long duplicate(int fd, int flags) {
+long procfs_duplicate(int fd, int flags) {
     struct stat status;
     long have = host(__NR_fcntl, fd, F_GETFL, 0);
     if (have < 0 || (have & O_PATH) || host(__NR_fstat, fd, &status) < 0)
@@ -66,8 +66,34 @@ static long open_beyond(const struct place *place, int flags, u32 mode) {
     long fd = interrupted(place->thread, RESTART_SYS,
                           host_interruptible(place->thread, __NR_openat, arg));
     if (fd == -EACCES && place->own && place->number >= 0 && !place->beyond[0] && !(flags & O_PATH))
-        return duplicate(place->number, flags);
+        return procfs_duplicate(place->number, flags);
     return keep_unwritable(fd, flags);
+}
+
+long procfs_target(struct thread *thread, const char *inside, struct procfs_target *target) {
+    struct place place;
+    long result = place_find(thread, inside, &place);
+    if (result)
+        return result;
+    if (!place.followed)
+        return -ENOTTY;
+    result = place_may_read(&place);
+    *target = (struct procfs_target){.dirfd = own_fd(OWN_PROC), .number = -1};
+    if (result)
+        return result;
+    target->is_link = !place.beyond[0];
+    if (!place.own) {
+        target->dirfd = AT_FDCWD;
+        return their_target(&place, target->path);
+    }
+    if (place.entry->kind == PLACE_PROGRAM) {
+        format(target->path, sizeof target->path, "thread-self/fd/%d", own_fd(OWN_PROGRAM));
+        return 0;
+    }
+    if (target->is_link)
+        target->number = place.number;
+    jump_path(&place, target->path);
+    return 0;
 }
 
 /* exe: the program's file again. Of another process: the file by the name its monitor published. */

@@ -1,73 +1,26 @@
 /* Reading the real procfs out of the guest's reach (procfs/private.h). */
-#include <asm/signal.h>
 #include <linux/fcntl.h>
 #include <linux/mman.h>
-#include <linux/sched.h>
 
 #include "base/host.h"
+#include "process/errand.h"
 #include "process/exec.h"
 #include "process/thread.h"
 #include "procfs/private.h"
 
-#define STACK_SIZE (64ul << 10)
 #define TEXT_FIRST (64ul << 10)
 #define TEXT_LIMIT (256ul << 20) /* of smaps with 65,530 mappings, generously */
 
-struct errand {
+struct private_work {
     long (*work)(void *argument);
     void *argument;
-    long result;
 };
 
-/* The thread's whole life. It shares the descriptor numbers' values only: its table is a copy. */
-static void run_errand(struct errand *errand) {
-    /* Makes room, also where the guest has used up its limit. */
+/* Makes room, also where the guest has used up its limit. */
+static long with_empty_table(void *argument) {
+    const struct private_work *private = argument;
     host(__NR_close_range, 0, own_fd_base() - 1, 0);
-    errand->result = errand->work(errand->argument);
-}
-
-/* clone without CLONE_FILES. The caller sleeps until the thread is done (CLONE_VFORK), so `stack`
- * and `errand` may live in its frame. All signals are blocked in both. */
-static long clone_for(struct errand *errand, u8 *stack) {
-    u64 flags = CLONE_VM | CLONE_FS | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM | CLONE_VFORK;
-    u64 *top = (u64 *)(stack + STACK_SIZE) - 2;
-    top[0] = (u64)run_errand;
-    top[1] = (u64)errand;
-
-    register long r10 __asm__("r10") = 0;
-    register long r8 __asm__("r8") = 0;
-    long result = __NR_clone;
-    __asm__ volatile("syscall\n\t"
-                     "test %%rax, %%rax\n\t"
-                     "jnz 1f\n\t"
-                     "xor %%ebp, %%ebp\n\t"
-                     "pop %%rax\n\t"
-                     "pop %%rdi\n\t"
-                     "call *%%rax\n\t"
-                     "mov %[exit], %%eax\n\t"
-                     "xor %%edi, %%edi\n\t"
-                     "syscall\n\t"
-                     "ud2\n"
-                     "1:"
-                     : "+a"(result)
-                     : "D"(flags), "S"(top), "d"(0), "r"(r10), "r"(r8), [exit] "i"(__NR_exit)
-                     : "rcx", "r11", "memory", "cc");
-    return result;
-}
-
-static long run_in_thread(long (*work)(void *argument), void *argument) {
-    struct errand errand = {work, argument, -EAGAIN};
-    u64 all = ~0ul, saved;
-
-    long stack =
-        host(__NR_mmap, 0, STACK_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (host_failed(stack))
-        return stack;
-    host(__NR_rt_sigprocmask, SIG_SETMASK, &all, &saved, sizeof(saved));
-    long result = clone_for(&errand, (u8 *)stack);
-    host(__NR_rt_sigprocmask, SIG_SETMASK, &saved, 0, sizeof(saved));
-    host(__NR_munmap, stack, STACK_SIZE);
-    return result < 0 ? result : errand.result;
+    return private->work(private->argument);
 }
 
 long in_private(struct thread *thread, long (*work)(void *argument), void *argument) {
@@ -77,7 +30,8 @@ long in_private(struct thread *thread, long (*work)(void *argument), void *argum
         if (result != -EMFILE)
             return result;
     }
-    return run_in_thread(work, argument);
+    struct private_work private = {work, argument};
+    return errand_run(with_empty_table, &private, false);
 }
 
 struct read_errand {

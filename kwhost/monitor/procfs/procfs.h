@@ -54,6 +54,20 @@ long procfs_openat2(struct thread *thread, const char *inside, const char *path,
  * links). Returns a close-on-exec descriptor open for reading, or a negative errno. */
 long procfs_open_program(struct thread *thread, const char *inside);
 
+/* Where a claimed path leads that leaves procfs by a magic link: a path to be opened from `dirfd`,
+ * by any thread of this process. Returns 0, -ENOTTY when it stays inside, or another errno. */
+struct procfs_target {
+    int dirfd;
+    bool is_link; /* nothing comes behind the magic link */
+    int number;   /* of the guest's descriptor that is meant itself; -1: none */
+    char path[PATH_MAX + 64];
+};
+long procfs_target(struct thread *thread, const char *inside, struct procfs_target *target);
+
+/* The same open file under a new number, as opening it anew would give: pipes and terminals only.
+ */
+long procfs_duplicate(int fd, int flags);
+
 /* Descriptors. A guest's descriptor may stand for something in procfs; the calls below answer for
  * those and return -ENOTTY for all others (make the call on the host then). procfs_fd_call: fstat,
  * fstatfs, fchdir. `fd` is checked (guest_fd_ok). */

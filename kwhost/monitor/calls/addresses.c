@@ -1,0 +1,165 @@
+#include "calls/addresses.h"
+
+#include <linux/in.h>
+#include <linux/in6.h>
+#include <linux/socket.h>
+#include <asm/socket.h>
+
+#include "base/own_fd.h"
+#include "base/text.h"
+#include "calls/dispatch.h"
+#include "calls/handlers.h"
+#include "calls/judged.h"
+#include "process/permit.h"
+#include "calls/sockets.h"
+#include "process/thread.h"
+
+enum { FAMILY_UNSPECIFIED = 0, FAMILY_UNIX = 1, FAMILY_INET = 2, FAMILY_INET6 = 10 };
+enum { LEVEL_SOCKET = 1, MULTIPATH_TCP = 262 };
+#define INET6_LEAST 24 /* an address without its scope is as good */
+#define TEXT_SIZE 64
+
+struct borrowed borrow(struct thread *thread, s32 fd) {
+    struct process *process = thread->process;
+    if (__atomic_load_n(&process->thread_count, __ATOMIC_RELAXED) == 1)
+        return (struct borrowed){fd, false};
+    lock_take(&process->limits_lock);
+    struct borrowed borrowed = {own_fd_borrow(fd), true};
+    lock_release(&process->limits_lock);
+    return borrowed;
+}
+
+void give_back(struct borrowed borrowed) {
+    if (borrowed.own && borrowed.fd >= 0)
+        host(__NR_close, borrowed.fd);
+}
+
+static u16 big_endian(u16 value) {
+    return __builtin_bswap16(value);
+}
+
+/* Reads an internet address; false for every other, and for what the kernel will not take. */
+static bool read_address(const void *name, u64 size, struct policy_address *address) {
+    const struct sockaddr_in *four = name;
+    const struct sockaddr_in6 *six = name;
+    *address = (struct policy_address){.port = 0};
+    if (size < sizeof *four)
+        return false;
+    address->port = big_endian(four->sin_port);
+    /* The kernel takes an unspecified family for IPv4 in places. */
+    if (four->sin_family == FAMILY_INET || four->sin_family == FAMILY_UNSPECIFIED) {
+        address->bytes[10] = address->bytes[11] = 0xff;
+        memcpy(address->bytes + 12, &four->sin_addr, 4);
+        return true;
+    }
+    memcpy(address->bytes, &six->sin6_addr, size < INET6_LEAST ? 0 : sizeof address->bytes);
+    return six->sin6_family == FAMILY_INET6 && size >= INET6_LEAST;
+}
+
+static u8 protocol_of(int fd) {
+    s32 protocol = 0;
+    u32 size = sizeof protocol;
+    host(__NR_getsockopt, fd, LEVEL_SOCKET, SO_PROTOCOL, &protocol, &size);
+    return protocol == MULTIPATH_TCP ? IPPROTO_TCP : (u8)protocol;
+}
+
+static void describe(const struct policy_address *address, char text[TEXT_SIZE]) {
+    static const u8 mapped[12] = {[10] = 0xff, [11] = 0xff};
+    const u8 *b = address->bytes;
+    struct text to = {.data = text, .size = TEXT_SIZE};
+    if (!memcmp(b, mapped, sizeof mapped)) {
+        text_add(&to, "%u.%u.%u.%u", b[12], b[13], b[14], b[15]);
+    } else {
+        for (u32 i = 0; i < 16; i += 2)
+            text_add(&to, "%s%x", i ? ":" : "[", (u32)b[i] << 8 | b[i + 1]);
+        text_add(&to, "]");
+    }
+    text_add(&to, ":%u", address->port);
+    if (address->protocol == IPPROTO_TCP || address->protocol == IPPROTO_UDP)
+        text_add(&to, "/%s", address->protocol == IPPROTO_TCP ? "tcp" : "udp");
+}
+
+static long permit_address(struct call *call, int fd, enum kw_policy_direction direction,
+                           struct policy_address *address) {
+    char text[TEXT_SIZE];
+    address->protocol = protocol_of(fd);
+    struct kw_policy_verdict verdict = judge_network(direction, address);
+    if (verdict.action == KW_POLICY_ALLOW)
+        return 0;
+    describe(address, text);
+    return permit(call->thread, verdict, text);
+}
+
+long permit_destination(struct call *call, int fd, u64 name, u64 size) {
+    struct policy_address address;
+    if (!name || name == WILD_POINTER || !read_address((const void *)name, size, &address))
+        return 0;
+    return permit_address(call, fd, KW_POLICY_TO, &address);
+}
+
+/* A port that the kernel is to choose is nothing that one could be reached at, yet. */
+static long permit_bind(struct call *call, int fd, u64 name, u64 size) {
+    struct policy_address address;
+    if (!name || name == WILD_POINTER || !read_address((const void *)name, size, &address) ||
+        !address.port)
+        return 0;
+    return permit_address(call, fd, KW_POLICY_LISTEN, &address);
+}
+
+static long permit_listen(struct call *call, int fd) {
+    struct __kernel_sockaddr_storage name;
+    struct policy_address address;
+    u32 size = sizeof name;
+    if (host(__NR_getsockname, fd, &name, &size) || !read_address(&name, size, &address))
+        return 0;
+    return permit_address(call, fd, KW_POLICY_LISTEN, &address);
+}
+
+static long permit_socket_call(struct call *call, int fd, const u64 value[6]) {
+    const u16 *family = (const u16 *)value[1];
+    switch (call->nr) {
+    case __NR_connect:
+        /* Without a family it ends a connection. */
+        if (value[1] && value[1] != WILD_POINTER && (u32)value[2] >= 2 && !*family)
+            return 0;
+        return permit_destination(call, fd, value[1], (u32)value[2]);
+    case __NR_bind:
+        return permit_bind(call, fd, value[1], (u32)value[2]);
+    case __NR_listen:
+        return permit_listen(call, fd);
+    default:
+        return permit_destination(call, fd, value[4], (u32)value[5]);
+    }
+}
+
+/* An address of the file system makes a name in it. */
+static bool binds_name(const struct call *call, const struct host_args *args) {
+    const u16 *family = (const u16 *)args->value[1];
+    return call->nr == __NR_bind && family && args->value[1] != WILD_POINTER &&
+           (u32)args->value[2] >= sizeof *family && *family == FAMILY_UNIX && paths_are_judged();
+}
+
+long address_forward(struct call *call) {
+    const struct call_entry *entry = &call_table[call->nr];
+    struct host_args args;
+
+    if (likely(!policy_looks_for(KW_POLICY_LOOKS_NETWORK | KW_POLICY_LOOKS_PATH)))
+        return socket_forward(call);
+    long result = translate_args(call, entry, &args);
+    if (result)
+        return result;
+    if (binds_name(call, &args))
+        return judged_bind(call, (s32)args.value[0], (const void *)args.value[1],
+                           (u32)args.value[2]);
+    if (!policy_looks_for(KW_POLICY_LOOKS_NETWORK))
+        return socket_restart(call, make_host_call(call, entry, &args));
+    struct borrowed socket = borrow(call->thread, (s32)args.value[0]);
+    if (socket.fd < 0)
+        return socket.fd == -EMFILE ? -ENOBUFS : -EBADF;
+    result = permit_socket_call(call, socket.fd, args.value);
+    args.value[0] = (u64)socket.fd;
+    if (!result)
+        result = make_host_call(call, entry, &args);
+    give_back(socket);
+    return socket_restart(call, result);
+}

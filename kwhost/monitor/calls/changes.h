@@ -1,0 +1,41 @@
+/* The general form of calls that change something by its path. */
+#ifndef KW_CALLS_CHANGES_H
+#define KW_CALLS_CHANGES_H
+
+#include <linux/limits.h>
+
+#include "calls/judged.h"
+
+/* What a path names in a call. */
+enum subject {
+    SUBJECT_NONE,   /* nothing to be judged */
+    SUBJECT_NAME,   /* a name in a directory, which is made or goes */
+    SUBJECT_OBJECT, /* what it leads to */
+    SUBJECT_PAIR,   /* two of them: link and rename */
+};
+
+/* A call in its general form: the *at call, with a directory before each path. */
+struct change {
+    struct thread *thread;
+    long nr;
+    u64 value[6];
+    enum subject subject;
+    u32 path[2];     /* numbers of the arguments */
+    bool directory;  /* argument path[0] - 1 is a directory */
+    bool follow;     /* path[0] */
+    bool descriptor; /* path[0] is empty or none: the directory itself is meant */
+    u32 access;
+    bool alone; /* nobody else uses the descriptor table, which is the guest's */
+    int opened[2];
+    u32 opened_count;
+    struct kw_policy_verdict verdict;
+    char text[PATH_MAX];
+};
+
+/* Brings a call with its translated arguments into the general form. */
+void change_describe(struct change *change, struct thread *thread, u64 nr, const u64 value[6]);
+
+/* Sets the number and the first arguments of its call. */
+void change_set(struct change *change, long nr, u32 count, const u64 *value);
+
+#endif

@@ -1,0 +1,53 @@
+/* Calls with paths under a policy with rules about paths. What is judged is the object that a path
+ * leads to, by its real path, whatever changes meanwhile:
+ *
+ * - to open something, its real path is found out and judged, and then that very name is opened
+ *   without following any symbolic link (judged_open.c);
+ * - to change something, the object, or the directory it is to be in, is held by a descriptor out
+ * of the guest's reach, judged by its real path, and changed by that descriptor (judged_change.c).
+ */
+#ifndef KW_CALLS_JUDGED_H
+#define KW_CALLS_JUDGED_H
+
+#include "calls/call.h"
+#include "process/exec.h"
+#include "process/permit.h"
+
+static inline bool paths_are_judged(void) {
+    return policy_looks_for(KW_POLICY_LOOKS_PATH);
+}
+
+/* After a chroot(2) the kernel tells other paths than those that rules speak of. */
+static inline bool paths_are_unknown(void) {
+    return exec_flags() & EXEC_CHROOTED;
+}
+
+/* The path of an open descriptor of this thread as the kernel tells it. `path` has PATH_MAX bytes.
+ * Returns 0 or a negative errno. */
+long real_path(int fd, char *path);
+
+/* An open(2) in any of its forms; the path is the monitor's copy. */
+struct opening {
+    int dirfd;
+    const char *path;
+    u64 flags, mode, resolve; /* as in struct open_how */
+};
+
+/* Whether there is anything to be judged. */
+bool opening_is_judged(const struct opening *opening);
+
+/* Opens. -EACCES (and where /proc is not sealed -ENOENT) may mean that the path leads into /proc.
+ * Then opens `inside`, which procfs has claimed. */
+long judged_open(struct call *call, const struct opening *opening);
+long judged_open_in_proc(struct call *call, const struct opening *opening, const char *inside);
+
+/* Whether the call changes, or reads, more of an object than is known of its name. */
+bool change_is_judged(u64 nr);
+
+/* Makes such a call with its translated arguments. */
+long judged_change(struct call *call, const struct host_args *args);
+
+/* Binds a socket to a copied AF_UNIX address, which makes a name where it has a path. */
+long judged_bind(struct call *call, int fd, const void *address, u64 size);
+
+#endif

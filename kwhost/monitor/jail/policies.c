@@ -1,0 +1,164 @@
+#include "jail/policies.h"
+
+#include <linux/mman.h>
+
+#include "base/text.h"
+#include "jail/kernel.h"
+#include "jail/supervisor.h"
+
+#define TABLE_SIZE (KW_POLICY_SLOTS + 2 * KW_POLICY_SLOT_SIZE)
+#define SEALS (F_SEAL_FUTURE_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
+#define EVENTS_A_SECOND 64
+
+static struct kw_policy *slot_of(const struct policies *policies, u64 generation) {
+    return (struct kw_policy *)((u8 *)policies->table + KW_POLICY_SLOTS +
+                                (generation & 1) * KW_POLICY_SLOT_SIZE);
+}
+
+static bool is_zero(const u64 *page, u64 size) {
+    for (u64 i = 0; i < size / sizeof *page; i++)
+        if (page[i])
+            return false;
+    return true;
+}
+
+/* Copies a policy into a slot; where both have nothing but zeros no memory is used. */
+static long copy_policy(struct policies *policies, u32 slot, int fd) {
+    u8 *to = (u8 *)slot_of(policies, slot);
+    u64 page[PAGE_SIZE / sizeof(u64)];
+    for (u64 at = 0; at < sizeof(struct kw_policy); at += PAGE_SIZE) {
+        u64 size = min_u64(sizeof(struct kw_policy) - at, PAGE_SIZE);
+        memset(page, 0, sizeof page);
+        long got = host(__NR_pread64, fd, page, size, at);
+        if (got != (long)size)
+            return got < 0 ? got : -EINVAL;
+        bool *written = &policies->written[slot][at / PAGE_SIZE];
+        if (*written || !is_zero(page, PAGE_SIZE))
+            memcpy(to + at, page, size);
+        *written |= !is_zero(page, PAGE_SIZE);
+    }
+    return 0;
+}
+
+/* The slot is one that is not in force: monitors that still read there find out, and begin again.
+ */
+static long load(struct policies *policies, u32 slot, int fd, const char **why) {
+    long result = copy_policy(policies, slot, fd);
+    *why = result ? "it cannot be read" : policy_check(slot_of(policies, slot));
+    if (!*why && policy_asks(slot_of(policies, slot)))
+        *why = "a rule asks, which this monitor cannot do";
+    if (!*why)
+        policy_index(slot_of(policies, slot));
+    return *why && !result ? -EINVAL : result;
+}
+
+long policies_replace(struct policies *policies, int fd, const char **why) {
+    *why = "the instance was started without a policy";
+    if (!policies->table)
+        return -EOPNOTSUPP;
+    u64 generation = policies->table->generation + 1;
+    long result = load(policies, generation & 1, fd, why);
+    if (!result)
+        __atomic_store_n(&policies->table->generation, generation, __ATOMIC_SEQ_CST);
+    return result;
+}
+
+static long make_table(struct policies *policies) {
+    u32 flags = MFD_CLOEXEC | MFD_ALLOW_SEALING;
+    long fd = host(__NR_memfd_create, "kwhost-policy", flags | MFD_NOEXEC_SEAL);
+    if (fd == -EINVAL)
+        fd = host(__NR_memfd_create, "kwhost-policy", flags);
+    if (fd < 0)
+        return fd;
+    policies->table_fd = (int)fd;
+    long result = host(__NR_ftruncate, fd, TABLE_SIZE);
+    if (result < 0)
+        return result;
+    long memory = host(__NR_mmap, 0, TABLE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (host_failed(memory))
+        return memory;
+    policies->table = (struct kw_policy_table *)memory;
+    policies->table->magic = KW_POLICY_TABLE_MAGIC;
+    policies->table->version = KW_POLICY_VERSION;
+    policies->table->size = TABLE_SIZE;
+    policies->bell = (int)host(__NR_eventfd2, 0, O_CLOEXEC | O_NONBLOCK);
+    return policies->bell < 0 ? policies->bell : host(__NR_fcntl, fd, F_ADD_SEALS, SEALS);
+}
+
+/* The part of the statistics' memory in which monitors count and tell. */
+static bool map_shared(struct supervisor *supervisor) {
+    struct statx stat;
+    u64 end = KW_POLICY_SHARED_OFFSET + sizeof(struct kw_policy_shared);
+    long result = host_stat(supervisor->stats, "", AT_EMPTY_PATH, &stat);
+    if (result >= 0 && stat.stx_size < end)
+        return fail(&supervisor->failure, STATUS_OWN, 0,
+                    "the statistics page has no room for a policy's");
+    if (result >= 0)
+        result =
+            host(__NR_mmap, 0, page_up(sizeof(struct kw_policy_shared)), PROT_READ | PROT_WRITE,
+                 MAP_SHARED, supervisor->stats, KW_POLICY_SHARED_OFFSET);
+    supervisor->policies.drain.shared = (struct kw_policy_shared *)result;
+    return !host_failed(result) ||
+           fail(&supervisor->failure, STATUS_OWN, result, "mapping the policy's counters");
+}
+
+bool policies_prepare(struct supervisor *supervisor) {
+    struct policies *policies = &supervisor->policies;
+    int fd = supervisor->launch.record->policy_fd;
+    const char *why;
+    if (fd < 0)
+        return true;
+    long result = make_table(policies);
+    if (result < 0)
+        return fail(&supervisor->failure, STATUS_OWN, result, "making the policy's table");
+    result = load(policies, 0, fd, &why);
+    if (result < 0)
+        return fail(&supervisor->failure, STATUS_OWN, result, "the policy is not valid: %s", why);
+    host(__NR_close, fd);
+    if (!map_shared(supervisor))
+        return false;
+    policies->drain.shared->waiting = 1;
+    return true;
+}
+
+int policies_wants(const struct policies *policies) {
+    return policies->told < EVENTS_A_SECOND ? policies->bell : -1;
+}
+
+static void tell(struct supervisor *supervisor, const struct kw_policy_event *event) {
+    struct kw_message message = {.type = KW_EVENT_DENIED,
+                                 .value = event->rule,
+                                 .extra = event->call,
+                                 .time_ns = event->time_ns};
+    const u64 *arg = event->arguments;
+    u64 *lost = &supervisor->policies.drain.lost;
+    format(message.text, sizeof message.text, "%u %u %u %u %lx %lx %lx %lx %lx %lx %lu %s",
+           event->pid, event->tid, event->action, event->error, arg[0], arg[1], arg[2], arg[3],
+           arg[4], arg[5], *lost, event->text);
+    if (control_tell(supervisor, &message))
+        *lost = 0;
+}
+
+u64 policies_tell(struct supervisor *supervisor, u64 now) {
+    struct policies *policies = &supervisor->policies;
+    struct kw_policy_event event;
+    u64 rung;
+    if (!policies->table)
+        return 0;
+    if (now >= policies->window_end) {
+        policies->window_end = now + SECOND_NS;
+        policies->told = 0;
+    }
+    if (policies->told == EVENTS_A_SECOND)
+        return policies->window_end;
+    /* Those who ring without an event use up what may be told as well. */
+    bool woken = host(__NR_read, policies->bell, &rung, sizeof rung) > 0;
+    policies->told += woken;
+    /* First, so that what comes from here on rings. */
+    __atomic_store_n(&policies->drain.shared->waiting, 1, __ATOMIC_SEQ_CST);
+    while (policies->told < EVENTS_A_SECOND && drain_take(&policies->drain, &event)) {
+        policies->told++;
+        tell(supervisor, &event);
+    }
+    return policies->told == EVENTS_A_SECOND ? policies->window_end : 0;
+}
