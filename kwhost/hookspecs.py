@@ -16,7 +16,7 @@ is awaited in the loop. A call has DEADLINE_SECONDS.
 May import: core.model, core.errors, pluggy. Importing it loads neither trio nor cffi.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import pluggy
 
+from kwhost.core.model.decisions import Answer, Decision, Question
 from kwhost.core.model.definition import InstanceDefinition
 from kwhost.core.model.events import Event
 from kwhost.core.model.ids import InstanceId, InstanceName
@@ -93,6 +94,10 @@ class PluginHost(HostView, Protocol):
 
     async def metrics(self) -> "tuple[Metric, ...]":
         """What all plugins contribute through the hook `metrics`."""
+
+    async def refresh_policy(self, id: InstanceId) -> None:  # noqa: A002
+        """Ask all plugins for their policy layers of a running instance again. Raises NotFound, and Conflict
+        where a change is beyond the ceiling that it was started with."""
 
 
 # --------------------------------------------------------------------------------------------------
@@ -194,6 +199,39 @@ def admit_instance(tenant: Tenant, definition: InstanceDefinition, configuration
     Asked after quotas and before anything is made. All plugins must agree. A plugin that fails refuses,
     also once it is disabled for its failures.
     """
+
+
+# --------------------------------------------------------------------------------------------------
+# Policy
+# --------------------------------------------------------------------------------------------------
+
+
+@hookspec
+def policy_layer(
+    tenant: Tenant, definition: InstanceDefinition, status: InstanceStatus, configuration: Any
+) -> Mapping[str, object] | None:
+    """A layer of system call policy for an instance: a policy table as a file would have it (`{"default":
+    "allow", "syscalls": {"deny": ["execve"]}}`), or None.
+
+    Of the verdicts of all layers the strictest counts, so a plugin can only take away. Asked at each start,
+    and again when `PluginHost.refresh_policy` is called; what comes then holds at once. A plugin that fails
+    at the start refuses it; one that fails later leaves its layer as it was, and the journal says so.
+    """
+
+
+@hookspec
+def answer_question(question: Question, host: PluginHost, configuration: Any) -> Answer | None:
+    """Whether a call that a rule asks about may be made; None leaves it to the others and to the operator.
+
+    All plugins are asked at once. One that refuses decides, then one that allows; a plugin that fails
+    refuses. It has until the question's deadline, which it sees, and DEADLINE_SECONDS do not count.
+    """
+
+
+@hookspec
+def policy_decision(decision: Decision, host: PluginHost, configuration: Any) -> None:
+    """A rule logged or refused a call, or a question was answered. In order, one at a time, as events are;
+    rate-limited for each instance: see Decision.lost."""
 
 
 # --------------------------------------------------------------------------------------------------
