@@ -14,10 +14,12 @@
 #include "jail/supervise.h"
 #include "machine/machine.h"
 #include "mm/space.h"
+#include "policy/questions.h"
 #include "policy/table.h"
 #include "process/exec.h"
 #include "process/load.h"
 #include "process/permit.h"
+#include "process/question.h"
 #include "process/signal.h"
 #include "process/thread.h"
 #include "procfs/procfs.h"
@@ -94,6 +96,15 @@ static void start_accounts(void) {
     process.account = (u32)account;
 }
 
+static bool may_begin(struct thread *thread) {
+    long result;
+    do
+        result = permit(thread, judge_path(record.exe_path, KW_POLICY_EXECUTE), record.exe_path);
+    while (question_settle(thread, &result));
+    thread->answer_count = 0;
+    return !result;
+}
+
 /* Without its policy nothing of the instance runs. The program that it begins with is judged here;
  * those that come later, by execve. */
 static void start_policy(struct thread *thread) {
@@ -103,9 +114,9 @@ static void start_policy(struct thread *thread) {
     int error = policy_start(&what);
     if (error)
         monitor_fail(125, "cannot use the policy: %s: %s", what, error_text(error));
+    questions_forget((u32)process.pid);
     thread->call_nr = __NR_execve; /* by which all this began */
-    if ((record.flags & EXEC_FIRST) &&
-        permit(thread, judge_path(record.exe_path, KW_POLICY_EXECUTE), record.exe_path))
+    if ((record.flags & EXEC_FIRST) && !may_begin(thread))
         monitor_fail(126, "%s: the policy does not let it be executed", record.exec_name);
 }
 

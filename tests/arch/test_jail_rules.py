@@ -22,6 +22,7 @@ CODE = {
     "INIT": ("jail/init.c",),
     "SUPERVISE": (
         *("jail/supervise.c", "jail/control.c", "jail/relay.c", "jail/end.c", "jail/exits.c"),
+        "jail/questions.c",
         *("jail/terminal.c", "jail/channel.c", "jail/clock.c"),
     ),
     "HOSTED": (

@@ -103,6 +103,11 @@ class ByHand:
         self._policy.rate_count += 1
         return self
 
+    def timeout(self, milliseconds: int) -> "ByHand":
+        """How long a question is open."""
+        self._policy.ask_timeout_ms = milliseconds
+        return self
+
     def compiled(self) -> bytes:
         """What supervise gets."""
         policy = self._policy

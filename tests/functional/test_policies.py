@@ -281,12 +281,6 @@ def test_calls_are_decided_by_one_policy_or_the_other(instance: HostedInstance) 
     assert (instance.wait().status, instance.logged()) == (0, "well\n")
 
 
-def test_a_policy_that_asks_is_refused(instance: HostedInstance) -> None:
-    instance.start("/bin/true", policy=ByHand().call("mkdir", "ASK").compiled())
-
-    assert "asks" in instance.wait().text
-
-
 def test_what_is_denied_is_told_and_counted(instance: HostedInstance) -> None:
     policy = careful().call("mkdir", "ERRNO", EPERM, 7)
     instance.shell(

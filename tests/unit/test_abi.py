@@ -12,6 +12,7 @@ STRUCTURES = (
     *("kw_policy", "kw_policy_layer", "kw_policy_call", "kw_policy_arguments", "kw_policy_condition"),
     *("kw_policy_path", "kw_policy_network", "kw_policy_rate", "kw_policy_verdict"),
     *("kw_policy_table", "kw_policy_shared", "kw_policy_count", "kw_policy_event"),
+    *("kw_policy_question", "kw_policy_asked", "kw_policy_answer"),
 )
 
 

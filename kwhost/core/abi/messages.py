@@ -16,6 +16,7 @@ __all__ = [
     "AttachFlag",
     "Event",
     "EventType",
+    "answer",
     "ask_root",
     "attach",
     "clean_text",
@@ -53,6 +54,8 @@ class EventType(Enum):
     ROOT = lib.KW_EVENT_ROOT
     DENIED = lib.KW_EVENT_DENIED
     POLICY = lib.KW_EVENT_POLICY
+    QUESTION = lib.KW_EVENT_QUESTION
+    ANSWERED = lib.KW_EVENT_ANSWERED
 
 
 class AttachFlag(Flag):
@@ -150,6 +153,12 @@ def replace_policy() -> bytes:
     """Put a compiled policy into force, sent along in a memfd. The answer is a POLICY, whose value is 0 or an
     errno; what was wrong is its text."""
     return _control(lib.KW_CONTROL_POLICY)
+
+
+def answer(question: int, *, allow: bool) -> bytes:
+    """Answer the question of a QUESTION event by its number. An ANSWERED follows, unless it is not open any
+    more."""
+    return _control(lib.KW_CONTROL_ANSWER, question, int(allow))
 
 
 def attach(flags: AttachFlag) -> bytes:

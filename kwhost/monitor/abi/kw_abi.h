@@ -138,6 +138,8 @@ enum kw_message_type {
     KW_CONTROL_ROOT = 9,   /* asks for KW_EVENT_ROOT */
     KW_CONTROL_POLICY = 10, /* a descriptor: memfd of a struct kw_policy, in force from now on; asks
                                for KW_EVENT_POLICY */
+    KW_CONTROL_ANSWER = 11, /* value: the question's number; extra: 1 allows the call, 0 refuses it;
+                               of a question that is no longer open nothing happens */
     KW_EVENT_STARTED = 16,  /* value, extra: host pid of the instance's pid 1, or of the process; of
                                one with a terminal, a descriptor: the master */
     KW_EVENT_EXITED =
@@ -154,11 +156,21 @@ enum kw_message_type {
                              namespace; or an errno */
     KW_EVENT_ROOT = 25, /* value: 0 with two descriptors, the instance's root directory and a pidfd
                            of its pid 1; or an errno */
-    KW_EVENT_DENIED = 26, /* a call that a policy's rule logged or denied. value: the rule; extra:
-                             the call's number; time_ns: when; text: "PID TID ACTION ERRNO A0 A1 A2
-                             A3 A4 A5 LOST TEXT": ids as in the instance, arguments in hexadecimal,
-                             events lost before this one, path or address (may be empty) */
-    KW_EVENT_POLICY = 27  /* value: 0; or an errno with the reason as text: nothing has changed */
+    KW_EVENT_DENIED = 26,   /* a call that a policy's rule logged or denied. value: the rule; extra:
+                               the call's number; time_ns: when; text: "PID TID ACTION ERRNO A0 A1 A2
+                               A3 A4 A5 LOST TEXT": ids as in the instance, arguments in hexadecimal,
+                               events lost before this one, path or address (may be empty) */
+    KW_EVENT_POLICY = 27,   /* value: 0; or an errno with the reason as text: nothing has changed */
+    KW_EVENT_QUESTION = 28, /* a call that waits for KW_CONTROL_ANSWER. value: the rule; extra: the
+                               call's number; time_ns: when; text: "QUESTION PID TID REMAINING_MS A0
+                               A1 A2 A3 A4 A5 TEXT": its number, ids as in the instance, how long it
+                               is open, arguments in hexadecimal (of openat2 its flags and mode),
+                               path or address (may be empty), of two paths both: /old//new. Bytes
+                               of the text that are not printable ASCII, and the backslash, are
+                               \xNN. Those that are open are told again after KW_EVENT_HELLO */
+    KW_EVENT_ANSWERED = 29  /* value: a question's number; extra: 1 allowed, 0 refused, 2 nobody
+                               answered in time, 3 withdrawn: the caller is gone, or a signal ended
+                               the call */
 };
 #define KW_ATTACH_STDIN 1
 #define KW_ATTACH_OUTPUT 2

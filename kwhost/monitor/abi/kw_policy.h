@@ -25,13 +25,16 @@
 #define KW_POLICY_TEXTS_MAX 262144 /* bytes of all path rules' texts */
 #define KW_POLICY_NETWORKS_MAX 2048
 #define KW_POLICY_RATES_MAX 32
+#define KW_POLICY_QUESTIONS 64 /* open at once in one instance */
+#define KW_POLICY_ASK_MS 30000 /* how long one is open where a policy does not say */
+#define KW_POLICY_ASK_MS_MAX 3600000
 
 /* In order of strictness: of the verdicts of several layers the greatest counts, of equal ones that
  * of the first layer. */
 enum kw_policy_action {
     KW_POLICY_ALLOW = 0,
     KW_POLICY_LOG = 1,
-    KW_POLICY_ASK = 2, /* supervise refuses a policy with it */
+    KW_POLICY_ASK = 2, /* the call waits until somebody has decided */
     KW_POLICY_ERRNO = 3,
     KW_POLICY_KILL = 4
 };
@@ -152,7 +155,8 @@ struct kw_policy {
     uint32_t network_count;
     uint32_t rate_count;
     uint32_t text_size;
-    uint32_t reserved[7];
+    uint32_t ask_timeout_ms; /* at most KW_POLICY_ASK_MS_MAX; 0: KW_POLICY_ASK_MS */
+    uint32_t reserved[6];
     /* Made by supervise, 0 before: what there is to look at besides plain permission. */
     uint32_t looks; /* KW_POLICY_LOOKS_* of any call */
     uint32_t padding;
@@ -169,11 +173,45 @@ struct kw_policy {
 #define KW_POLICY_LOOKS_PATH 4
 #define KW_POLICY_LOOKS_NETWORK 8
 
-/* The memfd that monitors map read-only and supervise alone writes: this header, then two policies
- * at KW_POLICY_SLOTS and KW_POLICY_SLOT_SIZE behind it. The one in force is number
- * generation & 1. */
+#define KW_POLICY_TEXT_MAX 256
+
+/* A call that waits for an answer. */
+struct kw_policy_question {
+    uint64_t serial; /* not that of the question before it in the same place */
+    uint32_t rule;
+    uint32_t call;
+    uint32_t pid; /* as in the instance */
+    uint32_t tid;
+    uint64_t arguments[6];         /* 0: the call has no such argument */
+    char text[KW_POLICY_TEXT_MAX]; /* path or address, in full; as in KW_EVENT_QUESTION */
+};
+
+enum kw_policy_ending { /* as in KW_EVENT_ANSWERED */
+                        KW_POLICY_REFUSED = 0,
+                        KW_POLICY_ALLOWED = 1,
+                        KW_POLICY_UNANSWERED = 2,
+                        KW_POLICY_WITHDRAWN = 3
+};
+
+/* How the last question in a place has ended, for the one who asked it. The question is there to be
+ * compared with one's own: others might have put theirs into the same place. It counts if `ended`
+ * is the same before and after it was read, and not being changed. */
+#define KW_POLICY_ENDED_CHANGING 1
+#define KW_POLICY_ENDED_SHIFT 1 /* enum kw_policy_ending, 2 bits */
+#define KW_POLICY_ENDED_ONE 8   /* counted above that */
+struct kw_policy_answer {
+    uint32_t ended; /* futex */
+    uint32_t padding;
+    struct kw_policy_question question;
+};
+
+/* The memfd that monitors map read-only and supervise alone writes: this header, two policies at
+ * KW_POLICY_SLOTS and KW_POLICY_SLOT_SIZE behind it, and one kw_policy_answer for each place of a
+ * question at KW_POLICY_ANSWERS. The policy in force is number generation & 1. */
 #define KW_POLICY_SLOTS 4096
 #define KW_POLICY_SLOT_SIZE 1048576
+#define KW_POLICY_ANSWERS 2101248
+#define KW_POLICY_TABLE_SIZE 2125824
 struct kw_policy_table {
     uint32_t magic;
     uint32_t version;
@@ -186,7 +224,6 @@ struct kw_policy_table {
  * may be hostile: bound every value read. */
 #define KW_POLICY_SHARED_OFFSET 131072
 #define KW_POLICY_RING 256
-#define KW_POLICY_TEXT_MAX 256
 struct kw_policy_count {
     uint64_t hits;   /* verdicts other than plain permission, of rates those beyond it */
     uint64_t denied; /* errno and kill */
@@ -203,6 +240,11 @@ struct kw_policy_event {
     uint64_t arguments[6];
     char text[KW_POLICY_TEXT_MAX]; /* path or address; "" without */
 };
+struct kw_policy_asked { /* a place for a question */
+    uint32_t holder;     /* 0: free; else thread id << 1, and 1 once the question is complete */
+    uint32_t padding;
+    struct kw_policy_question question;
+};
 struct kw_policy_shared {
     uint64_t buckets[KW_POLICY_RATES_MAX];
     struct kw_policy_count counts[KW_POLICY_RULES_MAX];
@@ -210,6 +252,8 @@ struct kw_policy_shared {
     uint32_t waiting; /* 1: supervise wants its bell rung */
     uint32_t padding;
     struct kw_policy_event events[KW_POLICY_RING];
+    uint64_t questions; /* ever asked: their serial numbers */
+    struct kw_policy_asked asked[KW_POLICY_QUESTIONS];
 };
 /* cdef: end */
 
@@ -221,6 +265,11 @@ _Static_assert(sizeof(struct kw_policy_path) == 24, "kw_policy_path is part of t
 _Static_assert(sizeof(struct kw_policy_network) == 32, "kw_policy_network is part of the ABI");
 _Static_assert(sizeof(struct kw_policy_rate) == 88, "kw_policy_rate is part of the ABI");
 _Static_assert(sizeof(struct kw_policy) <= KW_POLICY_SLOT_SIZE, "a policy fits its slot");
+_Static_assert(sizeof(struct kw_policy_question) == 328, "kw_policy_question is part of the ABI");
+_Static_assert(KW_POLICY_ANSWERS == KW_POLICY_SLOTS + 2 * KW_POLICY_SLOT_SIZE, "behind both");
+_Static_assert(KW_POLICY_ANSWERS + KW_POLICY_QUESTIONS * sizeof(struct kw_policy_answer) <=
+                   KW_POLICY_TABLE_SIZE,
+               "the answers fit the table");
 _Static_assert(sizeof(struct kw_stats) <= KW_POLICY_SHARED_OFFSET, "the statistics end before it");
 
 #endif

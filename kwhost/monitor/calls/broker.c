@@ -235,8 +235,11 @@ long sys_openat2(struct call *call) {
     if (!place.path)
         return -EFAULT;
     struct opening opening = {place.dirfd, place.path, how.flags, how.mode, how.resolve};
-    if (unlikely(paths_are_judged()) && opening_is_judged(&opening))
+    if (unlikely(paths_are_judged()) && opening_is_judged(&opening)) {
+        thread->call_arg[2] = how.flags; /* for what is told and asked: not where they are, */
+        thread->call_arg[3] = how.mode;  /* where others might change them */
         return open_judged(call, &opening);
+    }
     if (!*place.path || !claimed(thread, &place, 1, true, &inside)) {
         result = make_host_call(call, entry, &args);
         if (!*place.path || !broker_may_be_proc(result) ||

@@ -27,6 +27,13 @@ typedef long (*call_handler)(struct call *call);
 #define ERESTARTBLOCK 516  /* as NOHAND; the handler keeps its deadline in thread->deadline */
 #define CALL_NO_RESULT (-4096l)
 
+/* Likewise for a call that has to be asked about before it goes on (process/question.h). */
+#define CALL_ASKS 600
+
+static inline bool call_restarts(long result) {
+    return result <= -ERESTARTSYS && result >= -ERESTARTBLOCK;
+}
+
 /* How a call is treated (threat-model.md, 2). */
 enum call_class {
     CALL_UNKNOWN,   /* not in the table: ENOSYS, counted */

@@ -5,6 +5,7 @@
 #include "process/permit.h"
 #include "calls/stats.h"
 #include "process/exec.h"
+#include "process/question.h"
 #include "process/thread.h"
 #include "procfs/procfs.h"
 
@@ -69,6 +70,15 @@ static long serve(struct call *call, const struct call_entry *entry, bool *refus
     }
 }
 
+/* By its number, its arguments and how often it is made. */
+static long judge(struct call *call) {
+    long result;
+    do
+        result = permit_call(call->thread, call->nr, call->arg);
+    while (question_settle(call->thread, &result));
+    return result;
+}
+
 long call_dispatch(struct call *call) {
     static const struct call_entry unknown = {.class = CALL_UNKNOWN};
     u64 began = stats_ticks();
@@ -78,12 +88,16 @@ long call_dispatch(struct call *call) {
 
     call->nr = (u32)call->nr; /* the kernel does not look at the upper half of RAX */
     entry = call->nr < CALL_LIMIT ? &call_table[call->nr] : &unknown;
-    call->thread->scratch_used = 0;
     stats_begin(call->nr);
     if (unlikely(policy_looks_at(call->nr)))
-        result = permit_call(call->thread, call->nr, call->arg);
+        result = judge(call);
     if (likely(!result))
-        result = serve(call, entry, &refused);
+        do {
+            call->thread->scratch_used = 0;
+            result = serve(call, entry, &refused);
+        } while (unlikely(question_settle(call->thread, &result)));
+    if (unlikely(call->thread->answer_count))
+        question_forget(call->thread, result);
     stats_end(call->nr, began, result, refused);
     return result;
 }

@@ -9,6 +9,7 @@
 #include "calls/broker.h"
 #include "calls/changes.h"
 #include "process/errand.h"
+#include "process/question.h"
 #include "process/thread.h"
 #include "procfs/procfs.h"
 
@@ -89,11 +90,23 @@ static long find_name(struct change *change, u32 which, struct name *name) {
 
 /* Notes a verdict on a path, and tells whether it refuses. */
 static bool refuses(struct change *change, struct kw_policy_verdict verdict, const char *path) {
+    if (verdict.action == KW_POLICY_ASK && question_is_allowed(change->thread, verdict, path))
+        return false;
     if (verdict.action > change->verdict.action) {
         change->verdict = verdict;
         format(change->text, sizeof change->text, "%s", path);
     }
-    return verdict_refuses(verdict);
+    return verdict_stops(verdict);
+}
+
+/* Likewise on two names. Whoever is asked has to know both: in a real path no slash is doubled. */
+static bool refuses_pair(struct change *change, struct kw_policy_verdict verdict, const char *old,
+                         const char *new) {
+    char both[2 * PATH_MAX];
+    if (verdict.action != KW_POLICY_ASK)
+        return refuses(change, verdict, old);
+    format(both, sizeof both, "%s/%s", old, new);
+    return refuses(change, verdict, both);
 }
 
 static long change_name(struct change *change) {
@@ -168,9 +181,10 @@ static long change_place(struct change *change) {
         result = find_name(change, 1, &new);
     if (result)
         return result;
-    if (refuses(change, judge_new_name(old.real, new.real, KW_POLICY_WRITE), old.real) ||
-        (exchange &&
-         refuses(change, judge_new_name(new.real, old.real, KW_POLICY_WRITE), new.real)))
+    if (refuses_pair(change, judge_new_name(old.real, new.real, KW_POLICY_WRITE), old.real,
+                     new.real) ||
+        (exchange && refuses_pair(change, judge_new_name(new.real, old.real, KW_POLICY_WRITE),
+                                  new.real, old.real)))
         return -EACCES;
     if ((moves_rules(&old, &new) && refuses(change, kept, old.real)) ||
         (exchange && moves_rules(&new, &old) && refuses(change, kept, new.real)))
@@ -189,7 +203,7 @@ static long change_links(struct change *change) {
     long result = find_name(change, 1, &new);
     if (result)
         return result;
-    if (real[0] == '/' && refuses(change, judge_new_name(real, new.real, 0), real))
+    if (real[0] == '/' && refuses_pair(change, judge_new_name(real, new.real, 0), real, new.real))
         return -EACCES;
     u64 flags = (change->value[4] & ~(u64)AT_EMPTY_PATH) | AT_SYMLINK_FOLLOW;
     name_held(fd, link);
@@ -343,7 +357,7 @@ long judged_change(struct call *call, const struct host_args *args) {
         return -ENOMEM;
     *again = *change;
     result = run_safely(change, call->thread);
-    if (!verdict_refuses(change->verdict) && broker_may_be_proc(result)) {
+    if (!verdict_stops(change->verdict) && broker_may_be_proc(result)) {
         long left = leave_proc(again, false);
         if (left == -ENOTTY)
             return procfs_call(call, "");

@@ -80,6 +80,7 @@ static void answer_hello(struct supervisor *supervisor, struct connection *conne
     if (control_send(supervisor, connection, &event, &supervisor->stats, 1) &&
         instance_notice(&supervisor->instance, &notice))
         control_send(supervisor, connection, &notice, NULL, 0);
+    questions_tell_again(supervisor, connection);
 }
 
 static void stop(struct supervisor *supervisor, u32 signal, u32 milliseconds) {
@@ -173,6 +174,9 @@ static void obey(struct supervisor *supervisor, struct connection *connection,
         break;
     case KW_CONTROL_POLICY:
         replace_policy(supervisor, connection, fds, count);
+        break;
+    case KW_CONTROL_ANSWER:
+        questions_answer(supervisor, message->value, message->extra);
         break;
     case KW_CONTROL_ATTACH:
         refusal = attach(supervisor, message->value, fds, count);

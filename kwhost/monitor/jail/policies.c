@@ -6,7 +6,6 @@
 #include "jail/kernel.h"
 #include "jail/supervisor.h"
 
-#define TABLE_SIZE (KW_POLICY_SLOTS + 2 * KW_POLICY_SLOT_SIZE)
 #define SEALS (F_SEAL_FUTURE_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
 #define EVENTS_A_SECOND 64
 
@@ -45,10 +44,10 @@ static long copy_policy(struct policies *policies, u32 slot, int fd) {
 static long load(struct policies *policies, u32 slot, int fd, const char **why) {
     long result = copy_policy(policies, slot, fd);
     *why = result ? "it cannot be read" : policy_check(slot_of(policies, slot));
-    if (!*why && policy_asks(slot_of(policies, slot)))
-        *why = "a rule asks, which this monitor cannot do";
-    if (!*why)
+    if (!*why) {
+        policies->questions.possible |= policy_asks(slot_of(policies, slot));
         policy_index(slot_of(policies, slot));
+    }
     return *why && !result ? -EINVAL : result;
 }
 
@@ -71,16 +70,18 @@ static long make_table(struct policies *policies) {
     if (fd < 0)
         return fd;
     policies->table_fd = (int)fd;
-    long result = host(__NR_ftruncate, fd, TABLE_SIZE);
+    long result = host(__NR_ftruncate, fd, KW_POLICY_TABLE_SIZE);
     if (result < 0)
         return result;
-    long memory = host(__NR_mmap, 0, TABLE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    long memory =
+        host(__NR_mmap, 0, KW_POLICY_TABLE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     if (host_failed(memory))
         return memory;
     policies->table = (struct kw_policy_table *)memory;
+    policies->questions.answers.answers = (struct kw_policy_answer *)(memory + KW_POLICY_ANSWERS);
     policies->table->magic = KW_POLICY_TABLE_MAGIC;
     policies->table->version = KW_POLICY_VERSION;
-    policies->table->size = TABLE_SIZE;
+    policies->table->size = KW_POLICY_TABLE_SIZE;
     policies->bell = (int)host(__NR_eventfd2, 0, O_CLOEXEC | O_NONBLOCK);
     return policies->bell < 0 ? policies->bell : host(__NR_fcntl, fd, F_ADD_SEALS, SEALS);
 }
@@ -97,9 +98,12 @@ static bool map_shared(struct supervisor *supervisor) {
         result =
             host(__NR_mmap, 0, page_up(sizeof(struct kw_policy_shared)), PROT_READ | PROT_WRITE,
                  MAP_SHARED, supervisor->stats, KW_POLICY_SHARED_OFFSET);
-    supervisor->policies.drain.shared = (struct kw_policy_shared *)result;
-    return !host_failed(result) ||
-           fail(&supervisor->failure, STATUS_OWN, result, "mapping the policy's counters");
+    if (host_failed(result))
+        return fail(&supervisor->failure, STATUS_OWN, result, "mapping the policy's counters");
+    struct kw_policy_shared *shared = (struct kw_policy_shared *)result;
+    supervisor->policies.drain.shared = shared;
+    supervisor->policies.questions.answers.asked = shared->asked;
+    return true;
 }
 
 bool policies_prepare(struct supervisor *supervisor) {
@@ -139,12 +143,10 @@ static void tell(struct supervisor *supervisor, const struct kw_policy_event *ev
         *lost = 0;
 }
 
-u64 policies_tell(struct supervisor *supervisor, u64 now) {
+static u64 tell_events(struct supervisor *supervisor, u64 now) {
     struct policies *policies = &supervisor->policies;
     struct kw_policy_event event;
     u64 rung;
-    if (!policies->table)
-        return 0;
     if (now >= policies->window_end) {
         policies->window_end = now + SECOND_NS;
         policies->told = 0;
@@ -161,4 +163,16 @@ u64 policies_tell(struct supervisor *supervisor, u64 now) {
         tell(supervisor, &event);
     }
     return policies->told == EVENTS_A_SECOND ? policies->window_end : 0;
+}
+
+u64 policies_tell(struct supervisor *supervisor, u64 now) {
+    if (!supervisor->policies.table)
+        return 0;
+    u64 next = tell_events(supervisor, now);
+    return earliest(next, questions_tend(supervisor, now));
+}
+
+u32 policies_ask_ms(const struct policies *policies) {
+    u32 given = slot_of(policies, policies->table->generation)->ask_timeout_ms;
+    return given ? given : KW_POLICY_ASK_MS;
 }

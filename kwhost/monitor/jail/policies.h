@@ -1,10 +1,11 @@
-/* The policy of an instance as supervise keeps it: the table that monitors read, and the events
- * that they leave. */
+/* The policy of an instance as supervise keeps it: the table that monitors read, and the events and
+ * questions that they leave. */
 #ifndef KW_JAIL_POLICIES_H
 #define KW_JAIL_POLICIES_H
 
 #include "abi/kw_policy.h"
 #include "jail/errors.h"
+#include "jail/questions.h"
 #include "policy/drain.h"
 
 struct supervisor;
@@ -16,6 +17,7 @@ struct policies {
     struct drain drain;
     u64 window_end; /* CLOCK_MONOTONIC ns: from then on as many events may be told again */
     u32 told;       /* events in this window */
+    struct questions questions;
 };
 
 /* Makes table and bell of the launch record's policy, if there is one. */
@@ -27,8 +29,11 @@ long policies_replace(struct policies *policies, int fd, const char **why);
 /* The bell as long as events may be told, -1 otherwise. */
 int policies_wants(const struct policies *policies);
 
-/* Tells the events that are there, within limits. Returns when to come again even without the bell,
- * CLOCK_MONOTONIC ns; 0: never. */
+/* How long a question may be open, in milliseconds. */
+u32 policies_ask_ms(const struct policies *policies);
+
+/* Tells the events and questions that are there, within limits. Returns when to come again even
+ * without the bell, CLOCK_MONOTONIC ns; 0: never. */
 u64 policies_tell(struct supervisor *supervisor, u64 now);
 
 #endif

@@ -72,6 +72,12 @@ static u64 sum(int procfs, u64 (*measure)(int, const char *)) {
     return total;
 }
 
+bool resident_lives(int procfs, u32 id) {
+    char name[16];
+    format(name, sizeof name, "%u", id);
+    return resident_size(procfs, name) > 0;
+}
+
 void resident_start(struct resident *resident, u64 limit) {
     resident->limit = limit;
     resident->next = limit ? clock_monotonic() : 0;

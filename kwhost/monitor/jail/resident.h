@@ -17,4 +17,7 @@ void resident_start(struct resident *resident, u64 limit);
  * when they are beyond the limit, else 0. */
 u64 resident_check(struct resident *resident, int procfs);
 
+/* Whether a process or thread of that procfs lives: what has ended has no memory. */
+bool resident_lives(int procfs, u32 id);
+
 #endif

@@ -16,6 +16,11 @@ static inline bool verdict_refuses(struct kw_policy_verdict verdict) {
     return verdict.action >= KW_POLICY_ERRNO;
 }
 
+/* Or has to be asked about first. */
+static inline bool verdict_stops(struct kw_policy_verdict verdict) {
+    return verdict.action >= KW_POLICY_ASK;
+}
+
 /* Of equally strict ones the first. */
 static inline struct kw_policy_verdict stricter(struct kw_policy_verdict first,
                                                 struct kw_policy_verdict second) {

@@ -7,8 +7,6 @@
 #include "base/own_fd.h"
 #include "base/text.h"
 
-#define TABLE_SIZE (KW_POLICY_SLOTS + 2 * KW_POLICY_SLOT_SIZE)
-
 const struct kw_policy_table *policy_table;
 struct kw_policy_shared *policy_shared;
 
@@ -18,7 +16,7 @@ static long map(u64 size, int protection, enum own_fd fd, u64 offset) {
 
 int policy_start(const char **what) {
     *what = "the policy's table";
-    long table = map(TABLE_SIZE, PROT_READ, OWN_POLICY, 0);
+    long table = map(KW_POLICY_TABLE_SIZE, PROT_READ, OWN_POLICY, 0);
     if (host_failed(table))
         return (int)table;
     *what = "the policy's counters";
@@ -29,7 +27,7 @@ int policy_start(const char **what) {
     policy_shared = (struct kw_policy_shared *)shared;
     policy_table = (const struct kw_policy_table *)table;
     if (policy_table->magic != KW_POLICY_TABLE_MAGIC ||
-        policy_table->version != KW_POLICY_VERSION || policy_table->size != TABLE_SIZE) {
+        policy_table->version != KW_POLICY_VERSION || policy_table->size != KW_POLICY_TABLE_SIZE) {
         *what = "the policy's table is none";
         return -EINVAL;
     }
@@ -132,20 +130,24 @@ struct kw_policy_verdict judge_network(enum kw_policy_direction direction,
 }
 
 /* Supervise asks for its bell before it sleeps: a flood rings it once. */
-static void ring(void) {
+void policy_ring(void) {
     u64 one = 1;
     if (__atomic_exchange_n(&policy_shared->waiting, 0, __ATOMIC_SEQ_CST) == 1)
         host(__NR_write, own_fd(OWN_BELL), &one, sizeof one);
 }
 
+void policy_count(u32 rule, bool denied) {
+    if (rule >= KW_POLICY_RULES_MAX)
+        return;
+    struct kw_policy_count *count = &policy_shared->counts[rule];
+    __atomic_fetch_add(&count->hits, 1, __ATOMIC_RELAXED);
+    if (denied)
+        __atomic_fetch_add(&count->denied, 1, __ATOMIC_RELAXED);
+}
+
 void policy_tell(struct kw_policy_verdict verdict, const struct policy_caller *caller,
                  const char *text) {
-    if (verdict.rule < KW_POLICY_RULES_MAX) {
-        struct kw_policy_count *count = &policy_shared->counts[verdict.rule];
-        __atomic_fetch_add(&count->hits, 1, __ATOMIC_RELAXED);
-        if (verdict_refuses(verdict))
-            __atomic_fetch_add(&count->denied, 1, __ATOMIC_RELAXED);
-    }
+    policy_count(verdict.rule, verdict_refuses(verdict));
     u64 number = __atomic_fetch_add(&policy_shared->written, 1, __ATOMIC_RELAXED);
     struct kw_policy_event *event = &policy_shared->events[number % KW_POLICY_RING];
     __atomic_store_n(&event->sequence, 0, __ATOMIC_SEQ_CST);
@@ -159,5 +161,5 @@ void policy_tell(struct kw_policy_verdict verdict, const struct policy_caller *c
     memcpy(event->arguments, caller->arg, sizeof event->arguments);
     format(event->text, sizeof event->text, "%s", text);
     __atomic_store_n(&event->sequence, number + 1, __ATOMIC_RELEASE);
-    ring();
+    policy_ring();
 }

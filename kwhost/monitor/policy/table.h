@@ -60,4 +60,10 @@ struct policy_caller {
 void policy_tell(struct kw_policy_verdict verdict, const struct policy_caller *caller,
                  const char *text);
 
+/* Counts a verdict of which supervise knows. */
+void policy_count(u32 rule, bool denied);
+
+/* Wakes supervise: there is something for it in the shared memory. */
+void policy_ring(void);
+
 #endif

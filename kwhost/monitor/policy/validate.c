@@ -27,6 +27,8 @@ static const char *check_header(const struct kw_policy *policy) {
         policy->network_count > KW_POLICY_NETWORKS_MAX ||
         policy->rate_count > KW_POLICY_RATES_MAX || policy->text_size > KW_POLICY_TEXTS_MAX)
         return "there is too much of something";
+    if (policy->ask_timeout_ms > KW_POLICY_ASK_MS_MAX)
+        return "how long an answer is waited for";
     for (u32 i = 0; i < array_size(policy->reserved); i++)
         if (policy->reserved[i])
             return "unknown fields";

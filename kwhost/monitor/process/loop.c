@@ -5,10 +5,6 @@
 #include "process/signal.h"
 #include "process/thread.h"
 
-static bool wants_restart(long result) {
-    return result <= -ERESTARTSYS && result >= -ERESTARTBLOCK;
-}
-
 /* Does all there is to do outside the guest. On return the registers are final, RAX included, and
  * whatever comes later finds immediate_exit. */
 static void settle(struct thread *thread, long result) {
@@ -17,7 +13,7 @@ static void settle(struct thread *thread, long result) {
         if (thread->work)
             thread_do_work(thread);
         if (thread->signal_pending || thread->has_saved_mask ||
-            (thread->in_call && wants_restart(result))) {
+            (thread->in_call && call_restarts(result))) {
             signal_deliver(thread, result);
             thread->in_call = false;
         } else if (thread->in_call) {

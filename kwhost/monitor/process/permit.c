@@ -4,6 +4,7 @@
 
 #include "base/host.h"
 #include "calls/stats.h"
+#include "process/question.h"
 #include "process/thread.h"
 
 long permit(struct thread *thread, struct kw_policy_verdict verdict, const char *text) {
@@ -13,6 +14,9 @@ long permit(struct thread *thread, struct kw_policy_verdict verdict, const char 
                                    .tid = thread->kernel_tid};
     if (verdict.action == KW_POLICY_ALLOW)
         return 0;
+    if (verdict.action == KW_POLICY_ASK)
+        return question_is_allowed(thread, verdict, text) ? 0
+                                                          : question_raise(thread, verdict, text);
     policy_tell(verdict, &caller, text);
     if (verdict_refuses(verdict))
         stats_refused(caller.nr);

@@ -6,9 +6,9 @@
 
 struct thread;
 
-/* 0: the call may go on. Otherwise the negative errno that it is refused with; a verdict to kill
- * ends the process. What is more than plain permission is counted and told, with `text`, the path
- * or address that the verdict is about, or "". */
+/* 0: the call may go on. Otherwise the negative errno that it is refused with, or -CALL_ASKS
+ * (process/question.h); a verdict to kill ends the process. What is more than plain permission is
+ * counted and told, with `text`, the path or address that the verdict is about, or "". */
 long permit(struct thread *thread, struct kw_policy_verdict verdict, const char *text);
 
 /* Judges the call by its number and the values of its arguments, and by how often it is made. */

@@ -12,6 +12,7 @@
 #include "base/text.h"
 #include "machine/machine.h"
 #include "mm/space.h"
+#include "process/question.h"
 #include "process/robust.h"
 #include "process/signal.h"
 #include "procfs/procfs.h"
@@ -22,7 +23,7 @@
 #define RECORD_AT (PAGE_SIZE + STACK_SIZE)
 #define RECORD_SIZE page_up(sizeof(struct thread))
 #define BUFFERS_AT (RECORD_AT + RECORD_SIZE)
-#define BLOCK_SIZE (BUFFERS_AT + 2 * PATH_MAX + SCRATCH_SIZE)
+#define BLOCK_SIZE (BUFFERS_AT + 2 * PATH_MAX + SCRATCH_SIZE + QUESTIONS_SIZE)
 
 /* Records of threads that have ended: free once the kernel has cleared `tid`. Guarded by dead_lock.
  */
@@ -60,6 +61,7 @@ struct thread *thread_new(struct process *process) {
     thread->path[0] = (char *)block + BUFFERS_AT;
     thread->path[1] = thread->path[0] + PATH_MAX;
     thread->scratch = (u8 *)thread->path[1] + PATH_MAX;
+    thread->questions = (struct kw_policy_question *)(thread->scratch + SCRATCH_SIZE);
     thread->altstack_flags = 2; /* SS_DISABLE */
     return thread;
 }

@@ -16,6 +16,8 @@
     16 /* SIGSTKFLT, which Linux never sends: with KICK_CODE it is the monitor's own */
 #define KICK_CODE (-0x4b57)
 
+struct kw_policy_question;
+
 /* What the guest asked for with rt_sigaction; the kernel's layout on x86-64. */
 struct guest_action {
     u64 handler, flags, restorer, mask;
@@ -87,8 +89,10 @@ struct thread {
     /* The call being made: for restarting it. */
     u64 call_nr;
     u64 call_arg[6];
-    bool in_call; /* registers stand right behind a SYSCALL instruction */
-    u64 deadline; /* of a call with a relative timeout, CLOCK_MONOTONIC ns; 0: none yet */
+    bool in_call;     /* registers stand right behind a SYSCALL instruction */
+    u64 deadline;     /* of a call with a relative timeout, CLOCK_MONOTONIC ns; 0: none yet */
+    u32 answer_count; /* questions about it that were answered with yes (process/question.h) */
+    struct kw_policy_question *questions; /* QUESTIONS_SIZE bytes */
 
     /* Pages that the last address-less faults at fault_rip turned out to be allowed to touch. */
     u64 fault_rip;
