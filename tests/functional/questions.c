@@ -79,6 +79,22 @@ static int executes_beside(void) {
     return 1;
 }
 
+static void *execute(void *unused) {
+    (void)unused;
+    execl("/bin/asked", "asked", "connects", NULL);
+    return NULL;
+}
+
+static int beside_execution(void) {
+    pthread_t thread;
+    pthread_create(&thread, NULL, execute, NULL);
+    await_line();
+    puts("beside");
+    fflush(stdout);
+    pthread_join(thread, NULL);
+    return 1;
+}
+
 static int made, refused;
 
 static void *make_one(void *number) {
@@ -173,6 +189,8 @@ int main(int argc, char **argv) {
         return ends_beside();
     if (!strcmp(what, "executes-beside"))
         return executes_beside();
+    if (!strcmp(what, "beside-execution"))
+        return beside_execution();
     if (!strcmp(what, "many"))
         return many(atoi(argv[2]));
     if (!strcmp(what, "restarted"))

@@ -53,7 +53,8 @@ def ran(instance: HostedInstance, policy: ByHand, *argv: str) -> list[str]:
 
 
 def shell(instance: HostedInstance, policy: ByHand, script: str) -> list[str]:
-    return ran(instance, policy, "/bin/sh", "-c", script)
+    """Of two streams the lines would come in any order."""
+    return ran(instance, policy, "/bin/sh", "-c", f"exec 2>&1\n{script}")
 
 
 def careful() -> ByHand:

@@ -1,11 +1,12 @@
 /* link: policy/validate.c policy/decide.c policy/paths.c policy/glob.c policy/network.c
- * policy/rate.c policy/drain.c base/text.c */
+ * policy/rate.c policy/drain.c policy/answers.c base/text.c */
 /* The policy table against anything: what is not checked, or is written anew while it is used,
  * leads nowhere outside. The first half of the input becomes the policy, piece by piece; the rest
  * is what is asked. */
 #include <stdlib.h>
 #include <string.h>
 
+#include "policy/answers.h"
 #include "policy/drain.h"
 #include "policy/policy.h"
 
@@ -51,6 +52,35 @@ static void drain(const u8 *data, size_t size) {
     free(shared);
 }
 
+/* Pieces {place, offset in steps of 4, bytes} are written over the places of questions; supervise
+ * looks after each. */
+static void answer(const u8 *data, size_t size) {
+    struct kw_policy_asked *asked = calloc(KW_POLICY_QUESTIONS, sizeof *asked);
+    struct kw_policy_answer *endings = calloc(KW_POLICY_QUESTIONS, sizeof *endings);
+    struct answers *answers = calloc(1, sizeof *answers);
+    answers->asked = asked;
+    answers->answers = endings;
+    for (; size > 10; data += 10, size -= 10) {
+        u32 place = data[0] % KW_POLICY_QUESTIONS;
+        u64 at = data[1] * 4ul % sizeof *asked;
+        struct open_question *open = &answers->open[place];
+        memcpy((u8 *)&asked[place] + at, data + 2, min_u64(8, sizeof *asked - at));
+        if (answers_left(answers, place))
+            answers_end(answers, place, KW_POLICY_WITHDRAWN);
+        if (answers_waits(answers, place) && answers_take(answers, place, 1, 2) &&
+            (!open->number || open->question.rule >= KW_POLICY_RULES_MAX ||
+             strnlen(open->question.text, KW_POLICY_TEXT_MAX) == KW_POLICY_TEXT_MAX))
+            abort();
+        if (open->number && data[0] & 0x80)
+            answers_end(answers, place, KW_POLICY_ALLOWED);
+        if (data[0] & 0x40)
+            answers_free(answers, place, answers_holder(answers, place));
+    }
+    free(asked);
+    free(endings);
+    free(answers);
+}
+
 int LLVMFuzzerTestOneInput(const u8 *data, size_t size) {
     struct kw_policy *policy = calloc(1, sizeof *policy); /* so that the sanitizer knows its end */
     scribble((u8 *)policy, data, size / 2);
@@ -64,6 +94,7 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size) {
     }
     ask(policy, data + size / 2, size - size / 2);
     drain(data, size);
+    answer(data, size);
     free(policy);
     return 0;
 }

@@ -67,8 +67,9 @@ void questions_forget(u32 pid) {
     for (u32 i = 0; i < KW_POLICY_QUESTIONS; i++) {
         struct kw_policy_asked *asked = &policy_shared->asked[i];
         u32 holder = __atomic_load_n(&asked->holder, __ATOMIC_ACQUIRE);
-        if (holder & 1 && asked->question.pid == pid)
+        if (holder & 1 && asked->question.pid == pid &&
             __atomic_compare_exchange_n(&asked->holder, &holder, 0, false, __ATOMIC_RELEASE,
-                                        __ATOMIC_RELAXED);
+                                        __ATOMIC_RELAXED))
+            policy_ring();
     }
 }

@@ -99,6 +99,8 @@ static long wait(struct thread *thread, int place) {
 
 static long ask(struct thread *thread) {
     struct kw_policy_question *question = raised(thread);
+    if (thread->signal_pending) /* it comes first, as if it had arrived before the call */
+        return -ERESTARTNOINTR;
     int place = question_put(question);
     if (place < 0)
         return refuse(thread, question->rule, question->text);

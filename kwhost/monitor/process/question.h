@@ -22,7 +22,7 @@ bool question_is_allowed(struct thread *thread, struct kw_policy_verdict verdict
 long question_raise(struct thread *thread, struct kw_policy_verdict verdict, const char *text);
 
 /* After an attempt to make a call: when *result is -CALL_ASKS, asks and waits. True: the call is to
- * be made again. Otherwise *result is the call's: -EPERM, or -ERESTARTSYS when a signal came first.
+ * be made again. Otherwise *result is the call's: -EPERM, or a restart code when a signal came.
  */
 bool question_ask(struct thread *thread, long *result);
 static inline bool question_settle(struct thread *thread, long *result) {

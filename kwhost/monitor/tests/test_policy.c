@@ -249,6 +249,11 @@ static void test_what_is_refused(void) {
     policy.layer_count++;
     CHECK(policy_check(&policy) != NULL);
     policy_make(&policy, 1);
+    policy.ask_timeout_ms = KW_POLICY_ASK_MS_MAX;
+    CHECK_TEXT(NULL, policy_check(&policy));
+    policy.ask_timeout_ms++;
+    CHECK(policy_check(&policy) != NULL);
+    policy_make(&policy, 1);
     policy.layers[0].calls[7].verdict = FAILS(512, 1); /* a code for restarting */
     CHECK(policy_check(&policy) != NULL);
     policy_make(&policy, 1);
