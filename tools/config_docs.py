@@ -54,7 +54,11 @@ kwhost: kwhost.toml:31: tenants.acme.memory: the instances ask for 2.0 GiB toget
 
 - instances that are new are started, those that are gone are stopped and removed;
 - a change of `restart`, `healthcheck`, `depends_on`, `stop_timeout`, `cpus` or `block` applies
-  to the running instance; any other change restarts that instance, and no other one;
+  to the running instance;
+- so does a change of a policy, by its name or in its rules, up to what the instance was started for
+  ([policies.md](policies.md#the-ceiling)); beyond that the instance goes on under the old one until it is
+  started again, which is told;
+- any other change restarts that instance, and no other one;
 - a tenant's users, quotas and binds apply at once;
 - in `[host]`, `log_level`, and `log_size` and `log_files` for instances started from then on; what else
   changed there is named, and needs a restart of the daemon.

@@ -14,7 +14,7 @@ from kwhost.core.config.schema import NAME, every_key
 # An optional key is a comment without a space after its "#".
 OPTIONAL = re.compile(r"^#(?=[a-z_]+ = |\[)", re.MULTILINE)
 # Tables whose keys the operator names.
-NAMED = {("tenants",), ("tenants", NAME, "instances"), ("plugins",)}
+NAMED = {("tenants",), ("tenants", NAME, "instances"), ("policies",), ("plugins",)}
 
 
 @pytest.fixture
@@ -63,7 +63,7 @@ def test_every_key_is_explained(example: str) -> None:
         before = list(takewhile(bool, reversed(lines[: line - 1])))
         return any(text.startswith("# ") for text in before)
 
-    tables = {("host",), ("tenants",), ("plugins",), ("tenants", NAME, "instances")}  # by their headlines
+    tables = {("host",), *NAMED}  # by their headlines
     assert {path for path, _ in every_key() if not is_explained(shown[path])} <= tables
 
 

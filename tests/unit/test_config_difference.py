@@ -40,6 +40,8 @@ def configuration(
         host=host,
         tenants=tenants,
         definitions=definitions,
+        policy_settings={},
+        policy_place=Place(Problems(Path("f"), {})),
         plugin_sections=sections or {},
         plugin_place=Place(Problems(Path("f"), {})),
     )
@@ -155,6 +157,7 @@ def test_every_field_was_thought_of() -> None:
     """A field that is new restarts, unless it is added to what a running instance can be given."""
     known = "tenant name command image rootfs engine environment workdir user limits volumes network init"
     known += " read_only interactive terminal restart healthcheck depends_on stop_timeout timeout auto_remove"
+    known += " policy policy_text"
 
     assert set(InstanceDefinition.__dataclass_fields__) == set(known.split())
 

@@ -3,6 +3,7 @@
 import pytest
 from hypothesis import given
 
+from kwhost.core.model.policy import BUILT_IN_POLICIES
 from kwhost.core.policy.ceiling import Grant, ceiling_calls, ceiling_grants, needs_restart, within_ceiling
 from kwhost.core.policy.evaluate import (
     AddressUse,
@@ -12,7 +13,7 @@ from kwhost.core.policy.evaluate import (
     judge_arguments,
     judge_path,
 )
-from kwhost.core.policy.library import BUILT_IN, built_in
+from kwhost.core.policy.library import built_in
 from kwhost.core.policy.model import Access, Layer, Policy
 from tests.unit.policy_parts import address_uses, calls, in_layer, path_uses, policies, policy_from, untimed
 
@@ -76,7 +77,7 @@ def test_a_policy_that_is_its_own_ceiling_grants_what_its_rules_do() -> None:
     }
 
 
-@pytest.mark.parametrize("name", BUILT_IN)
+@pytest.mark.parametrize("name", BUILT_IN_POLICIES)
 def test_built_in_policies_narrow_the_default(name: str) -> None:
     assert within_ceiling(DEFAULT, built_in().find(name)) == ()
 

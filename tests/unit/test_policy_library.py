@@ -9,10 +9,10 @@ from kwhost.core.config.document import parse_document
 from kwhost.core.config.policy_schema import INSTANCE_POLICY, POLICIES, POLICY, TENANT_POLICY
 from kwhost.core.config.problems import ConfigErrors
 from kwhost.core.errors import NotFound
-from kwhost.core.model.policy import Ceiling
+from kwhost.core.model.policy import BUILT_IN_POLICIES, Ceiling
 from kwhost.core.policy.declare import Declared
 from kwhost.core.policy.evaluate import Call, judge_arguments
-from kwhost.core.policy.library import BUILT_IN, Library, built_in, inherit, read_policies, read_policy_file
+from kwhost.core.policy.library import Library, built_in, inherit, read_policies, read_policy_file
 from kwhost.core.policy.model import Policy
 from tests.unit.policy_parts import calls, policies, untimed
 
@@ -76,7 +76,7 @@ def test_bases_may_stand_in_any_order_and_be_built_in_ones() -> None:
     library = library_from(text)
 
     assert library.find("c").generations == built_in().find("strict").generations + 3
-    assert {*BUILT_IN, "a", "b", "c"} == set(library.policies)
+    assert {*BUILT_IN_POLICIES, "a", "b", "c"} == set(library.policies)
 
 
 def test_a_configurations_own_policy_takes_the_place_of_a_built_in_one() -> None:
@@ -136,7 +136,7 @@ def test_a_missing_policy_is_answered_with_the_nearest_name() -> None:
 @given(policies, calls)
 def test_inheriting_and_saying_nothing_changes_nothing(base: Policy, call: Call) -> None:
     _, top = parse_document(Path("p.toml"), b"")
-    nothing = Declared("p", top, None, None, None, (), (), (), ())
+    nothing = Declared("p", top, None, None, None, None, (), (), (), ())
 
     assert judge_arguments(inherit(base, nothing), call).verdict == judge_arguments(base, call).verdict
 

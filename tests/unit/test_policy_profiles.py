@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from kwhost.core.model.policy import BUILT_IN_POLICIES
 from kwhost.core.policy.constants import CONSTANTS
 from kwhost.core.policy.destinations import Direction, Protocol
 from kwhost.core.policy.evaluate import AddressUse, Call, PathUse, decide, judge_path
-from kwhost.core.policy.library import BUILT_IN, built_in
+from kwhost.core.policy.library import built_in
 from kwhost.core.policy.model import ALLOW, Access, Layer, Verdict
 
 ROW = re.compile(r"^(CALL|REFUSE)\(\d+, (\w+), (\w+)", re.MULTILINE)
@@ -134,7 +135,7 @@ def test_web_keeps_away_from_metadata_services(direction: Direction, address: st
     assert verdict("web", Call("connect", addresses=(use,))) == expected
 
 
-@pytest.mark.parametrize("name", BUILT_IN)
+@pytest.mark.parametrize("name", BUILT_IN_POLICIES)
 def test_the_files_are_part_of_the_package(name: str) -> None:
     file = resources.files("kwhost.core.policy") / "profiles" / f"{name}.toml"
 

@@ -28,9 +28,9 @@ _EPILOG = """examples:
 
 def chosen_configuration(file: str | None, host: str | None) -> Configuration:
     """What to host. `host` or KWHOST_HOST say where to listen. Raises ConfigErrors."""
-    from kwhost.core.config.load import load_configuration, load_default_configuration  # brings tomllib
+    from kwhost.core.policy.configured import load_default_hosting, load_hosting  # brings tomllib
 
-    configuration = load_configuration(Path(file)) if file else load_default_configuration()
+    configuration = load_hosting(Path(file)) if file else load_default_hosting()
     if api := host or os.environ.get("KWHOST_HOST"):
         place = configuration.host._replace(api=Path(os.path.abspath(api)))
         return replace(configuration, host=place)

@@ -23,6 +23,7 @@ _FIELDS = (
     "workdir",
     "user",
     "network",
+    "policy",
     "init",
     "read_only",
     "interactive",
@@ -118,7 +119,7 @@ def declare_tenant(name: str, settings: Settings, place: Place, folder: Path) ->
     tenant = Tenant(
         name=TenantName(name),
         quota=Quota(**_chosen(settings, _QUOTA)),
-        **_chosen(settings, ("users", "isolation", "binds")),
+        **_chosen(settings, ("users", "isolation", "binds", "policy")),
     )
     instances = tuple(
         _declare_instance(instance, table, tenant.name, place.below("instances", instance), folder)

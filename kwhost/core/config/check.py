@@ -1,9 +1,12 @@
-"""What the tables of a configuration say of each other: references, names, quotas, isolation."""
+"""What the tables of a configuration say of each other: references, names, quotas, isolation, policies."""
 
 import pwd
+from collections.abc import Sequence
 
 from kwhost.core.config.build import DeclaredInstance, DeclaredTenant
 from kwhost.core.config.dependencies import check_dependencies
+from kwhost.core.config.problems import Place
+from kwhost.core.config.tables import nearest
 from kwhost.core.errors import UsageError
 from kwhost.core.model.ids import instance_name
 from kwhost.core.model.instance import Engine, Isolation
@@ -22,12 +25,13 @@ _STRENGTH = {
 _SHARED_LIMITS = ("cpus", "memory", "storage", "pids")
 
 
-def check_tenant(declared: DeclaredTenant) -> None:
-    """Report all that is wrong with a tenant and its instances as a whole."""
+def check_tenant(declared: DeclaredTenant, policies: Sequence[str]) -> None:
+    """Report all that is wrong with a tenant and its instances as a whole; `policies` are the names of all."""
     _check_users(declared)
     _check_isolation(declared)
     _check_names(declared)
     check_dependencies(declared)
+    _check_policies(declared, policies)
     _check_instance_count(declared)
     for limit in _SHARED_LIMITS:
         _check_quota(declared, limit)
@@ -76,6 +80,20 @@ def _check_replica_name(instance: DeclaredInstance) -> None:
         instance_name(instance.names()[-1])
     except UsageError as error:
         instance.place.report(f"its replicas' names are too long: {error}")
+
+
+def _check_policies(declared: DeclaredTenant, policies: Sequence[str]) -> None:
+    """Each policy that is named is there."""
+
+    def check(name: str | None, place: Place) -> None:
+        if name is not None and name not in policies:
+            place.below("policy").report(
+                f"there is no policy {name}{nearest(name, list(policies), 'the policies are')}"
+            )
+
+    check(declared.tenant.policy, declared.place)
+    for instance in declared.instances:
+        check(instance.definition.policy, instance.place)
 
 
 def _check_instance_count(declared: DeclaredTenant) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from kwhost.core.config.host import HostConfig
 from kwhost.core.config.problems import Place
+from kwhost.core.config.tables import Settings
 from kwhost.core.model.definition import InstanceDefinition
 from kwhost.core.model.tenant import Tenant
 
@@ -15,8 +16,9 @@ __all__ = ["Configuration"]
 class Configuration:
     """What a file says, with defaults where it says nothing; tenants and instances in the file's order.
 
-    `definitions` has each replica by itself. `plugin_sections` are the tables `[plugins.NAME]` as they
-    are: who checks them reports at `plugin_place.below(NAME, KEY)`, and raises by
+    `definitions` has each replica by itself. `policy_settings` is what `[policies]` says, by name, and
+    `policy_place` its place: core.policy reads the rules in it. `plugin_sections` are the tables
+    `[plugins.NAME]` as they are: who checks them reports at `plugin_place.below(NAME, KEY)`, and raises by
     `plugin_place.problems.raise_any()`.
     """
 
@@ -24,5 +26,7 @@ class Configuration:
     host: HostConfig
     tenants: tuple[Tenant, ...]
     definitions: tuple[InstanceDefinition, ...]
+    policy_settings: dict[str, Settings] = field(compare=False, repr=False)
+    policy_place: Place = field(compare=False, repr=False)
     plugin_sections: dict[str, dict[str, object]]
     plugin_place: Place = field(compare=False, repr=False)

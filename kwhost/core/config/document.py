@@ -2,13 +2,14 @@
 
 import re
 import tomllib
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from kwhost.core.config.positions import key_lines
-from kwhost.core.config.problems import ConfigErrors, Place, Problems
+from kwhost.core.config.positions import KeyPath, key_lines
+from kwhost.core.config.problems import NO_LINE, ConfigErrors, Place, Problems
 
-__all__ = ["Document", "parse_document"]
+__all__ = ["Document", "parse_document", "table_document"]
 
 _POSITION = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)")
 
@@ -47,3 +48,21 @@ def parse_document(path: Path, data: bytes) -> Document:
     except RecursionError as error:
         raise ConfigErrors((f"{path}:1: lists and tables are nested too deeply",)) from error
     return Document(values, Place(Problems(path, lines)))
+
+
+def table_document(name: str, values: Mapping[str, object]) -> Document:
+    """A table that stands in no file: mistakes in it begin with `name`, and have no line."""
+    lines = dict.fromkeys(_key_paths(values, ()), NO_LINE)
+    return Document(dict(values), Place(Problems(Path(name), {(): NO_LINE, **lines})))
+
+
+def _key_paths(value: object, path: KeyPath) -> Iterator[KeyPath]:
+    """Of all that is in a table or list."""
+    entries: list[tuple[str | int, object]] = []
+    if isinstance(value, Mapping):
+        entries = list(value.items())
+    elif isinstance(value, list):
+        entries = list(enumerate(value))
+    for key, entry in entries:
+        yield (*path, key)
+        yield from _key_paths(entry, (*path, key))

@@ -1,6 +1,7 @@
 """The description of `[tenants.T.instances.N]`."""
 
 from kwhost.core.config.kinds import Boolean, Choice, Command, Number, TextTable
+from kwhost.core.config.policy_schema import INSTANCE_POLICY
 from kwhost.core.config.tables import Key, Table
 from kwhost.core.config.values import (
     ABSOLUTE_PATH,
@@ -270,6 +271,6 @@ _LIFE = (
 
 INSTANCE = Table(
     meaning="An instance of the tenant.",
-    keys=_PROGRAM + _LIMITS + _LIFE,
-    later=("ports", "secrets", "policy"),
+    keys=(*_PROGRAM, *_LIMITS, INSTANCE_POLICY, *_LIFE),
+    later=("ports", "secrets"),
 )

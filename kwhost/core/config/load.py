@@ -1,7 +1,7 @@
 """Reads a configuration file as a whole."""
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,32 +10,52 @@ from kwhost.core.config.check import check_tenant
 from kwhost.core.config.configuration import Configuration
 from kwhost.core.config.document import parse_document
 from kwhost.core.config.host import config_file, host_config, read_file
+from kwhost.core.config.problems import Place
 from kwhost.core.config.schema import CONFIGURATION
+from kwhost.core.config.tables import Settings
 from kwhost.core.errors import ConfigError
 from kwhost.core.model.definition import InstanceDefinition
 from kwhost.core.model.ids import InstanceName
+from kwhost.core.model.policy import BUILT_IN_POLICIES
 
-__all__ = ["load_configuration", "load_default_configuration"]
+__all__ = ["CheckPolicies", "load_configuration", "load_default_configuration"]
+
+# Reports what is wrong with the rules of `[policies]`; it may raise all that was reported.
+CheckPolicies = Callable[[Mapping[str, Settings], Place], object]
+
+
+def _check_no_rules(_settings: Mapping[str, Settings], _place: Place) -> None:
+    """For callers that need no policies."""
 
 
 def load_configuration(
-    path: Path, environment: Mapping[str, str] | None = None, uid: int | None = None
+    path: Path,
+    environment: Mapping[str, str] | None = None,
+    uid: int | None = None,
+    *,
+    check_policies: CheckPolicies = _check_no_rules,
 ) -> Configuration:
     """Read and check a file. Raises ConfigErrors with all that is wrong in it, ConfigError where it cannot
-    be read."""
+    be read. The rules of policies are for `check_policies` to check: core.policy.configured."""
     data = read_file(path)
     if data is None:
         raise ConfigError(f"there is no file {path}")
-    return _build(path, data, environment, uid)
+    return _build(path, data, environment, uid, check_policies)
 
 
-def load_default_configuration() -> Configuration:
+def load_default_configuration(check_policies: CheckPolicies = _check_no_rules) -> Configuration:
     """This user's own file; where there is none, a configuration without tenants. Raises as the other."""
     path = config_file(os.environ, os.geteuid())
-    return _build(path, read_file(path) or b"", None, None)
+    return _build(path, read_file(path) or b"", None, None, check_policies)
 
 
-def _build(path: Path, data: bytes, environment: Mapping[str, str] | None, uid: int | None) -> Configuration:
+def _build(
+    path: Path,
+    data: bytes,
+    environment: Mapping[str, str] | None,
+    uid: int | None,
+    check_policies: CheckPolicies,
+) -> Configuration:
     values, top = parse_document(path, data)
     settings = CONFIGURATION.read(values, top) or {}
     source = Path(os.path.abspath(path))
@@ -43,8 +63,10 @@ def _build(path: Path, data: bytes, environment: Mapping[str, str] | None, uid: 
         declare_tenant(name, table, top.below("tenants", name), source.parent)
         for name, table in settings.get("tenants", {}).items()
     ]
+    policies = settings.get("policies", {})
     for tenant in tenants:
-        check_tenant(tenant)
+        check_tenant(tenant, list(dict.fromkeys([*BUILT_IN_POLICIES, *policies])))
+    check_policies(policies, top.below("policies"))
     top.problems.raise_any()
     return Configuration(
         source=source,
@@ -55,6 +77,8 @@ def _build(path: Path, data: bytes, environment: Mapping[str, str] | None, uid: 
         ),
         tenants=tuple(tenant.tenant for tenant in tenants),
         definitions=tuple(definition for tenant in tenants for definition in _expand(tenant)),
+        policy_settings=policies,
+        policy_place=top.below("policies"),
         plugin_sections=settings.get("plugins", {}),
         plugin_place=top.below("plugins"),
     )

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from kwhost.core.config.kinds import Choice, Kind, ListOf, Text, refuse
 from kwhost.core.config.problems import Place
 from kwhost.core.config.tables import Key, Named, Table
+from kwhost.core.config.values import duration
 from kwhost.core.model.policy import Ceiling, policy_name
 
 __all__ = ["INSTANCE_POLICY", "POLICIES", "POLICY", "TENANT_POLICY", "Placed"]
@@ -230,6 +231,13 @@ POLICY = Table(
             meaning="how far it may be widened while an instance runs: to the policy default and itself, or "
             'not at all; without it the base\'s, without a base "default"',
             example='"default"',
+        ),
+        Key(
+            name="ask_timeout",
+            kind=duration("1s", "1h"),
+            meaning="how long a call waits for an answer, where a rule asks; then it is refused; of several "
+            'policies with such rules the shortest counts; without it the base\'s, without a base "30s"',
+            example='"30s"',
         ),
         Key(
             name="syscalls",

@@ -9,10 +9,12 @@ from typing import NamedTuple
 from kwhost.core.config.positions import KeyPath
 from kwhost.core.errors import ConfigError
 
-__all__ = ["ConfigErrors", "Place", "Problems", "show_path", "show_value"]
+__all__ = ["NO_LINE", "ConfigErrors", "Place", "Problems", "show_path", "show_value"]
 
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 _SHOWN = 60
+# Of keys that stand in no file.
+NO_LINE = 0
 
 
 class ConfigErrors(ConfigError):  # noqa: N818 - it holds many
@@ -56,7 +58,8 @@ class Problems:
 
     def where(self, path: KeyPath) -> str:
         """FILE:LINE: KEY, as a mistake begins."""
-        text = f"{self._file}:{self._line(path)}"
+        line = self._line(path)
+        text = str(self._file) if line == NO_LINE else f"{self._file}:{line}"
         return f"{text}: {show_path(path)}" if path else text
 
     def is_set(self, path: KeyPath) -> bool:

@@ -10,6 +10,7 @@ from kwhost.core.config.document import parse_document
 from kwhost.core.config.host_schema import HOST
 from kwhost.core.config.instance_schema import INSTANCE
 from kwhost.core.config.kinds import Choice, Number
+from kwhost.core.config.policy_schema import POLICIES, TENANT_POLICY
 from kwhost.core.config.positions import KeyPath
 from kwhost.core.config.tables import AnyTable, Key, Named, Settings, Table
 from kwhost.core.config.values import ABSOLUTE_PATHS, USERS, plugin_name, size
@@ -65,6 +66,7 @@ TENANT = Table(
             meaning="host directories whose files the tenant's users may have as volumes",
             example='["/srv/acme"]',
         ),
+        TENANT_POLICY,
         Key(
             name="instances",
             kind=Named(item=INSTANCE, check_name=instance_name),
@@ -72,7 +74,7 @@ TENANT = Table(
             example='{ web = { command = ["python3", "-m", "http.server"] } }',
         ),
     ),
-    later=("policy", "network", "private_images"),
+    later=("network", "private_images"),
 )
 
 CONFIGURATION = Table(
@@ -85,6 +87,7 @@ CONFIGURATION = Table(
             meaning="owners of instances, each a table of its own",
             example="{ acme = {} }",
         ),
+        POLICIES,
         Key(
             name="plugins",
             kind=Named(item=AnyTable(), check_name=plugin_name),
@@ -92,7 +95,6 @@ CONFIGURATION = Table(
             example="{ prometheus = {} }",
         ),
     ),
-    later=("policies",),
 )
 
 

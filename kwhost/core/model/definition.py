@@ -5,6 +5,7 @@ from enum import Enum
 
 from kwhost.core.model.ids import InstanceName, TenantName
 from kwhost.core.model.instance import Engine
+from kwhost.core.model.policy import DEFAULT_POLICY
 from kwhost.core.model.volume import Volume
 
 __all__ = ["BlockLimits", "Healthcheck", "InstanceDefinition", "Limits", "ProbeKind", "Restart"]
@@ -72,7 +73,11 @@ class Limits:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InstanceDefinition:
     """What an instance is to be; times in seconds. A change of any field but `restart`, `healthcheck`,
-    `depends_on`, `stop_timeout` and the limits of CPU time and block devices restarts the instance."""
+    `depends_on`, `stop_timeout`, the policy and the limits of CPU time and block devices restarts the
+    instance.
+
+    `policy` names one of the configuration's policies or a built-in one; with `policy_text`, the TOML of a
+    policy file, it is that one's name."""
 
     tenant: TenantName
     name: InstanceName
@@ -86,6 +91,8 @@ class InstanceDefinition:
     limits: Limits = Limits()
     volumes: tuple[Volume, ...] = ()
     network: str = "none"
+    policy: str = DEFAULT_POLICY
+    policy_text: str | None = None
     init: bool = False
     read_only: bool = False
     interactive: bool = False

@@ -5,7 +5,10 @@ from enum import Enum
 
 from kwhost.core.errors import UsageError
 
-__all__ = ["Ceiling", "policy_name"]
+__all__ = ["BUILT_IN_POLICIES", "DEFAULT_POLICY", "Ceiling", "policy_name"]
+
+DEFAULT_POLICY = "default"
+BUILT_IN_POLICIES = (DEFAULT_POLICY, "strict", "web")
 
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9_-]{0,30}[a-z0-9])?")
 

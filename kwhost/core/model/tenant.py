@@ -24,10 +24,12 @@ class Quota:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tenant:
-    """An owner. `users` are names of this host's users; `binds` are directories they may bind."""
+    """An owner. `users` are names of this host's users; `binds` are directories they may bind. `policy` holds
+    for all instances, besides their own; None: none."""
 
     name: TenantName
     users: tuple[str, ...] = ()
     isolation: Isolation = Isolation.VM
     quota: Quota = Quota()
     binds: tuple[str, ...] = ()
+    policy: str | None = None

@@ -16,6 +16,7 @@ from kwhost.core.policy.model import (
     Action,
     CallRule,
     Comparison,
+    DefaultRule,
     FileRule,
     Layer,
     NetworkRule,
@@ -67,6 +68,7 @@ def compile_layers(layers: Sequence[Layer], previous: Numbering = NO_NUMBERS) ->
     writer = _Writer(numbering)
     for layer in layers:
         writer.add_layer(layer)
+    writer.set_ask_timeout(layers)
     return Compiled(writer.data(), numbering)
 
 
@@ -105,6 +107,11 @@ class _Writer:
         self._add_network(entry, policy)
         for limit in policy.limits:
             self._add_rate(limit)
+
+    def set_ask_timeout(self, layers: Sequence[Layer]) -> None:
+        """The shortest of the layers that ask; without any it does not matter."""
+        asking = [layer.policy.ask_timeout for layer in layers if _asks(layer.policy)]
+        self._table.ask_timeout_ms = round(min(asking) * 1000) if asking else 0
 
     def _set_verdict(self, to: Any, verdict: Verdict, rule: Rule | RateLimit) -> None:
         to.action, to.error = _ACTIONS[verdict.action], verdict.errno
@@ -194,6 +201,11 @@ class _Writer:
         entry.burst = limit.count
         for call in limit.calls:
             entry.calls[CALLS[call] // 64] |= 1 << CALLS[call] % 64
+
+
+def _asks(policy: Policy) -> bool:
+    rules: list[DefaultRule | CallRule | NetworkRule] = [policy.default, *policy.calls, *policy.network]
+    return any(rule.verdict.action is Action.ASK for rule in rules)
 
 
 def _grants_everything(rules: list[FileRule]) -> bool:

@@ -54,6 +54,7 @@ class Declared(NamedTuple):
     base: Placed | None
     default: DefaultRule | None
     ceiling: Ceiling | None
+    ask_timeout: float | None
     calls: tuple[CallRule, ...]
     files: tuple[FileRule, ...]
     network: tuple[NetworkRule, ...]
@@ -68,6 +69,7 @@ def declare_policy(name: str, settings: Settings, place: Place) -> Declared:
         base=settings.get("base"),
         default=_default_rule(name, settings.get("default")),
         ceiling=settings.get("ceiling"),
+        ask_timeout=settings.get("ask_timeout"),
         calls=_without_contradictions(_call_rules(name, settings.get("syscalls", {}))),
         files=_without_contradictions(_file_rules(name, settings.get("files", ()))),
         network=_without_contradictions(_network_rules(name, settings.get("network", ()))),

@@ -8,14 +8,15 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple, TypeVar
 
-from kwhost.core.config.document import parse_document
+from kwhost.core.config.document import Document, parse_document, table_document
 from kwhost.core.config.policy_schema import POLICY, Placed
 from kwhost.core.config.problems import Place
 from kwhost.core.config.tables import Settings, nearest
 from kwhost.core.errors import NotFound
-from kwhost.core.model.policy import Ceiling
+from kwhost.core.model.policy import BUILT_IN_POLICIES, DEFAULT_POLICY, Ceiling
 from kwhost.core.policy.declare import Declared, declare_policy
 from kwhost.core.policy.model import (
+    ASK_TIMEOUT,
     DENY,
     CallRule,
     DefaultRule,
@@ -26,10 +27,8 @@ from kwhost.core.policy.model import (
     RateLimit,
 )
 
-__all__ = ["BUILT_IN", "Library", "built_in", "inherit", "read_policies", "read_policy_file"]
+__all__ = ["Library", "built_in", "inherit", "read_policies", "read_policy_file", "read_policy_table"]
 
-BUILT_IN = ("default", "strict", "web")
-_DEFAULT = "default"
 # In the place of a file's name among policies; no policy can be called so.
 _FILE = "the file"
 _Some = TypeVar("_Some", CallRule, FileRule, NetworkRule, RateLimit, DefaultRule)
@@ -55,6 +54,7 @@ def inherit(base: Policy, declared: Declared) -> Policy:
         name=declared.name,
         default=_next(declared.default, generation) if declared.default else base.default,
         ceiling=declared.ceiling or base.ceiling,
+        ask_timeout=declared.ask_timeout or base.ask_timeout,
         calls=base.calls + tuple(_next(rule, generation) for rule in declared.calls),
         files=base.files + tuple(_next(rule, generation) for rule in declared.files),
         network=base.network + tuple(_next(rule, generation) for rule in declared.network),
@@ -79,6 +79,7 @@ def _without_base(declared: Declared) -> Policy:
         name=declared.name,
         default=declared.default or DefaultRule(verdict=DENY, origin=origin),
         ceiling=declared.ceiling or Ceiling.DEFAULT,
+        ask_timeout=declared.ask_timeout or ASK_TIMEOUT,
         calls=declared.calls,
         files=declared.files,
         network=declared.network,
@@ -89,7 +90,9 @@ def _without_base(declared: Declared) -> Policy:
 @cache
 def built_in() -> Library:
     """The policies that kwhost has of its own."""
-    return Library(MappingProxyType(_resolve({name: _declare_built_in(name) for name in BUILT_IN}, {})))
+    return Library(
+        MappingProxyType(_resolve({name: _declare_built_in(name) for name in BUILT_IN_POLICIES}, {}))
+    )
 
 
 def _declare_built_in(name: str) -> Declared:
@@ -103,8 +106,8 @@ def _declare_built_in(name: str) -> Declared:
 def read_policies(settings: Mapping[str, Settings], place: Place) -> Library:
     """The built-in policies and those of `[policies]`, whose place it is. Raises ConfigErrors with all that
     is wrong in them; a configuration may have its own `strict` or `web`, but no other `default`."""
-    if _DEFAULT in settings:
-        place.below(_DEFAULT).report("is built in: choose another name")
+    if DEFAULT_POLICY in settings:
+        place.below(DEFAULT_POLICY).report("is built in: choose another name")
     declared = {name: declare_policy(name, table, place.below(name)) for name, table in settings.items()}
     policies = _resolve(declared, built_in().policies)
     place.problems.raise_any()
@@ -114,8 +117,17 @@ def read_policies(settings: Mapping[str, Settings], place: Place) -> Library:
 def read_policy_file(path: Path, data: bytes, library: Library | None = None) -> Policy:
     """The policy that is a file's content; bases are looked for in `library`, without it among the built-in
     ones. Raises ConfigErrors with all that is wrong in it."""
-    values, top = parse_document(path, data)
-    declared = declare_policy(path.stem, POLICY.read(values, top) or {}, top)
+    return _read_single(path.stem, parse_document(path, data), library)
+
+
+def read_policy_table(name: str, table: Mapping[str, object], library: Library) -> Policy:
+    """The same of a table that stands in no file."""
+    return _read_single(name, table_document(name, table), library)
+
+
+def _read_single(name: str, document: Document, library: Library | None) -> Policy:
+    values, top = document
+    declared = declare_policy(name, POLICY.read(values, top) or {}, top)
     # The file's own name is nobody's base: its table may well inherit from a policy of that name.
     policies = _resolve({_FILE: declared}, (library or built_in()).policies)
     top.problems.raise_any()

@@ -12,6 +12,7 @@ from kwhost.core.policy.patterns import PathPattern
 
 __all__ = [
     "ALLOW",
+    "ASK_TIMEOUT",
     "DENY",
     "NO_ACCESS",
     "Access",
@@ -66,6 +67,8 @@ class Verdict(NamedTuple):
         return str(self.action.value)
 
 
+# Seconds, where a policy says nothing.
+ASK_TIMEOUT = 30.0
 ALLOW = Verdict(Action.ALLOW)
 DENY = Verdict(Action.ERRNO, errno.EPERM)
 # To a file beyond the access that its rule grants.
@@ -243,12 +246,13 @@ class RateLimit:
 class Policy:
     """A policy with all that it inherits. Files and addresses are judged only where there are rules on them.
 
-    `generations` is one more than the number of its bases.
+    `generations` is one more than the number of its bases, `ask_timeout` in seconds.
     """
 
     name: str
     default: DefaultRule
     ceiling: Ceiling = Ceiling.DEFAULT
+    ask_timeout: float = ASK_TIMEOUT
     calls: tuple[CallRule, ...] = ()
     files: tuple[FileRule, ...] = ()
     network: tuple[NetworkRule, ...] = ()
