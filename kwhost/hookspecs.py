@@ -30,6 +30,7 @@ from kwhost.core.model.events import Event
 from kwhost.core.model.ids import InstanceId, InstanceName
 from kwhost.core.model.instance import Isolation
 from kwhost.core.model.mounts import Mount
+from kwhost.core.model.rules import RuleKind
 from kwhost.core.model.statistics import InstanceStatistics
 from kwhost.core.model.status import InstanceStatus, TenantStatus, Usage
 from kwhost.core.model.tenant import Tenant
@@ -66,7 +67,7 @@ hookimpl = pluggy.HookimplMarker("kwhost")
 
 
 class HostView(Protocol):
-    """The tenants and instances of this host, read-only. Nothing here waits."""
+    """The tenants and instances of this host. Nothing here waits but what is async."""
 
     @property
     def run_dir(self) -> Path:
@@ -84,6 +85,10 @@ class HostView(Protocol):
     def call_statistics(self, id: InstanceId) -> InstanceStatistics | None:  # noqa: A002
         """What an instance's monitors counted; None where it does not run. Raises NotFound."""
 
+    async def refresh_policy(self, id: InstanceId) -> None:  # noqa: A002
+        """Ask all plugins for their policy layers of a running instance again. Raises NotFound, and Conflict
+        where a change is beyond the ceiling that it was started with."""
+
 
 class PluginHost(HostView, Protocol):
     """The host as one plugin sees it. May be used from the daemon's loop and from the threads that plain
@@ -94,10 +99,6 @@ class PluginHost(HostView, Protocol):
 
     async def metrics(self) -> "tuple[Metric, ...]":
         """What all plugins contribute through the hook `metrics`."""
-
-    async def refresh_policy(self, id: InstanceId) -> None:  # noqa: A002
-        """Ask all plugins for their policy layers of a running instance again. Raises NotFound, and Conflict
-        where a change is beyond the ceiling that it was started with."""
 
 
 # --------------------------------------------------------------------------------------------------
@@ -123,7 +124,8 @@ def configuration_type() -> type[object]:  # type: ignore[empty-body]
 class EngineOffer:
     """A way of isolating instances, for `engine = "NAME"`.
 
-    `isolation` is the strongest floor that it satisfies. `factory` is called for each start with the lease
+    `isolation` is the strongest floor that it satisfies, `enforces` the kinds of policy rules that it holds:
+    an instance with another rule is not started. `factory` is called for each start with the lease
     of the instance's ids (core.engines.id_ranges.IdLease) and returns a core.engines.base.Engine. Both
     stand above this module, hence Any.
     """
@@ -131,6 +133,7 @@ class EngineOffer:
     name: str
     isolation: Isolation
     factory: Callable[[Any], Any]
+    enforces: frozenset[RuleKind] = frozenset()
 
 
 @hookspec

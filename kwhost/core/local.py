@@ -5,6 +5,7 @@ it brings cffi along, and trio once the instance was launched.
 """
 
 import gc
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -14,10 +15,13 @@ from kwhost.core.engines.base import Launched
 from kwhost.core.engines.direct import DirectEngine
 from kwhost.core.engines.id_ranges import lease_ids
 from kwhost.core.engines.kernel_version import check_kernel
+from kwhost.core.engines.launch import policy_file
 from kwhost.core.errors import KvmError, UsageError
 from kwhost.core.model.instance import Engine, GuestLimits, InstanceSpec, Isolation, LaunchPlan
+from kwhost.core.model.policy import DEFAULT_POLICY
 from kwhost.core.operator.signals import hold_signals, release_signals
 from kwhost.core.operator.terminal import OperatorTerminal
+from kwhost.core.policy.tables import Compiled, table_of
 from kwhost.core.supervise.planning import check_engine, local_image, plan_instance
 
 if TYPE_CHECKING:
@@ -33,8 +37,10 @@ def run_instance(
     report: Callable[[str], None],
     *,
     want_statistics: bool,
+    policy: str = DEFAULT_POLICY,
 ) -> "Outcome":
-    """Run one instance to its end in this process. Raises KwhostError where it does not start."""
+    """Run one instance to its end in this process. Raises KwhostError where it does not start. `policy`: the
+    name of a built-in one, or a policy file."""
     check_kernel()
     check_engine(spec.engine, spec.isolation)
     terminal = OperatorTerminal.of(0) if spec.terminal and spec.interactive else None
@@ -42,29 +48,38 @@ def run_instance(
         raise UsageError("-i with -t needs a terminal on standard input; leave out -t to feed it from a pipe")
     if terminal:
         _load_watch()  # first: the terminal is raw before the instance writes to it
+    compiled = table_of(policy)
     lease = lease_ids(host.uid_base)
     try:
         plan = plan_instance(spec, local_image(spec), lease.ids, terminal.size() if terminal else None)
         plan = replace(plan, limits=limits)
         hold_signals()
-        launched = _launch(DirectEngine(lease), plan, spec)
+        launched = _launch(DirectEngine(lease), plan, spec, compiled)
         watch = _load_watch_for(launched)
         return watch(
-            launched, timeout=spec.timeout, terminal=terminal, report=report, want_statistics=want_statistics
+            launched,
+            timeout=spec.timeout,
+            terminal=terminal,
+            report=report,
+            want_statistics=want_statistics,
+            numbering=compiled.numbering,
         )
     finally:
         release_signals()
         lease.close()
 
 
-def _launch(engine: DirectEngine, plan: LaunchPlan, spec: InstanceSpec) -> Launched:
+def _launch(engine: DirectEngine, plan: LaunchPlan, spec: InstanceSpec, compiled: Compiled) -> Launched:
+    table = policy_file(compiled.data)
     try:
-        return engine.launch(plan)
+        return engine.launch(plan, table)
     except KvmError as error:
         if spec.isolation is Isolation.PROCESS and spec.engine is Engine.AUTO:
             text = f"{error}; the engine 'process', which works without, is not available yet"
             raise KvmError(text) from error
         raise
+    finally:
+        os.close(table)
 
 
 def _load_watch() -> Callable[..., "Outcome"]:

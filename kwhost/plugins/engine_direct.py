@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from kwhost.core.model.instance import Isolation
+from kwhost.core.model.rules import EVERY_RULE
 from kwhost.hookspecs import EngineOffer, hookimpl
 
 if TYPE_CHECKING:
@@ -19,4 +20,4 @@ def _direct(lease: "IdLease") -> "Engine":
 @hookimpl
 def engines() -> tuple[EngineOffer, ...]:
     """The program runs on a virtual CPU of its own KVM machine."""
-    return (EngineOffer(name="direct", isolation=Isolation.VM, factory=_direct),)
+    return (EngineOffer(name="direct", isolation=Isolation.VM, factory=_direct, enforces=EVERY_RULE),)

@@ -12,6 +12,7 @@ pytestmark = [pytest.mark.kvm, pytest.mark.root]
 
 PLUGIN = """
 from kwhost.core.model.instance import Isolation
+from kwhost.core.model.rules import EVERY_RULE
 from kwhost.hookspecs import EngineOffer, hookimpl
 
 class Broken:
@@ -23,7 +24,7 @@ def factory(lease):
 
 @hookimpl
 def engines():
-    return (EngineOffer(name="direct", isolation=Isolation.VM, factory=factory),)
+    return (EngineOffer(name="direct", isolation=Isolation.VM, factory=factory, enforces=EVERY_RULE),)
 """
 CONFIGURATION = """
 [host]

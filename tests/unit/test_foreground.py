@@ -9,6 +9,7 @@ import trio
 
 from kwhost.core.abi._abi import ffi, lib
 from kwhost.core.abi.messages import MESSAGE_SIZE, Event, EventType
+from kwhost.core.abi.policy_counts import RuleCount
 from kwhost.core.errors import LaunchError
 from kwhost.core.model.statistics import InstanceStatistics
 from kwhost.core.supervise.foreground import Outcome, run_foreground
@@ -43,6 +44,9 @@ class MemoryInstance:
 
     def statistics(self) -> InstanceStatistics | None:
         return None
+
+    def rule_counts(self) -> dict[int, RuleCount]:
+        return {}
 
     async def aclose(self) -> None:
         self.closed = True

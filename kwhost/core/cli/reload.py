@@ -22,6 +22,8 @@ _WORDS = {
     "removed": "removed",
     "restarted": "restarted",
     "adjusted": "adjusted, still running",
+    "policies": "has a changed policy, still running",
+    "policies_refused": "keeps its policy",
 }
 
 

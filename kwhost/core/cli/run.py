@@ -13,6 +13,7 @@ from kwhost.core.config.host import HostConfig, load_host_config
 from kwhost.core.errors import NotAvailableYet, UsageError
 from kwhost.core.model.ids import InstanceName, instance_name, tenant_name
 from kwhost.core.model.instance import Engine, GuestLimits, InstanceSpec, Isolation
+from kwhost.core.model.policy import DEFAULT_POLICY
 from kwhost.core.model.units import parse_bytes, parse_duration
 from kwhost.core.model.volume import parse_volume
 
@@ -36,10 +37,7 @@ _EPILOG = """examples:
 
 # What counts memory and processes is a signed 64-bit number further down.
 _LIMIT_MOST = 2**62
-_LATER_WITH_ARGUMENT = (
-    ("-p", "--publish"),
-    ("--policy",),
-)
+_LATER_WITH_ARGUMENT = (("-p", "--publish"),)
 
 
 def _add_program_options(parser: CommandParser) -> None:
@@ -58,6 +56,8 @@ def _add_program_options(parser: CommandParser) -> None:
         help="show a directory or file of this host",
     )
     parser.add_argument("--read-only", action="store_true", help="make the root read-only")
+    text = "what system calls it may make: default, strict, web, one of the daemon's, or a policy file"
+    parser.add_argument("--policy", default=DEFAULT_POLICY, metavar="NAME|FILE.toml", help=text)
     parser.add_argument("--init", action="store_true", help="start it under a process that reaps orphans")
 
 
@@ -161,13 +161,13 @@ def _run_here(spec: InstanceSpec, options: Namespace, host: HostConfig) -> int:
     from kwhost.core.local import run_instance  # brings trio: not for usage errors and --help
 
     limits = GuestLimits(pids=options.pids or 0, memory=options.memory or 0)
-    outcome = run_instance(spec, host, limits, notice, want_statistics=options.stats)
+    outcome = run_instance(spec, host, limits, notice, want_statistics=options.stats, policy=options.policy)
     if outcome.crash:
         notice(outcome.crash)
     if options.stats and outcome.statistics:
         from kwhost.core.cli.statistics import show_statistics
 
-        show_statistics(outcome.statistics)
+        show_statistics(outcome.statistics, outcome.rules)
     return outcome.exit_status
 
 

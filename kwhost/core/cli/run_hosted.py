@@ -3,6 +3,7 @@
 import os
 from argparse import Namespace
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kwhost.core.cli.connection import connect, instance_path
@@ -10,8 +11,9 @@ from kwhost.core.cli.conversation import Wish, converse, wish
 from kwhost.core.cli.diagnostics import notice
 from kwhost.core.cli.results import show_result
 from kwhost.core.cli.tables import clean
-from kwhost.core.errors import KwhostError, NotAvailableYet, NotFound
+from kwhost.core.errors import KwhostError, NotAvailableYet, NotFound, UsageError
 from kwhost.core.model.instance import InstanceSpec, Isolation
+from kwhost.core.model.policy import policy_name
 
 if TYPE_CHECKING:
     from kwhost.core.api.client import Client
@@ -51,8 +53,20 @@ def define(spec: InstanceSpec, options: Namespace) -> dict[str, Any]:
         "interactive": spec.interactive,
         "terminal": spec.terminal,
         "timeout": spec.timeout,
+        **_policy(options.policy),
         "auto_remove": options.rm and options.detach,
     }
+
+
+def _policy(policy: str) -> dict[str, str]:
+    """A policy by its name, or the text of a file, which the daemon reads: its own policies may be bases."""
+    if "/" not in policy and not policy.endswith(".toml"):
+        return {"policy": policy}
+    file = Path(policy)
+    try:
+        return {"policy": policy_name(file.stem), "policy_text": file.read_text(encoding="utf-8")}
+    except (OSError, ValueError) as error:
+        raise UsageError(f"cannot read the policy file {policy}: {error}") from error
 
 
 def run_hosted(spec: InstanceSpec, options: Namespace) -> int:

@@ -1,12 +1,13 @@
 """What `--stats` prints: one table on standard error."""
 
 import sys
+from collections.abc import Sequence
 from typing import Any
 
-from kwhost.core.model.statistics import CallStatistics, InstanceStatistics
+from kwhost.core.model.statistics import CallStatistics, CountedRule, InstanceStatistics
 from kwhost.core.model.units import format_bytes
 
-__all__ = ["format_statistics", "show_statistics", "statistics_of"]
+__all__ = ["format_rules", "format_statistics", "show_statistics", "statistics_of"]
 
 
 def _call_row(call: CallStatistics) -> str:
@@ -34,6 +35,17 @@ def format_statistics(statistics: InstanceStatistics) -> str:
     return "\n".join(lines) + "\n"
 
 
+def format_rules(rules: Sequence[CountedRule]) -> str:
+    """The rules of a policy that decided on calls; nothing where none did."""
+    if not rules:
+        return ""
+    lines = ["       hits   denied  rule"]
+    lines += [
+        f"  {rule.hits:>9}  {rule.denied:>7}  {rule.text} ({rule.layer}, {rule.policy})" for rule in rules
+    ]
+    return "\n".join(lines) + "\n"
+
+
 def statistics_of(counted: dict[str, Any]) -> InstanceStatistics:
     """The same from the API's answer."""
     return InstanceStatistics(
@@ -41,6 +53,6 @@ def statistics_of(counted: dict[str, Any]) -> InstanceStatistics:
     )
 
 
-def show_statistics(statistics: InstanceStatistics) -> None:
+def show_statistics(statistics: InstanceStatistics, rules: Sequence[CountedRule] = ()) -> None:
     """Print them where results do not go."""
-    sys.stderr.write(format_statistics(statistics))
+    sys.stderr.write(format_statistics(statistics) + format_rules(rules))

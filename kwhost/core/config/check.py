@@ -26,7 +26,8 @@ _SHARED_LIMITS = ("cpus", "memory", "storage", "pids")
 
 
 def check_tenant(declared: DeclaredTenant, policies: Sequence[str]) -> None:
-    """Report all that is wrong with a tenant and its instances as a whole; `policies` are the names of all."""
+    """Report all that is wrong with a tenant and its instances as a whole; `policies` are the names that
+    there are."""
     _check_users(declared)
     _check_isolation(declared)
     _check_names(declared)

@@ -12,7 +12,7 @@ from kwhost import __version__
 from kwhost.core.cgroups.groups import Cgroups
 from kwhost.core.config.configuration import Configuration
 from kwhost.core.config.difference import Difference, compare
-from kwhost.core.config.load import load_configuration
+from kwhost.core.daemon.policies import DaemonPolicies
 from kwhost.core.engines.kvm_device import open_kvm
 from kwhost.core.errors import Conflict, KvmError, KwhostError, StoreError
 from kwhost.core.model.daemon import Changes, DaemonInfo, PluginStatus
@@ -21,10 +21,11 @@ from kwhost.core.model.events import EventKind
 from kwhost.core.model.ids import InstanceId
 from kwhost.core.model.status import InstanceState
 from kwhost.core.pluginmgr.manager import Plugins
+from kwhost.core.policy.configured import configured_policies, load_hosting
 from kwhost.core.supervise.applying import start_in_order, stop_in_order
 from kwhost.core.supervise.archive import Copied, FileCopies
 from kwhost.core.supervise.host import HostSupervisor
-from kwhost.core.supervise.hosted import HostedInstance
+from kwhost.core.supervise.hosted import POLICY_CHANGED, HostedInstance
 from kwhost.core.supervise.surroundings import Surroundings
 
 __all__ = ["DaemonHosting"]
@@ -35,12 +36,19 @@ _EVERY_LIMIT = Limits(memory=1 << 30, cpus=1.0, pids=100)
 class DaemonHosting(HostSupervisor):
     """All of hosting.Hosting. `stopped` is set once the daemon is to end."""
 
-    def __init__(self, around: Surroundings, configuration: Configuration, plugins: Plugins) -> None:
+    def __init__(
+        self,
+        around: Surroundings,
+        configuration: Configuration,
+        plugins: Plugins,
+        policies: DaemonPolicies,
+    ) -> None:
         tenants = {tenant.name: tenant for tenant in configuration.tenants}
         super().__init__(around, tenants, plugins.admit)
         self.stopped = trio.Event()
         self._configuration = configuration
         self._plugins = plugins
+        self._policies = policies
         self._started = time.time()
         self._applying = trio.Lock()
         self._copies = FileCopies()
@@ -73,7 +81,7 @@ class DaemonHosting(HostSupervisor):
 
     async def reload(self) -> Changes:
         """See Hosting."""
-        configuration = await trio.to_thread.run_sync(load_configuration, self._configuration.source)
+        configuration = await trio.to_thread.run_sync(load_hosting, self._configuration.source)
         self.configure_plugins(configuration)
         return await self.apply(configuration)
 
@@ -96,7 +104,8 @@ class DaemonHosting(HostSupervisor):
             difference = compare(before, configuration)
             self._configuration = configuration
             self.set_tenants({tenant.name: tenant for tenant in configuration.tenants})
-            changes = await self._change(difference)
+            self._policies.library = configured_policies(configuration)
+            changes = await self._refresh_policies(await self._change(difference))
             await self._around.journal.tell(EventKind.RELOADED, str(configuration.source))
             return changes
 
@@ -126,6 +135,24 @@ class DaemonHosting(HostSupervisor):
             refused=refused,
             needs_restart=tuple(change.field for change in difference.host if change.needs_restart),
         )
+
+    async def _refresh_policies(self, changes: Changes) -> Changes:
+        """Have the policies of now hold for all that runs; the changes with what became of that."""
+        changed, refused = [], []
+        for instance in self.hosted():
+            name = f"{instance.record.tenant}/{instance.record.name}"
+            result = await instance.refresh_policy()
+            if result == POLICY_CHANGED:
+                changed.append(name)
+            elif result:
+                refused.append(f"{name}: {result}")
+        return replace(changes, policies=tuple(changed), policies_refused=tuple(refused))
+
+    async def refresh_policy(self, id: InstanceId) -> None:  # noqa: A002
+        """For plugins: ask them all for their layers of an instance. Raises NotFound, Conflict."""
+        result = await self.instance(id).refresh_policy(ask_plugins=True)
+        if result not in ("", POLICY_CHANGED):
+            raise Conflict(result)
 
     async def _make(
         self, definitions: tuple[InstanceDefinition, ...]

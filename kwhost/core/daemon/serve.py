@@ -19,6 +19,7 @@ from kwhost.core.daemon.hosting import DaemonHosting
 from kwhost.core.daemon.lock import hold_state
 from kwhost.core.daemon.notify import notify_service_manager
 from kwhost.core.daemon.output import log_event, set_up_log
+from kwhost.core.daemon.policies import DaemonPolicies
 from kwhost.core.engines.base import Engine
 from kwhost.core.engines.id_ranges import IdLease
 from kwhost.core.engines.kernel_version import check_kernel
@@ -30,9 +31,12 @@ from kwhost.core.model.instance import InstanceSpec
 from kwhost.core.pluginmgr.discovery import Selection
 from kwhost.core.pluginmgr.loading import load_plugins
 from kwhost.core.pluginmgr.manager import Plugins
+from kwhost.core.policy.configured import configured_policies
 from kwhost.core.store.database import Store
 from kwhost.core.store.schema import DATABASE
 from kwhost.core.supervise.journal import Journal
+from kwhost.core.supervise.questions import Questions
+from kwhost.core.supervise.remembered import RememberedAnswers
 from kwhost.core.supervise.surroundings import Surroundings
 
 __all__ = ["run_daemon"]
@@ -84,6 +88,10 @@ class _Daemon:
         host = self._configuration.host
         journal = Journal(store, self._log.warning)
         journal.last = await store.last_event()
+        policies = DaemonPolicies(configured_policies(self._configuration), plugins)
+        remembered = RememberedAnswers(store)
+        await remembered.load()
+        questions = Questions(remembered, policies.ask, policies.decided, store.append_audit)
         around = Surroundings(
             run_dir=host.run_dir,
             state_dir=host.state_dir,
@@ -93,8 +101,10 @@ class _Daemon:
             cgroups=cgroups,
             engine=partial(_make_engine, plugins),
             image=partial(_find_image, plugins),
+            policies=policies,
+            questions=questions,
         )
-        hosting = DaemonHosting(around, self._configuration, plugins)
+        hosting = DaemonHosting(around, self._configuration, plugins, policies)
         hosting.configure_plugins(self._configuration)
         journal.listen = partial(_tell, plugins)
         with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, signal.SIGHUP) as signals:

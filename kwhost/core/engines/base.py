@@ -54,8 +54,8 @@ class Engine(Protocol):
     """Starts instances in one way of isolating them."""
 
     def launch(self, plan: LaunchPlan, policy: int = -1) -> Launched:
-        """Begin to start an instance that uses the caller's standard streams; raises KwhostError. `policy`: the
-        memfd of a compiled one, which stays the caller's, or -1."""
+        """Begin to start an instance that uses the caller's standard streams; raises KwhostError. `policy`:
+        the memfd of a compiled one, which stays the caller's, or -1."""
 
     def launch_hosted(self, plan: LaunchPlan, ends: HostedEnds) -> subprocess.Popen[bytes]:
         """Begin to start a hosted instance; returns its `supervise`. Raises KwhostError."""

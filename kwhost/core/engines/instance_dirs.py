@@ -76,6 +76,26 @@ class InstanceDirs(NamedTuple):
                 return decode_exit(file.read_bytes())
         return None
 
+    @property
+    def _policy_file(self) -> Path:
+        return self.state / "policy"
+
+    def keep_policy(self, data: bytes) -> None:
+        """Keep what is known of the run's policies: all of it, or what there was before. Raises HostError."""
+        fresh = self.state / "policy.next"
+        try:
+            fresh.write_bytes(data)
+            fresh.replace(self._policy_file)
+        except OSError as error:
+            raise HostError(f"cannot write {self._policy_file}: {error.strerror}") from error
+
+    def read_policy(self) -> bytes | None:
+        """What was kept; None where it cannot be read."""
+        try:
+            return self._policy_file.read_bytes()
+        except OSError:
+            return None
+
     def listen(self) -> socket.socket:
         """The socket that `supervise` is reached by, listening already."""
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)

@@ -26,6 +26,7 @@ __all__ = [
     "launch_supervised",
     "monitor_path",
     "new_statistics_file",
+    "policy_file",
     "sealed_record",
 ]
 
@@ -69,6 +70,11 @@ def new_statistics_file() -> int:
 def sealed_record(record: bytes) -> int:
     """A record as a file that nobody can change; the caller closes it."""
     return _memory_file("kwhost-launch", record, _SEALS_RECORD)
+
+
+def policy_file(table: bytes) -> int:
+    """A compiled policy as a file that nobody can change; the caller closes it."""
+    return _memory_file("kwhost-policy", table, _SEALS_RECORD)
 
 
 def launch_hosted(plan: LaunchPlan, ends: HostedEnds, kvm: int, lease: int) -> subprocess.Popen[bytes]:

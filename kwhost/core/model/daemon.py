@@ -53,7 +53,9 @@ class ProcessEntry:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Changes:
     """What a reload did: instances as TENANT/NAME, tenants by name. `refused` has a line for each instance
-    that could not be made, `needs_restart` the keys of [host] that only a new daemon takes over."""
+    that could not be made, `needs_restart` the keys of [host] that only a new daemon takes over. `policies`
+    are the running instances that have other rules from now on, `policies_refused` has a line for each that
+    keeps the old ones until it is started again."""
 
     tenants: tuple[str, ...] = ()
     created: tuple[str, ...] = ()
@@ -62,3 +64,5 @@ class Changes:
     adjusted: tuple[str, ...] = ()
     refused: tuple[str, ...] = ()
     needs_restart: tuple[str, ...] = ()
+    policies: tuple[str, ...] = ()
+    policies_refused: tuple[str, ...] = ()

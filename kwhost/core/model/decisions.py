@@ -6,7 +6,17 @@ from typing import NewType
 
 from kwhost.core.model.ids import InstanceId, InstanceName, TenantName
 
-__all__ = ["Answer", "Call", "Decision", "DecisionKind", "Question", "QuestionId", "RuleRef", "Scope"]
+__all__ = [
+    "Answer",
+    "Call",
+    "Decision",
+    "DecisionKind",
+    "Question",
+    "QuestionId",
+    "RememberedAnswer",
+    "RuleRef",
+    "Scope",
+]
 
 # One of this host's questions; never used twice while a daemon runs.
 QuestionId = NewType("QuestionId", str)
@@ -90,3 +100,25 @@ class Answer:
 
     allow: bool
     scope: Scope = Scope.ONCE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RememberedAnswer:
+    """An answer that is given again when the same is asked, without asking anybody: about the same rule, call
+    and `object`, or without an object the same `arguments`.
+
+    It is for the instances of a tenant with a name, or with `instance` for the present run of that one.
+    `number` is given by the store; `by` who answered, `time` when (seconds since 1970).
+    """
+
+    tenant: TenantName
+    name: InstanceName
+    rule: RuleRef
+    call: str
+    object: str
+    arguments: tuple[int, ...]
+    allow: bool
+    by: str
+    time: float
+    instance: InstanceId | None = None
+    number: int = 0

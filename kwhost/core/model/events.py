@@ -27,6 +27,12 @@ class EventKind(Enum):
     CRASH_LOOP = "crash-loop"
     REMOVED = "removed"
     NOTICE = "notice"
+    POLICY = "policy"  # it has changed while the instance runs, or needs a restart for that
+    LOGGED = "logged"  # calls that rules told of, refused or answered with the end of their process
+    DENIED = "denied"
+    KILLED = "killed"
+    QUESTION = "question"  # a call waits for an answer
+    ANSWERED = "answered"
 
     RELOADED = "reloaded"
     PLUGIN = "plugin"

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-__all__ = ["CallStatistics", "Crash", "InstanceStatistics"]
+__all__ = ["CallStatistics", "CountedRule", "Crash", "InstanceStatistics"]
 
 
 class CallStatistics(NamedTuple):
@@ -14,6 +14,17 @@ class CallStatistics(NamedTuple):
     failed: int
     refused: int
     seconds: float
+
+
+class CountedRule(NamedTuple):
+    """A rule of a policy, and how often it decided: `hits` verdicts other than plain permission, `denied`
+    those of them that refused."""
+
+    layer: str
+    policy: str
+    text: str
+    hits: int
+    denied: int
 
 
 class Crash(NamedTuple):

@@ -9,8 +9,10 @@ from typing import TypeVar
 
 import msgspec
 
+from kwhost.core.model.decisions import Answer, Scope
 from kwhost.core.model.instance import Isolation
 from kwhost.core.model.mounts import Mount
+from kwhost.core.model.rules import EVERY_RULE
 from kwhost.core.pluginmgr.faults import PluginFault
 from kwhost.hookspecs import (
     CliCommand,
@@ -33,6 +35,8 @@ SAMPLES_MAX = 10_000
 _REASON_MAX = 300
 _OFFERS_MAX = 100
 _LABEL_MAX = 200
+_TABLE_MAX = 20_000
+_TABLE_DEPTH = 8
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,31}")
 _METRIC_NAME = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]{0,127}")
 _LABEL_NAME = re.compile(r"(?!__)[a-zA-Z_][a-zA-Z0-9_]{0,63}")
@@ -76,6 +80,9 @@ def _check_engines(value: object) -> object:
     for offer in offers:
         _require(isinstance(offer.isolation, Isolation), f"engine {offer.name}: isolation is no Isolation")
         _require(callable(offer.factory), f"engine {offer.name}: factory cannot be called")
+        kinds: object = offer.enforces
+        known = isinstance(kinds, frozenset) and kinds <= EVERY_RULE
+        _require(known, f"engine {offer.name}: enforces is no frozenset of RuleKind")
     return offers
 
 
@@ -125,6 +132,39 @@ def _check_reason(value: object) -> object:
 def _check_nothing(value: object) -> object:
     _require(value is None, f"the answer is {type(value).__name__}, nothing is expected")
     return None
+
+
+def _copy_table(value: object, room: list[int], depth: int) -> object:
+    """A copy of what TOML could hold; `room` is how many more values there may be."""
+    room[0] -= 1
+    _require(room[0] >= 0, f"the table has more than {_TABLE_MAX} values")
+    _require(depth <= _TABLE_DEPTH, f"the table is nested more than {_TABLE_DEPTH} deep")
+    if isinstance(value, Mapping):
+        _require(all(isinstance(key, str) for key in value), "a key of the table is no text")
+        return {str(key): _copy_table(entry, room, depth + 1) for key, entry in list(value.items())}
+    if isinstance(value, list | tuple):
+        return [_copy_table(entry, room, depth + 1) for entry in list(value)]
+    _require(isinstance(value, str | int | float), f"the table has a {type(value).__name__} in it")
+    return value
+
+
+def _check_policy_layer(value: object) -> object:
+    _require(
+        value is None or isinstance(value, Mapping), f"the answer is {type(value).__name__}, not a table"
+    )
+    return None if value is None else _copy_table(value, [_TABLE_MAX], 0)
+
+
+def _check_answer(value: object) -> object:
+    if value is None:
+        return None
+    _require(isinstance(value, Answer), f"the answer is {type(value).__name__}, not Answer or None")
+    assert isinstance(value, Answer)
+    given: tuple[object, object] = value.allow, value.scope
+    allow, scope = given
+    _require(isinstance(allow, bool), "allow is neither True nor False")
+    _require(isinstance(scope, Scope), "scope is no Scope")
+    return Answer(allow=value.allow, scope=value.scope)
 
 
 def _check_sample(metric: str, sample: Sample) -> Sample:
@@ -181,6 +221,9 @@ CHECKS: Mapping[str, Callable[[object], object]] = MappingProxyType(
         "networks": _check_networks,
         "cli_commands": _check_cli_commands,
         "admit_instance": _check_reason,
+        "policy_layer": _check_policy_layer,
+        "answer_question": _check_answer,
+        "policy_decision": _check_nothing,
         "instance_event": _check_nothing,
         "metrics": _check_metrics,
         "serve": _check_nothing,

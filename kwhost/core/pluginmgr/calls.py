@@ -55,12 +55,16 @@ async def _answer(
 
 
 async def call_hook(
-    plugin: Plugin, hook: str, arguments: Mapping[str, object], limiter: trio.CapacityLimiter
+    plugin: Plugin,
+    hook: str,
+    arguments: Mapping[str, object],
+    limiter: trio.CapacityLimiter,
+    seconds: float = DEADLINE_SECONDS,
 ) -> object:
-    """Call the plugin's implementation and check its answer. Raises PluginFault."""
+    """Call the plugin's implementation and check its answer. Raises PluginFault, also after `seconds`."""
     implementation = plugin.hooks[hook]
     with blaming_plugin():
-        with trio.move_on_after(DEADLINE_SECONDS):
+        with trio.move_on_after(seconds):
             answer = await _answer(plugin, implementation, bind(implementation, arguments), limiter)
             return CHECKS[hook](answer)
-        raise PluginFault(f"no answer within {DEADLINE_SECONDS:g} s")
+        raise PluginFault(f"no answer within {seconds:g} s")

@@ -1,26 +1,28 @@
-"""Events on their way to plugins: each plugin has a queue of its own, so that none waits for another."""
+"""Events and decisions on their way to plugins: each plugin has queues of its own, so that none waits for
+another."""
 
 from collections.abc import Callable
+from typing import Generic, TypeVar
 
 import trio
 
-from kwhost.core.model.events import Event
-
 __all__ = ["EVENTS_MAX", "EventQueue"]
+
+_Item = TypeVar("_Item")
 
 # Of one plugin; what comes on top is dropped, and reported.
 EVENTS_MAX = 1000
 
 
-class EventQueue:
+class EventQueue(Generic[_Item]):
     """The events that one plugin has not seen yet."""
 
     def __init__(self, report: Callable[[str], None]) -> None:
-        self._send, self._receive = trio.open_memory_channel[Event](EVENTS_MAX)
+        self._send, self._receive = trio.open_memory_channel[_Item](EVENTS_MAX)
         self._report = report
         self._dropped = 0
 
-    def put(self, event: Event) -> None:
+    def put(self, event: _Item) -> None:
         """Never waits."""
         try:
             self._send.send_nowait(event)
@@ -33,6 +35,6 @@ class EventQueue:
             self._report(f"missed {self._dropped} events")
             self._dropped = 0
 
-    async def get(self) -> Event:
+    async def get(self) -> _Item:
         """The next event."""
         return await self._receive.receive()

@@ -67,6 +67,10 @@ class HostOfPlugin:
         text = "".join(char if char.isprintable() else " " for char in str(line)[:_LINE_MAX])
         self._in_loop(lambda: self._report(f"plugin {self._name}: {text}"))
 
+    async def refresh_policy(self, id: InstanceId) -> None:  # noqa: A002
+        """Ask all plugins for their layers again. Raises NotFound, Conflict."""
+        await self._view.refresh_policy(id)
+
     async def metrics(self) -> tuple[Metric, ...]:
         """What all plugins contribute."""
         return await self._collect()

@@ -20,6 +20,7 @@ from kwhost.core.pluginmgr.faults import PluginFault
 from kwhost.core.pluginmgr.host import HostOfPlugin
 from kwhost.core.pluginmgr.images import plan_image
 from kwhost.core.pluginmgr.plugin import Plugin
+from kwhost.core.pluginmgr.policies import ANSWERS_MAX, PolicyPlugins
 from kwhost.core.pluginmgr.registry import Registry
 from kwhost.core.pluginmgr.sections import SectionProblem, read_section
 from kwhost.hookspecs import DEADLINE_SECONDS, EngineOffer, HostView, ImagePlan, Metric, NetworkOffer
@@ -33,14 +34,15 @@ class Plugins:
 
     def __init__(self, registry: Registry, report: Callable[[str], None], log: Callable[[str], None]) -> None:
         self._registry = registry
-        self._report = report
+        self.report = report
         self._log = log
         self._limiters: dict[str, trio.CapacityLimiter] = {}
         self._queues = {
-            plugin.name: EventQueue(partial(self._report_of, plugin))
+            plugin.name: EventQueue[Event](partial(self._report_of, plugin))
             for plugin in registry.implementers("instance_event")
         }
         self._hosts: dict[str, HostOfPlugin] = {}
+        self.policies = PolicyPlugins(registry, self._call, self._hosts, self._report_of)
         self._services: dict[str, Service] = {}
 
     def configure(self, sections: Mapping[str, Mapping[str, object]]) -> tuple[SectionProblem, ...]:
@@ -112,7 +114,7 @@ class Plugins:
 
     async def admit(self, tenant: Tenant, definition: InstanceDefinition) -> str | None:
         """Why the tenant may not have the instance; None: it may."""
-        if unfit := self._registry.unfit():
+        if unfit := self._registry.unfit("admit_instance"):
             return unfit
         for plugin in self._registry.implementers("admit_instance"):
             try:
@@ -157,13 +159,13 @@ class Plugins:
     ) -> None:
         """Run what plugins run in the background, until cancelled. Nothing that a plugin does ends this."""
         active = [plugin for plugin in self._registry.plugins.values() if plugin.active]
-        self._hosts = {
-            plugin.name: HostOfPlugin(plugin.name, view, self._log, self.metrics) for plugin in active
-        }
+        for plugin in active:
+            self._hosts[plugin.name] = HostOfPlugin(plugin.name, view, self._log, self.metrics)
         started = []
         async with trio.open_nursery() as nursery:
             for plugin in self._registry.implementers("instance_event"):
                 nursery.start_soon(self._deliver, plugin)
+            nursery.start_soon(self.policies.deliver)
             for plugin in self._registry.implementers("serve"):
                 service = Service(
                     plugin, partial(self._context, plugin), partial(self._fault, plugin, "serve")
@@ -186,10 +188,10 @@ class Plugins:
                 continue  # it is counted and reported; the next event is another try
 
     def _report_of(self, plugin: Plugin, text: str) -> None:
-        self._report(f"plugin {plugin.name}: {text}")
+        self.report(f"plugin {plugin.name}: {text}")
 
     def _fault(self, plugin: Plugin, hook: str, fault: PluginFault) -> None:
-        self._report(plugin.count_fault(hook, str(fault)))
+        self.report(plugin.count_fault(hook, str(fault)))
         if not plugin.active:
             self._restart_service(plugin.name)
 
@@ -198,17 +200,27 @@ class Plugins:
         if service := self._services.get(name):
             service.restart()
 
-    def _limiter(self, plugin: str) -> trio.CapacityLimiter:
+    def _limiter(self, plugin: str, hook: str = "") -> trio.CapacityLimiter:
+        """Answers may take long, and must not keep the plugin from anything else."""
+        if hook == "answer_question":
+            return self._limiters.setdefault(f"{plugin} {hook}", trio.CapacityLimiter(ANSWERS_MAX))
         return self._limiters.setdefault(plugin, trio.CapacityLimiter(THREADS_MAX))
 
     def _context(self, plugin: Plugin) -> dict[str, object]:
         return {"host": self._hosts[plugin.name], "configuration": plugin.configuration}
 
-    async def _call(self, plugin: Plugin, hook: str, arguments: Mapping[str, object]) -> object:
+    async def _call(
+        self,
+        plugin: Plugin,
+        hook: str,
+        arguments: Mapping[str, object],
+        seconds: float = DEADLINE_SECONDS,
+    ) -> object:
         """Call one hook. Raises PluginFault, after it was counted and reported."""
         arguments = {"configuration": plugin.configuration, **arguments}
         try:
-            answer = await call_hook(plugin, hook, arguments, self._limiter(plugin.name))
+            limiter = self._limiter(plugin.name, hook)
+            answer = await call_hook(plugin, hook, arguments, limiter, seconds)
         except PluginFault as fault:
             self._fault(plugin, hook, fault)
             raise

@@ -8,10 +8,12 @@ from kwhost import hookspecs
 from kwhost.core.pluginmgr.answers import CHECKS
 from kwhost.core.pluginmgr.plugin import Plugin, PluginState
 
-__all__ = ["DECLARATIONS", "OFFERS", "Registry"]
+__all__ = ["DECISIONS", "DECLARATIONS", "OFFERS", "Registry"]
 
 # Asked once, when a plugin is loaded; what is offered has a name, which belongs to one plugin alone.
 OFFERS = ("engines", "image_sources", "networks", "cli_commands")
+# Hooks without which nothing goes on, and what they decide on.
+DECISIONS = {"admit_instance": "admission", "policy_layer": "policies"}
 DECLARATIONS = ("configuration_type", *OFFERS)
 
 
@@ -41,18 +43,19 @@ class Registry:
         """Which plugin offers that."""
         return next((plugin for plugin in self._active() if name in plugin.offers.get(hook, {})), None)
 
-    def unfit(self) -> str | None:
-        """Why nothing can be admitted whatever it is: a plugin that decides on it cannot be asked."""
+    def unfit(self, hook: str) -> str | None:
+        """Why nothing can come to pass, whatever it is: a plugin that decides on it by the hook cannot be
+        asked."""
         for name in sorted(self.required):
             plugin = self.plugins.get(name)
             if plugin is None or not plugin.active:
                 why = plugin.message if plugin else "there is no such plugin"
                 return f"the plugin {name}, which the configuration requires, does not work: {why}"
         for plugin in self.plugins.values():
-            if plugin.state is PluginState.FAILED and "admit_instance" in plugin.marked:
+            if plugin.state is PluginState.FAILED and hook in plugin.marked:
                 return (
-                    f"the plugin {plugin.name}, which decides on admission, does not work: {plugin.message}; "
-                    "repair it or block it (block_plugins), and start the daemon again"
+                    f"the plugin {plugin.name}, which decides on {DECISIONS[hook]}, does not work: "
+                    f"{plugin.message}; repair it or block it (block_plugins), and start the daemon again"
                 )
         return None
 

@@ -6,9 +6,19 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from kwhost.core.errors import ConfigError
+from kwhost.core.model.statistics import CountedRule
 from kwhost.core.policy.model import Layer, Policy, RateLimit, Rule
 
-__all__ = ["NO_NUMBERS", "RULES_MAX", "NumberedRule", "Numbering", "describe", "number_rules", "rules_of"]
+__all__ = [
+    "NO_NUMBERS",
+    "RULES_MAX",
+    "NumberedRule",
+    "Numbering",
+    "count_rules",
+    "describe",
+    "number_rules",
+    "rules_of",
+]
 
 # Numbers are below; 0 means no rule (KW_POLICY_RULES_MAX).
 RULES_MAX = 8192
@@ -67,3 +77,13 @@ def number_rules(layers: Sequence[Layer], previous: Numbering = NO_NUMBERS) -> N
         if rule not in known:
             rules[next(free)] = rule
     return Numbering(MappingProxyType(rules))
+
+
+def count_rules(counts: Mapping[int, tuple[int, int]], numbering: Numbering) -> tuple[CountedRule, ...]:
+    """The rules with hits and refusals, by number; most frequent first, without numbers that no rule has."""
+    found = (
+        CountedRule(*rule, hits, denied)
+        for number, (hits, denied) in counts.items()
+        if (rule := numbering.rules.get(number))
+    )
+    return tuple(sorted(found, key=lambda rule: (-rule.hits, rule.layer, rule.text)))

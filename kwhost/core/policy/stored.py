@@ -1,4 +1,4 @@
-"""The policies of a run as they are kept beside it: a new daemon can name its rules, and knows its ceiling."""
+"""The policies of a run as they are kept beside it: a new daemon can name its rules and knows its ceiling."""
 
 from collections.abc import Mapping, Sequence
 from ipaddress import ip_network

@@ -4,7 +4,7 @@ Whatever asks to write while another write is on its way shares the next transac
 wait: hundreds of instances that start at once cost a few transactions.
 """
 
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Generic, Self, TypeVar
@@ -12,6 +12,7 @@ from typing import Any, Generic, Self, TypeVar
 import trio
 
 from kwhost.core.errors import StoreError
+from kwhost.core.model.decisions import RememberedAnswer
 from kwhost.core.model.events import AuditRecord, Event, EventPage
 from kwhost.core.model.ids import InstanceId, TenantName
 from kwhost.core.store.records import ExitHistory, InstanceRecord
@@ -110,6 +111,18 @@ class Store:
     async def exits(self, instance: InstanceId, limit: int) -> tuple[ExitHistory, ...]:
         """An instance's newest ends, oldest first."""
         return await self._read(partial(self._tables.exits, instance, limit))
+
+    async def add_answer(self, answer: RememberedAnswer) -> RememberedAnswer:
+        """Remember an answer; with its number."""
+        return await self._write(partial(self._tables.add_answer, answer))
+
+    async def remove_answers(self, numbers: Sequence[int]) -> None:
+        """Forget answers."""
+        await self._write(partial(self._tables.remove_answers, numbers))
+
+    async def answers(self) -> tuple[RememberedAnswer, ...]:
+        """All that are remembered, oldest first."""
+        return await self._read(self._tables.answers)
 
     async def append_audit(self, entry: AuditRecord) -> None:
         """Add to the audit, which keeps the newest 100,000 entries."""

@@ -33,6 +33,7 @@ _MIGRATIONS = (
         STRICT, WITHOUT ROWID;
     PRAGMA application_id = {_APPLICATION_ID};
     """,
+    "CREATE TABLE answers (number INTEGER PRIMARY KEY AUTOINCREMENT, record TEXT NOT NULL) STRICT",
 )
 
 _DAMAGED = (

@@ -2,7 +2,7 @@
 
 import json
 import sqlite3
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import Any, Self, TypeVar
 import msgspec
 
 from kwhost.core.errors import StoreError
+from kwhost.core.model.decisions import RememberedAnswer
 from kwhost.core.model.events import AuditRecord, Event, EventPage
 from kwhost.core.model.ids import InstanceId, TenantName
 from kwhost.core.store.records import ExitHistory, InstanceRecord
@@ -27,7 +28,7 @@ _PRUNE_STEP = 1_000
 # What one page of the journal looks at, whatever it leaves out.
 _SCANNED = 10_000
 
-_Record = TypeVar("_Record", InstanceRecord, Event, AuditRecord, ExitHistory)
+_Record = TypeVar("_Record", InstanceRecord, Event, AuditRecord, ExitHistory, RememberedAnswer)
 
 
 def _encode(record: object) -> str:
@@ -129,6 +130,21 @@ class Tables:
             "SELECT record FROM exits WHERE instance = ? ORDER BY number DESC LIMIT ?", instance, limit
         )
         return tuple(self._decode(text, ExitHistory) for (text,) in rows)[::-1]
+
+    def add_answer(self, answer: RememberedAnswer) -> RememberedAnswer:
+        """Remember an answer; with its number."""
+        number = self._insert("INSERT INTO answers (record) VALUES (?)", _encode(answer))
+        return replace(answer, number=number)
+
+    def remove_answers(self, numbers: Iterable[int]) -> None:
+        """Forget answers."""
+        for number in numbers:
+            self._rows("DELETE FROM answers WHERE number = ?", number)
+
+    def answers(self) -> tuple[RememberedAnswer, ...]:
+        """All that are remembered, oldest first."""
+        rows = self._rows("SELECT number, record FROM answers ORDER BY number")
+        return tuple(replace(self._decode(text, RememberedAnswer), number=number) for number, text in rows)
 
     def append_audit(self, entry: AuditRecord) -> None:
         """Add one entry to the audit."""

@@ -7,28 +7,32 @@ from typing import NamedTuple
 
 import trio
 
-from kwhost.core.abi.messages import EventType, exit_status, resize, send_signal
+from kwhost.core.abi.messages import Event, EventType, exit_status, resize, send_signal
 from kwhost.core.engines.base import Launched
 from kwhost.core.errors import EXIT_TIMEOUT, LaunchError
-from kwhost.core.model.statistics import InstanceStatistics
+from kwhost.core.model.statistics import CountedRule, InstanceStatistics
 from kwhost.core.operator.signals import forwarded_signals, release_signals
 from kwhost.core.operator.terminal import OperatorTerminal
+from kwhost.core.policy.numbering import NO_NUMBERS, Numbering, count_rules
 from kwhost.core.supervise.instance import RunningInstance, SupervisedInstance
 
 __all__ = ["Outcome", "run_foreground", "watch_launched"]
 
 # Whoever presses ^C again this soon means it.
 _INSIST_SECONDS = 3.0
+# Distinct questions that are told of.
+_WARNINGS_MAX = 100
 # SIGKILL acts at once; an instance that is still there after this long is cut off with its lifeline.
 _KILL_SECONDS = 5.0
 
 
 class Outcome(NamedTuple):
-    """How an instance ended."""
+    """How an instance ended; `rules` of its policy that decided on calls, where statistics were wanted."""
 
     exit_status: int
     statistics: InstanceStatistics | None
     crash: str = ""
+    rules: tuple[CountedRule, ...] = ()
 
 
 class _Foreground:
@@ -39,7 +43,10 @@ class _Foreground:
         instance: RunningInstance,
         terminal: OperatorTerminal | None,
         report: Callable[[str], None],
+        numbering: Numbering,
     ) -> None:
+        self._numbering = numbering
+        self._warned: set[str] = set()
         self._instance = instance
         self._terminal = terminal
         self._report = report
@@ -75,11 +82,25 @@ class _Foreground:
                     raise LaunchError(event.text or "the instance did not start", event.value)
                 case EventType.NOTICE:
                     self._report(event.text)
+                case EventType.QUESTION:
+                    await self._refuse(event)
                 case _:
                     pass
         if self._timed_out:
             return EXIT_TIMEOUT, ""
         raise LaunchError("the instance's supervisor ended without saying how the instance did")
+
+    async def _refuse(self, event: Event) -> None:
+        """Answer a question: there is nobody here who could."""
+        from kwhost.core.supervise.unanswered import refusal  # few policies ask
+
+        found = refusal(event, self._numbering)
+        if found is None:
+            return
+        if found.warning not in self._warned and len(self._warned) < _WARNINGS_MAX:
+            self._warned.add(found.warning)
+            self._report(found.warning)
+        await self._instance.send(found.message)
 
     async def _forward_signals(self, signals: AsyncIterator[int]) -> None:
         interrupted = -_INSIST_SECONDS
@@ -116,12 +137,20 @@ async def run_foreground(
     terminal: OperatorTerminal | None,
     report: Callable[[str], None],
     want_statistics: bool = False,
+    numbering: Numbering = NO_NUMBERS,
 ) -> Outcome:
-    """Watch an instance to its end, and close it. Raises KwhostError where it does not start."""
+    """Watch an instance to its end, and close it. Raises KwhostError where it does not start. `numbering`
+    names the rules of its policy."""
     try:
-        status, crash = await _Foreground(instance, terminal, report).run(timeout)
-        statistics = instance.statistics() if want_statistics else None
-        return Outcome(exit_status=status, statistics=statistics, crash=crash)
+        status, crash = await _Foreground(instance, terminal, report, numbering).run(timeout)
+        if not want_statistics:
+            return Outcome(exit_status=status, statistics=None, crash=crash)
+        return Outcome(
+            exit_status=status,
+            statistics=instance.statistics(),
+            crash=crash,
+            rules=count_rules(instance.rule_counts(), numbering),
+        )
     finally:
         await instance.aclose()
 
@@ -133,6 +162,7 @@ def watch_launched(
     terminal: OperatorTerminal | None,
     report: Callable[[str], None],
     want_statistics: bool,
+    numbering: Numbering,
 ) -> Outcome:
     """Run an event loop that watches a launched instance to its end."""
 
@@ -143,6 +173,7 @@ def watch_launched(
             terminal=terminal,
             report=report,
             want_statistics=want_statistics,
+            numbering=numbering,
         )
 
     return trio.run(watch)

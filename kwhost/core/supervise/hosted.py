@@ -11,7 +11,7 @@ from contextlib import suppress
 
 import trio
 
-from kwhost.core.abi.messages import send_signal, stop
+from kwhost.core.abi.messages import Event, send_signal, stop
 from kwhost.core.errors import (
     EXIT_INTERNAL,
     EXIT_SIGNAL_BASE,
@@ -37,16 +37,19 @@ from kwhost.core.supervise.launching import Start, find_image, launch_instance
 from kwhost.core.supervise.life import InstanceLife
 from kwhost.core.supervise.lifecycle import STARTABLE_STATES
 from kwhost.core.supervise.planning import plan_exec, spec_of
+from kwhost.core.supervise.policies import StartPolicy
 from kwhost.core.supervise.restart import RestartPlan, plan_restart
 from kwhost.core.supervise.run import InstanceRun
 from kwhost.core.supervise.session import ExecSession, discard_output, start_exec
 from kwhost.core.supervise.surroundings import Surroundings
 from kwhost.core.supervise.turns import END_SECONDS, START_SECONDS, STARTS, STOPS
 
-__all__ = ["HostedInstance"]
+__all__ = ["POLICY_CHANGED", "HostedInstance"]
 
 S = InstanceState
 
+# What a change of the policy comes to, where it was made.
+POLICY_CHANGED = "changed"
 # Beyond the stop time-out, until `supervise` has reported the end; then its cgroup is killed.
 _KILL_SECONDS = 5.0
 # Between attempts at a restart that the store does not allow.
@@ -98,8 +101,9 @@ class HostedInstance(InstanceLife):
             start = Start(self.record.id, self.definition, self.tenant, stdio, self.record.confined)
             try:
                 image = await find_image(self._around, start)
+                policy = await self.policy.prepare()
                 async with STARTS:
-                    await self._launch(start, image)
+                    await self._launch(start, image, policy)
                     with trio.move_on_after(START_SECONDS):
                         while self.record.state is S.STARTING:
                             await self.changed.wait()
@@ -107,11 +111,11 @@ class HostedInstance(InstanceLife):
                 await self._end(End(EndReason.FAILED, error.exit_status, str(error)))
                 raise
 
-    async def _launch(self, start: Start, image: Image) -> None:
-        launch = await launch_instance(self._around, start, image)
+    async def _launch(self, start: Start, image: Image, policy: StartPolicy) -> None:
+        launch = await launch_instance(self._around, start, image, policy)
         self.run = InstanceRun(self, launch.group, launch, Control(launch.connection))
         self.changed.ring()
-        self._spawn(self._watch, self.run)
+        self.spawn(self._watch, self.run)
         if launch.sampled:
             await self.on_notice(f"its limit of memory is approximate: it is sampled, since {launch.sampled}")
 
@@ -127,6 +131,8 @@ class HostedInstance(InstanceLife):
             return
         group = self._around.cgroups.instance(self.record.tenant, self.record.id)
         self.run = run = InstanceRun(self, group, None, Control(connection) if connection else None)
+        if unknown := self.policy.adopt():
+            await self.on_notice(unknown)
         if connection is None:
             await self._finish(run)
             return
@@ -137,7 +143,7 @@ class HostedInstance(InstanceLife):
                 run.frozen = True
             else:
                 group.thaw()
-        self._spawn(self._watch, run)
+        self.spawn(self._watch, run)
 
     async def _is_unborn(self) -> bool:
         """Whether the daemon was killed after it had noted the start, and before it did anything about it."""
@@ -180,6 +186,10 @@ class HostedInstance(InstanceLife):
         self.log_mark += 1
         self.logged.ring()
 
+    async def on_policy(self, event: Event) -> None:
+        """See run.RunWatcher."""
+        await self.policy.on_event(event)
+
     async def while_running(self) -> None:
         """See run.RunWatcher."""
         await self._guard(self._while_running)
@@ -192,6 +202,8 @@ class HostedInstance(InstanceLife):
             if self.definition.timeout is not None:
                 nursery.start_soon(run.end_after, self.definition.timeout - ran)
             nursery.start_soon(self._guard, self._watch_health, trio.current_time() - ran)
+            nursery.start_soon(self._guard, self.policy.log.run)
+            nursery.start_soon(self._guard, self.refresh_policy)
 
     async def _watch_health(self, started: float) -> None:
         """With the check that the definition has at the time; who is paused is not asked."""
@@ -252,6 +264,7 @@ class HostedInstance(InstanceLife):
             found = self._dirs.read_exit()
             started = found.started_ns / 1e9 if found and found.started_ns else self.record.started
             self.counted = run.statistics()
+            await self._guard(self.policy.end, run)
             try:
                 await run.clean()
             except LimitError as error:  # the next daemon tries again
@@ -323,7 +336,7 @@ class HostedInstance(InstanceLife):
             message=end.message,
         )
         if plan and waiting:
-            self._spawn(self._restart_after, plan, waiting)
+            self.spawn(self._restart_after, plan, waiting)
 
     async def _restart_after(self, plan: RestartPlan, waiting: trio.CancelScope) -> None:
         self._short_runs = plan.short_runs
@@ -339,7 +352,7 @@ class HostedInstance(InstanceLife):
         except StoreError:  # it may be writable again by then
             if self.record.desired == "running":
                 waiting = self._waiting = trio.CancelScope()
-                self._spawn(self._restart_after, RestartPlan(_LATER_SECONDS, 0), waiting)
+                self.spawn(self._restart_after, RestartPlan(_LATER_SECONDS, 0), waiting)
         except KwhostError:
             pass  # the journal has told, with what follows
 
@@ -372,7 +385,7 @@ class HostedInstance(InstanceLife):
         kill_at = trio.current_time() + timeout
         if kill_at < self._kill_at:
             self._kill_at = kill_at
-            self._spawn(self._stop, timeout)
+            self.spawn(self._stop, timeout)
 
     async def _stop(self, timeout: float) -> None:
         while self.run is None and self.is_live:  # it is being launched
@@ -446,9 +459,17 @@ class HostedInstance(InstanceLife):
         if self.run and not self.run.is_over:
             self.run.group.update(definition.limits)
 
-    async def send(self, message: bytes, fds: tuple[int, ...] = ()) -> bool:
-        """Send a control message; False where nobody takes it any more."""
-        return bool(self.run and await self.run.send(message, fds))
+    async def refresh_policy(self, *, ask_plugins: bool = False) -> str:
+        """Have what is configured now hold: POLICY_CHANGED, "" for no change, or why it cannot be, which
+        the journal tells too."""
+        try:
+            if not await self.policy.refresh(ask_plugins=ask_plugins):
+                return ""
+        except KwhostError as error:
+            await self.tell(EventKind.POLICY, str(error), {})
+            return str(error)
+        await self.tell(EventKind.POLICY, POLICY_CHANGED, {})
+        return POLICY_CHANGED
 
     async def wait_exit(self) -> int:
         """Wait for the end of the present run; its exit status."""

@@ -2,7 +2,7 @@
 
 import os
 import subprocess
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import trio
 
@@ -10,6 +10,9 @@ from kwhost.core.abi.messages import MESSAGE_SIZE, Event
 from kwhost.core.abi.statistics_page import STATS_SIZE
 from kwhost.core.engines.base import Launched
 from kwhost.core.model.statistics import InstanceStatistics
+
+if TYPE_CHECKING:
+    from kwhost.core.abi.policy_counts import RuleCount
 
 __all__ = ["RunningInstance", "SupervisedInstance"]
 
@@ -28,6 +31,9 @@ class RunningInstance(Protocol):
 
     def statistics(self) -> InstanceStatistics | None:
         """As far as counted now; None where the page cannot be read."""
+
+    def rule_counts(self) -> "dict[int, RuleCount]":
+        """How often each rule of its policy decided, by the rules' numbers."""
 
     async def aclose(self) -> None:
         """End the instance if it still runs, and wait until nothing of it is left."""
@@ -64,6 +70,12 @@ class SupervisedInstance:
         from kwhost.core.abi.statistics import decode_statistics  # most runs do not look
 
         return decode_statistics(os.pread(self._launched.stats, STATS_SIZE, 0), self._launched.started_ns)
+
+    def rule_counts(self) -> "dict[int, RuleCount]":
+        """How often each rule of its policy decided, by the rules' numbers."""
+        from kwhost.core.abi.policy_counts import read_counts  # as above
+
+        return read_counts(self._launched.stats)
 
     async def aclose(self) -> None:
         """Cut the lifeline, wait until `supervise` has cleaned up, and let go of everything."""

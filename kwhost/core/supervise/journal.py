@@ -6,7 +6,7 @@ soon as the store can be written again. Only what must be recorded before it hap
 
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import trio
@@ -60,6 +60,7 @@ class Journal:
         kind: EventKind,
         text: str = "",
         *,
+        data: Mapping[str, str] | None = None,
         ended: ExitHistory | None = None,
         must: bool = False,
     ) -> None:
@@ -68,6 +69,7 @@ class Journal:
             time=time.time(),
             kind=kind,
             text=text,
+            data=dict(data or {}),
             tenant=record.tenant,
             instance=record.id,
             name=record.name,

@@ -14,7 +14,7 @@ from kwhost.core.cgroups.group import Cgroup
 from kwhost.core.cgroups.groups import Cgroups
 from kwhost.core.engines.base import HostedEnds
 from kwhost.core.engines.id_ranges import lease_ids
-from kwhost.core.engines.launch import new_statistics_file
+from kwhost.core.engines.launch import new_statistics_file, policy_file
 from kwhost.core.errors import HostError, KwhostError, LimitError
 from kwhost.core.images.image import Image
 from kwhost.core.model.definition import InstanceDefinition, Limits
@@ -24,6 +24,7 @@ from kwhost.core.model.mounts import Mount, MountKind
 from kwhost.core.model.tenant import Tenant
 from kwhost.core.supervise.hosting import StdioFds
 from kwhost.core.supervise.planning import check_engine, chosen_engine, plan_instance, spec_of
+from kwhost.core.supervise.policies import StartPolicy
 from kwhost.core.supervise.surroundings import Surroundings
 
 __all__ = ["Launch", "Start", "find_image", "guest_limits", "launch_instance", "why_sampled"]
@@ -104,7 +105,9 @@ def _plan(around: Surroundings, start: Start, image: Image, ids: IdRange, *, sam
     )
 
 
-def _launch(around: Surroundings, start: Start, image: Image, group: Cgroup, *, sampled: bool) -> Launch:
+def _launch(
+    around: Surroundings, start: Start, image: Image, policy: StartPolicy, group: Cgroup, *, sampled: bool
+) -> Launch:
     """The part that blocks."""
     dirs = around.dirs(start.instance)
     with ExitStack() as ends, ExitStack() as undo:
@@ -120,6 +123,7 @@ def _launch(around: Surroundings, start: Start, image: Image, group: Cgroup, *, 
         undo.callback(os.close, stats)
         undo.callback(dirs.remove_run)
         dirs.make()
+        dirs.keep_policy(policy.kept)
         listener = ends.enter_context(dirs.listen())
         # Now, since afterwards nothing may fail that would leave a process which nobody watches.
         connection = dirs.connect()
@@ -133,6 +137,7 @@ def _launch(around: Surroundings, start: Start, image: Image, group: Cgroup, *, 
             stats=stats,
             cgroups=tuple(own(fd) for fd in group.open_procs()),
             guest_cgroups=tuple(own(fd) for fd in group.open_guest_procs()),
+            policy=own(policy_file(policy.table)),
             stdio=(start.stdio.stdin, start.stdio.stdout, start.stdio.stderr) if start.stdio else None,
         )
         engine = around.engine(chosen_engine(start.definition).value, lease)
@@ -149,14 +154,14 @@ async def find_image(around: Surroundings, start: Start) -> Image:
     return await around.image(start.spec())
 
 
-async def launch_instance(around: Surroundings, start: Start, image: Image) -> Launch:
+async def launch_instance(around: Surroundings, start: Start, image: Image, policy: StartPolicy) -> Launch:
     """Start the instance's processes. Raises KwhostError, with nothing left behind."""
     sampled = why_sampled(around.cgroups, start.definition.limits)
     async with AsyncExitStack() as undo:
         group = around.cgroups.instance(start.tenant.name, start.instance)
         undo.push_async_callback(group.remove)
         group.create(start.definition.limits, start.tenant.quota)
-        launch = partial(_launch, around, start, image, group, sampled=bool(sampled))
+        launch = partial(_launch, around, start, image, policy, group, sampled=bool(sampled))
         try:
             launched = await trio.to_thread.run_sync(launch)
         except KwhostError:

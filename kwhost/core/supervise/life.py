@@ -3,6 +3,7 @@
 What goes on during a run, and in between, is hosted.HostedInstance.
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from kwhost.core.model.tenant import Tenant
 from kwhost.core.store.records import ExitHistory, InstanceRecord
 from kwhost.core.supervise.bell import Bell
 from kwhost.core.supervise.lifecycle import LIVE_STATES, check_step
+from kwhost.core.supervise.policies import InstancePolicy
 from kwhost.core.supervise.surroundings import Surroundings
 
 if TYPE_CHECKING:
@@ -41,6 +43,7 @@ class InstanceLife:
         self._around = around
         self._dirs = around.dirs(record.id)
         self._nursery: trio.Nursery | None = None
+        self.policy = InstancePolicy(self, self._dirs, around.policies, around.questions)
         self._waiting: trio.CancelScope | None = None  # until the next start, after an end
 
     # What it is.
@@ -100,7 +103,7 @@ class InstanceLife:
             task_status.started(nursery.cancel_scope)
             await trio.sleep_forever()
 
-    def _spawn(self, function: Any, *arguments: Any) -> None:
+    def spawn(self, function: Any, *arguments: Any) -> None:
         """Have something done that outlives whoever asked for it."""
         assert self._nursery
         self._nursery.start_soon(self._guard, function, *arguments)
@@ -137,6 +140,14 @@ class InstanceLife:
         """Keep a change that is no step."""
         self.record = replace(self.record, **changes)
         await self._around.journal.save(self.record)
+
+    async def send(self, message: bytes, fds: tuple[int, ...] = ()) -> bool:
+        """Send a control message; False where nobody takes it any more."""
+        return bool(self.run and await self.run.send(message, fds))
+
+    async def tell(self, kind: EventKind, text: str, data: Mapping[str, str]) -> None:
+        """Keep an event about it."""
+        await self._around.journal.commit(self.record, kind, text, data=data)
 
     async def refuse(self, why: str) -> None:
         """It was to be started and cannot be; nothing where its state tells that already."""

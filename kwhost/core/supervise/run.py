@@ -12,16 +12,22 @@ from typing import Protocol
 
 import trio
 
-from kwhost.core.abi.messages import EventType, hello, send_signal, watch_log
+from kwhost.core.abi.messages import Event, EventType, hello, replace_policy, send_signal, watch_log
+from kwhost.core.abi.policy_counts import RuleCount, read_counts
 from kwhost.core.abi.statistics import decode_statistics
 from kwhost.core.abi.statistics_page import STATS_SIZE
 from kwhost.core.cgroups.group import Cgroup
+from kwhost.core.engines.launch import policy_file
 from kwhost.core.model.statistics import InstanceStatistics
 from kwhost.core.model.status import Health
+from kwhost.core.supervise.bell import Bell
 from kwhost.core.supervise.control import Control, Report
 from kwhost.core.supervise.launching import Launch
 
 __all__ = ["InstanceRun", "RunWatcher"]
+
+# `supervise` answers at once; this is for one that hangs.
+_POLICY_SECONDS = 10.0
 
 
 class RunWatcher(Protocol):
@@ -35,6 +41,9 @@ class RunWatcher(Protocol):
 
     def on_logged(self) -> None:
         """There is something new in the log."""
+
+    async def on_policy(self, event: Event) -> None:
+        """A policy decided, or asks."""
 
     async def while_running(self) -> None:
         """What is to go on while the program runs; cancelled at its end."""
@@ -57,6 +66,8 @@ class InstanceRun:
         self._control = control
         self._stats = launch.stats if launch else -1
         self._started_ns = time.monotonic_ns()
+        self._policy_answer: Event | None = None
+        self._policy_bell = Bell()
 
     @property
     def is_adopted(self) -> bool:
@@ -79,6 +90,7 @@ class InstanceRun:
                 nursery.cancel_scope.cancel()
         finally:
             self._control = None
+            self._policy_bell.ring()
             if control:
                 control.close()
         await self._reap()
@@ -99,6 +111,11 @@ class InstanceRun:
                 self.memory_exceeded = event.text
             case EventType.NOTICE:
                 await self._watcher.on_notice(event.text)
+            case EventType.DENIED | EventType.QUESTION | EventType.ANSWERED:
+                await self._watcher.on_policy(event)
+            case EventType.POLICY:
+                self._policy_answer = event
+                self._policy_bell.ring()
             case _:
                 pass  # the end is told by the exit record
         for fd in fds:
@@ -132,6 +149,30 @@ class InstanceRun:
     async def send(self, message: bytes, fds: tuple[int, ...] = ()) -> bool:
         """Send a control message; False where nobody takes it any more."""
         return bool(self._control and await self._control.send(message, fds))
+
+    async def replace_policy(self, table: bytes) -> str:
+        """Put a compiled policy in force; what `supervise` says against it, "" for nothing. One at a time."""
+        self._policy_answer = None
+        fd = policy_file(table)
+        try:
+            if not await self.send(replace_policy(), (fd,)):
+                return "it has just ended"
+        finally:
+            os.close(fd)
+        with trio.move_on_after(_POLICY_SECONDS):
+            while self._control and self._policy_answer is None:
+                await self._policy_bell.wait()
+        return self._read_policy_answer()
+
+    def _read_policy_answer(self) -> str:
+        answer = self._policy_answer
+        if answer is None:
+            return "it has just ended" if self.is_over else "its supervisor does not answer"
+        return (answer.text or os.strerror(answer.value)) if answer.value else ""
+
+    def rule_counts(self) -> dict[int, RuleCount]:
+        """How often each rule of its policies decided, by the rules' numbers."""
+        return read_counts(self._stats) if self._stats >= 0 else {}
 
     async def ask_for_log(self) -> None:
         """Have `on_logged` called once there is something new."""

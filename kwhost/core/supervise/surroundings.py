@@ -12,6 +12,8 @@ from kwhost.core.images.image import Image
 from kwhost.core.model.ids import InstanceId
 from kwhost.core.model.instance import InstanceSpec, LogLimits
 from kwhost.core.supervise.journal import Journal
+from kwhost.core.supervise.policies import PolicySource
+from kwhost.core.supervise.questions import Questions
 
 __all__ = ["Surroundings"]
 
@@ -29,6 +31,8 @@ class Surroundings:
     cgroups: Cgroups
     engine: Callable[[str, IdLease], Engine]
     image: Callable[[InstanceSpec], Awaitable[Image]]
+    policies: PolicySource
+    questions: Questions
 
     def dirs(self, instance: InstanceId) -> InstanceDirs:
         """The directories of an instance."""

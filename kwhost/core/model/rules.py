@@ -1,0 +1,19 @@
+"""Kinds of rules of a policy, for engines to say which of them they hold."""
+
+from enum import Enum
+
+__all__ = ["EVERY_RULE", "RuleKind"]
+
+
+class RuleKind(Enum):
+    """What a rule is on."""
+
+    CALLS = "calls"
+    ARGUMENTS = "arguments of calls"
+    FILES = "files"
+    NETWORK = "addresses and ports"
+    LIMITS = "rates"
+    QUESTIONS = "questions"
+
+
+EVERY_RULE = frozenset(RuleKind)
