@@ -1,21 +1,30 @@
-"""Makes docs/jail.md from the tables of the seccomp filters; with --check tells whether it is up to date."""
+"""Makes docs/jail.md from the tables of the seccomp filters; with --check tells whether it is up to date.
+
+Needs the package, for the ceilings of the profiles.
+"""
 
 import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from kwhost.core.policy.ceiling import ceiling_calls
+from kwhost.core.policy.library import built_in
+from kwhost.core.policy.model import Layer
+
 ROOT = Path(__file__).resolve().parents[1]
 MONITOR = ROOT / "kwhost/monitor"
 PAGE = ROOT / "docs/jail.md"
 ROLES = ("MONITOR", "INIT", "SUPERVISE", "HOSTED")
-# A row of the calls' table whose handler makes the very call on the host (filter.c, passes_on).
+# A row of the calls' table whose handler makes the very call on the host (filter_rules.c, passes_on).
 PASSED = re.compile(
     r"^CALL\(\d+, (\w+), (?:FORWARDED|BROKERED), "
     r"(?:call_forward|call_brokered|socket_forward|address_forward|descriptor_forward|descriptor_change|set_identity),",
     re.MULTILINE,
 )
-ROW = re.compile(rf'^({"|".join(ROLES)})\((\w+), "(.*)"\)$')
+ROW = re.compile(rf'^({"|".join(ROLES)})(?:_FOR)?\((\w+), "(.*?)"(?:, (.*))?\)$')
+GROUP = re.compile(r"^#define (\w+)((?: |\\\n|[\w,])*)$", re.MULTILINE)
+PROFILES = ("strict", "web", "default")
 LIMIT = re.compile(r'^LIMIT\((\w+), (\w+), .*, "(.*)"\)$')
 NEVER = re.compile(r"^NEVER\((\w+)\)$", re.MULTILINE)
 TITLE = re.compile(r"^/\* (.*?)\.? \*/$")
@@ -30,12 +39,19 @@ on the way into the jail, are inherited by all that is made and executed from th
 
 | role | host calls | |
 |---|---:|---|
-| monitor | {monitor} | {passed} of the program's are passed on, {handled} more after a look at their \
-arguments; {served} are for calls that the monitor answers, {own} for itself |
+| monitor | {minimum} to {monitor} | {minimum} are for the monitor itself, whatever the policy; each of the \
+others is open only where the policy's ceiling has a call of the program's that it is for |
 | init | {init} | the reaper of `--init` |
 | supervise | {supervise} | of an instance in the foreground, once the instance was made |
-| supervise, hosted | {hosted} | programs may join the instance: their monitors inherit this filter and set \
-their own upon it |
+| supervise, hosted | {least_hosted} to {hosted} | programs may join the instance: their monitors inherit \
+this filter and set their own upon it, so it has the monitor's of the same ceiling too |
+
+A monitor under the built-in profiles (a ceiling counts what the profile permits and, unless it says
+`ceiling = "policy"`, what `default` does):
+
+| profile | host calls | of the program's permitted |
+|---|---:|---:|
+{profiles}
 
 What is not allowed fails with EPERM, for it could be a mistake of ours in a rare place. What no process of
 kwhost ever does ends the process, and so do calls by the numbers of 32-bit and x32 programs. (The kernel
@@ -52,7 +68,19 @@ The filter of a monitor also holds three promises that are not about single call
 Landlock rules (`kwhost/monitor/jail/landlock.c`), where the kernel has them, let monitors change files
 beneath the instance's root alone, and in the file system of what they hand out for `/proc`: the procfs that
 they hold is for reading. Devices can be controlled beneath `/dev` alone, and no file of a file system can be
-executed.
+executed. Where a layer's ceiling grants less than everything on files, rules of its own
+(`kwhost/monitor/jail/grants.c`) let monitors open only what it grants, and their own: `/proc`, standard
+input, output and error, message queues. They are a second wall behind the policy, which decides on each path:
+
+- Landlock adds up along a path: a rule that takes something away beneath a granted directory (`/etc/shadow`
+  beneath `/`) is the policy's alone.
+- A wildcard grants the directory before it with all that is beneath.
+- A file that may be written is granted with its directory, since it may be made anew there; devices, pipes
+  and sockets are granted alone.
+- For a path that is missing when the instance starts, or leads through a symbolic link, the nearest directory
+  above it is granted: the program may make the rest.
+- A file that may be read alone is granted as it is at the start: one that takes its place cannot be opened.
+- A granted directory itself can be neither moved nor removed, and a file not moved to where more is granted.
 """
 
 
@@ -64,6 +92,7 @@ class Rule:
     name: str
     who: str
     group: str
+    callers: tuple[str, ...] = ()  # of MONITOR_FOR: lists of needs.h, or calls of the program's
 
 
 def read_rules(text: str) -> list[Rule]:
@@ -73,7 +102,8 @@ def read_rules(text: str) -> list[Rule]:
         if title := TITLE.match(line):
             group = title[1]
         elif row := ROW.match(line):
-            rules.append(Rule(role=row[1], name=row[2], who=row[3], group=group))
+            callers = tuple(name.removeprefix("NR_") for name in (row[4] or "").split(", ") if name)
+            rules.append(Rule(role=row[1], name=row[2], who=row[3], group=group, callers=callers))
     return rules
 
 
@@ -88,8 +118,28 @@ def read_limits(text: str, kvm_requests: str) -> dict[tuple[str, str], list[str]
     return limits
 
 
+def read_groups(text: str) -> dict[str, list[str]]:
+    """The lists of the program's calls in needs.h."""
+    return {name: re.findall(r"NR_(\w+)", body) for name, body in GROUP.findall(text) if "NR_" in body}
+
+
+def open_to_monitor(
+    rules: list[Rule], passed: list[str], groups: dict[str, list[str]], ceiling: frozenset[str]
+) -> set[str]:
+    """The host calls of a monitor under a ceiling."""
+    return {
+        *(rule.name for rule in rules if rule.role == "MONITOR" and not rule.callers),
+        *ceiling.intersection(passed),
+        *(
+            rule.name
+            for rule in rules
+            if any(ceiling.intersection(groups.get(caller, [caller])) for caller in rule.callers)
+        ),
+    }
+
+
 def read_kvm_requests(source: str) -> str:
-    """The requests in the order of filter.c."""
+    """The requests in the order of filter_rules.c."""
     found = re.search(r"#define KVM_REQUESTS((?:.*\\\n)*.*)\n", source)
     assert found
     return ", ".join(f"`{name}`" for name in re.findall(r"KVM_\w+", found[1]))
@@ -97,11 +147,24 @@ def read_kvm_requests(source: str) -> str:
 
 def table(rules: list[Rule], limits: dict[tuple[str, str], list[str]]) -> str:
     """The rules' calls, who needs them, and on which conditions."""
+    asked = any(rule.callers for rule in rules)
     rows = "".join(
-        f"| {rule.name} | {rule.who} | {'; '.join(limits.get((rule.role, rule.name), ()))} |\n"
+        f"| {rule.name} | {rule.who} | "
+        + (f"{', '.join(rule.callers)} | " if asked else "")
+        + f"{'; '.join(limits.get((rule.role, rule.name), ()))} |\n"
         for rule in rules
     )
-    return f"\n| call | who needs it | only |\n|---|---|---|\n{rows}"
+    columns = ("call", "what for", "for the program's", "only") if asked else ("call", "who needs it", "only")
+    return f"\n| {' | '.join(columns)} |\n|{'---|' * len(columns)}\n{rows}"
+
+
+def profiles(rules: list[Rule], passed: list[str], groups: dict[str, list[str]]) -> str:
+    """A row for each built-in policy."""
+    ceilings = {name: ceiling_calls([Layer(name, built_in().find(name))]) for name in PROFILES}
+    return "\n".join(
+        f"| {name} | {len(open_to_monitor(rules, passed, groups, calls))} | {len(calls)} |"
+        for name, calls in ceilings.items()
+    )
 
 
 def passed_on(passed: list[str], limits: dict[tuple[str, str], list[str]]) -> str:
@@ -113,33 +176,37 @@ def passed_on(passed: list[str], limits: dict[tuple[str, str], list[str]]) -> st
     return f"\n{', '.join(names)}.\n"
 
 
+def head(rules: list[Rule], passed: list[str], groups: dict[str, list[str]]) -> str:
+    """The counts, and what they mean."""
+    names = {role: {rule.name for rule in rules if rule.role == role} for role in ROLES}
+    minimum = open_to_monitor(rules, passed, groups, frozenset())
+    return HEAD.format(
+        minimum=len(minimum),
+        monitor=len(names["MONITOR"] | set(passed)),
+        init=len(names["INIT"]),
+        supervise=len(names["SUPERVISE"]),
+        least_hosted=len(names["HOSTED"] | names["SUPERVISE"] | minimum),
+        hosted=len(names["HOSTED"] | names["SUPERVISE"] | names["MONITOR"] | set(passed)),
+        profiles=profiles(rules, passed, groups),
+    )
+
+
 def page() -> str:
     """The whole document."""
     text = (MONITOR / "jail/filter.def").read_text()
+    groups = read_groups((MONITOR / "jail/needs.h").read_text())
     rules = read_rules(text)
-    limits = read_limits(text, read_kvm_requests((MONITOR / "jail/filter.c").read_text()))
+    limits = read_limits(text, read_kvm_requests((MONITOR / "jail/filter_rules.c").read_text()))
     passed = sorted(PASSED.findall((MONITOR / "calls/table.def").read_text()))
     of = {role: [rule for rule in rules if rule.role == role] for role in ROLES}
-    groups = list(dict.fromkeys(rule.group for rule in of["MONITOR"]))
-    members = {group: [rule for rule in of["MONITOR"] if rule.group == group] for group in groups}
-    names = {role: {rule.name for rule in of[role]} for role in ROLES}
-    handled, served, own = (len(members[group]) for group in groups)
-    parts = [
-        HEAD.format(
-            monitor=len(names["MONITOR"] | set(passed)),
-            passed=len(passed),
-            handled=handled,
-            served=served,
-            own=own,
-            init=len(names["INIT"]),
-            supervise=len(names["SUPERVISE"]),
-            hosted=len(names["HOSTED"] | names["SUPERVISE"] | names["MONITOR"] | set(passed)),
-        ),
-        "\n## Monitor: the program's calls that are passed on\n",
-        passed_on(passed, limits),
-    ]
-    for group in groups:
-        parts += [f"\n## Monitor: {group[0].lower()}{group[1:]}\n", table(members[group], limits)]
+    parts = [head(rules, passed, groups)]
+    for title in dict.fromkeys(rule.group for rule in of["MONITOR"]):
+        members = [rule for rule in of["MONITOR"] if rule.group == title]
+        parts += [f"\n## Monitor: {title[0].lower()}{title[1:]}\n", table(members, limits)]
+    parts += ["\nLists of the program's calls that stand above in capitals:\n\n"]
+    parts += [f"- {name}: {', '.join(calls)}.\n" for name, calls in groups.items()]
+    parts += ["\n## Monitor: the program's calls that are passed on, each where the ceiling has it\n"]
+    parts += [passed_on(passed, limits)]
     parts += ["\n## Init\n", table(of["INIT"], limits), "\n## Supervise\n", table(of["SUPERVISE"], limits)]
     parts += ["\n## Supervise of a hosted instance, besides those of supervise and monitor\n"]
     parts += [table(of["HOSTED"], limits)]

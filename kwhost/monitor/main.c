@@ -21,6 +21,7 @@
 #include "process/permit.h"
 #include "process/question.h"
 #include "process/signal.h"
+#include "process/stack.h"
 #include "process/thread.h"
 #include "procfs/procfs.h"
 #include "procfs/table.h"
@@ -164,7 +165,14 @@ _Noreturn void monitor_start(u64 *stack) {
     char **end = envp;
     while (*end)
         end++;
-    host_vdso = auxiliary((u64 *)(end + 1), AT_SYSINFO_EHDR);
+    const u64 *auxv = (u64 *)(end + 1);
+    host_vdso = auxiliary(auxv, AT_SYSINFO_EHDR);
+    start_ids = (struct start_ids){
+        .uid = (u32)auxiliary(auxv, AT_UID),
+        .euid = (u32)auxiliary(auxv, AT_EUID),
+        .gid = (u32)auxiliary(auxv, AT_GID),
+        .egid = (u32)auxiliary(auxv, AT_EGID),
+    };
     /* The role is decided by what only the jail or another monitor can have put there, never by the
      * arguments, which are the guest's. */
     int taken = exec_record_take(&record);

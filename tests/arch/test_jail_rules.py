@@ -26,20 +26,21 @@ CODE = {
         *("jail/terminal.c", "jail/channel.c", "jail/clock.c"),
     ),
     "HOSTED": (
-        "jail/join*.c",
-        "jail/network.c",
-        "jail/entry.c",
-        "jail/identity.c",
-        "jail/filter.c",
-        "jail/landlock.c",
+        *("jail/join*.c", "jail/network.c", "jail/entry.c", "jail/identity.c", "jail/filter.c"),
+        *("jail/landlock.c", "jail/grants.c", "jail/hosted.c", "jail/resident.c", "jail/log*.c"),
+        *("jail/streams.c", "jail/attachment.c", "jail/paths.c", "jail/program.c", "jail/record.c"),
+        *("jail/cgroup.c", "jail/descriptors.c", "jail/channel.c", "jail/kernel.h"),
     ),
 }
 # Made by the kernel in a process's name, or by an instruction in assembly.
 BY_THE_KERNEL = {"restart_syscall", "rt_sigreturn"}
 # Made by the jail, in a file of procfs' own.
 BEFORE_THE_FILTER = {"fsopen", "fsconfig", "fsmount"}
+# Made in the service of the very same call alone, which is open where the ceiling has it.
+FOR_ITSELF = {"statx", "bind"}
+# Of what supervise's files do for the instance's first process, before there is a filter.
+IN_THE_FIRST_PROCESS = {"sethostname", "setdomainname"}
 PASSING = re.compile(r"\b(call_forward|call_brokered|descriptor_forward|make_host_call)\(")
-HANDLERS = r"call_forward|call_brokered|socket_forward|address_forward|descriptor_forward|descriptor_change|set_identity"
 
 
 def code_of(project: Path, role: str) -> str:
@@ -54,7 +55,7 @@ def code_of(project: Path, role: str) -> str:
 
 def rules(project: Path, role: str) -> list[str]:
     return re.findall(
-        rf"^{role}\((\w+),", (project / "kwhost/monitor/jail/filter.def").read_text(), re.MULTILINE
+        rf"^{role}(?:_FOR)?\((\w+),", (project / "kwhost/monitor/jail/filter.def").read_text(), re.MULTILINE
     )
 
 
@@ -89,19 +90,37 @@ def test_rules_are_not_given_twice(project: Path, role: str) -> None:
     assert sorted(given) == sorted(set(given))
 
 
-def test_every_call_that_a_monitor_makes_is_open_to_it(project: Path) -> None:
-    table = (project / "kwhost/monitor/calls/table.def").read_text()
-    plain = set(
-        re.findall(rf"^CALL\(\d+, (\w+), (?:FORWARDED|BROKERED), (?:{HANDLERS}),", table, re.MULTILINE)
-    )
-    calls = set(re.findall(r"\bhost6?\(\s*__NR_(\w+)", code_of(project, "MONITOR")))
+def makes(project: Path, role: str) -> set[str]:
+    return set(re.findall(r"\bhost6?\(\s*__NR_(\w+)", code_of(project, role)))
 
-    assert calls - plain - set(rules(project, "MONITOR")) == BEFORE_THE_FILTER
+
+def test_every_call_that_a_monitor_makes_is_open_to_it(project: Path) -> None:
+    assert makes(project, "MONITOR") - set(rules(project, "MONITOR")) == BEFORE_THE_FILTER | FOR_ITSELF
+
+
+def test_a_hosted_supervise_needs_no_call_that_a_ceiling_may_take_away(project: Path) -> None:
+    definitions = (project / "kwhost/monitor/jail/filter.def").read_text()
+    minimum = re.findall(r"^MONITOR\((\w+),", definitions, re.MULTILINE)
+    own = {*minimum, *rules(project, "SUPERVISE"), *rules(project, "HOSTED")}
+
+    assert makes(project, "HOSTED") - own == IN_THE_FIRST_PROCESS
+
+
+def test_what_calls_are_for_is_a_call_or_a_list_of_them(project: Path) -> None:
+    monitor = project / "kwhost/monitor"
+    lists = re.findall(r"^#define ([A-Z]+)\s*\\?\s*NR_", (monitor / "jail/needs.h").read_text(), re.MULTILINE)
+    rows = re.findall(
+        r'^MONITOR_FOR\(\w+, ".*?", (.*)\)$', (monitor / "jail/filter.def").read_text(), re.MULTILINE
+    )
+    callers = {caller for row in rows for caller in row.split(", ")}
+
+    assert {name for name in callers if not name.startswith("NR_")} == set(lists)
 
 
 def test_the_open_requests_of_kvm_are_those_in_use(project: Path) -> None:
     monitor = project / "kwhost/monitor"
-    listed = re.search(r"#define KVM_REQUESTS((?:.*\\\n)*.*)\n", (monitor / "jail/filter.c").read_text())
+    source = (monitor / "jail/filter_rules.c").read_text()
+    listed = re.search(r"#define KVM_REQUESTS((?:.*\\\n)*.*)\n", source)
     used = set(re.findall(r"\bKVM_(?:RUN|(?:GET|SET|CREATE|CHECK)_\w+)", code_of(project, "MONITOR")))
 
     assert listed

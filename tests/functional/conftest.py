@@ -2,6 +2,8 @@
 
 import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -81,3 +83,15 @@ def kwhostd() -> Iterator[StartDaemon]:
     yield start
     for daemon in made:
         daemon.close()
+
+
+@pytest.fixture(scope="session")
+def probe(project: Path) -> Path:
+    """What stands in for a monitor that was taken over (kwhost/monitor/tests/jail_probe.c)."""
+    subprocess.run(
+        ["cmake", "--build", project / "build/dev", "--target", "kwhost-jail-probe"],
+        check=True,
+        capture_output=True,
+        env={**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
+    )
+    return project / "build/dev/kwhost-jail-probe"

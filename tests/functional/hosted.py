@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kwhost.core.abi.exit_record import ExitRecord
 from kwhost.core.abi.messages import MESSAGE_SIZE, AttachFlag, Event, EventType, attach, hello
+from kwhost.core.abi.statistics import decode_statistics
+from kwhost.core.abi.statistics_page import STATS_SIZE
 from kwhost.core.engines.base import HostedEnds
 from kwhost.core.engines.id_ranges import lease_ids
 from kwhost.core.engines.instance_dirs import InstanceDirs
@@ -21,6 +23,7 @@ from kwhost.core.engines.launch import launch_hosted, new_statistics_file, seale
 from kwhost.core.images.rootfs import rootfs_image
 from kwhost.core.model.ids import InstanceName, new_instance_id
 from kwhost.core.model.instance import Identity, LaunchPlan, TerminalSize
+from kwhost.core.model.mounts import Mount
 
 if TYPE_CHECKING:
     import subprocess
@@ -104,12 +107,13 @@ class LogLine(NamedTuple):
 
 
 class HostedInstance:
-    """A hosted instance of a root directory; `close` ends it."""
+    """A hosted instance of a root directory, or of mounts instead; `close` ends it."""
 
-    def __init__(self, directory: Path, root: Path) -> None:
+    def __init__(self, directory: Path, root: Path, mounts: tuple[Mount, ...] = ()) -> None:
         self.dirs = InstanceDirs.of(directory / "run", directory / "state", new_instance_id())
         self.dirs.make()
-        self._root = root
+        self._root, self._mounts = root, mounts
+        self._statistics = -1
         self._clients: list[Client] = []
         self.process: subprocess.Popen[bytes] | None = None
 
@@ -121,6 +125,7 @@ class HostedInstance:
         stdio: tuple[int, int, int] | None = None,
         cgroups: tuple[tuple[int, ...], tuple[int, ...]] = ((), ()),
         policy: bytes = b"",
+        ceiling: bytes = b"",
         **options: Any,
     ) -> None:
         """Launch it; returns at once. The options are fields of the launch plan."""
@@ -128,10 +133,11 @@ class HostedInstance:
             lease = lease_ids(_UID_BASE)
             ours.callback(lease.close)
             kvm, stats = open_kvm(), new_statistics_file()
+            self._statistics = os.dup(stats)
             log_dir = os.open(self.dirs.state, os.O_RDONLY | os.O_DIRECTORY)
             exit_file = self.dirs.allocate_exit()
-            compiled = sealed_record(policy) if policy else -1
-            for fd in (kvm, stats, log_dir, exit_file, *([compiled] if policy else [])):
+            files = [sealed_record(data) if data else -1 for data in (policy, ceiling)]
+            for fd in (kvm, stats, log_dir, exit_file, *(file for file in files if file >= 0)):
                 ours.callback(os.close, fd)
             listener = ours.enter_context(self.dirs.listen())
             plan = LaunchPlan(
@@ -141,7 +147,7 @@ class HostedInstance:
                 workdir="/",
                 identity=Identity(uid=0, gid=0),
                 ids=lease.ids,
-                mounts=rootfs_image(str(self._root)).mounts,
+                mounts=self._mounts or rootfs_image(str(self._root)).mounts,
                 nofile=1024,
                 interactive=interactive,
                 terminal=terminal,
@@ -156,7 +162,8 @@ class HostedInstance:
                 stats=stats,
                 cgroups=cgroups[0],
                 guest_cgroups=cgroups[1],
-                policy=compiled,
+                policy=files[0],
+                ceiling=files[1],
                 stdio=stdio,
             )
             self.process = launch_hosted(plan, ends, kvm, lease.fd)
@@ -189,6 +196,13 @@ class HostedInstance:
         assert record
         return record
 
+    def calls_made(self) -> frozenset[str]:
+        """The system calls that its programs made so far."""
+        data = os.pread(self._statistics, STATS_SIZE, 0)
+        statistics = decode_statistics(data, 0)
+        assert statistics
+        return frozenset(call.name for call in statistics.calls if call.calls)
+
     def log_files(self) -> list[Path]:
         """Newest first."""
         files = [self.dirs.state / "log", *(self.dirs.state / f"log.{n}" for n in range(1, 20))]
@@ -217,6 +231,7 @@ class HostedInstance:
         if self.process:
             self.process.kill()
             self.process.wait()
+            os.close(self._statistics)
 
 
 def read_all(fd: int) -> bytes:

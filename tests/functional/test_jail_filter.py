@@ -3,23 +3,29 @@
 The probe (kwhost/monitor/tests/jail_probe.c) sets a filter or rules as the jail does, and tries them.
 """
 
-import errno
 import os
 import re
 import subprocess
-import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
 
+from kwhost.core.engines.launch import sealed_record
+from kwhost.core.policy.ceiling import ceiling_calls
+from kwhost.core.policy.ceiling_table import compile_ceiling
+from tests.functional.ceilings import ceiling_of, profile
+from tests.functional.jail_page import read_jail_page
+
 ROLES = ("monitor", "init", "supervise", "hosted")
-CALLS = range(513)
+CALLS_TRIED = range(513)
 # The kernel lets these through every filter: they work in its own trampolines only.
 EXEMPT = {335, 336}  # uretprobe, uprobe
 X32 = 1 << 30
 OWN = 100  # the probe's number for the sealed executable's descriptor
 ANY = 2**64 - 1
+# What a program that computes needs once it runs.
+LOOP = ("read", "write", "brk", "mmap", "munmap", "exit_group")
 WINDOW = 1 << 44
 
 # Arguments within what the filter demands; everything else is tried with all bits set.
@@ -107,74 +113,92 @@ def numbers(project: Path) -> dict[str, int]:
     return {name: int(number) for number, name in rows}
 
 
-def published(project: Path) -> dict[str, set[str]]:
-    """The calls that docs/jail.md says are open to each role."""
-    chapters = re.split(r"^## ", (project / "docs/jail.md").read_text(), flags=re.MULTILINE)[1:]
-    passed = chapters[0].partition("\n")[2]
-    names = re.findall(r"\w+", re.sub(r" \(.*?\)", "", passed))
-    found: dict[str, set[str]] = {"monitor": set(names)}
-    for chapter in chapters[1:-1]:
-        title = chapter.partition("\n")[0].lower()
-        role = "hosted" if "hosted" in title else title.partition(":")[0]
-        found.setdefault(role, set()).update(re.findall(r"^\| (?!call )(\w+) \|", chapter, re.MULTILINE))
-    found["hosted"] |= found["monitor"] | found["supervise"]
-    return found
-
-
-def deadly(project: Path) -> set[str]:
-    """The calls that docs/jail.md says end the process."""
-    return set(
-        re.findall(r"\w+", (project / "docs/jail.md").read_text().rpartition("## ")[2].partition("\n")[2])
-    )
-
-
-@pytest.fixture(scope="module")
-def probe(project: Path) -> Path:
-    subprocess.run(
-        ["cmake", "--build", project / "build/dev", "--target", "kwhost-jail-probe"],
-        check=True,
-        capture_output=True,
-        env={**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
-    )
-    return project / "build/dev/kwhost-jail-probe"
+# By name: the calls that the program may ever make, None: all, and the ceiling that says so.
+CEILINGS: dict[str, tuple[frozenset[str] | None, bytes]] = {
+    "no-ceiling": (None, b""),
+    "strict": (ceiling_calls(profile("strict")), compile_ceiling(profile("strict"))),
+    "a-loop": (frozenset(LOOP), ceiling_of(LOOP)),
+    "nothing": (frozenset(), ceiling_of(())),
+}
 
 
 def attempt(
-    probe: Path, role: str, calls: Sequence[tuple[int, Sequence[int | str]]], bits: int = 64
+    probe: Path,
+    role: str,
+    calls: Sequence[tuple[int, Sequence[int | str]]],
+    *,
+    bits: int = 64,
+    ceiling: bytes = b"",
 ) -> list[str]:
     """What became of each call behind the role's filter."""
     lines = (
         f"{bits} {number} {' '.join(map(str, (*arguments, *[ANY] * (6 - len(arguments)))))}\n"
         for number, arguments in calls
     )
-    done = subprocess.run(
-        [probe, str(ROLES.index(role))], input="".join(lines), capture_output=True, text=True, check=True
-    )
+    file = sealed_record(ceiling) if ceiling else -1
+    try:
+        done = subprocess.run(
+            [probe, str(ROLES.index(role)), str(file)],
+            input="".join(lines),
+            capture_output=True,
+            text=True,
+            check=True,
+            pass_fds=[file] if ceiling else [],
+        )
+    finally:
+        if ceiling:
+            os.close(file)
     return done.stdout.splitlines()
 
 
-@pytest.mark.parametrize("role", ROLES)
-def test_exactly_the_published_calls_are_let_through(project: Path, probe: Path, role: str) -> None:
+def outcomes(
+    project: Path, probe: Path, role: str, ceiling: bytes, *, good: bool = True
+) -> Mapping[str, set[int]]:
+    """The numbers of all calls by what became of them; `good`: with arguments that pass where any do."""
     number = numbers(project)
-    good = {number[name]: arguments for name, arguments in GOOD[role].items()}
+    arguments = {number[name]: given for name, given in GOOD[role].items()} if good else {}
+    tried = attempt(probe, role, [(call, arguments.get(call, ())) for call in CALLS_TRIED], ceiling=ceiling)
+    return {
+        outcome: {call for call, its in zip(CALLS_TRIED, tried, strict=True) if its == outcome} - EXEMPT
+        for outcome in ("passed", "refused", "killed")
+    }
 
-    outcomes = attempt(probe, role, [(call, good.get(call, ())) for call in CALLS])
 
-    passed = {call for call, outcome in zip(CALLS, outcomes, strict=True) if outcome == "passed"}
-    assert passed - EXEMPT == {number[name] for name in published(project)[role]}
-
-
+@pytest.mark.parametrize("ceiling", CEILINGS)
 @pytest.mark.parametrize("role", ROLES)
-def test_exactly_the_published_calls_end_the_process(project: Path, probe: Path, role: str) -> None:
-    outcomes = attempt(probe, role, [(call, ()) for call in CALLS])
+def test_exactly_the_published_calls_are_let_through(
+    project: Path, probe: Path, role: str, ceiling: str
+) -> None:
+    calls, data = CEILINGS[ceiling]
 
-    killed = {call for call, outcome in zip(CALLS, outcomes, strict=True) if outcome == "killed"}
-    assert killed == {numbers(project)[name] for name in deadly(project) - published(project)[role]}
+    passed = outcomes(project, probe, role, data)["passed"]
+
+    assert passed == {numbers(project)[name] for name in read_jail_page(project).opened(role, calls)}
+
+
+@pytest.mark.parametrize("name", ["strict", "web", "default"])
+def test_a_profile_leaves_as_many_calls_as_published(project: Path, probe: Path, name: str) -> None:
+    passed = outcomes(project, probe, "monitor", compile_ceiling(profile(name)))["passed"]
+
+    assert len(passed) == read_jail_page(project).counts[name]
+
+
+@pytest.mark.parametrize("ceiling", ["no-ceiling", "nothing"])
+@pytest.mark.parametrize("role", ROLES)
+def test_exactly_the_published_calls_end_the_process(
+    project: Path, probe: Path, role: str, ceiling: str
+) -> None:
+    calls, data = CEILINGS[ceiling]
+    page = read_jail_page(project)
+
+    killed = outcomes(project, probe, role, data, good=False)["killed"]
+
+    assert killed == {numbers(project)[name] for name in page.deadly - page.opened(role, calls)}
 
 
 @pytest.mark.parametrize("role", ROLES)
 def test_calls_of_other_architectures_end_the_process(probe: Path, role: str) -> None:
-    calls = [(call, (0, 0, 0)) for call in CALLS]
+    calls = [(call, (0, 0, 0)) for call in CALLS_TRIED]
 
     narrow = attempt(probe, role, calls, bits=32)
     x32 = attempt(probe, role, [(X32 | call, arguments) for call, arguments in calls])
@@ -187,16 +211,3 @@ def test_a_monitor_cannot_have(project: Path, probe: Path, call: str, arguments:
     padded = (*arguments, *[0] * (6 - len(arguments)))
 
     assert attempt(probe, "monitor", [(numbers(project)[call], padded)]) == ["refused"]
-
-
-@pytest.mark.root
-def test_files_can_be_changed_in_the_instance_alone(probe: Path) -> None:
-    done = subprocess.run([probe, "files"], capture_output=True, text=True, check=True)
-    outcome = {name: int(error) for name, error in (line.split() for line in done.stdout.splitlines())}
-    if outcome.pop("version") in (errno.ENOSYS, errno.EOPNOTSUPP):
-        pytest.skip("this kernel has no Landlock")
-
-    beneath_the_root = ("make-directory", "rename", "remove-directory")
-    elsewhere = ("other", "write-proc", "write-memory", "execute")
-    allowed = dict.fromkeys(("rules", "stand-in", "read-proc", *beneath_the_root), 0)
-    assert outcome == allowed | dict.fromkeys(elsewhere, errno.EACCES)

@@ -38,6 +38,7 @@ class LaunchFds(NamedTuple):
     exit: int = -1
     cgroups: tuple[int, ...] = ()
     guest_cgroups: tuple[int, ...] = ()
+    ceiling: int = -1
     policy: int = -1
     attached: bool = False
 
@@ -52,6 +53,7 @@ class LaunchFds(NamedTuple):
             self.listen,
             self.log_dir,
             self.exit,
+            self.ceiling,
             self.policy,
         )
         return tuple(fd for fd in (*single, *self.cgroups, *self.guest_cgroups) if fd >= 0)
@@ -153,7 +155,7 @@ def _set_fds(header: Any, fds: LaunchFds) -> None:
     header.control_fd, header.lifeline_fd = fds.control, fds.lifeline
     header.kvm_fd, header.stats_fd, header.lease_fd = fds.kvm, fds.stats, fds.lease
     header.listen_fd, header.log_dir_fd, header.exit_fd = fds.listen, fds.log_dir, fds.exit
-    header.policy_fd = fds.policy
+    header.ceiling_fd, header.policy_fd = fds.ceiling, fds.policy
     for field, cgroups in ((header.cgroup_fds, fds.cgroups), (header.guest_cgroup_fds, fds.guest_cgroups)):
         if len(cgroups) > lib.KW_CGROUPS_MAX:
             raise LaunchError(f"{len(cgroups)} cgroups are more than {lib.KW_CGROUPS_MAX}")

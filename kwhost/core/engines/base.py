@@ -36,8 +36,8 @@ class HostedEnds(NamedTuple):
 
     `control`: a listening socket; `log_dir`: a directory; `exit`: the pre-allocated exit file; `stats`: the
     statistics page; `cgroups` and `guest_cgroups`: cgroup.procs files, of `supervise` and of the instance's
-    processes; `policy`: a memfd of a compiled policy, or -1; `stdio`: the first attachment's standard input,
-    output and error, or None.
+    processes; `policy` and `ceiling`: memfds of a compiled policy, and of what the jail is made from, or -1;
+    `stdio`: the first attachment's standard input, output and error, or None.
     """
 
     control: int
@@ -47,6 +47,7 @@ class HostedEnds(NamedTuple):
     cgroups: tuple[int, ...] = ()
     guest_cgroups: tuple[int, ...] = ()
     policy: int = -1
+    ceiling: int = -1
     stdio: tuple[int, int, int] | None = None
 
 

@@ -92,6 +92,7 @@ def launch_hosted(plan: LaunchPlan, ends: HostedEnds, kvm: int, lease: int) -> s
         exit=ends.exit,
         cgroups=ends.cgroups,
         guest_cgroups=ends.guest_cgroups,
+        ceiling=ends.ceiling,
         policy=ends.policy,
         attached=ends.stdio is not None,
     )

@@ -7,6 +7,7 @@ outside.
 """
 
 from collections.abc import Iterator, Sequence
+from itertools import product
 from typing import Any, NamedTuple, Protocol
 
 from kwhost.core.model.policy import Ceiling
@@ -14,14 +15,13 @@ from kwhost.core.policy.calls import CALLS
 from kwhost.core.policy.destinations import Destination, Direction
 from kwhost.core.policy.library import built_in
 from kwhost.core.policy.model import Access, Comparison, Condition, Layer, Policy, Rule
-from kwhost.core.policy.patterns import parse_pattern, path_of
+from kwhost.core.policy.patterns import PathPattern, parse_pattern, path_of
 from kwhost.core.policy.ranking import ranked_calls, ranked_files, ranked_network
 
 __all__ = ["Grant", "ceiling_calls", "ceiling_grants", "needs_restart", "within_ceiling"]
 
 _EVERYWHERE = parse_pattern("/**")
 _LETTERS = (Access.READ, Access.WRITE, Access.EXECUTE)
-_FULL_ACCESS = Access.READ | Access.WRITE | Access.EXECUTE
 
 
 class _Region(Protocol):
@@ -204,13 +204,13 @@ def ceiling_grants(policy: Policy) -> tuple[Grant, ...]:
     """What a policy's ceiling may ever permit on files, at least: wildcards count as everything below. An
     instance may do what the grants of each of its layers have in common."""
     found: dict[tuple[bytes, bool], Access] = {}
-    for each in _ceilings(policy):
-        if not each.files or each.default.verdict.permits:
-            return (Grant(path=b"/", beneath=True, access=_FULL_ACCESS),)
-        for rule in each.files:
-            place = (path_of(rule.pattern.literal_components), not rule.pattern.is_literal)
-            found[place] = found.get(place, Access.NONE) | rule.access
-    return tuple(Grant(*place, access) for place, access in found.items() if access)
+    for each, letter in product(_ceilings(policy), _LETTERS):
+        for entry, _ in _permitting(_file_entries(each, letter)):
+            pattern = entry.region
+            assert isinstance(pattern, PathPattern)
+            place = (path_of(pattern.literal_components), not pattern.is_literal)
+            found[place] = found.get(place, Access.NONE) | letter
+    return tuple(Grant(*place, access) for place, access in found.items())
 
 
 def _may_permit(policy: Policy, call: str) -> bool:

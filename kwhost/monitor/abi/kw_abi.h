@@ -76,6 +76,7 @@ struct kw_launch {
     /* Files cgroup.procs, opened for writing: where supervise stays, and the instance's own. */
     int32_t cgroup_fds[KW_CGROUPS_MAX];
     int32_t guest_cgroup_fds[KW_CGROUPS_MAX];
+    int32_t ceiling_fd;      /* memfd of a struct kw_ceiling (kw_policy.h); none: no narrowing */
     int32_t policy_fd;       /* memfd of a struct kw_policy (kw_policy.h) */
     uint32_t log_files;      /* how many log files there are at most */
     uint64_t log_size;       /* bytes of one of them */

@@ -28,6 +28,9 @@
 #define KW_POLICY_QUESTIONS 64 /* open at once in one instance */
 #define KW_POLICY_ASK_MS 30000 /* how long one is open where a policy does not say */
 #define KW_POLICY_ASK_MS_MAX 3600000
+#define KW_CEILING_MAGIC 0x6b777034
+#define KW_CEILING_GRANTS_MAX 512
+#define KW_CEILING_TEXTS_MAX 65536 /* bytes of all grants' paths */
 
 /* In order of strictness: of the verdicts of several layers the greatest counts, of equal ones that
  * of the first layer. */
@@ -173,6 +176,34 @@ struct kw_policy {
 #define KW_POLICY_LOOKS_PATH 4
 #define KW_POLICY_LOOKS_NETWORK 8
 
+/* How far the policies of an instance may be widened while it runs, which its jail is made from:
+ * what the launch record's ceiling_fd holds, from offset 0 of a memfd. Permits at least what they
+ * do. */
+struct kw_ceiling_grant { /* to the object at a path, with `beneath` also to all below it */
+    uint32_t text;        /* offset in texts[]: absolute, plain names only, ended by a NUL */
+    uint16_t length;      /* at least 1 ("/") */
+    uint8_t access;       /* KW_POLICY_READ and so on */
+    uint8_t beneath;      /* 0 or 1 */
+};
+struct kw_ceiling_layer {
+    uint32_t first; /* in grants[] */
+    uint32_t count; /* 0: no file at all */
+};
+struct kw_ceiling {
+    uint32_t magic;
+    uint32_t version; /* KW_POLICY_VERSION */
+    uint32_t size;    /* up to the end of the last text */
+    uint32_t layer_count;
+    uint32_t grant_count;
+    uint32_t text_size;
+    uint32_t reserved[2];
+    uint64_t calls[KW_CALL_LIMIT / 64]; /* bits by call number: those that may ever be made */
+    /* Of layers that may be at odds with some access to files: what they all grant holds. */
+    struct kw_ceiling_layer layers[KW_POLICY_LAYERS_MAX];
+    struct kw_ceiling_grant grants[KW_CEILING_GRANTS_MAX];
+    char texts[KW_CEILING_TEXTS_MAX]; /* text_size of them are there */
+};
+
 #define KW_POLICY_TEXT_MAX 256
 
 /* A call that waits for an answer. */
@@ -264,6 +295,8 @@ _Static_assert(sizeof(struct kw_policy_call) == 16, "kw_policy_call is part of t
 _Static_assert(sizeof(struct kw_policy_path) == 24, "kw_policy_path is part of the ABI");
 _Static_assert(sizeof(struct kw_policy_network) == 32, "kw_policy_network is part of the ABI");
 _Static_assert(sizeof(struct kw_policy_rate) == 88, "kw_policy_rate is part of the ABI");
+_Static_assert(sizeof(struct kw_ceiling_grant) == 8, "kw_ceiling_grant is part of the ABI");
+_Static_assert(KW_CALL_LIMIT % 64 == 0, "a bit for each call");
 _Static_assert(sizeof(struct kw_policy) <= KW_POLICY_SLOT_SIZE, "a policy fits its slot");
 _Static_assert(sizeof(struct kw_policy_question) == 328, "kw_policy_question is part of the ABI");
 _Static_assert(KW_POLICY_ANSWERS == KW_POLICY_SLOTS + 2 * KW_POLICY_SLOT_SIZE, "behind both");

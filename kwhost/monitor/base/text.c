@@ -1,5 +1,7 @@
 #include "base/text.h"
 
+#include <linux/limits.h>
+
 /* `rep movsb` and `rep stosb` are as fast as anything on processors with ERMS, and tiny. */
 void *memcpy(void *restrict to, const void *restrict from, size_t size) {
     void *result = to;
@@ -242,5 +244,19 @@ bool parse_decimal(const char *text, u64 limit, u64 *value) {
         number = number * 10 + digit;
     }
     *value = number;
+    return true;
+}
+
+bool is_plain_path(const char *path) {
+    if (!path || path[0] != '/' || strlen(path) >= PATH_MAX)
+        return false;
+    for (const char *name = path + 1; *name;) {
+        const char *end = strchr(name, '/');
+        size_t length = end ? (size_t)(end - name) : strlen(name);
+        if (length == 0 || (length == 1 && name[0] == '.') ||
+            (length == 2 && name[0] == '.' && name[1] == '.'))
+            return false;
+        name += length + (end ? 1 : 0);
+    }
     return true;
 }

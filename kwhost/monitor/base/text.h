@@ -40,4 +40,8 @@ void text_add(struct text *text, const char *pattern, ...) PRINTF(2, 3);
  * exceeds `limit`. */
 bool parse_decimal(const char *text, u64 limit, u64 *value);
 
+/* Whether a path is absolute, short enough, and made of plain names: what is walked or made step by
+ * step must not lead upwards. */
+bool is_plain_path(const char *path);
+
 #endif

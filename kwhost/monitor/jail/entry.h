@@ -15,11 +15,12 @@ struct entry {
     int terminal; /* slave of the program's terminal, -1: none */
     int self;     /* the sealed executable */
     int kvm, stats;
-    int policy, bell; /* -1: the instance has no policy */
-    int table;        /* the process table */
-    int proc;         /* detached procfs */
-    int standins;     /* detached tmpfs of procfs/standin.h */
-    u32 flags;        /* of the exec record */
+    int policy, bell;                 /* -1: the instance has no policy */
+    const struct kw_ceiling *ceiling; /* NULL: nothing is narrowed */
+    int table;                        /* the process table */
+    int proc;                         /* detached procfs */
+    int standins;                     /* detached tmpfs of procfs/standin.h */
+    u32 flags;                        /* of the exec record */
     struct limits limits;
     struct failure failure;
     struct exec_record record;

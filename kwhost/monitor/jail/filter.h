@@ -17,16 +17,18 @@ enum filter_role {
 #define FILTER_REFUSED EPERM /* the errno of calls that are not allowed */
 #define FILTER_LENGTH_MAX 2048u
 
-/* Writes the role's filter; `own` is the number of the sealed executable's descriptor. Returns how
- * many instructions it has.
+/* Writes the role's filter; `own` is the number of the sealed executable's descriptor, `ceiling`
+ * has a bit by call number for what the program may ever do (NULL: everything): calls that monitors
+ * make only for the sake of others are not open. Returns how many instructions it has.
  *
  * Calls that no process of kwhost ever makes in that place, and calls by another architecture's
  * numbers, kill the process: whoever makes them is an attacker. Everything else that is not allowed
  * fails with FILTER_REFUSED, because it may as well be a mistake of ours in a rare place. */
-u32 filter_make(enum filter_role role, u32 own, struct sock_filter code[FILTER_LENGTH_MAX]);
+u32 filter_make(enum filter_role role, u32 own, const u64 *ceiling,
+                struct sock_filter code[FILTER_LENGTH_MAX]);
 
 /* Sets the filter for this process and all that it makes and executes from here on; it can never be
  * taken off. Sets no_new_privs. Returns 0 or a negative errno. */
-long filter_set(enum filter_role role, u32 own);
+long filter_set(enum filter_role role, u32 own, const u64 *ceiling);
 
 #endif

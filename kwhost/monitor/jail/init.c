@@ -30,7 +30,7 @@ _Noreturn void init_main(int child) {
     host(__NR_prctl, PR_SET_DUMPABLE, 0, 0, 0, 0);
     host(__NR_prctl, PR_SET_NAME, "kw-init", 0, 0, 0);
     host(__NR_rt_sigprocmask, SIG_SETMASK, &all, 0, sizeof all);
-    if (filter_set(FILTER_INIT, 0) < 0)
+    if (filter_set(FILTER_INIT, 0, NULL) < 0)
         host(__NR_exit_group, STATUS_OWN);
     reap(child); /* a signal from before may stand for several */
     for (;;) {

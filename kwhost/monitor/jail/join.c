@@ -116,6 +116,7 @@ _Noreturn void join_enter(const struct join *join) {
                           .stats = join->stats,
                           .policy = join->policy,
                           .bell = join->bell,
+                          .ceiling = join->ceiling,
                           .table = join->shared[JOIN_TABLE],
                           .proc = join->shared[JOIN_PROC],
                           .standins = join->shared[JOIN_STANDINS],

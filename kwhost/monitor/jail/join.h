@@ -9,6 +9,7 @@
 #ifndef KW_JAIL_JOIN_H
 #define KW_JAIL_JOIN_H
 
+#include "jail/ceiling.h"
 #include "jail/channel.h"
 #include "jail/record.h"
 
@@ -19,7 +20,8 @@ struct join {
     int channel;                   /* to supervise: its end says that the program runs */
     int self;                      /* the sealed executable */
     int kvm, stats;
-    int policy, bell; /* -1: the instance has no policy */
+    int policy, bell;                 /* -1: the instance has no policy */
+    const struct kw_ceiling *ceiling; /* of the instance; NULL: nothing is narrowed */
     int shared[JOIN_FDS];
     int stdio[3]; /* -1: it gets a terminal */
     u32 flags;    /* for its exec record */

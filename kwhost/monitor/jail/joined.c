@@ -201,6 +201,7 @@ static bool start(struct supervisor *supervisor, struct joined *joined, const st
                         .stats = supervisor->stats,
                         .policy = supervisor->policies.table_fd,
                         .bell = supervisor->policies.bell,
+                        .ceiling = supervisor->instance.ceiling,
                         .stdio = {-1, -1, -1},
                         .flags = hosted->join_flags,
                         .pid = born};

@@ -33,21 +33,6 @@ static bool fits(const struct kw_launch *record, u32 offset, u64 count, u64 size
            count <= (record->size - offset) / size;
 }
 
-/* Absolute, and made of plain names: what is made step by step must not walk upwards. */
-static bool is_plain_path(const char *path) {
-    if (!path || path[0] != '/' || strlen(path) >= PATH_MAX)
-        return false;
-    for (const char *name = path + 1; *name;) {
-        const char *end = strchr(name, '/');
-        size_t length = end ? (size_t)(end - name) : strlen(name);
-        if (length == 0 || (length == 1 && name[0] == '.') ||
-            (length == 2 && name[0] == '.' && name[1] == '.'))
-            return false;
-        name += length + (end ? 1 : 0);
-    }
-    return true;
-}
-
 /* Which descriptors there have to be, and which there must not be. */
 static bool check_descriptors(const struct kw_launch *record) {
     const bool exec = record->flags & KW_LAUNCH_EXEC, hosted = record->flags & KW_LAUNCH_HOSTED;

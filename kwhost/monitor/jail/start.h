@@ -8,8 +8,9 @@
 struct instance {
     int pid, pidfd;
     int channel;
-    int self;             /* hosted: the sealed executable, for later processes; -1: none */
-    int policy, bell;     /* for its monitors, of struct policies; -1: none */
+    int self;         /* hosted: the sealed executable, for later processes; -1: none */
+    int policy, bell; /* for its monitors, of struct policies; -1: none */
+    const struct kw_ceiling *ceiling; /* for them too; NULL: nothing is narrowed */
     int pipes[3];         /* other ends of its standard input, output and error; -1: none */
     const char *unmapped; /* see struct sources */
 };

@@ -93,7 +93,8 @@ static bool start(struct supervisor *supervisor, int record_fd) {
     supervisor->stats = record->stats_fd;
     supervisor->listen = record->listen_fd;
     supervisor->exit_file = record->exit_fd;
-    if (!check_stats(record->stats_fd, failure) || !policies_prepare(supervisor))
+    if (!check_stats(record->stats_fd, failure) || !policies_prepare(supervisor) ||
+        !ceiling_read(record->ceiling_fd, &supervisor->instance.ceiling, failure))
         return false;
     supervisor->instance.policy = supervisor->policies.table_fd;
     supervisor->instance.bell = supervisor->policies.bell;
@@ -108,7 +109,8 @@ static bool start(struct supervisor *supervisor, int record_fd) {
     if (instance_notice(&supervisor->instance, &notice))
         control_tell(supervisor, &notice);
     start_relays(supervisor, false);
-    long result = filter_set(hosted ? FILTER_HOSTED : FILTER_SUPERVISE, 0);
+    long result = filter_set(hosted ? FILTER_HOSTED : FILTER_SUPERVISE, 0,
+                             ceiling_calls(supervisor->instance.ceiling));
     return result >= 0 ||
            fail(failure, STATUS_OWN, result, "setting supervise's own seccomp filter");
 }

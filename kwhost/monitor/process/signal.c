@@ -116,8 +116,7 @@ _Noreturn void signal_raise_default(struct process *process, int signal) {
     if (signal != SIGKILL && signal != SIGSTOP)
         host_action_plain(signal, HANDLER_DEFAULT);
     host_set_mask(~signal_bit(signal));
-    long self = host(__NR_gettid);
-    host(__NR_tgkill, process->pid, self, signal);
+    host(__NR_tkill, host(__NR_gettid), signal);
     for (;;)
         host(__NR_exit_group, 128 + signal);
 }

@@ -25,6 +25,8 @@
 #define FRAME_FIXED (440 + 15)
 #define FRAME_STATE_EXTRA (4 + 63)
 
+struct start_ids start_ids;
+
 struct strings {
     u64 count, bytes;
 };
@@ -117,10 +119,10 @@ static u32 make_auxv(u64 auxv[][2], const struct program_image *image,
     ADD(AT_BASE, image->loader_base);
     ADD(AT_FLAGS, 0);
     ADD(AT_ENTRY, image->program_entry);
-    ADD(AT_UID, host(__NR_getuid));
-    ADD(AT_EUID, host(__NR_geteuid));
-    ADD(AT_GID, host(__NR_getgid));
-    ADD(AT_EGID, host(__NR_getegid));
+    ADD(AT_UID, start_ids.uid);
+    ADD(AT_EUID, start_ids.euid);
+    ADD(AT_GID, start_ids.gid);
+    ADD(AT_EGID, start_ids.egid);
     ADD(AT_SECURE, 0); /* set-user-ID bits are ignored */
     ADD(AT_RANDOM, places->random);
     ADD(AT_HWCAP2, hwcap2());

@@ -14,6 +14,12 @@ struct stack_contents {
     bool executable;
 };
 
+/* Ids of this process as the kernel told when it began; set by main. */
+struct start_ids {
+    u32 uid, euid, gid, egid;
+};
+extern struct start_ids start_ids;
+
 /* Bytes to set aside for the stack: by the limit, within bounds, and enough for the contents. */
 u64 stack_size(const struct stack_contents *contents);
 

@@ -1,6 +1,5 @@
 /* The instance-wide process table (procfs/table.h): a dense index of process ids, and one slot of
  * three pages each, of which only used ones take memory. */
-#include <linux/falloc.h>
 #include <linux/fcntl.h>
 #include <linux/futex.h>
 #include <linux/memfd.h>
@@ -102,7 +101,7 @@ static struct slot *own_slot(int pid) {
     for (u32 i = 0; i < PROBES; i++) {
         index = ((u32)pid + i) % SLOTS;
         u32 holder = __atomic_load_n(&table->pids[index], __ATOMIC_RELAXED);
-        bool gone = holder && ((s32)holder < 0 || host(__NR_kill, holder, 0) == -ESRCH);
+        bool gone = holder && ((s32)holder < 0 || host(__NR_tkill, holder, 0) == -ESRCH);
         if (gone && claim(index, holder, pid))
             return slot_at(index);
     }
@@ -220,8 +219,7 @@ void table_remove(struct process *process) {
     if (!find_index(process->pid, &index))
         return;
     /* Memory first: once the index is free another process may write there. */
-    host(__NR_fallocate, own_fd(OWN_TABLE), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
-         HEADER_SIZE + index * SLOT_SIZE, SLOT_SIZE);
+    host(__NR_madvise, slot_at(index), SLOT_SIZE, MADV_REMOVE);
     claim(index, (u32)process->pid, 0);
 }
 

@@ -1,7 +1,8 @@
 /* What a monitor that was taken over can still do: makes host calls behind the filter that the jail
  * sets, each in a process of its own.
  *
- *   kwhost-jail-probe ROLE < CALLS       ROLE: the number in enum filter_role
+ *   kwhost-jail-probe ROLE FD < CALLS    ROLE: the number in enum filter_role; FD: of a struct
+ *                                        kw_ceiling, -1: none
  *
  * A line of CALLS is `64 NUMBER A B C D E F`, or with 32 a call by the numbers of 32-bit programs;
  * numbers are decimal, own_path stands for the address of that name. For each line one is printed:
@@ -11,7 +12,12 @@
  *   kwhost-jail-probe files
  *
  * Sets the jail's Landlock rules and prints a line `NAME ERRNO` for each of several things done to
- * files then, 0 for success. As root. */
+ * files then, 0 for success. As root.
+ *
+ *   kwhost-jail-probe open FD WHAT...    WHAT: `rPATH` opens for reading, `wPATH` for writing,
+ * `cPATH` makes a file, `uPATH` removes one
+ *
+ * Likewise, with the rules of a ceiling; lines `WHAT ERRNO`. */
 #include <asm/prctl.h>
 #include <asm/signal.h>
 #include <linux/landlock.h>
@@ -53,8 +59,8 @@ static _Noreturn void leave(int status) {
         host(__NR_exit_group, status);
 }
 
-static void make_filter(enum filter_role role) {
-    u32 length = filter_make(role, OWN, code);
+static void make_filter(enum filter_role role, const struct kw_ceiling *ceiling) {
+    u32 length = filter_make(role, OWN, ceiling_calls(ceiling), code);
     if (length > FILTER_LENGTH_MAX)
         leave(2);
     code_length = (u16)length;
@@ -131,7 +137,7 @@ static u64 number(const char *word) {
 }
 
 static void show(const char *name, long result) {
-    char line[64];
+    char line[PATH_MAX];
     format(line, sizeof line, "%s %d\n", name, result < 0 ? (int)-result : 0);
     say(line);
 }
@@ -146,6 +152,47 @@ static long execute(const char *path) {
     return -(long)status_code(status);
 }
 
+static const struct kw_ceiling *read_ceiling(const char *fd) {
+    const struct kw_ceiling *ceiling;
+    struct failure failure = {0};
+    if (!ceiling_read(strcmp(fd, "-1") ? (int)number(fd) : -1, &ceiling, &failure))
+        leave(4);
+    return ceiling;
+}
+
+static long open_as_told(const char *what) {
+    switch (what[0]) {
+    case 'r':
+        return host(__NR_openat, AT_FDCWD, what + 1, O_RDONLY | O_CLOEXEC, 0);
+    case 'w':
+        return host(__NR_openat, AT_FDCWD, what + 1, O_WRONLY | O_CLOEXEC, 0);
+    case 'c':
+        return host(__NR_openat, AT_FDCWD, what + 1, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    default:
+        return host(__NR_unlinkat, AT_FDCWD, what + 1, 0);
+    }
+}
+
+static _Noreturn void try_opening(char **arguments) {
+    char log[FILESYSTEM_LOG], name[32];
+    const struct kw_ceiling *ceiling = read_ceiling(*arguments++);
+    const struct grants_own own = {
+        .procfs = (int)filesystem_new("proc", NULL, FILESYSTEM_SAFE, log),
+        .standins = procfs_make_standins(),
+    };
+    host(__NR_prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+    show("version", host(__NR_landlock_create_ruleset, 0, 0, LANDLOCK_CREATE_RULESET_VERSION));
+    show("rules", landlock_set(ceiling, &own));
+    show("own-procfs", host(__NR_openat, own.procfs, "self/maps", O_RDONLY | O_CLOEXEC, 0));
+    show("own-stand-in",
+         host(__NR_openat, own.standins, "file", O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+    format(name, sizeof name, "self/fd/%d", 0);
+    show("own-stream", host(__NR_openat, own.procfs, name, O_RDWR | O_CLOEXEC, 0));
+    for (; *arguments; arguments++)
+        show(*arguments, open_as_told(*arguments));
+    leave(0);
+}
+
 static _Noreturn void try_files(void) {
     char log[FILESYSTEM_LOG];
     int create = O_WRONLY | O_CREAT | O_CLOEXEC;
@@ -154,7 +201,8 @@ static _Noreturn void try_files(void) {
     host(__NR_prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
     long version = host(__NR_landlock_create_ruleset, 0, 0, LANDLOCK_CREATE_RULESET_VERSION);
     show("version", version);
-    show("rules", landlock_set(standins));
+    const struct grants_own own = {.procfs = (int)proc, .standins = standins};
+    show("rules", landlock_set(NULL, &own));
     show("stand-in", host(__NR_openat, standins, "file", create, 0600));
     show("other", host(__NR_openat, other, "file", create, 0600));
     show("read-proc", host(__NR_openat, proc, "self/comm", O_RDONLY | O_CLOEXEC, 0));
@@ -175,11 +223,15 @@ _Noreturn void monitor_start(u64 *stack) {
     u64 held = 0;
     long result =
         host(__NR_mmap, 0, PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (stack[0] != 2 || host_failed(result))
+    if (stack[0] < 2 || host_failed(result))
         leave(2);
     if (!strcmp(argv[1], "files"))
         try_files();
-    make_filter((enum filter_role)number(argv[1]));
+    if (stack[0] > 2 && !strcmp(argv[1], "open"))
+        try_opening(argv + 2);
+    if (stack[0] != 3)
+        leave(2);
+    make_filter((enum filter_role)number(argv[1]), read_ceiling(argv[2]));
     for (long got; (got = host(__NR_read, 0, input + held, INPUT_MAX - 1 - held)) > 0;)
         held += (u64)got;
     while (*at) {
