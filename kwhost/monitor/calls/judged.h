@@ -2,7 +2,7 @@
  * leads to, by its real path, whatever changes meanwhile:
  *
  * - to open something, its real path is found out and judged, and then that very name is opened
- *   without following any symbolic link (judged_open.c);
+ *   without following any symbolic link (judged_open.c, judged_links.c);
  * - to change something, the object, or the directory it is to be in, is held by a descriptor out
  * of the guest's reach, judged by its real path, and changed by that descriptor (judged_change.c).
  */
@@ -40,6 +40,14 @@ bool opening_is_judged(const struct opening *opening);
  * Then opens `inside`, which procfs has claimed. */
 long judged_open(struct call *call, const struct opening *opening);
 long judged_open_in_proc(struct call *call, const struct opening *opening, const char *inside);
+
+/* An absolute path with the symbolic links replaced that this thread knows to be on its way,
+ * `last`: also its last component; or the path itself. In scratch memory. */
+const char *links_follow(struct thread *thread, const char *path, bool last);
+
+/* Remembers the first symbolic link of an absolute path of plain names, which led to another real
+ * path. */
+void links_learn(struct thread *thread, const char *path, const char *real);
 
 /* Whether the call changes, or reads, more of an object than is known of its name. */
 bool change_is_judged(u64 nr);

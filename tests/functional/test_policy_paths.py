@@ -1,0 +1,62 @@
+"""Paths under a policy with rules about them: symbolic links, and sockets of the file system."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.engine.workshop import open_workshop
+from tests.functional.hosted import HostedInstance
+from tests.functional.policies import EXECUTE, READ, WRITE, ByHand
+
+pytestmark = pytest.mark.kvm
+
+EACCES = 13
+
+
+@pytest.fixture
+def instance(tmp_path: Path, busybox_root: Path) -> Iterator[HostedInstance]:
+    """One with the program `paths`, and a /tmp with a file that is refused."""
+    workshop = open_workshop()
+    program = workshop.build(Path(__file__).with_name("policy_paths.c"))
+    shutil.copy(workshop.folder / Path(program).name, busybox_root / "bin/paths")
+    for name in ("tmp", "tmp/kept"):
+        (busybox_root / name).mkdir()
+        (busybox_root / name).chmod(0o777)
+    (busybox_root / "tmp/priv").write_text("secret\n")
+    hosted = HostedInstance(tmp_path, busybox_root)
+    yield hosted
+    hosted.close()
+
+
+def _ran(instance: HostedInstance, what: str) -> list[str]:
+    policy = ByHand().other_paths(0, ("ERRNO", EACCES, 9))
+    policy.path("/bin/**", READ | EXECUTE).path("/proc/**", READ)
+    policy.path("/tmp/**", READ | WRITE, ("ERRNO", EACCES, 3))
+    policy.path("/tmp/priv", 0, ("ERRNO", EACCES, 4)).path("/tmp/kept/**", READ)
+    instance.start("/bin/paths", what, policy=policy.compiled())
+    assert instance.wait().status == 0, instance.log()
+    return [line.text for line in instance.log()]
+
+
+def test_links_are_followed_to_where_they_lead_at_the_time(instance: HostedInstance) -> None:
+    assert _ran(instance, "links") == [
+        "first: one",
+        "again: one",
+        "relative: one",
+        "missing: ENOENT",
+        "moved: two",
+        "around: one",
+        "twice: two",
+        "twice again: two",
+        "circle: ELOOP",
+        "directory: one",
+        "last: two",
+        "last again: two",
+        "not followed: ELOOP",
+        "refused: EACCES",
+        "made: ok",
+        "is there: yes",
+        "proc: two",
+    ]
