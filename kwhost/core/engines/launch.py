@@ -105,7 +105,7 @@ def launch_hosted(plan: LaunchPlan, ends: HostedEnds, kvm: int, lease: int) -> s
         os.close(record)
 
 
-def launch_supervised(plan: LaunchPlan, kvm: int, lease: int = -1) -> Launched:
+def launch_supervised(plan: LaunchPlan, kvm: int, lease: int = -1, policy: int = -1) -> Launched:
     """Start the supervisor, which holds on to the ids' lease too. The caller keeps its own descriptors."""
     started_ns = time.monotonic_ns()
     with ExitStack() as undo, ExitStack() as child_ends:
@@ -117,7 +117,14 @@ def launch_supervised(plan: LaunchPlan, kvm: int, lease: int = -1) -> Launched:
         child_ends.callback(os.close, lifeline_read)
         stats = new_statistics_file()
         undo.callback(os.close, stats)
-        fds = LaunchFds(control=theirs.fileno(), lifeline=lifeline_read, kvm=kvm, stats=stats, lease=lease)
+        fds = LaunchFds(
+            control=theirs.fileno(),
+            lifeline=lifeline_read,
+            kvm=kvm,
+            stats=stats,
+            lease=lease,
+            policy=policy,
+        )
         record = sealed_record(encode_launch(plan, fds, started_ns))
         child_ends.callback(os.close, record)
         process = subprocess.Popen(
