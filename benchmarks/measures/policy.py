@@ -45,7 +45,7 @@ def _make_tree(root: Path) -> None:
 
 def _policy() -> bytes:
     """One as people write it, with 200 rules about paths: directories, files, patterns."""
-    rules = [("/**", "rx"), ("/dev/**", "rw"), ("/tmp/**", "rw"), ("/mnt/**", "rx")]
+    rules = [("/**", "rx"), ("/dev/**", "rw"), ("/run/**", "rw"), ("/mnt/**", "rx")]
     rules += [(f"/srv/data/{number}/**", "rw") for number in range(96)]
     rules += [(f"/etc/service/{number}.conf", "r") for number in range(60)]
     rules += [(f"/home/user{number}/*/cache/**", "rw") for number in range(40)]
