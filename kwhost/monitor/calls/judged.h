@@ -55,6 +55,15 @@ bool change_is_judged(u64 nr);
 /* Makes such a call with its translated arguments. */
 long judged_change(struct call *call, const struct host_args *args);
 
+/* Whether an address of a call (as copy_sockaddr makes it) is a path that the policy judges. */
+bool local_is_judged(u64 address, u64 size);
+
+/* Connects a socket, or sends a message, to the socket that such an address leads to: it must be
+ * writable. The message and all it points to are the monitor's copies. */
+struct message;
+long judged_connect(struct call *call, int fd, const void *address, u64 size);
+long judged_send(struct call *call, int fd, const struct message *message, u32 flags);
+
 /* Binds a socket to a copied AF_UNIX address, which makes a name where it has a path. */
 long judged_bind(struct call *call, int fd, const void *address, u64 size);
 
