@@ -56,6 +56,7 @@ static bool is_used(const struct reach *reach, int fd) {
            (reach->change.nr == __NR_connect || option(fd, SO_TYPE) == SOCK_DGRAM);
 }
 
+/* Connecting has no flag of its own for not waiting: for a moment the socket has it. */
 static long connect_at_once(struct reach *reach, int fd, const void *address, u64 size) {
     long flags = host(__NR_fcntl, fd, F_GETFL), result;
     reach->blocks = flags >= 0 && !(flags & O_NONBLOCK) && option(fd, SO_TYPE) != SOCK_DGRAM;
