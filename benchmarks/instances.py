@@ -130,11 +130,11 @@ class Launcher:
         return self._plans[key]
 
     @contextlib.contextmanager
-    def started(self, plan: LaunchPlan, output: int) -> Iterator[Instance]:
+    def started(self, plan: LaunchPlan, output: int, policy: int = -1) -> Iterator[Instance]:
         """A running instance that ends with the block."""
         assert self._lease
         with _standard_output(output):
-            launched = DirectEngine(self._lease).launch(plan)
+            launched = DirectEngine(self._lease).launch(plan, policy)
         try:
             yield Instance(launched)
         finally:

@@ -8,7 +8,7 @@ from benchmarks.bench import Bench
 from benchmarks.figures import Figure, Target
 from benchmarks.instances import GUEST_PROGRAMS, parse_figures
 from benchmarks.rounds import interleave
-from kwhost.core.engines.launch import sealed_record
+from kwhost.core.engines.launch import policy_file
 from kwhost.core.policy.compile import compile_layers
 from kwhost.core.policy.library import read_policy_file
 from kwhost.core.policy.model import Layer
@@ -64,7 +64,7 @@ def measure_policy(bench: Bench) -> list[Figure]:
     plan = bench.launcher.plan(
         (f"{GUEST_PROGRAMS}/opens", str(_COUNT), tree, *opens), programs=bench.workspace.programs
     )
-    policy = sealed_record(_policy())
+    policy = policy_file(_policy())
 
     def run(fd: int) -> dict[str, float]:
         return parse_figures(bench.launcher.run(plan, policy=fd).output)

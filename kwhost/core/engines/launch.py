@@ -14,6 +14,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from kwhost.core.abi import _abi
+from kwhost.core.abi.policy_table import POLICY_SIZE
 from kwhost.core.abi.record import LaunchFds, encode_launch
 from kwhost.core.abi.statistics_page import STATS_FILE_SIZE, new_statistics
 from kwhost.core.engines.base import HostedEnds, Launched
@@ -26,6 +27,7 @@ __all__ = [
     "launch_supervised",
     "monitor_path",
     "new_statistics_file",
+    "policy_file",
     "sealed_record",
 ]
 
@@ -76,6 +78,12 @@ def new_statistics_file() -> int:
 def sealed_record(record: bytes) -> int:
     """A record as a file that nobody can change; the caller closes it."""
     return _memory_file("kwhost-launch", record, _SEALS_RECORD)
+
+
+def policy_file(table: bytes) -> int:
+    """A compiled policy, of which zeros at the end may be left out, as a file that nobody can change; the
+    caller closes it."""
+    return _memory_file("kwhost-policy", table, _SEALS_RECORD, POLICY_SIZE)
 
 
 def launch_hosted(plan: LaunchPlan, ends: HostedEnds, kvm: int, lease: int) -> subprocess.Popen[bytes]:
