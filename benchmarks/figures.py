@@ -3,9 +3,12 @@
 from dataclasses import dataclass
 from enum import Enum
 from math import ceil
-from statistics import median
+from statistics import median, quantiles
 
 __all__ = ["Figure", "MeasurementError", "NotMeasurable", "Series", "Target", "Unit", "Verdict"]
+
+# Fewer rounds than these have no spread.
+_SPREAD_LEAST = 5
 
 
 class MeasurementError(RuntimeError):
@@ -85,6 +88,17 @@ class Figure:
         ours = self.ours.best if best else self.ours.middle
         theirs = self.reference.best if best else self.reference.middle
         return theirs / ours if self.speed else ours / theirs
+
+    def spread(self) -> tuple[float, float] | None:
+        """Between what the middle half of the rounds' own ratios lie, where both were measured in turns."""
+        if self.reference is None:
+            return None
+        ours, theirs = self.ours.values, self.reference.values
+        if len(ours) != len(theirs) or len(ours) < _SPREAD_LEAST:
+            return None
+        pairs = zip(ours, theirs, strict=True)
+        lower, _, upper = quantiles((b / a if self.speed else a / b for a, b in pairs), n=4)
+        return lower, upper
 
     @property
     def verdict(self) -> Verdict:

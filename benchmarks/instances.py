@@ -130,29 +130,30 @@ class Launcher:
         return self._plans[key]
 
     @contextlib.contextmanager
-    def started(self, plan: LaunchPlan, output: int) -> Iterator[Instance]:
+    def started(self, plan: LaunchPlan, output: int, policy: int = -1) -> Iterator[Instance]:
         """A running instance that ends with the block."""
         assert self._lease
         with _standard_output(output):
-            launched = DirectEngine(self._lease).launch(plan)
+            launched = DirectEngine(self._lease).launch(plan, policy)
         try:
             yield Instance(launched)
         finally:
             launched.abandon()
 
-    def run(self, plan: LaunchPlan, *, status: int = 0) -> Run:
-        """Start an instance and wait for its end; an unexpected exit status is an error."""
+    def run(self, plan: LaunchPlan, *, status: int = 0, policy: int = -1) -> Run:
+        """Start an instance and wait for its end; an unexpected exit status is an error. `policy`: a
+        compiled one's memfd."""
         output = os.memfd_create("bench-output", os.MFD_CLOEXEC)
         try:
             with _standard_output(output):
-                return self._run(plan, output, status)
+                return self._run(plan, output, status, policy)
         finally:
             os.close(output)
 
-    def _run(self, plan: LaunchPlan, output: int, status: int) -> Run:
+    def _run(self, plan: LaunchPlan, output: int, status: int, policy: int) -> Run:
         assert self._lease
         started = time.monotonic_ns()
-        launched = DirectEngine(self._lease).launch(plan)
+        launched = DirectEngine(self._lease).launch(plan, policy)
         try:
             wait_process(launched.process, _END_SECONDS)
             wall = time.monotonic_ns() - started

@@ -31,28 +31,32 @@ def _target(figure: Figure) -> str:
 
 def _row(figure: Figure) -> tuple[str, ...]:
     reference, ratio, best = figure.reference, figure.ratio(), figure.ratio(best=True)
+    spread = figure.spread()
     return (
         figure.name,
         format_value(figure.ours.middle, figure.unit),
         f"{reference.label} {format_value(reference.middle, figure.unit)}" if reference else "",
         f"{ratio:.2f}{' speed' if figure.speed else ''}" if ratio is not None else "",
+        f"{spread[0]:.2f} to {spread[1]:.2f}" if spread else "",
         f"{best:.2f}" if best is not None else "",
         _target(figure),
         figure.verdict.value,
     )
 
 
-_HEAD = ("", "kwhost", "reference", "ratio", "best", "target", "")
+_HEAD = ("", "kwhost", "reference", "ratio", "spread", "best", "target", "")
 
 
 def format_table(figures: Sequence[Figure]) -> str:
-    """All figures by group; `ratio` is of medians, `best` of the best rounds."""
+    """All figures by group; `ratio` is of medians, `spread` the middle half of the rounds' own ratios, `best`
+    of the best rounds."""
     rows = [_HEAD, *(_row(figure) for figure in figures)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(_HEAD))]
 
     def line(row: tuple[str, ...]) -> str:
         cells = [row[0].ljust(widths[0]), row[1].rjust(widths[1]), row[2].ljust(widths[2])]
-        cells += [row[3].rjust(widths[3]), row[4].rjust(widths[4]), row[5].ljust(widths[5]), row[6]]
+        cells += [row[column].rjust(widths[column]) for column in (3, 4, 5)]
+        cells += [row[6].ljust(widths[6]), row[7]]
         return "  ".join(cells).rstrip()
 
     lines, group = [line(_HEAD)], ""

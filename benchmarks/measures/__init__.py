@@ -12,6 +12,8 @@ from benchmarks.measures.hosting import measure_hosting
 from benchmarks.measures.idle import measure_idle
 from benchmarks.measures.interpreters import measure_interpreters
 from benchmarks.measures.memory import measure_memory
+from benchmarks.measures.policy import measure_policy
+from benchmarks.measures.policy_start import measure_policy_start
 from benchmarks.measures.processes import measure_processes
 from benchmarks.measures.start import measure_machine, measure_start
 from benchmarks.measures.starts import measure_starts
@@ -20,8 +22,10 @@ __all__ = ["MEASURES"]
 
 MEASURES: dict[str, Callable[[Bench], list[Figure]]] = {
     "calls": measure_calls,
+    "policy": measure_policy,
     "machine": measure_machine,
     "start": measure_start,
+    "policy-start": measure_policy_start,
     "compute": measure_compute,
     "clock": measure_clock,
     "memory": measure_memory,

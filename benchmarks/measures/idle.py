@@ -10,7 +10,7 @@ from benchmarks.commands import Command
 from benchmarks.figures import Figure, MeasurementError, NotMeasurable, Series, Target, Unit
 from benchmarks.processes import WINDOW, command_name, descendants, proportional_size
 
-__all__ = ["measure_idle"]
+__all__ = ["idle_size", "measure_idle"]
 
 _SLEEP = ("/bin/busybox", "sleep", "60")
 _SETTLED_SECONDS = 0.3
@@ -18,9 +18,13 @@ _START_SECONDS = 20
 _LIMIT = Target(limit=1.5 * (1 << 20), absolute=True)
 
 
-def _instance(bench: Bench, root: Path) -> float:
+def idle_size(bench: Bench, root: Path, policy: int = -1) -> float:
+    """Bytes of PSS of an instance that sleeps, beyond its program; as root."""
     plan = bench.launcher.plan(_SLEEP, rootfs=root)
-    with Path(os.devnull).open("w") as nowhere, bench.launcher.started(plan, nowhere.fileno()) as instance:
+    with (
+        Path(os.devnull).open("w") as nowhere,
+        bench.launcher.started(plan, nowhere.fileno(), policy) as instance,
+    ):
         instance.started()
         time.sleep(_SETTLED_SECONDS)
         pids = list(descendants(instance.supervise))
@@ -58,7 +62,7 @@ def measure_idle(bench: Bench) -> list[Figure]:
     if os.geteuid() != 0:
         raise NotMeasurable("reading a monitor's memory map needs root")
     root = bench.workspace.busybox_root()
-    ours = Series(KWHOST, tuple(_instance(bench, root) for _ in range(3)))
+    ours = Series(KWHOST, tuple(idle_size(bench, root) for _ in range(3)))
     name, unit = "idle busybox sleep, beyond the program", Unit.BYTES
     figures = [Figure(group="idle memory", name=name, ours=ours, unit=unit, target=_LIMIT)]
     for peer in (bench.peers.crun, bench.peers.bwrap, bench.peers.runsc):

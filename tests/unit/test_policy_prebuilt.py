@@ -1,5 +1,6 @@
 """The table that instances with no policy of their own start with."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from kwhost.core.abi import _abi
+from kwhost.core.engines.launch import policy_file
 from kwhost.core.errors import HostError
 from kwhost.core.policy.compile import compile_layers
 from kwhost.core.policy.library import built_in
@@ -36,3 +38,10 @@ def test_reading_the_table_loads_no_compiler() -> None:
     )
 
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
+
+
+def test_instances_get_the_whole_table_in_little_memory() -> None:
+    compiled = compile_layers([Layer(PREBUILT_LAYER, built_in().find(PREBUILT_POLICY))])
+    with os.fdopen(policy_file(prebuilt_table()), "rb") as file:
+        assert file.read() == compiled.data
+        assert os.fstat(file.fileno()).st_blocks * 512 < 64 * 1024

@@ -14,7 +14,8 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from kwhost.core.abi import _abi
-from kwhost.core.abi.record import POLICY_SIZE, LaunchFds, encode_launch
+from kwhost.core.abi.policy_table import POLICY_SIZE
+from kwhost.core.abi.record import LaunchFds, encode_launch
 from kwhost.core.abi.statistics_page import STATS_FILE_SIZE, new_statistics
 from kwhost.core.engines.base import HostedEnds, Launched
 from kwhost.core.errors import HostError
@@ -33,6 +34,7 @@ __all__ = [
 # Descriptors, the highest, that the monitor keeps for itself in each process (OWN_FD_COUNT in base/own_fd.h).
 MONITOR_FDS = 1280
 
+_PAGE = 4096
 _SEALS_STATS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
 _SEALS_RECORD = _SEALS_STATS | fcntl.F_SEAL_WRITE
 
@@ -46,15 +48,21 @@ def monitor_path() -> Path:
     return path
 
 
+def _write_at(fd: int, content: bytes, at: int) -> None:
+    while content:
+        done = os.pwrite(fd, content, at)
+        content, at = content[done:], at + done
+
+
 def _memory_file(name: str, content: bytes, seals: int, size: int = 0) -> int:
-    """A sealed memfd with the content, read from its start, and zeros up to the size."""
+    """A sealed memfd with the content, and zeros up to the size; pages of zeros are holes."""
     fd = os.memfd_create(name, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     try:
-        view = memoryview(content)
-        while view:
-            view = view[os.write(fd, view) :]
+        for at in range(0, len(content), _PAGE):
+            page = content[at : at + _PAGE]
+            if page != bytes(len(page)):
+                _write_at(fd, page, at)
         os.ftruncate(fd, max(size, len(content)))
-        os.lseek(fd, 0, os.SEEK_SET)
         fcntl.fcntl(fd, fcntl.F_ADD_SEALS, seals)
     except BaseException:
         os.close(fd)
@@ -73,8 +81,8 @@ def sealed_record(record: bytes) -> int:
 
 
 def policy_file(table: bytes) -> int:
-    """A compiled policy, perhaps without the zeros at its end, as a file that nobody can change; the caller
-    closes it."""
+    """A compiled policy, of which zeros at the end may be left out, as a file that nobody can change; the
+    caller closes it."""
     return _memory_file("kwhost-policy", table, _SEALS_RECORD, POLICY_SIZE)
 
 

@@ -14,7 +14,7 @@
 #include "calls/sockets.h"
 #include "process/thread.h"
 
-enum { FAMILY_UNSPECIFIED = 0, FAMILY_UNIX = 1, FAMILY_INET = 2, FAMILY_INET6 = 10 };
+enum { FAMILY_UNSPECIFIED = 0, FAMILY_INET = 2, FAMILY_INET6 = 10 };
 enum { LEVEL_SOCKET = 1, MULTIPATH_TCP = 262 };
 #define INET6_LEAST 24 /* an address without its scope is as good */
 #define TEXT_SIZE 64
@@ -132,11 +132,25 @@ static long permit_socket_call(struct call *call, int fd, const u64 value[6]) {
     }
 }
 
-/* An address of the file system makes a name in it. */
-static bool binds_name(const struct call *call, const struct host_args *args) {
-    const u16 *family = (const u16 *)args->value[1];
-    return call->nr == __NR_bind && family && args->value[1] != WILD_POINTER &&
-           (u32)args->value[2] >= sizeof *family && *family == FAMILY_UNIX && paths_are_judged();
+/* A call with an address that is a path: bind makes that name, the others look for a socket there.
+ */
+static long make_local_call(struct call *call, const u64 value[6]) {
+    int fd = (s32)value[0];
+    if (call->nr == __NR_bind)
+        return judged_bind(call, fd, (const void *)value[1], (u32)value[2]);
+    if (call->nr == __NR_connect)
+        return judged_connect(call, fd, (const void *)value[1], (u32)value[2]);
+    const u64 part[2] = {value[1], value[2]};
+    const struct message message = {
+        .name = value[4], .name_size = (s32)value[5], .vector = (u64)part, .vector_count = 1};
+    return judged_send(call, fd, &message, (u32)value[3]);
+}
+
+static bool is_local(const struct call *call, const u64 value[6]) {
+    if (call->nr == __NR_listen)
+        return false;
+    u32 at = call->nr == __NR_sendto ? 4 : 1;
+    return local_is_judged(value[at], (u32)value[at + 1]);
 }
 
 long address_forward(struct call *call) {
@@ -148,9 +162,8 @@ long address_forward(struct call *call) {
     long result = translate_args(call, entry, &args);
     if (result)
         return result;
-    if (binds_name(call, &args))
-        return judged_bind(call, (s32)args.value[0], (const void *)args.value[1],
-                           (u32)args.value[2]);
+    if (is_local(call, args.value))
+        return socket_restart(call, make_local_call(call, args.value));
     if (!policy_looks_for(KW_POLICY_LOOKS_NETWORK))
         return socket_restart(call, make_host_call(call, entry, &args));
     struct borrowed socket = borrow(call->thread, (s32)args.value[0]);

@@ -38,4 +38,14 @@ void change_describe(struct change *change, struct thread *thread, u64 nr, const
 /* Sets the number and the first arguments of its call. */
 void change_set(struct change *change, long nr, u32 count, const u64 *value);
 
+/* Opens a path with O_PATH. In a table of its own, of which the guest may have used up all numbers,
+ * gives a few back that the call does not name. */
+long change_open(struct change *change, int dirfd, const char *path, int flags);
+
+/* Notes a verdict on a path, and tells whether it refuses. */
+bool change_refuses(struct change *change, struct kw_policy_verdict verdict, const char *path);
+
+/* The result of the call, or that of the verdict that was noted. */
+long change_finish(struct call *call, const struct change *change, long result);
+
 #endif

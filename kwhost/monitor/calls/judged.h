@@ -2,7 +2,7 @@
  * leads to, by its real path, whatever changes meanwhile:
  *
  * - to open something, its real path is found out and judged, and then that very name is opened
- *   without following any symbolic link (judged_open.c);
+ *   without following any symbolic link (judged_open.c, judged_links.c);
  * - to change something, the object, or the directory it is to be in, is held by a descriptor out
  * of the guest's reach, judged by its real path, and changed by that descriptor (judged_change.c).
  */
@@ -41,11 +41,28 @@ bool opening_is_judged(const struct opening *opening);
 long judged_open(struct call *call, const struct opening *opening);
 long judged_open_in_proc(struct call *call, const struct opening *opening, const char *inside);
 
+/* An absolute path with the symbolic links replaced that this thread knows to be on its way,
+ * `last`: also its last component; or the path itself. In scratch memory. */
+const char *links_follow(struct thread *thread, const char *path, bool last);
+
+/* Remembers the first symbolic link of an absolute path of plain names, which led to another real
+ * path. */
+void links_learn(struct thread *thread, const char *path, const char *real);
+
 /* Whether the call changes, or reads, more of an object than is known of its name. */
 bool change_is_judged(u64 nr);
 
 /* Makes such a call with its translated arguments. */
 long judged_change(struct call *call, const struct host_args *args);
+
+/* Whether an address of a call (as copy_sockaddr makes it) is a path that the policy judges. */
+bool local_is_judged(u64 address, u64 size);
+
+/* Connects a socket, or sends a message, to the socket that such an address leads to: it must be
+ * writable. The message and all it points to are the monitor's copies. */
+struct message;
+long judged_connect(struct call *call, int fd, const void *address, u64 size);
+long judged_send(struct call *call, int fd, const struct message *message, u32 flags);
 
 /* Binds a socket to a copied AF_UNIX address, which makes a name where it has a path. */
 long judged_bind(struct call *call, int fd, const void *address, u64 size);

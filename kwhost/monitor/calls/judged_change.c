@@ -19,9 +19,7 @@ static long make_call(const struct change *change) {
                  (long)v[5]);
 }
 
-/* In a table of its own, of which the guest may have used up all numbers: gives a few back that the
- * call does not name. */
-static long open_path(struct change *change, int dirfd, const char *path, int flags) {
+long change_open(struct change *change, int dirfd, const char *path, int flags) {
     long fd = host(__NR_openat, dirfd, path, O_PATH | O_CLOEXEC | flags, 0);
     if (change->alone && fd >= 0 && change->opened_count < array_size(change->opened))
         change->opened[change->opened_count++] = (int)fd;
@@ -71,7 +69,7 @@ static long find_name(struct change *change, u32 which, struct name *name) {
     name->last = path + length;
     memcpy(name->real, path, length);
     format(name->real + length, 2, "%s", length ? "" : ".");
-    long fd = open_path(change, (int)change->value[at - 1], name->real, O_DIRECTORY);
+    long fd = change_open(change, (int)change->value[at - 1], name->real, O_DIRECTORY);
     if (fd < 0)
         return fd;
     name->directory = (int)fd;
@@ -88,8 +86,7 @@ static long find_name(struct change *change, u32 which, struct name *name) {
     return 0;
 }
 
-/* Notes a verdict on a path, and tells whether it refuses. */
-static bool refuses(struct change *change, struct kw_policy_verdict verdict, const char *path) {
+bool change_refuses(struct change *change, struct kw_policy_verdict verdict, const char *path) {
     if (verdict.action == KW_POLICY_ASK && question_is_allowed(change->thread, verdict, path))
         return false;
     if (verdict.action > change->verdict.action) {
@@ -104,9 +101,9 @@ static bool refuses_pair(struct change *change, struct kw_policy_verdict verdict
                          const char *new) {
     char both[2 * PATH_MAX];
     if (verdict.action != KW_POLICY_ASK)
-        return refuses(change, verdict, old);
+        return change_refuses(change, verdict, old);
     format(both, sizeof both, "%s/%s", old, new);
-    return refuses(change, verdict, both);
+    return change_refuses(change, verdict, both);
 }
 
 static long change_name(struct change *change) {
@@ -114,7 +111,7 @@ static long change_name(struct change *change) {
     long result = find_name(change, 0, &name);
     if (result)
         return result;
-    if (refuses(change, judge_path(name.real, change->access), name.real))
+    if (change_refuses(change, judge_path(name.real, change->access), name.real))
         return -EACCES;
     change->value[change->path[0] - 1] = (u64)name.directory;
     change->value[change->path[0]] = (u64)name.last;
@@ -127,12 +124,12 @@ static long find_object(struct change *change, char *real) {
     int dirfd = change->directory ? (int)change->value[at - 1] : AT_FDCWD;
     long fd = change->descriptor && !change->directory ? (int)change->value[0] : dirfd;
     if (change->descriptor && fd == AT_FDCWD)
-        fd = open_path(change, AT_FDCWD, ".", 0);
+        fd = change_open(change, AT_FDCWD, ".", 0);
     else if (change->descriptor && fd < 0)
         fd = -EBADF;
     else if (!change->descriptor)
-        fd = open_path(change, dirfd, (const char *)change->value[at],
-                       change->follow ? 0 : O_NOFOLLOW);
+        fd = change_open(change, dirfd, (const char *)change->value[at],
+                         change->follow ? 0 : O_NOFOLLOW);
     if (fd < 0)
         return fd;
     long result = real_path((int)fd, real);
@@ -150,7 +147,7 @@ static long change_object(struct change *change) {
     if (fd < 0)
         return fd;
     /* What has no path is no file. */
-    if (real[0] == '/' && refuses(change, judge_path(real, change->access), real))
+    if (real[0] == '/' && change_refuses(change, judge_path(real, change->access), real))
         return -EACCES;
     if (change->descriptor)
         return make_call(change);
@@ -186,8 +183,8 @@ static long change_place(struct change *change) {
         (exchange && refuses_pair(change, judge_new_name(new.real, old.real, KW_POLICY_WRITE),
                                   new.real, old.real)))
         return -EACCES;
-    if ((moves_rules(&old, &new) && refuses(change, kept, old.real)) ||
-        (exchange && moves_rules(&new, &old) && refuses(change, kept, new.real)))
+    if ((moves_rules(&old, &new) && change_refuses(change, kept, old.real)) ||
+        (exchange && moves_rules(&new, &old) && change_refuses(change, kept, new.real)))
         return -EACCES;
     change_set(change, __NR_renameat2, 4,
                (u64[]){(u64)old.directory, (u64)old.last, (u64) new.directory, (u64) new.last});
@@ -293,7 +290,7 @@ static long leave_proc(struct change *change, bool before) {
     return found;
 }
 
-static long finish(struct call *call, const struct change *change, long result) {
+long change_finish(struct call *call, const struct change *change, long result) {
     long refused = permit(call->thread, change->verdict, change->text);
     return refused ? refused : result;
 }
@@ -312,7 +309,7 @@ static long run_bind(void *argument) {
     long result = find_name(change, 0, &name);
     if (result)
         return result;
-    if (refuses(change, judge_path(name.real, KW_POLICY_WRITE), name.real))
+    if (change_refuses(change, judge_path(name.real, KW_POLICY_WRITE), name.real))
         return -EACCES;
     u64 length = (u64)format(address.path, sizeof address.path, "%s", name.last);
     result = host(__NR_fchdir, name.directory);
@@ -335,7 +332,7 @@ long judged_bind(struct call *call, int fd, const void *from, u64 size) {
         return -EACCES;
     *change = (struct change){.thread = call->thread, .nr = __NR_bind, .path = {1}};
     change_set(change, __NR_bind, 4, (u64[]){(u64)AT_FDCWD, (u64)path, (u64)fd, address.family});
-    return finish(call, change, errand_run(run_bind, change, true));
+    return change_finish(call, change, errand_run(run_bind, change, true));
 }
 
 long judged_change(struct call *call, const struct host_args *args) {
@@ -362,8 +359,8 @@ long judged_change(struct call *call, const struct host_args *args) {
         if (left == -ENOTTY)
             return procfs_call(call, "");
         if (left > 0)
-            return finish(call, again, run_safely(again, call->thread));
+            return change_finish(call, again, run_safely(again, call->thread));
         result = left < 0 ? left : result;
     }
-    return finish(call, change, result);
+    return change_finish(call, change, result);
 }

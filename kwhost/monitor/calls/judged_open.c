@@ -212,7 +212,8 @@ static enum attempt attempt(struct call *call, struct search *search, long *resu
     return DONE;
 }
 
-static long search(struct call *call, const struct opening *opening) {
+/* `linked`: the opening's path as an absolute one of plain names, with a link in it; or NULL. */
+static long search(struct call *call, const struct opening *opening, const char *linked) {
     struct search search = {.opening = *opening};
     long result = -ENOMEM;
     search.real = scratch_take(call->thread, PATH_MAX);
@@ -221,8 +222,11 @@ static long search(struct call *call, const struct opening *opening) {
     if (!search.parent)
         return -ENOMEM;
     for (u32 i = 0; i < TRIES; i++)
-        if (attempt(call, &search, &result) == DONE)
+        if (attempt(call, &search, &result) == DONE) {
+            if (linked && result >= 0)
+                links_learn(call->thread, linked, search.real);
             return result;
+        }
     return result < 0 ? result : -ELOOP;
 }
 
@@ -253,13 +257,17 @@ long judged_open(struct call *call, const struct opening *given) {
     }
     /* Most paths have no symbolic link in them. */
     u32 access = wanted_access(opening.flags) | (opening.flags & O_CREAT ? KW_POLICY_WRITE : 0);
-    const char *path = opening.resolve ? NULL : absolute(call->thread, &opening);
+    const char *path = opening.resolve ? NULL : absolute(call->thread, &opening), *linked = NULL;
+    if (path)
+        path = links_follow(call->thread, path, follows(opening.flags));
     if (path && is_plain(path) && judge_path(path, access).action == KW_POLICY_ALLOW) {
         long result = open_by_name(call, path, opening.flags, opening.mode);
         if (result != -ELOOP && (result != -EACCES || path == opening.path))
             return result;
+        if (result == -ELOOP)
+            linked = path;
     }
-    return search(call, &opening);
+    return search(call, &opening, linked);
 }
 
 /* A pipe or a terminal that belongs to somebody outside: the same open file serves as well. */

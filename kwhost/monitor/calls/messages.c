@@ -10,24 +10,13 @@
 #include "calls/control_data.h"
 #include "calls/dispatch.h"
 #include "calls/handlers.h"
+#include "calls/judged.h"
 #include "process/permit.h"
 #include "calls/sockets.h"
 #include "calls/translate.h"
 #include "calls/wait.h"
 #include "process/thread.h"
 
-/* The kernel's struct user_msghdr and its control data. */
-struct message {
-    u64 name;
-    s32 name_size;
-    u32 padding;
-    u64 vector;
-    u64 vector_count;
-    u64 control;
-    u64 control_size;
-    u32 flags;
-    u32 padding2;
-};
 struct many_message {
     struct message message;
     u32 length;
@@ -36,7 +25,6 @@ struct many_message {
 #define MESSAGES_MAX 1024
 #define CONTROL_MAX 20480 /* net.core.optmem_max defaults to no more; larger is ENOBUFS */
 #define MSG_WAITFORONE_FLAG 0x10000
-#define MSG_DONTWAIT_FLAG 0x40
 
 /* Makes the host's form of a message to send in place. */
 static long translate_sent(struct thread *thread, struct message *message) {
@@ -120,6 +108,8 @@ static long send_one(struct call *call, gva_t from, u32 flags) {
         result = translate_sent(call->thread, &message);
     if (result)
         return socket_error((s32)call->arg[0], result);
+    if (message.name && local_is_judged(message.name, (u32)message.name_size))
+        return judged_send(call, (s32)call->arg[0], &message, flags);
     if (message.name && policy_looks_for(KW_POLICY_LOOKS_NETWORK))
         return send_judged(call, &message, flags);
     return host_message(call, __NR_sendmsg, (s32)call->arg[0], &message, flags);

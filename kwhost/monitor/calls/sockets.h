@@ -4,6 +4,20 @@
 
 #include "calls/call.h"
 
+/* The kernel's struct user_msghdr. */
+struct message {
+    u64 name;
+    s32 name_size;
+    u32 padding;
+    u64 vector;
+    u64 vector_count;
+    u64 control;
+    u64 control_size;
+    u32 flags;
+    u32 padding2;
+};
+#define MSG_DONTWAIT_FLAG 0x40
+
 /* After a socket call: turns -ERESTARTSYS into -EINTR where the socket has a time-out. */
 long socket_restart(struct call *call, long result);
 

@@ -32,6 +32,8 @@ enum {
         NR_fchownat, NR_utime, NR_utimes, NR_futimesat, NR_utimensat, NR_setxattr, NR_lsetxattr,   \
         NR_fsetxattr, NR_getxattr, NR_lgetxattr, NR_listxattr, NR_llistxattr, NR_removexattr,      \
         NR_lremovexattr, NR_fremovexattr, NR_inotify_add_watch, NR_bind
+/* What may be judged by the path of the socket that it reaches. */
+#define REACHES NR_connect, NR_sendto, NR_sendmsg, NR_sendmmsg
 /* Where sockets come from. */
 #define SOCKETS NR_socket, NR_socketpair, NR_accept, NR_accept4, NR_recvmsg, NR_recvmmsg
 #define SIGNALS                                                                                    \

@@ -14,39 +14,44 @@ static struct kw_policy *slot_of(const struct policies *policies, u64 generation
                                 (generation & 1) * KW_POLICY_SLOT_SIZE);
 }
 
-static bool is_zero(const u64 *page, u64 size) {
-    for (u64 i = 0; i < size / sizeof *page; i++)
-        if (page[i])
-            return false;
-    return true;
+static long read_part(struct kw_policy *to, int fd, u64 offset, u64 size) {
+    long got = size ? host(__NR_pread64, fd, (u8 *)to + offset, size, offset) : 0;
+    return got == (long)size ? 0 : got < 0 ? got : -EINVAL;
 }
 
-/* Copies a policy into a slot; where both have nothing but zeros no memory is used. */
-static long copy_policy(struct policies *policies, u32 slot, int fd) {
-    u8 *to = (u8 *)slot_of(policies, slot);
-    u64 page[PAGE_SIZE / sizeof(u64)];
-    for (u64 at = 0; at < sizeof(struct kw_policy); at += PAGE_SIZE) {
-        u64 size = min_u64(sizeof(struct kw_policy) - at, PAGE_SIZE);
-        memset(page, 0, sizeof page);
-        long got = host(__NR_pread64, fd, page, size, at);
-        if (got != (long)size)
-            return got < 0 ? got : -EINVAL;
-        bool *written = &policies->written[slot][at / PAGE_SIZE];
-        if (*written || !is_zero(page, PAGE_SIZE))
-            memcpy(to + at, page, size);
-        *written |= !is_zero(page, PAGE_SIZE);
-    }
-    return 0;
+/* Reads the parts that a policy uses. The rest of its slot is left as it is, for nobody looks
+ * there: mostly without memory. */
+static long read_policy(struct kw_policy *to, int fd, const char **why) {
+    long result = read_part(to, fd, 0, offsetof(struct kw_policy, layers));
+    *why = result ? "it cannot be read" : policy_check_header(to);
+    if (*why)
+        return result;
+    const struct {
+        u64 offset, size;
+    } parts[] = {
+        {offsetof(struct kw_policy, layers), to->layer_count * sizeof *to->layers},
+        {offsetof(struct kw_policy, arguments), to->argument_count * sizeof *to->arguments},
+        {offsetof(struct kw_policy, paths), to->path_count * sizeof *to->paths},
+        {offsetof(struct kw_policy, networks), to->network_count * sizeof *to->networks},
+        {offsetof(struct kw_policy, rates), to->rate_count * sizeof *to->rates},
+        {offsetof(struct kw_policy, texts), to->text_size},
+    };
+    for (u32 i = 0; i < array_size(parts) && !result; i++)
+        result = read_part(to, fd, parts[i].offset, parts[i].size);
+    *why = result ? "it cannot be read" : NULL;
+    return result;
 }
 
 /* The slot is one that is not in force: monitors that still read there find out, and begin again.
  */
-static long load(struct policies *policies, u32 slot, int fd, const char **why) {
-    long result = copy_policy(policies, slot, fd);
-    *why = result ? "it cannot be read" : policy_check(slot_of(policies, slot));
+static long load(struct policies *policies, u64 generation, int fd, const char **why) {
+    struct kw_policy *slot = slot_of(policies, generation);
+    long result = read_policy(slot, fd, why);
+    if (!*why)
+        *why = policy_check(slot);
     if (!*why) {
-        policies->questions.possible |= policy_asks(slot_of(policies, slot));
-        policy_index(slot_of(policies, slot));
+        policies->questions.possible |= policy_asks(slot);
+        policy_index(slot);
     }
     return *why && !result ? -EINVAL : result;
 }
@@ -56,7 +61,7 @@ long policies_replace(struct policies *policies, int fd, const char **why) {
     if (!policies->table)
         return -EOPNOTSUPP;
     u64 generation = policies->table->generation + 1;
-    long result = load(policies, generation & 1, fd, why);
+    long result = load(policies, generation, fd, why);
     if (!result)
         __atomic_store_n(&policies->table->generation, generation, __ATOMIC_SEQ_CST);
     return result;

@@ -11,9 +11,8 @@
 struct supervisor;
 
 struct policies {
-    int table_fd, bell;                               /* for the monitors; -1: there is no policy */
-    struct kw_policy_table *table;                    /* NULL: likewise */
-    bool written[2][KW_POLICY_SLOT_SIZE / PAGE_SIZE]; /* pages of the slots that are not holes */
+    int table_fd, bell;            /* for the monitors; -1: there is no policy */
+    struct kw_policy_table *table; /* NULL: likewise */
     struct drain drain;
     u64 window_end; /* CLOCK_MONOTONIC ns: from then on as many events may be told again */
     u32 told;       /* events in this window */

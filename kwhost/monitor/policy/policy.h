@@ -32,16 +32,16 @@ static inline u32 policy_layers(const struct kw_policy *policy) {
     return count < KW_POLICY_LAYERS_MAX ? count : KW_POLICY_LAYERS_MAX;
 }
 
-/* Whether the policy is one: NULL, or what is wrong with it. validate.c. */
+/* Whether the policy is one: NULL, or what is wrong with it; and of what stands before the layers
+ * alone. validate.c. */
 const char *policy_check(const struct kw_policy *policy);
+const char *policy_check_header(const struct kw_policy *policy);
 
 /* Whether a verdict of a policy that passed the check is KW_POLICY_ASK. validate.c. */
 bool policy_asks(const struct kw_policy *policy);
 
-/* Fills in `looks` and `call_looks` of a policy that passed the check, or tells whether they are as
- * they should be. validate.c. */
+/* Fills in `looks` and `call_looks` of a policy that passed the check. validate.c. */
 void policy_index(struct kw_policy *policy);
-bool policy_is_indexed(const struct kw_policy *policy);
 
 /* The verdict on a call by its number and the values of its arguments. decide.c. */
 struct kw_policy_verdict policy_call(const struct kw_policy *policy, u64 nr, const u64 arg[6]);

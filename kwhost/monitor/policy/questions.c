@@ -64,6 +64,9 @@ u32 question_timeout_ms(void) {
 }
 
 void questions_forget(u32 pid) {
+    /* Most instances never ask, and have no memory for places. */
+    if (!__atomic_load_n(&policy_shared->questions, __ATOMIC_RELAXED))
+        return;
     for (u32 i = 0; i < KW_POLICY_QUESTIONS; i++) {
         struct kw_policy_asked *asked = &policy_shared->asked[i];
         u32 holder = __atomic_load_n(&asked->holder, __ATOMIC_ACQUIRE);

@@ -17,7 +17,7 @@ static bool good_range(u32 first, u32 count, u32 limit) {
     return first <= limit && count <= limit - first;
 }
 
-static const char *check_header(const struct kw_policy *policy) {
+const char *policy_check_header(const struct kw_policy *policy) {
     if (policy->magic != KW_POLICY_MAGIC || policy->version != KW_POLICY_VERSION ||
         policy->size != sizeof *policy)
         return "it is none, or of another version";
@@ -139,7 +139,7 @@ static bool good_rate(const struct kw_policy_rate *rate) {
 }
 
 const char *policy_check(const struct kw_policy *policy) {
-    const char *problem = check_header(policy);
+    const char *problem = policy_check_header(policy);
     if (problem)
         return problem;
     for (u32 i = 0; i < policy->argument_count; i++)
@@ -213,11 +213,4 @@ void policy_index(struct kw_policy *policy) {
     policy->looks = all_looks(policy);
     for (u32 nr = 0; nr < KW_CALL_LIMIT; nr++)
         policy->call_looks[nr] = call_looks(policy, nr);
-}
-
-bool policy_is_indexed(const struct kw_policy *policy) {
-    for (u32 nr = 0; nr < KW_CALL_LIMIT; nr++)
-        if (policy->call_looks[nr] != call_looks(policy, nr))
-            return false;
-    return policy->looks == all_looks(policy);
 }

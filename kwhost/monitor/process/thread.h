@@ -51,6 +51,13 @@ struct process {
     char exe_path[PATH_MAX]; /* of the program, as the guest sees it; /proc/self/exe */
 };
 
+/* The name of a symbolic link, found on the way of a path (calls/judged_links.c). */
+struct known_link {
+    u8 length; /* 0: none */
+    char name[127];
+};
+#define KNOWN_LINKS 8
+
 /* A thread's state. Lives in monitor memory, reached through the GS base. Only its own thread
  * touches it, except the fields marked shared. */
 struct thread {
@@ -109,6 +116,9 @@ struct thread {
     void *exec_memory; /* of an execve being made (exec_memory_free) */
     u8 *scratch;       /* for copied structures during one call */
     u64 scratch_used;
+
+    struct known_link links[KNOWN_LINKS];
+    u32 next_link; /* the one to be replaced next */
 };
 #define SCRATCH_SIZE (64ul << 10)
 

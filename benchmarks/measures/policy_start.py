@@ -1,0 +1,59 @@
+"""What the policy that instances have by default adds to their start, to new processes, and to memory."""
+
+import os
+from collections.abc import Callable
+
+from benchmarks.bench import Bench
+from benchmarks.figures import Figure, Unit
+from benchmarks.instances import GUEST_PROGRAMS, parse_figures
+from benchmarks.measures.idle import idle_size
+from benchmarks.rounds import interleave
+from kwhost.core.engines.launch import policy_file
+from kwhost.core.policy.prebuilt import prebuilt_table
+
+__all__ = ["measure_policy_start"]
+
+_WITH, _WITHOUT = "policy default", "no policy"
+_PROCESSES = "20"
+
+
+def _compare(name: str, sample: Callable[[int], float], rounds: int, unit: Unit) -> Figure:
+    """With a new memfd of the table each time, as each start has."""
+
+    def with_table() -> dict[str, float]:
+        policy = policy_file(prebuilt_table())
+        try:
+            return {"value": sample(policy)}
+        finally:
+            os.close(policy)
+
+    table = interleave({_WITH: with_table, _WITHOUT: lambda: {"value": sample(-1)}}, rounds)
+    ours, reference = (table[label]["value"] for label in (_WITH, _WITHOUT))
+    return Figure(group="the default policy", name=name, ours=ours, reference=reference, unit=unit)
+
+
+def measure_policy_start(bench: Bench) -> list[Figure]:
+    """Launcher to exit of busybox true, fork and exec inside, PSS of an idle instance."""
+    launcher, root = bench.launcher, bench.workspace.busybox_root()
+    bench.workspace.program("processes")
+    start = launcher.plan(("/bin/true",), rootfs=root)
+    argv = (f"{GUEST_PROGRAMS}/processes", "exec", _PROCESSES, "/bin/true")
+    processes = launcher.plan(argv, programs=bench.workspace.programs)
+
+    def each_process(policy: int) -> float:
+        return parse_figures(launcher.run(processes, policy=policy).output)["ns_per_process"]
+
+    time, size = Unit.NANOSECONDS, Unit.BYTES
+    figures = [
+        _compare(
+            "busybox true, launcher to exit",
+            lambda policy: launcher.run(start, policy=policy).wall_ns,
+            10 * bench.rounds,
+            time,
+        ),
+        _compare("fork and exec of /bin/true", each_process, 3 * bench.rounds, time),
+    ]
+    if os.geteuid() == 0:
+        idle = "idle busybox sleep, beyond the program"
+        figures.append(_compare(idle, lambda policy: idle_size(bench, root, policy), 3, size))
+    return figures
