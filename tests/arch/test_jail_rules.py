@@ -37,7 +37,7 @@ BY_THE_KERNEL = {"restart_syscall", "rt_sigreturn"}
 # Made by the jail, in a file of procfs' own.
 BEFORE_THE_FILTER = {"fsopen", "fsconfig", "fsmount"}
 # Made in the service of the very same call alone, which is open where the ceiling has it.
-FOR_ITSELF = {"statx", "bind"}
+FOR_ITSELF = {"statx", "bind", "connect"}
 # Of what supervise's files do for the instance's first process, before there is a filter.
 IN_THE_FIRST_PROCESS = {"sethostname", "setdomainname"}
 PASSING = re.compile(r"\b(call_forward|call_brokered|descriptor_forward|make_host_call)\(")

@@ -14,8 +14,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from kwhost.core.abi import _abi
-from kwhost.core.abi.policy_table import POLICY_SIZE
-from kwhost.core.abi.record import LaunchFds, encode_launch
+from kwhost.core.abi.record import POLICY_SIZE, LaunchFds, encode_launch
 from kwhost.core.abi.statistics_page import STATS_FILE_SIZE, new_statistics
 from kwhost.core.engines.base import HostedEnds, Launched
 from kwhost.core.errors import HostError
@@ -81,8 +80,8 @@ def sealed_record(record: bytes) -> int:
 
 
 def policy_file(table: bytes) -> int:
-    """A compiled policy, of which zeros at the end may be left out, as a file that nobody can change; the
-    caller closes it."""
+    """A compiled policy, perhaps without the zeros at its end, as a file that nobody can change; the caller
+    closes it."""
     return _memory_file("kwhost-policy", table, _SEALS_RECORD, POLICY_SIZE)
 
 
