@@ -21,7 +21,7 @@ from kwhost.core.model.instance import Engine, GuestLimits, InstanceSpec, Isolat
 from kwhost.core.model.policy import DEFAULT_POLICY
 from kwhost.core.operator.signals import hold_signals, release_signals
 from kwhost.core.operator.terminal import OperatorTerminal
-from kwhost.core.policy.tables import Compiled, table_of
+from kwhost.core.policy.tables import table_of
 from kwhost.core.supervise.planning import check_engine, local_image, plan_instance
 
 if TYPE_CHECKING:
@@ -48,13 +48,13 @@ def run_instance(
         raise UsageError("-i with -t needs a terminal on standard input; leave out -t to feed it from a pipe")
     if terminal:
         _load_watch()  # first: the terminal is raw before the instance writes to it
-    compiled = table_of(policy)
+    table = table_of(policy)
     lease = lease_ids(host.uid_base)
     try:
         plan = plan_instance(spec, local_image(spec), lease.ids, terminal.size() if terminal else None)
         plan = replace(plan, limits=limits)
         hold_signals()
-        launched = _launch(DirectEngine(lease), plan, spec, compiled)
+        launched = _launch(DirectEngine(lease), plan, spec, table.data)
         watch = _load_watch_for(launched)
         return watch(
             launched,
@@ -62,24 +62,24 @@ def run_instance(
             terminal=terminal,
             report=report,
             want_statistics=want_statistics,
-            numbering=compiled.numbering,
+            numbering=table.numbering,
         )
     finally:
         release_signals()
         lease.close()
 
 
-def _launch(engine: DirectEngine, plan: LaunchPlan, spec: InstanceSpec, compiled: Compiled) -> Launched:
-    table = policy_file(compiled.data)
+def _launch(engine: DirectEngine, plan: LaunchPlan, spec: InstanceSpec, table: bytes) -> Launched:
+    policy = policy_file(table)
     try:
-        return engine.launch(plan, table)
+        return engine.launch(plan, policy)
     except KvmError as error:
         if spec.isolation is Isolation.PROCESS and spec.engine is Engine.AUTO:
             text = f"{error}; the engine 'process', which works without, is not available yet"
             raise KvmError(text) from error
         raise
     finally:
-        os.close(table)
+        os.close(policy)
 
 
 def _load_watch() -> Callable[..., "Outcome"]:

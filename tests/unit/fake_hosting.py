@@ -2,7 +2,7 @@
 
 # ruff: noqa: A002 - the names are the protocol's
 
-from collections.abc import AsyncGenerator, AsyncIterator, Container
+from collections.abc import AsyncGenerator, AsyncIterator, Container, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,10 +11,12 @@ from trio.testing import memory_stream_pair
 
 from kwhost.core.errors import Ambiguous, Conflict, NotFound
 from kwhost.core.model.daemon import Changes, DaemonInfo, PluginStatus, ProcessEntry
+from kwhost.core.model.decisions import Answer, Call, Question, QuestionId, RememberedAnswer, RuleRef
 from kwhost.core.model.definition import InstanceDefinition
 from kwhost.core.model.events import AuditRecord, Event, EventKind, EventPage
 from kwhost.core.model.ids import InstanceId, InstanceName, TenantName
 from kwhost.core.model.instance import TerminalSize
+from kwhost.core.model.policy_views import Explanation, LayerView, PolicyView, RuleView
 from kwhost.core.model.statistics import CallStatistics, InstanceStatistics
 from kwhost.core.model.status import EndReason, Health, InstanceState, InstanceStatus, TenantStatus, Usage
 from kwhost.core.model.tenant import Tenant
@@ -24,6 +26,7 @@ __all__ = ["ACME", "RIVAL", "FakeHosting", "FakeSession", "make_definition"]
 
 ACME = TenantName("acme")
 RIVAL = TenantName("rival")
+RULE = RuleRef(layer="instance", policy="p", text="ask mkdir")
 
 
 def make_definition(tenant: str = "acme", name: str = "web", **fields: object) -> InstanceDefinition:
@@ -52,6 +55,77 @@ def make_status(id: InstanceId, definition: InstanceDefinition) -> InstanceStatu
         reason=None,
         message="",
         restarts=0,
+    )
+
+
+class FakePolicies:
+    """One policy, one question of each tenant, and one answer; `given` are the answers of the test."""
+
+    def __init__(self) -> None:
+        self.given: list[tuple[QuestionId, Answer, str]] = []
+        self.forgotten: list[int] = []
+
+    def names(self) -> tuple[str, ...]:
+        return ("default",)
+
+    def show(self, name: str) -> PolicyView:
+        if name != "default":
+            raise NotFound(f"there is no policy {name}")
+        return PolicyView(layers=())
+
+    def show_instance(self, id: InstanceId) -> PolicyView:
+        rule = RuleView(text="errno:EPERM mkdir", policy="p", where="p.toml:1", hits=2, denied=1)
+        return PolicyView(layers=(LayerView(name="instance", policy="p", rules=(rule,)),))
+
+    def explain(self, name: str, call: Sequence[str]) -> Explanation:
+        return Explanation(lines=(name, *call))
+
+    def explain_instance(self, id: InstanceId, call: Sequence[str]) -> Explanation:
+        return Explanation(lines=(id, *call))
+
+    def questions(self, tenants: Container[TenantName] | None) -> tuple[Question, ...]:
+        asked = (make_question("1", ACME), make_question("2", RIVAL))
+        return tuple(each for each in asked if tenants is None or each.tenant in tenants)
+
+    async def answer(self, id: QuestionId, answer: Answer, by: str) -> Question:
+        self.given.append((id, answer, by))
+        return make_question(id, ACME)
+
+    def answers(self, tenants: Container[TenantName] | None) -> tuple[RememberedAnswer, ...]:
+        return tuple(
+            make_remembered(tenant) for tenant in (ACME, RIVAL) if tenants is None or tenant in tenants
+        )
+
+    async def forget(self, number: int) -> RememberedAnswer:
+        self.forgotten.append(number)
+        return make_remembered(ACME)
+
+
+def make_question(id: str, tenant: TenantName) -> Question:
+    return Question(
+        id=QuestionId(id),
+        time=1000.0,
+        deadline=1030.0,
+        tenant=tenant,
+        instance=InstanceId("0123456789ab"),
+        name=InstanceName("web"),
+        call=Call(name="mkdir", arguments=(1, 2), object="/x", pid=7),
+        rule=RULE,
+    )
+
+
+def make_remembered(tenant: TenantName) -> RememberedAnswer:
+    return RememberedAnswer(
+        tenant=tenant,
+        name=InstanceName("web"),
+        rule=RULE,
+        call="mkdir",
+        object="/x",
+        arguments=(),
+        allow=True,
+        by="operator root",
+        time=1000.0,
+        number=3,
     )
 
 
@@ -117,6 +191,7 @@ class FakeHosting:
         self.log_mark = 1
         self.log_over = False
         self.archive: list[bytes] = []
+        self.policies = FakePolicies()
         self._changed = trio.Event()
 
     # For the test.

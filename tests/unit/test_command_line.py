@@ -40,7 +40,7 @@ def test_the_commands_own_options_are_left_alone() -> None:
 
 @pytest.mark.parametrize(
     "option",
-    ["-p=80", "--publish=80", "--network=x", "--policy=p"],
+    ["-p=80", "--publish=80", "--network=x"],
 )
 def test_options_to_come_are_refused_by_name(option: str) -> None:
     with pytest.raises(NotAvailableYet, match="not available yet"):

@@ -139,6 +139,8 @@ def test_a_reload_says_what_it_did() -> None:
         "removed": [],
         "restarted": [],
         "adjusted": [],
+        "policies": [],
+        "policies_refused": [],
     }
 
     assert format_changes(nothing) == "nothing changed\n"

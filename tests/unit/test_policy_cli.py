@@ -94,7 +94,7 @@ def test_calls_are_written_as_people_write_them(
 @pytest.mark.parametrize(
     ("arguments", "error", "expected"),
     [
-        ("show nope", NotFound, "there is no policy nope; the policies are default, strict, web"),
+        ("show nope --host /no", NotFound, "nope is none of the policies default, strict, web, and no daemon"),
         ("show nope.toml", NotFound, "there is no file nope.toml"),
         ("show web read", UsageError, "kwhost policy show takes one name"),
         ("explain web", UsageError, "write kwhost policy explain NAME SYSCALL"),
@@ -105,8 +105,14 @@ def test_calls_are_written_as_people_write_them(
         ("explain web connect 3 1.2.3:4", UsageError, "is no address"),
         ("explain web connect 3 1.2.3.4:99999", UsageError, "there is no port 99999"),
         ("explain web read 99999999999999999999", UsageError, "does not fit"),
-        ("check web --json", UsageError, "only kwhost policy show has --json"),
-        ("learn web", UsageError, "invalid choice"),
+        ("check web --json", UsageError, "only show, questions and answers have --json"),
+        ("lern web", UsageError, "invalid choice"),
+        ("answer 7", UsageError, "write kwhost policy answer QUESTION allow, or refuse"),
+        ("answer 7 perhaps", UsageError, "write kwhost policy answer QUESTION allow, or refuse"),
+        ("questions 7", UsageError, "kwhost policy questions takes no names"),
+        ("forget", UsageError, "write kwhost policy forget ANSWER"),
+        ("forget 7 --json", UsageError, "kwhost policy forget has no --json"),
+        ("questions --scope forever", UsageError, "--scope is for kwhost policy answer"),
     ],
 )
 def test_what_cannot_be_done_is_said(arguments: str, error: type[Exception], expected: str) -> None:

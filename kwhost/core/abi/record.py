@@ -10,7 +10,10 @@ from kwhost.core.errors import LaunchError
 from kwhost.core.model.instance import Identity, LaunchPlan, TerminalSize
 from kwhost.core.model.mounts import Mount, MountFlag, MountKind
 
-__all__ = ["LaunchFds", "encode_exec", "encode_launch"]
+__all__ = ["POLICY_SIZE", "LaunchFds", "encode_exec", "encode_launch"]
+
+# What the descriptor of a policy has in it.
+POLICY_SIZE: int = ffi.sizeof("struct kw_policy")
 
 # As the kernel's own limits on execve: one string, and all of them with the usual 8 MiB of stack.
 _STRING_MAX = 128 * 1024

@@ -17,6 +17,9 @@ _BINARY = {"type": "string", "format": "binary"}
 _VARIABLES = {
     "ref": "an instance: ID, the beginning of one, NAME, or TENANT/NAME with the / as %2F",
     "tenant": "a tenant's name",
+    "policy": "a policy's name",
+    "question": "the id of an open question",
+    "answer": "the number of a remembered answer",
 }
 
 

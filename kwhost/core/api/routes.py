@@ -8,8 +8,10 @@ from urllib.parse import unquote
 
 from kwhost.core.api.types import ExecBody, FailureBody, InstanceUse, LeftOut, LogEntry, StatsAnswer, Version
 from kwhost.core.model.daemon import Changes, DaemonInfo, PluginStatus, ProcessEntry
+from kwhost.core.model.decisions import Answer, Question, RememberedAnswer
 from kwhost.core.model.definition import InstanceDefinition
 from kwhost.core.model.events import AuditRecord, Event
+from kwhost.core.model.policy_views import Explanation, PolicyView
 from kwhost.core.model.status import InstanceStatus, TenantStatus
 
 __all__ = ["ROUTES", "STREAM_EVENTS", "Access", "Form", "Match", "Parameter", "Route", "find_route"]
@@ -67,6 +69,7 @@ _TENANT = Parameter("tenant", str, "only this tenant's")
 _TIMEOUT = Parameter("timeout", float, "seconds until it is killed; the definition's stop_timeout otherwise")
 _PATH = Parameter("path", str, "in the instance, absolute", required=True)
 _STDIN = Parameter("stdin", bool, "be the program's standard input too")
+_CALL = Parameter("call", str, "name and arguments, as for kwhost policy explain", required=True)
 _ONE = "/v1/instances/{ref}"
 
 
@@ -190,6 +193,58 @@ ROUTES: tuple[Route, ...] = (
     ),
     _read("tenants", "/v1/tenants", tuple[TenantStatus, ...], "tenants with their quotas and what is used"),
     _read("tenant", "/v1/tenants/{tenant}", TenantStatus, "one tenant"),
+    _read("policies", "/v1/policies", tuple[str, ...], "the names of all policies", access=Access.OPERATOR),
+    _read("policy", "/v1/policies/{policy}", PolicyView, "a policy's rules", access=Access.OPERATOR),
+    _read(
+        "explain",
+        "/v1/policies/{policy}/explain",
+        Explanation,
+        "what a policy decides on a call, and why",
+        _CALL,
+        access=Access.OPERATOR,
+    ),
+    _read(
+        "instance-policy",
+        f"{_ONE}/policy",
+        PolicyView,
+        "an instance's rules, layer by layer, and how often each decided",
+    ),
+    _read(
+        "instance-explain",
+        f"{_ONE}/policy/explain",
+        Explanation,
+        "what all layers of an instance decide on a call, and why",
+        _CALL,
+    ),
+    _read(
+        "questions",
+        "/v1/questions",
+        tuple[Question, ...],
+        "the calls that wait for an answer, oldest first",
+        _TENANT,
+    ),
+    Route(
+        name="answer",
+        method="POST",
+        path="/v1/questions/{question}/answer",
+        request=Answer,
+        answer=Question,
+        summary="answer a question, once, for the instance's run, or for ever",
+        access=Access.OPERATOR,
+        changes=True,
+    ),
+    _read(
+        "answers", "/v1/answers", tuple[RememberedAnswer, ...], "the answers that are given again", _TENANT
+    ),
+    Route(
+        name="forget",
+        method="DELETE",
+        path="/v1/answers/{answer}",
+        answer=RememberedAnswer,
+        summary="forget an answer, so that the same is asked again",
+        access=Access.OPERATOR,
+        changes=True,
+    ),
     _read(
         "audit",
         "/v1/audit",

@@ -37,6 +37,7 @@ COMMANDS = {
     "rm": Command("remove instances with their logs", "operations", "remove"),
     "cp": Command("copy files into an instance or out of it", "cp"),
     "tenant": Command("list tenants with their quotas", "tenant"),
+    "policy": Command("check, show, explain and learn policies, and answer what they ask", "policy"),
     "plugin": Command("list plugins, or begin a new one", "plugin"),
     "service": Command("have systemd start the daemon", "service"),
     "system": Command("remove what kwhost left or made on this host", "system"),
@@ -44,4 +45,4 @@ COMMANDS = {
     "completion": Command("print a script that completes commands in a shell", "completion"),
 }
 # Of the contract, and not built yet: naming one is answered, not mistaken for a spelling error.
-LATER = ("image", "volume", "policy", "tui")
+LATER = ("image", "volume", "tui")

@@ -11,8 +11,9 @@ from kwhost.core.cli.results import show_json
 __all__ = ["main"]
 
 _USAGE = "kwhost inspect [--json] [--host PATH] NAME..."
-_DESCRIPTION = """Print for each instance, as a JSON list of objects: its status, its definition, what it
-uses, and what its monitors counted, with each system call that it made."""
+_DESCRIPTION = """Print for each instance, as a JSON list of objects: its status, its definition, its
+policy layer by layer, with how often each rule decided, what it uses, and what its monitors counted, with each system
+call that it made."""
 _EPILOG = """examples:
   kwhost inspect web-1
   kwhost inspect acme/web-1 | jq '.[0].definition.limits'"""
@@ -35,6 +36,7 @@ def main(arguments: Sequence[str]) -> int:
             {
                 "status": status,
                 "definition": client.request("GET", instance_path(status["id"], "definition")),
+                "policy": client.request("GET", instance_path(status["id"], "policy")),
                 "usage": statistics["usage"],
                 "counted": statistics["counted"],
             }

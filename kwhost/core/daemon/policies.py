@@ -13,7 +13,7 @@ from kwhost.core.pluginmgr.policies import LayerAnswer
 from kwhost.core.policy.enforcing import check_enforceable
 from kwhost.core.policy.layers import configured_layers, plugin_layer
 from kwhost.core.policy.library import Library, read_policy_table
-from kwhost.core.policy.model import Layer
+from kwhost.core.policy.model import Layer, Policy
 from kwhost.core.supervise.questions import PluginAnswer
 
 __all__ = ["DaemonPolicies"]
@@ -78,6 +78,14 @@ class DaemonPolicies:
         return [
             Layer(plugin_layer(answer.plugin), read_policy_table(answer.plugin, answer.table, self.library))
         ]
+
+    def names(self) -> tuple[str, ...]:
+        """See PolicySource."""
+        return tuple(self.library.policies)
+
+    def find(self, name: str) -> Policy:
+        """See PolicySource."""
+        return self.library.find(name)
 
     def check_engine(self, engine: str, layers: Sequence[Layer]) -> None:
         """See PolicySource."""

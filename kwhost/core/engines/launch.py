@@ -14,7 +14,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from kwhost.core.abi import _abi
-from kwhost.core.abi.record import LaunchFds, encode_launch
+from kwhost.core.abi.record import POLICY_SIZE, LaunchFds, encode_launch
 from kwhost.core.abi.statistics_page import STATS_FILE_SIZE, new_statistics
 from kwhost.core.engines.base import HostedEnds, Launched
 from kwhost.core.errors import HostError
@@ -73,8 +73,9 @@ def sealed_record(record: bytes) -> int:
 
 
 def policy_file(table: bytes) -> int:
-    """A compiled policy as a file that nobody can change; the caller closes it."""
-    return _memory_file("kwhost-policy", table, _SEALS_RECORD)
+    """A compiled policy, perhaps without the zeros at its end, as a file that nobody can change; the caller
+    closes it."""
+    return _memory_file("kwhost-policy", table, _SEALS_RECORD, POLICY_SIZE)
 
 
 def launch_hosted(plan: LaunchPlan, ends: HostedEnds, kvm: int, lease: int) -> subprocess.Popen[bytes]:

@@ -59,9 +59,10 @@ async def call_hook(
     hook: str,
     arguments: Mapping[str, object],
     limiter: trio.CapacityLimiter,
-    seconds: float = DEADLINE_SECONDS,
+    seconds: float | None = None,
 ) -> object:
-    """Call the plugin's implementation and check its answer. Raises PluginFault, also after `seconds`."""
+    """Call the plugin's implementation and check its answer. Raises PluginFault, also after `seconds` (None: DEADLINE_SECONDS)."""
+    seconds = DEADLINE_SECONDS if seconds is None else seconds
     implementation = plugin.hooks[hook]
     with blaming_plugin():
         with trio.move_on_after(seconds):

@@ -214,7 +214,7 @@ class Plugins:
         plugin: Plugin,
         hook: str,
         arguments: Mapping[str, object],
-        seconds: float = DEADLINE_SECONDS,
+        seconds: float | None = None,
     ) -> object:
         """Call one hook. Raises PluginFault, after it was counted and reported."""
         arguments = {"configuration": plugin.configuration, **arguments}

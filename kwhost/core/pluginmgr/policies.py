@@ -15,7 +15,6 @@ from kwhost.core.pluginmgr.faults import PluginFault
 from kwhost.core.pluginmgr.host import HostOfPlugin
 from kwhost.core.pluginmgr.plugin import Plugin
 from kwhost.core.pluginmgr.registry import Registry
-from kwhost.hookspecs import DEADLINE_SECONDS
 
 __all__ = ["ANSWERS_MAX", "LayerAnswer", "PolicyPlugins"]
 
@@ -37,7 +36,7 @@ class _CallHook(Protocol):
         plugin: Plugin,
         hook: str,
         arguments: Mapping[str, object],
-        seconds: float = DEADLINE_SECONDS,
+        seconds: float | None = None,
         /,
     ) -> Awaitable[object]:
         """Call a plugin's hook. Raises PluginFault, once that is counted and reported."""

@@ -3,7 +3,7 @@
 import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import nullcontext
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import trio
 
@@ -13,8 +13,10 @@ from kwhost.core.errors import EXIT_TIMEOUT, LaunchError
 from kwhost.core.model.statistics import CountedRule, InstanceStatistics
 from kwhost.core.operator.signals import forwarded_signals, release_signals
 from kwhost.core.operator.terminal import OperatorTerminal
-from kwhost.core.policy.numbering import NO_NUMBERS, Numbering, count_rules
 from kwhost.core.supervise.instance import RunningInstance, SupervisedInstance
+
+if TYPE_CHECKING:
+    from kwhost.core.policy.numbering import Numbering
 
 __all__ = ["Outcome", "run_foreground", "watch_launched"]
 
@@ -24,6 +26,16 @@ _INSIST_SECONDS = 3.0
 _WARNINGS_MAX = 100
 # SIGKILL acts at once; an instance that is still there after this long is cut off with its lifeline.
 _KILL_SECONDS = 5.0
+
+
+# Names the rules of an instance's policy.
+NameRules = Callable[[], "Numbering"]
+
+
+def _no_rules() -> "Numbering":
+    from kwhost.core.policy.numbering import NO_NUMBERS
+
+    return NO_NUMBERS
 
 
 class Outcome(NamedTuple):
@@ -43,7 +55,7 @@ class _Foreground:
         instance: RunningInstance,
         terminal: OperatorTerminal | None,
         report: Callable[[str], None],
-        numbering: Numbering,
+        numbering: NameRules,
     ) -> None:
         self._numbering = numbering
         self._warned: set[str] = set()
@@ -94,7 +106,7 @@ class _Foreground:
         """Answer a question: there is nobody here who could."""
         from kwhost.core.supervise.unanswered import refusal  # few policies ask
 
-        found = refusal(event, self._numbering)
+        found = refusal(event, self._numbering())
         if found is None:
             return
         if found.warning not in self._warned and len(self._warned) < _WARNINGS_MAX:
@@ -137,7 +149,7 @@ async def run_foreground(
     terminal: OperatorTerminal | None,
     report: Callable[[str], None],
     want_statistics: bool = False,
-    numbering: Numbering = NO_NUMBERS,
+    numbering: NameRules = _no_rules,
 ) -> Outcome:
     """Watch an instance to its end, and close it. Raises KwhostError where it does not start. `numbering`
     names the rules of its policy."""
@@ -145,11 +157,13 @@ async def run_foreground(
         status, crash = await _Foreground(instance, terminal, report, numbering).run(timeout)
         if not want_statistics:
             return Outcome(exit_status=status, statistics=None, crash=crash)
+        from kwhost.core.policy.numbering import count_rules  # as seldom as statistics are wanted
+
         return Outcome(
             exit_status=status,
             statistics=instance.statistics(),
             crash=crash,
-            rules=count_rules(instance.rule_counts(), numbering),
+            rules=count_rules(instance.rule_counts(), numbering()),
         )
     finally:
         await instance.aclose()
@@ -162,7 +176,7 @@ def watch_launched(
     terminal: OperatorTerminal | None,
     report: Callable[[str], None],
     want_statistics: bool,
-    numbering: Numbering,
+    numbering: NameRules,
 ) -> Outcome:
     """Run an event loop that watches a launched instance to its end."""
 

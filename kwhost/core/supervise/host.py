@@ -21,6 +21,7 @@ from kwhost.core.model.tenant import Tenant
 from kwhost.core.store.records import Desired, InstanceRecord
 from kwhost.core.supervise.admission import check_admission, quota_use
 from kwhost.core.supervise.hosted import HostedInstance
+from kwhost.core.supervise.hosted_policies import HostedPolicies
 from kwhost.core.supervise.hosting import ExecRequest, Session, StdioFds
 from kwhost.core.supervise.lookup import find_record
 from kwhost.core.supervise.planning import check_engine, chosen_engine
@@ -50,6 +51,7 @@ class HostSupervisor:
         self._scopes: dict[InstanceId, trio.CancelScope] = {}
         self._root: trio.Nursery | None = None
         self._closing = False
+        self.policies = HostedPolicies(around.policies, around.questions, self.instance)
 
     # Tasks.
 
@@ -189,13 +191,14 @@ class HostSupervisor:
                 raise
         return instance.status()
 
-    def _check_new(self, definition: InstanceDefinition) -> Tenant:
+    def _check_new(self, definition: InstanceDefinition, *, confined: bool) -> Tenant:
         """Its tenant, which may have it."""
         self._check_open()
         tenant = self._tenants.get(definition.tenant)
         if tenant is None:
             raise NotFound(f"there is no tenant {definition.tenant!r}; kwhost tenant ls shows all")
         check_engine(definition.engine, tenant.isolation)
+        self._around.policies.configured(tenant, definition, confined=confined)  # there are such policies
         of_tenant = [each for each in self._instances.values() if each.record.tenant == tenant.name]
         if any(each.record.name == definition.name for each in of_tenant):
             raise Conflict(f"tenant {tenant.name} has an instance {definition.name} already; remove it first")
@@ -209,10 +212,10 @@ class HostSupervisor:
     async def _admit_new(
         self, definition: InstanceDefinition, *, desired: Desired, confined: bool, configured: bool
     ) -> HostedInstance:
-        tenant = self._check_new(definition)
+        tenant = self._check_new(definition, confined=confined)
         if reason := await self._admit(tenant, definition):
             raise QuotaExceeded(f"{definition.name} is not admitted: {reason}")
-        tenant = self._check_new(definition)  # others may have come meanwhile
+        tenant = self._check_new(definition, confined=confined)  # others may have come meanwhile
         record = InstanceRecord(
             id=new_instance_id(),
             tenant=tenant.name,

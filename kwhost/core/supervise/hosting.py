@@ -24,6 +24,7 @@ from kwhost.core.model.instance import TerminalSize
 from kwhost.core.model.statistics import InstanceStatistics
 from kwhost.core.model.status import InstanceStatus, TenantStatus, Usage
 from kwhost.core.model.tenant import Tenant
+from kwhost.core.supervise.policy_hosting import PolicyHosting
 
 __all__ = ["ExecRequest", "Hosting", "Session", "StdioFds"]
 
@@ -204,6 +205,10 @@ class Hosting(Protocol):
         Raises NotFound, Conflict unless the instance runs or where there is no room, UsageError for what is
         no archive or has an entry that is refused, PermissionDenied.
         """
+
+    @property
+    def policies(self) -> PolicyHosting:
+        """System call policies, the questions that they ask, and the answers."""
 
     # What happened.
 

@@ -20,7 +20,7 @@ from kwhost.core.model.tenant import Tenant
 from kwhost.core.policy.ceiling import needs_restart
 from kwhost.core.policy.compile import compile_layers
 from kwhost.core.policy.layers import plugin_layers
-from kwhost.core.policy.model import Layer
+from kwhost.core.policy.model import Layer, Policy
 from kwhost.core.policy.stored import NO_POLICIES, RunPolicies, decode_policies, encode_policies
 from kwhost.core.policy.tables import table_for
 from kwhost.core.store.records import InstanceRecord
@@ -56,6 +56,12 @@ class PolicySource(Protocol):
         present: Sequence[Layer],
     ) -> list[Layer]:
         """While it runs: a plugin that fails leaves its layer as it is among the `present` ones."""
+
+    def names(self) -> tuple[str, ...]:
+        """Of all policies that there are."""
+
+    def find(self, name: str) -> Policy:
+        """Raises NotFound."""
 
     def check_engine(self, engine: str, layers: Sequence[Layer]) -> None:
         """Raise UsageError, naming a rule, where the engine cannot hold it."""
@@ -145,6 +151,10 @@ class InstancePolicy:
         self.policies = RunPolicies(layers, layers, numbering)
         self._last_counts = {}
         return StartPolicy(table, encode_policies(self.policies), layers)
+
+    def layers(self) -> tuple[Layer, ...]:
+        """Those of the present run, else of the last one, else what is configured. Raises as `configured`."""
+        return self.policies.layers or tuple(self._configured())
 
     def adopt(self) -> str:
         """Take over what an earlier daemon kept; the line about what is not known any more, or ""."""

@@ -1,0 +1,47 @@
+"""The operations behind the API that concern policies: showing them, questions and answers.
+
+As those of hosting.Hosting, they raise KwhostError, having changed nothing.
+"""
+
+# ruff: noqa: A002 - `id` is the word for it
+
+from collections.abc import Container, Sequence
+from typing import Protocol
+
+from kwhost.core.model.decisions import Answer, Question, QuestionId, RememberedAnswer
+from kwhost.core.model.ids import InstanceId, TenantName
+from kwhost.core.model.policy_views import Explanation, PolicyView
+
+__all__ = ["PolicyHosting"]
+
+
+class PolicyHosting(Protocol):
+    """Policies, questions and answers of this host."""
+
+    def names(self) -> tuple[str, ...]:
+        """The built-in policies and those of the configuration."""
+
+    def show(self, name: str) -> PolicyView:
+        """A policy. Raises NotFound."""
+
+    def show_instance(self, id: InstanceId) -> PolicyView:
+        """All layers of an instance, with the rules' counters; of one that does not run those of its last
+        run, or else of its next. Raises NotFound."""
+
+    def explain(self, name: str, call: Sequence[str]) -> Explanation:
+        """What a policy decides on a call, as written on a command line. Raises NotFound, UsageError."""
+
+    def explain_instance(self, id: InstanceId, call: Sequence[str]) -> Explanation:
+        """What all layers of an instance decide on a call. Raises NotFound, UsageError."""
+
+    def questions(self, tenants: Container[TenantName] | None) -> tuple[Question, ...]:
+        """The open questions of tenants (None: of all), oldest first."""
+
+    async def answer(self, id: QuestionId, answer: Answer, by: str) -> Question:
+        """Answer a question. Raises NotFound, Conflict, StoreError."""
+
+    def answers(self, tenants: Container[TenantName] | None) -> tuple[RememberedAnswer, ...]:
+        """What is remembered of tenants (None: of all), oldest first."""
+
+    async def forget(self, number: int) -> RememberedAnswer:
+        """Forget an answer: the same will be asked again. Raises NotFound, StoreError."""
