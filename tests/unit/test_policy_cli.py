@@ -94,7 +94,11 @@ def test_calls_are_written_as_people_write_them(
 @pytest.mark.parametrize(
     ("arguments", "error", "expected"),
     [
-        ("show nope --host /no", NotFound, "nope is none of the policies default, strict, web, and no daemon"),
+        (
+            "show nope --host /no",
+            NotFound,
+            "nope is none of the policies default, strict, web, and no daemon",
+        ),
         ("show nope.toml", NotFound, "there is no file nope.toml"),
         ("show web read", UsageError, "kwhost policy show takes one name"),
         ("explain web", UsageError, "write kwhost policy explain NAME SYSCALL"),

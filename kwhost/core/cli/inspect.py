@@ -12,8 +12,8 @@ __all__ = ["main"]
 
 _USAGE = "kwhost inspect [--json] [--host PATH] NAME..."
 _DESCRIPTION = """Print for each instance, as a JSON list of objects: its status, its definition, its
-policy layer by layer, with how often each rule decided, what it uses, and what its monitors counted, with each system
-call that it made."""
+policy layer by layer, with how often each rule decided, what it uses, and what its monitors counted, with
+each system call that it made."""
 _EPILOG = """examples:
   kwhost inspect web-1
   kwhost inspect acme/web-1 | jq '.[0].definition.limits'"""

@@ -61,7 +61,8 @@ async def call_hook(
     limiter: trio.CapacityLimiter,
     seconds: float | None = None,
 ) -> object:
-    """Call the plugin's implementation and check its answer. Raises PluginFault, also after `seconds` (None: DEADLINE_SECONDS)."""
+    """Call the plugin's implementation and check its answer. Raises PluginFault, also after `seconds`, which
+    are DEADLINE_SECONDS unless given."""
     seconds = DEADLINE_SECONDS if seconds is None else seconds
     implementation = plugin.hooks[hook]
     with blaming_plugin():

@@ -1,13 +1,17 @@
-"""The compiled tables that instances start with. What compiles is loaded only where it is needed: `kwhost run`
-mostly has the policy `default`, whose table was made when kwhost was built."""
+"""The compiled tables that instances start with.
 
-from collections.abc import Callable, Sequence
+What compiles is loaded only where it is needed: `kwhost run` mostly has the policy `default`, whose table was
+made when kwhost was built.
+"""
+
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from kwhost.core.policy.prebuilt import PREBUILT_LAYER, PREBUILT_POLICY, prebuilt_table
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from kwhost.core.policy.compile import Compiled
     from kwhost.core.policy.model import Layer, Policy
     from kwhost.core.policy.numbering import Numbering
@@ -26,8 +30,8 @@ class RunTable(NamedTuple):
 
 
 def find_policy(policy: str) -> "Policy":
-    """A built-in policy, or that of a file, which has a slash or .toml in its name. Raises NotFound, ConfigErrors
-    with all that is wrong in it."""
+    """A built-in policy, or that of a file, which has a slash or .toml in its name. Raises NotFound, and
+    ConfigErrors with all that is wrong in it."""
     from kwhost.core.config.host import read_file
     from kwhost.core.errors import NotFound
     from kwhost.core.policy.library import built_in, read_policy_file
