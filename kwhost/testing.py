@@ -13,7 +13,7 @@ May import: core.pluginmgr, the hook specifications, core.model, core.errors.
 
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -24,6 +24,7 @@ import trio
 
 from kwhost.core.errors import NotFound
 from kwhost.core.model.daemon import PluginStatus
+from kwhost.core.model.decisions import Answer, Decision, Question
 from kwhost.core.model.definition import InstanceDefinition
 from kwhost.core.model.events import Event, EventKind
 from kwhost.core.model.ids import InstanceId, InstanceName, TenantName, new_instance_id
@@ -90,6 +91,7 @@ class FakeHost:
     """A host as a test describes it; see kwhost.hookspecs.HostView."""
 
     run_dir: Path
+    refreshed: list[InstanceId] = field(default_factory=list)
     _tenants: tuple[TenantStatus, ...] = ()
     _instances: dict[InstanceId, InstanceStatus] = field(default_factory=dict)
     _usage: dict[InstanceId, Usage] = field(default_factory=dict)
@@ -133,6 +135,11 @@ class FakeHost:
         self._find(id)
         return self._statistics.get(id)
 
+    async def refresh_policy(self, id: InstanceId) -> None:  # noqa: A002
+        """Notes in `refreshed` that layers were asked for."""
+        self._find(id)
+        self.refreshed.append(id)
+
     def _find(self, wanted: InstanceId) -> None:
         if wanted not in self._instances:
             raise NotFound(f"there is no instance {wanted}")
@@ -152,6 +159,26 @@ class LoadedPlugin:
     def status(self) -> PluginStatus:
         """As `kwhost plugin ls` shows it."""
         return next(status for status in self.plugins.statuses() if status.name == self._name)
+
+    async def layer(
+        self,
+        definition: InstanceDefinition | None = None,
+        status: InstanceStatus | None = None,
+        tenant: Tenant | None = None,
+    ) -> Mapping[str, object] | None:
+        """The layer of policy that it wants for an instance; None: none."""
+        asked = (tenant or make_tenant(), definition or make_definition(), status or make_instance())
+        (answer,) = await self.plugins.policies.layers(*asked)
+        return answer.table
+
+    async def answer(self, question: Question) -> Answer | None:
+        """What it answers until the question's deadline; None: it leaves it to others."""
+        found = await self.plugins.policies.answer(question, max(0.0, question.deadline - time.time()))
+        return found[0] if found else None
+
+    def decide(self, decision: Decision) -> None:
+        """Tell the plugin of a decision; it hears of it while it is being served."""
+        self.plugins.policies.tell(decision)
 
     async def admit(self, definition: InstanceDefinition, tenant: Tenant | None = None) -> str | None:
         """Why the tenant may not have the instance; None: it may."""

@@ -26,7 +26,7 @@ _USAGE = """kwhost policy questions [--json]
 _DESCRIPTION = """Calls that wait for an answer, because a rule of a policy asks. Only operators answer.
 
 An answer for an instance or for ever is given again to the same question: about the same rule, call and path
-or address, or without these the same arguments."""
+or address, or without these the same numbers among the arguments."""
 _EPILOG = """examples:
   kwhost policy questions
   kwhost policy answer 7 allow

@@ -86,8 +86,8 @@ class Question:
 
 
 class Scope(Enum):
-    """For how long an answer holds, for the same rule, call and path or address (of a call without either:
-    the same arguments)."""
+    """For how long an answer holds, for the same rule, call and path or address. Of a call without either the
+    numbers among the arguments are the same; what lies at addresses is not known."""
 
     ONCE = "once"
     INSTANCE = "instance"  # until this run of the instance ends
@@ -105,7 +105,7 @@ class Answer:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RememberedAnswer:
     """An answer that is given again when the same is asked, without asking anybody: about the same rule, call
-    and `object`, or without an object the same `arguments`.
+    and `object`, or without an object the same numbers in `arguments` (0 for addresses).
 
     It is for the instances of a tenant with a name, or with `instance` for the present run of that one.
     `number` is given by the store; `by` who answered, `time` when (seconds since 1970).

@@ -1,12 +1,13 @@
 """The system calls by name, and which of their arguments are numbers that a rule can compare."""
 
+from collections.abc import Sequence
 from enum import Enum
 from types import MappingProxyType
 
 from kwhost.core.abi._abi import lib
 from kwhost.core.abi.call_names import call_name
 
-__all__ = ["CALLS", "Width", "argument_widths"]
+__all__ = ["CALLS", "Width", "argument_widths", "plain_arguments"]
 
 
 class Width(Enum):
@@ -160,3 +161,12 @@ _BY_CALL = _read_widths()
 def argument_widths(call: str) -> tuple[Width, ...]:
     """Of each argument of a call; none where no argument is a number."""
     return _BY_CALL.get(call, ())
+
+
+def plain_arguments(call: str, arguments: Sequence[int]) -> tuple[int, ...]:
+    """The arguments as far as they say what the call does: numbers as the kernel sees them, 0 for addresses,
+    which differ from one call to the next, and nothing behind the last number."""
+    return tuple(
+        0 if width is Width.POINTER else value & width.mask
+        for value, width in zip(arguments, argument_widths(call), strict=False)
+    )

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from kwhost.core.errors import Conflict, NotFound
 from kwhost.core.model.decisions import Answer, Call, Question, RememberedAnswer, RuleRef, Scope
 from kwhost.core.model.ids import InstanceId, InstanceName, TenantName
+from kwhost.core.policy.calls import plain_arguments
 from kwhost.core.store.database import Store
 
 __all__ = ["RememberedAnswers"]
@@ -25,8 +26,9 @@ class _Subject(NamedTuple):
 
     @classmethod
     def of(cls, call: Call, rule: RuleRef) -> "_Subject":
-        """A call with an object is the same whatever addresses it is passed."""
-        return cls(rule, call.name, call.object, () if call.object else call.arguments)
+        """A call with an object is the same whatever its arguments are."""
+        numbers = () if call.object else plain_arguments(call.name, call.arguments)
+        return cls(rule, call.name, call.object, numbers)
 
 
 class _Place(NamedTuple):

@@ -5,6 +5,7 @@ from typing import NamedTuple
 from kwhost.core.abi.call_names import call_name
 from kwhost.core.abi.messages import Event, answer
 from kwhost.core.abi.policy_events import read_question
+from kwhost.core.policy.calls import plain_arguments
 from kwhost.core.policy.numbering import Numbering
 from kwhost.core.policy.shown_calls import show_call
 
@@ -25,8 +26,9 @@ def refusal(event: Event, numbering: Numbering) -> Refusal | None:
         return None
     rule = numbering.rules.get(call.rule)
     name = call_name(call.call)
-    # Addresses differ from call to call.
-    shown = f"{name} of {call.object}" if call.object else show_call(name, call.arguments)
+    shown = (
+        f"{name} of {call.object}" if call.object else show_call(name, plain_arguments(name, call.arguments))
+    )
     by = f'the rule "{rule.text}" asks' if rule else "a rule asks"
     warning = f"{by} about {shown}: it is refused, since without a daemon (kwhost up) nobody can answer"
     return Refusal(answer(call.question, allow=False), warning)
