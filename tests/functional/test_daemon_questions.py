@@ -50,8 +50,8 @@ def questions(daemon: Daemon) -> list[dict[str, Any]]:
 
 
 def wait_question(daemon: Daemon) -> dict[str, Any]:
-    found: dict[str, Any] = eventually(lambda: (questions(daemon) or [None])[0], "a question")
-    return found
+    found: list[dict[str, Any]] = eventually(lambda: questions(daemon), "a question")
+    return found[0]
 
 
 def logged(daemon: Daemon) -> list[str]:
