@@ -79,7 +79,8 @@ async def test_another_tenants_instance_does_not_exist(world: World, route: Rout
     world.caller = ALICE
     upgrade = ("Connection: Upgrade", "Upgrade: kwhost-stream")
     body = b'{"command": ["sh"]}' if route.name == "exec" else b""
-    query = "?path=/" if route.name.startswith("archive") else ""
+    query = "?call=mkdir" if route.name == "instance-explain" else ""
+    query = "?path=/" if route.name.startswith("archive") else query
     answers = [
         await world.raw(request_bytes(route.method, route.path.replace("{ref}", ref) + query, body, *upgrade))
         for ref in ("secret", secret, "rival%2Fsecret", "nothing")
