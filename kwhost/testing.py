@@ -13,7 +13,7 @@ May import: core.pluginmgr, the hook specifications, core.model, core.errors.
 
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -22,8 +22,17 @@ from typing import Any, Protocol
 import pytest
 import trio
 
-from kwhost.core.errors import NotFound
+from kwhost.core.errors import KwhostError, NotFound
 from kwhost.core.model.daemon import PluginStatus
+from kwhost.core.model.decisions import (
+    Answer,
+    Call,
+    Decision,
+    DecisionKind,
+    Question,
+    QuestionId,
+    RuleRef,
+)
 from kwhost.core.model.definition import InstanceDefinition
 from kwhost.core.model.events import Event, EventKind
 from kwhost.core.model.ids import InstanceId, InstanceName, TenantName, new_instance_id
@@ -41,8 +50,11 @@ __all__ = [
     "LoadedPlugin",
     "fake_host",
     "load_plugin",
+    "make_call",
+    "make_decision",
     "make_definition",
     "make_instance",
+    "make_question",
     "make_tenant",
     "wait_until",
 ]
@@ -85,11 +97,56 @@ def make_instance(**changes: Any) -> InstanceStatus:
     return replace(ordinary, **changes)
 
 
+_RULE = RuleRef(layer="instance", policy="web", text="ask connect")
+
+
+def make_call(**changes: Any) -> Call:
+    """A call of connect to an address, but for `changes`."""
+    ordinary = Call(
+        name="connect", arguments=(3, 0x7FFD_0000, 16, 0, 0, 0), object="192.0.2.1:443/tcp", pid=7
+    )
+    return replace(ordinary, **changes)
+
+
+def make_question(instance: InstanceStatus, *, within: float = 30.0, **changes: Any) -> Question:
+    """A question about make_call(), asked now, which has `within` seconds, but for `changes`."""
+    now = time.time()
+    ordinary = Question(
+        id=QuestionId("q1"),
+        time=now,
+        deadline=now + within,
+        tenant=instance.tenant,
+        instance=instance.id,
+        name=instance.name,
+        call=make_call(),
+        rule=_RULE,
+    )
+    return replace(ordinary, **changes)
+
+
+def make_decision(instance: InstanceStatus, **changes: Any) -> Decision:
+    """That make_call() was denied, but for `changes`."""
+    ordinary = Decision(
+        time=1_700_000_002.0,
+        kind=DecisionKind.DENIED,
+        tenant=instance.tenant,
+        instance=instance.id,
+        name=instance.name,
+        call=make_call(),
+        rule=_RULE,
+        error="EPERM",
+    )
+    return replace(ordinary, **changes)
+
+
 @dataclass(slots=True, kw_only=True)
 class FakeHost:
-    """A host as a test describes it; see kwhost.hookspecs.HostView."""
+    """A host as a test describes it; see kwhost.hookspecs.PluginHost. `refreshed`: the instances whose policy
+    layers a plugin wanted to be asked for again; `refresh_error`: what that raises."""
 
     run_dir: Path
+    refreshed: list[InstanceId] = field(default_factory=list)
+    refresh_error: KwhostError | None = None
     _tenants: tuple[TenantStatus, ...] = ()
     _instances: dict[InstanceId, InstanceStatus] = field(default_factory=dict)
     _usage: dict[InstanceId, Usage] = field(default_factory=dict)
@@ -133,6 +190,13 @@ class FakeHost:
         self._find(id)
         return self._statistics.get(id)
 
+    async def refresh_policy(self, id: InstanceId) -> None:  # noqa: A002
+        """Take note that the policy layers of an instance are to be asked for."""
+        self._find(id)
+        if self.refresh_error:
+            raise self.refresh_error
+        self.refreshed.append(id)
+
     def _find(self, wanted: InstanceId) -> None:
         if wanted not in self._instances:
             raise NotFound(f"there is no instance {wanted}")
@@ -156,6 +220,28 @@ class LoadedPlugin:
     async def admit(self, definition: InstanceDefinition, tenant: Tenant | None = None) -> str | None:
         """Why the tenant may not have the instance; None: it may."""
         return await self.plugins.admit(tenant or make_tenant(), definition)
+
+    async def policy_layer(
+        self,
+        instance: InstanceStatus,
+        definition: InstanceDefinition | None = None,
+        tenant: Tenant | None = None,
+    ) -> Mapping[str, object] | None:
+        """The plugin's layer for an instance, as a policy file's table; None: it wants none, or it failed.
+        Without a definition and a tenant, they are ordinary ones of its names."""
+        definition = definition or make_definition(tenant=instance.tenant, name=instance.name)
+        tenant = tenant or make_tenant(name=instance.tenant)
+        (answer,) = await self.plugins.policies.layers(tenant, definition, instance)
+        return answer.table
+
+    async def answer(self, question: Question) -> Answer | None:
+        """What the plugin says to a question, while it is being served; None: it leaves it to others."""
+        found = await self.plugins.policies.answer(question, question.deadline - time.time())
+        return found[0] if found else None
+
+    def decide(self, decision: Decision) -> None:
+        """Tell the plugin of a decision; it hears of it while it is being served."""
+        self.plugins.policies.tell(decision)
 
     def notify(self, kind: EventKind, instance: InstanceStatus, **changes: Any) -> None:
         """Tell the plugin of an event; it hears of it while it is being served."""
