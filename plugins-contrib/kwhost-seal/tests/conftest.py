@@ -1,0 +1,3 @@
+"""kwhost's fixtures for the tests of plugins."""
+
+pytest_plugins = ["kwhost.testing"]
