@@ -75,7 +75,7 @@ def emulated_arguments(source: Path = HOSTILE / "privileges.c") -> list[str]:
 
 def main() -> None:
     workshop = open_workshop()
-    wanted = [CONTAIN]
+    wanted = [CONTAIN, TESTS / "functional/races.c"]
     wanted += [GUEST / f"{name}.c" for name in sorted(DIFFERENTIAL_ON_HARDWARE)]
     wanted += [HOSTILE / f"{name}.c" for name in sorted(HOSTILE_ON_HARDWARE)]
     for source in wanted:

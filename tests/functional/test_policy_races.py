@@ -39,9 +39,12 @@ def instance(tmp_path: Path, busybox_root: Path) -> Iterator[HostedInstance]:
     hosted.close()
 
 
+RACES = ("open_how", "clone_args", "msghdr", "sockaddr", "passing", "iovec", "iovec-length", "path")
+ON_HARDWARE = ("open_how", "sockaddr")
+
+
 @pytest.mark.parametrize(
-    "race",
-    ["open_how", "clone_args", "msghdr", "sockaddr", "passing", "iovec", "iovec-length", "path"],
+    "race", [pytest.param(race, marks=[pytest.mark.hw] if race in ON_HARDWARE else []) for race in RACES]
 )
 def test_what_was_judged_is_what_is_done(instance: HostedInstance, race: str) -> None:
     instance.start("/bin/races", race, policy=policy())
