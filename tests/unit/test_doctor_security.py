@@ -100,12 +100,7 @@ def test_a_host_in_order_has_nothing_to_do(tmp_path: Path) -> None:
             "switched off: mitigations=auto,no_guest_host",
         ),
         ("proc/cpuinfo", "microcode : 0x1\nmicrocode : 0x2\n", "microcode", "revision 0x1, 0x2"),
-        (
-            KSM,
-            "1\n",
-            "page merging (KSM)",
-            "runs; pages of kwhost are merged where whatever started it asks for that",
-        ),
+        (KSM, "1\n", "page merging (KSM)", "runs, for programs that ask for it"),
         (
             "proc/swaps",
             f"{SWAPS}/dev/vda2 partition 1 0 -2\n",

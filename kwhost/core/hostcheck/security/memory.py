@@ -17,10 +17,10 @@ def _check_merging(root: Path) -> Concern:
         None: "this kernel has none",
         "0": "does not run",
         "2": "does not run",
-        "1": "runs; pages of kwhost are merged where whatever started it asks for that",
+        "1": "runs, for programs that ask for it",
     }.get(run, f"cannot be told: {run}")
     if forced and run == "1":
-        seen = "runs, and pages of kwhost's programs are merged"
+        seen = "runs, also on whatever this shell or unit starts (instances take that back)"
     return Concern(
         name="page merging (KSM)",
         state=state,
