@@ -48,7 +48,7 @@ binds = ["{folder}"]
         words = ", ".join(f'"{word}"' for word in command)
         lines.append(
             f"[tenants.bad.instances.{name}]\ncommand = [{words}]\nmemory = '64M'\npids = 50\ncpus = 0.2\n"
-            f"restart = 'no'\nvolumes = ['{folder}:/mnt:ro']\n"
+            f"restart = 'always'\nvolumes = ['{folder}:/mnt:ro']\n"
         )
     return "\n".join(lines)
 
@@ -70,6 +70,8 @@ def _results(daemon: Daemon) -> list[str]:
 def test_a_neighbour_computes_and_answers_under_attack(daemon: Daemon) -> None:
     daemon.wait_state("good/neighbour", "running")
     eventually(lambda: daemon.instance("good/neighbour")["health"] == "healthy", "health")
+    for name in BOMBS:
+        daemon.wait_state(f"bad/{name}", "running", "exited")  # the kernel may have ended one by then
     before = daemon.instance("good/neighbour")
     count = len(_results(daemon))
     states = set()
@@ -79,8 +81,6 @@ def test_a_neighbour_computes_and_answers_under_attack(daemon: Daemon) -> None:
         states.add(daemon.instance("good/neighbour")["health"])
         time.sleep(0.2)
 
-    assert daemon.instance("bad/forks")["state"] == "running"
-    assert daemon.instance("bad/signals")["state"] == "running"
     after = daemon.instance("good/neighbour")
     results = _results(daemon)
     assert states == {"healthy"}

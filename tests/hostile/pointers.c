@@ -189,6 +189,7 @@ int main(int argc, char **argv) {
     if (argc > 1 && strcmp(argv[1], "emulated") == 0)
         per_pointer = 4;
     enter_directory();
+    signal(SIGALRM, interrupted); /* before any child can get one */
     shared = MUST(mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
     while (shared->next < ROWS * 6 * ADDRESSES) {
         pid_t child = fork_flushed();
