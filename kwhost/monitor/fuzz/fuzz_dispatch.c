@@ -19,6 +19,7 @@
 #include "mm/space.h"
 #include "policy/table.h"
 #include "process/permit.h"
+#include "process/question.h"
 #include "process/thread.h"
 #include "procfs/procfs.h"
 #include "tests/fake_calls.h"
@@ -173,6 +174,14 @@ void process_unpark(struct thread *thread) {
 }
 void signal_update_kept(struct thread *thread) {
     (void)thread;
+}
+bool question_ask(struct thread *thread, long *result) {
+    (void)thread;
+    *result = -EPERM;
+    return false;
+}
+void question_forget(struct thread *thread, long result) {
+    (void)thread, (void)result;
 }
 void stats_begin(u64 nr) {
     (void)nr;
