@@ -1,6 +1,6 @@
 # `make help` lists what can be made. Every target brings its own set-up (tools/setup).
 .DEFAULT_GOAL := help
-.PHONY: help run test test-hw check fmt lint monitor bench clean setup-run setup-test setup-hardware setup-benchmark
+.PHONY: help run test test-hw fuzz check fmt lint monitor bench clean setup-run setup-test setup-hardware setup-benchmark
 BIN := .venv/bin
 
 help: ## show this list
@@ -16,6 +16,9 @@ test: setup-test lint ## run every test; those that need KVM are skipped without
 test-hw: setup-hardware ## run the named subset of the tests on hardware-style KVM, emulated
 	$(BIN)/python -m tests.engine.workshop # a compiler is slow in there
 	KWHOST_MUST=kvm tests/hw/run.sh --timeout 900 -- $(BIN)/python -m pytest -m hw --timeout 300 -p no:cacheprovider
+
+fuzz: setup-test ## fuzz the call decoder and the policy table, both for a minute
+	tools/fuzz
 
 check: setup-test lint ## what to run before each commit: formats, types, layers, fast tests
 	$(BIN)/python -m pytest -q -n auto tests/unit tests/arch

@@ -51,3 +51,19 @@ def test_the_address_layout_of_former_times_is_a_problem(tmp_path: Path, setting
 
     assert can_run("direct", [finding]) is runs
     assert bool(finding.advice) is not runs
+
+
+def test_security_of_this_host_is_told(kwhost_command: list[str]) -> None:
+    command = [*kwhost_command, "doctor", "--security"]
+
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    report = json.loads(
+        subprocess.run([*command, "--json"], capture_output=True, text=True, check=False).stdout
+    )
+
+    assert done.returncode == (1 if report["to_do"] else 0)
+    assert {"SMT", "swap", "page merging (KSM)", "mitigations", "/dev/kvm", "kernel lockdown"} <= {
+        concern["name"] for concern in report["concerns"]
+    }
+    assert all(concern["risk"] for concern in report["concerns"])
+    assert all(concern["advice"] for concern in report["concerns"] if concern["state"] == "risk")

@@ -1,8 +1,10 @@
 """What a program must not inherit from whoever ran `kwhost run`."""
 
+import ctypes
 import resource
 import signal
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -46,3 +48,46 @@ def test_ignored_signals_are_the_callers_own_affair(kwhost_command: list[str]) -
     )
 
     assert outcome.stdout.split() == ["SigIgn:", "0" * 16], outcome.stderr
+
+
+PR_SET_MEMORY_MERGE = 67
+
+
+def _merges_everything() -> None:
+    ctypes.CDLL(None).prctl(PR_SET_MEMORY_MERGE, 1, 0, 0, 0)
+
+
+def _children(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def test_no_pages_are_merged_with_other_tenants(kwhost_command: list[str]) -> None:
+    """Whoever starts kwhost may have asked for it (MemoryKSM= of a systemd unit)."""
+    with subprocess.Popen(
+        [*kwhost_command, "run", "-i", "--", "sh", "-c", "echo up; read x"],
+        preexec_fn=_merges_everything,  # noqa: PLW1509 - these tests have no threads
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as command:
+        assert command.stdout
+        try:
+            told = _merging(command.pid)
+            if told is None:
+                pytest.skip("this kernel merges no pages, or does not tell")
+            up = command.stdout.read(3)
+            [supervise] = _children(command.pid)
+            [monitor] = _children(supervise)
+            merging = [_merging(pid) for pid in (supervise, monitor)]
+        finally:
+            command.kill()
+
+    assert (told, up) == ("yes", b"up\n")
+    assert merging == ["no", "no"]
+
+
+def _merging(pid: int) -> str | None:
+    try:
+        lines = Path(f"/proc/{pid}/ksm_stat").read_text().splitlines()
+    except OSError:
+        return None
+    return next((line.split()[-1] for line in lines if line.startswith("ksm_merge_any")), None)

@@ -221,6 +221,10 @@ static void others(const char *program) {
     printf("state %.1s\n", field("State:"));
     snprintf(path, sizeof path, "/proc/%d/exe", child);
     printf("exe %d\n", strcmp(strrchr(link_of(path), '/'), strrchr(program, '/')) == 0);
+    snprintf(path, sizeof path, "/proc/%d/root/etc/passwd", child);
+    printf("a file beneath its root %d\n", slurp(path) > 0);
+    snprintf(path, sizeof path, "/proc/%d/root/no such file", child);
+    OK(access(path, F_OK));
     snprintf(path, sizeof path, "/proc/%d", child);
     IS(access(path, F_OK) == 0);
     kill(child, SIGKILL);

@@ -13,7 +13,7 @@ from kwhost.core.hostcheck.probe import attempt, libc_call
 from kwhost.core.hostcheck.report import Finding, Verdict
 from kwhost.core.model.ids import FULL_RANGE
 
-__all__ = ["check_kernel_facilities"]
+__all__ = ["check_kernel_facilities", "landlock_version"]
 
 # x86-64 system call numbers; Python 3.11 has no wrappers for these.
 _NR_MOUNT, _NR_UNSHARE, _NR_SETNS, _NR_SECCOMP = 165, 272, 308, 317
@@ -185,13 +185,16 @@ def _check_seccomp() -> Finding:
     )
 
 
-def _check_landlock() -> Finding:
+def landlock_version() -> tuple[int, str]:
+    """The version of Landlock's interface, 0 for none, and why there is none."""
     try:
-        version = libc_call(_NR_LANDLOCK_CREATE_RULESET, None, 0, 1)
+        return libc_call(_NR_LANDLOCK_CREATE_RULESET, None, 0, 1), ""
     except OSError as error:
-        version, why = 0, error.strerror
-    else:
-        why = ""
+        return 0, error.strerror or "unknown"
+
+
+def _check_landlock() -> Finding:
+    version, why = landlock_version()
     few = version < _LANDLOCK_WANTED
     return Finding(
         name="Landlock",

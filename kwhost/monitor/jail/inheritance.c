@@ -1,10 +1,15 @@
 #include "jail/inheritance.h"
 
 #include <asm/signal.h>
+#include <linux/prctl.h>
 
 #include "jail/descriptors.h"
 #include "jail/kernel.h"
 #include "jail/record.h"
+
+#ifndef PR_SET_MEMORY_MERGE /* newer than the headers of the oldest supported system */
+#define PR_SET_MEMORY_MERGE 67
+#endif
 
 void inheritance_reset_signals(void) {
     struct {
@@ -23,6 +28,10 @@ void inheritance_fill_stdio(void) {
     for (int fd = 0; fd < 3; fd++)
         if (host(__NR_fcntl, fd, F_GETFD, 0) < 0)
             host(__NR_openat, AT_FDCWD, "/dev/null", O_RDWR, 0);
+}
+
+void inheritance_separate_pages(void) {
+    host(__NR_prctl, PR_SET_MEMORY_MERGE, 0, 0, 0, 0); /* EINVAL: the kernel cannot do it at all */
 }
 
 void inheritance_close_others(const struct kw_launch *record, int self) {

@@ -88,6 +88,7 @@ static bool start(struct supervisor *supervisor, int record_fd) {
     if (hosted && supervisor->instance.self < 0)
         return executable_run_copy(record_fd, failure);
     host(__NR_prctl, PR_SET_DUMPABLE, 1, 0, 0, 0); /* of a file that cannot be read it is not */
+    inheritance_separate_pages();
     inheritance_close_others(record, supervisor->instance.self);
     supervisor->lifeline = record->lifeline_fd;
     supervisor->stats = record->stats_fd;

@@ -72,6 +72,7 @@ static long refuse(struct thread *thread, u32 rule, const char *text) {
 long question_raise(struct thread *thread, struct kw_policy_verdict verdict, const char *text) {
     if (thread->answer_count == ANSWERS_MAX || !make(thread, verdict, text, raised(thread)))
         return refuse(thread, verdict.rule, text);
+    thread->asks = true;
     return -CALL_ASKS;
 }
 
@@ -120,6 +121,9 @@ static long ask(struct thread *thread) {
 }
 
 bool question_ask(struct thread *thread, long *result) {
+    if (!thread->asks) /* a value of the host's, such as F_GETOWN's of process group 600 */
+        return false;
+    thread->asks = false;
     *result = ask(thread);
     if (*result)
         return false;

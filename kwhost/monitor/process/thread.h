@@ -100,6 +100,7 @@ struct thread {
     u64 deadline;     /* of a call with a relative timeout, CLOCK_MONOTONIC ns; 0: none yet */
     u32 answer_count; /* questions about it that were answered with yes (process/question.h) */
     struct kw_policy_question *questions; /* QUESTIONS_SIZE bytes */
+    bool asks; /* one was raised: the host may answer a call with the number of CALL_ASKS, too */
 
     /* Pages that the last address-less faults at fault_rip turned out to be allowed to touch. */
     u64 fault_rip;

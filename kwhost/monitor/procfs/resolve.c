@@ -113,6 +113,14 @@ static bool mark_followed(struct walk *walk) {
     return true;
 }
 
+/* A magic link of another process leads on: place_find tells the rest as what is beyond it. */
+static bool mark_beyond(struct walk *walk) {
+    const char *rest = walk->rest;
+    while (*rest == '/')
+        rest++;
+    return *rest ? append(walk->inside, rest, strlen(rest)) : mark_followed(walk);
+}
+
 /* Whether the host knows the position, which ".." is about to leave. */
 static bool still_there(const struct walk *walk) {
     struct stat status;
@@ -164,8 +172,8 @@ static enum step step_inside(struct walk *walk, const char *part, u64 length, bo
         return enter_at(walk, target) ? STEP_ON : STEP_FAIL;
     if (last)
         return mark_followed(walk) ? STEP_STOP : STEP_FAIL;
-    if (!place.own) /* leads nowhere: the rest goes unheeded */
-        return mark_followed(walk) ? STEP_STOP : STEP_FAIL;
+    if (!place.own)
+        return mark_beyond(walk) ? STEP_STOP : STEP_FAIL;
     return come_out(walk, walk->inside) ? STEP_ON : STEP_FAIL;
 }
 

@@ -3,6 +3,7 @@
 #include "fake_calls.h"
 
 #include "calls/call.h"
+#include "calls/handlers.h"
 #include "calls/table_words.h"
 #include "process/thread.h"
 
@@ -30,7 +31,7 @@ bool fake_is_copy(u64 address, u64 size) {
            (address >= (u64)paths && address + size <= (u64)paths + sizeof(paths));
 }
 
-bool guest_fd_ok(u64 fd) {
+__attribute__((weak)) bool guest_fd_ok(u64 fd) {
     return (s32)fd < FAKE_FD_BASE;
 }
 
@@ -57,8 +58,21 @@ long copy_string_from_guest(char *to, gva_t from, u64 size) {
     return -ENAMETOOLONG;
 }
 
+/* A handler is there where its file is linked. */
+#define WEAK(function) _Pragma(#function)
+#define CALL(number, text, kind, function, mode, args, words) WEAK(weak function)
+#define REFUSE(number, text, error, args, words)
+#include "calls/table.def"
+#undef CALL
+#undef REFUSE
+
 #define CALL(number, text, kind, function, mode, args, words)                                      \
-    [number] = {.name = #text, .class = CALL_##kind, .arg = args, .note = words},
+    [number] = {.name = #text,                                                                     \
+                .class = CALL_##kind,                                                              \
+                .handler = function,                                                               \
+                .restart = RESTART_##mode,                                                         \
+                .arg = args,                                                                       \
+                .note = words},
 #define REFUSE(number, text, error, args, words)                                                   \
     [number] = {.name = #text, .class = CALL_REFUSED, .refusal = error, .arg = args, .note = words},
 
