@@ -15,7 +15,7 @@ from kwhost.core.abi._abi import ffi, lib
 from kwhost.core.abi.messages import MESSAGE_SIZE, Event, EventType
 from kwhost.core.abi.statistics_page import STATS_SIZE
 from kwhost.core.config.host import load_host_config
-from kwhost.core.engines.base import Launched
+from kwhost.core.engines.base import NO_POLICY, Launched, PolicyFds
 from kwhost.core.engines.direct import DirectEngine
 from kwhost.core.engines.id_ranges import IdLease, lease_ids
 from kwhost.core.model.ids import InstanceName
@@ -130,7 +130,7 @@ class Launcher:
         return self._plans[key]
 
     @contextlib.contextmanager
-    def started(self, plan: LaunchPlan, output: int, policy: int = -1) -> Iterator[Instance]:
+    def started(self, plan: LaunchPlan, output: int, policy: PolicyFds = NO_POLICY) -> Iterator[Instance]:
         """A running instance that ends with the block."""
         assert self._lease
         with _standard_output(output):
@@ -140,9 +140,8 @@ class Launcher:
         finally:
             launched.abandon()
 
-    def run(self, plan: LaunchPlan, *, status: int = 0, policy: int = -1) -> Run:
-        """Start an instance and wait for its end; an unexpected exit status is an error. `policy`: a
-        compiled one's memfd."""
+    def run(self, plan: LaunchPlan, *, status: int = 0, policy: PolicyFds = NO_POLICY) -> Run:
+        """Start an instance and wait for its end; an unexpected exit status is an error."""
         output = os.memfd_create("bench-output", os.MFD_CLOEXEC)
         try:
             with _standard_output(output):
@@ -150,7 +149,7 @@ class Launcher:
         finally:
             os.close(output)
 
-    def _run(self, plan: LaunchPlan, output: int, status: int, policy: int) -> Run:
+    def _run(self, plan: LaunchPlan, output: int, status: int, policy: PolicyFds) -> Run:
         assert self._lease
         started = time.monotonic_ns()
         launched = DirectEngine(self._lease).launch(plan, policy)

@@ -9,6 +9,7 @@ from benchmarks.bench import KWHOST, Bench
 from benchmarks.commands import Command
 from benchmarks.figures import Figure, MeasurementError, NotMeasurable, Series, Target, Unit
 from benchmarks.processes import WINDOW, command_name, descendants, proportional_size
+from kwhost.core.engines.base import NO_POLICY, PolicyFds
 
 __all__ = ["idle_size", "measure_idle"]
 
@@ -18,7 +19,7 @@ _START_SECONDS = 20
 _LIMIT = Target(limit=1.5 * (1 << 20), absolute=True)
 
 
-def idle_size(bench: Bench, root: Path, policy: int = -1) -> float:
+def idle_size(bench: Bench, root: Path, policy: PolicyFds = NO_POLICY) -> float:
     """Bytes of PSS of an instance that sleeps, beyond its program; as root."""
     plan = bench.launcher.plan(_SLEEP, rootfs=root)
     with (

@@ -8,6 +8,7 @@ from benchmarks.bench import Bench
 from benchmarks.figures import Figure, Target
 from benchmarks.instances import GUEST_PROGRAMS, parse_figures
 from benchmarks.rounds import interleave
+from kwhost.core.engines.base import PolicyFds
 from kwhost.core.engines.launch import policy_file
 from kwhost.core.policy.compile import compile_layers
 from kwhost.core.policy.library import read_policy_file
@@ -67,7 +68,7 @@ def measure_policy(bench: Bench) -> list[Figure]:
     policy = policy_file(_policy())
 
     def run(fd: int) -> dict[str, float]:
-        return parse_figures(bench.launcher.run(plan, policy=fd).output)
+        return parse_figures(bench.launcher.run(plan, policy=PolicyFds(fd)).output)
 
     try:
         table = interleave({_WITH: lambda: run(policy), _WITHOUT: lambda: run(-1)}, 2 * bench.rounds)

@@ -1,4 +1,5 @@
-"""What the policy that instances have by default adds to their start, to new processes, and to memory."""
+"""What the policy that instances have by default, and a jail made from its ceiling, add to their start, to
+new processes, and to memory."""
 
 import os
 from collections.abc import Callable
@@ -8,8 +9,9 @@ from benchmarks.figures import Figure, Unit
 from benchmarks.instances import GUEST_PROGRAMS, parse_figures
 from benchmarks.measures.idle import idle_size
 from benchmarks.rounds import interleave
-from kwhost.core.engines.launch import policy_file
-from kwhost.core.policy.prebuilt import prebuilt_table
+from kwhost.core.engines.base import NO_POLICY, PolicyFds
+from kwhost.core.engines.launch import ceiling_file, policy_file
+from kwhost.core.policy.prebuilt import prebuilt_ceiling, prebuilt_table
 
 __all__ = ["measure_policy_start"]
 
@@ -17,17 +19,18 @@ _WITH, _WITHOUT = "policy default", "no policy"
 _PROCESSES = "20"
 
 
-def _compare(name: str, sample: Callable[[int], float], rounds: int, unit: Unit) -> Figure:
-    """With a new memfd of the table each time, as each start has."""
+def _compare(name: str, sample: Callable[[PolicyFds], float], rounds: int, unit: Unit) -> Figure:
+    """With new memfds each time, as each start has."""
 
     def with_table() -> dict[str, float]:
-        policy = policy_file(prebuilt_table())
+        policy = PolicyFds(policy_file(prebuilt_table()), ceiling_file(prebuilt_ceiling()))
         try:
             return {"value": sample(policy)}
         finally:
-            os.close(policy)
+            for fd in policy:
+                os.close(fd)
 
-    table = interleave({_WITH: with_table, _WITHOUT: lambda: {"value": sample(-1)}}, rounds)
+    table = interleave({_WITH: with_table, _WITHOUT: lambda: {"value": sample(NO_POLICY)}}, rounds)
     ours, reference = (table[label]["value"] for label in (_WITH, _WITHOUT))
     return Figure(group="the default policy", name=name, ours=ours, reference=reference, unit=unit)
 
@@ -40,7 +43,7 @@ def measure_policy_start(bench: Bench) -> list[Figure]:
     argv = (f"{GUEST_PROGRAMS}/processes", "exec", _PROCESSES, "/bin/true")
     processes = launcher.plan(argv, programs=bench.workspace.programs)
 
-    def each_process(policy: int) -> float:
+    def each_process(policy: PolicyFds) -> float:
         return parse_figures(launcher.run(processes, policy=policy).output)["ns_per_process"]
 
     time, size = Unit.NANOSECONDS, Unit.BYTES

@@ -7,21 +7,22 @@ it brings cffi along, and trio once the instance was launched.
 import gc
 import os
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from kwhost.core.config.host import HostConfig
-from kwhost.core.engines.base import Launched
+from kwhost.core.engines.base import Launched, PolicyFds
 from kwhost.core.engines.direct import DirectEngine
 from kwhost.core.engines.id_ranges import lease_ids
 from kwhost.core.engines.kernel_version import check_kernel
-from kwhost.core.engines.launch import policy_file
+from kwhost.core.engines.launch import ceiling_file, policy_file
 from kwhost.core.errors import KvmError, UsageError
 from kwhost.core.model.instance import Engine, GuestLimits, InstanceSpec, Isolation, LaunchPlan
 from kwhost.core.model.policy import DEFAULT_POLICY
 from kwhost.core.operator.signals import hold_signals, release_signals
 from kwhost.core.operator.terminal import OperatorTerminal
-from kwhost.core.policy.tables import table_of
+from kwhost.core.policy.tables import RunTable, table_of
 from kwhost.core.supervise.planning import check_engine, local_image, plan_instance
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def run_instance(
         plan = plan_instance(spec, local_image(spec), lease.ids, terminal.size() if terminal else None)
         plan = replace(plan, limits=limits)
         hold_signals()
-        launched = _launch(DirectEngine(lease), plan, spec, table.data)
+        launched = _launch(DirectEngine(lease), plan, spec, table)
         watch = _load_watch_for(launched)
         return watch(
             launched,
@@ -69,17 +70,21 @@ def run_instance(
         lease.close()
 
 
-def _launch(engine: DirectEngine, plan: LaunchPlan, spec: InstanceSpec, table: bytes) -> Launched:
-    policy = policy_file(table)
-    try:
-        return engine.launch(plan, policy)
-    except KvmError as error:
-        if spec.isolation is Isolation.PROCESS and spec.engine is Engine.AUTO:
-            text = f"{error}; the engine 'process', which works without, is not available yet"
-            raise KvmError(text) from error
-        raise
-    finally:
-        os.close(policy)
+def _launch(engine: DirectEngine, plan: LaunchPlan, spec: InstanceSpec, table: RunTable) -> Launched:
+    with ExitStack() as ends:
+
+        def own(fd: int) -> int:
+            ends.callback(os.close, fd)
+            return fd
+
+        policy = PolicyFds(own(policy_file(table.data)), own(ceiling_file(table.ceiling)))
+        try:
+            return engine.launch(plan, policy)
+        except KvmError as error:
+            if spec.isolation is Isolation.PROCESS and spec.engine is Engine.AUTO:
+                text = f"{error}; the engine 'process', which works without, is not available yet"
+                raise KvmError(text) from error
+            raise
 
 
 def _load_watch() -> Callable[..., "Outcome"]:

@@ -1,6 +1,7 @@
 """The built-in policies from inside: what programs need works under them, what they refuse fails as told.
 
-`default` is shown by the programs of test_programs.py, `strict` by one that computes, `web` by a server.
+`default` is what all programs of test_programs.py run under; `strict` is shown by one that computes, `web` by
+a server.
 """
 
 import re
@@ -8,16 +9,11 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from shutil import which
 
 import pytest
 
-from kwhost.core.policy.compile import compile_layers
 from kwhost.core.policy.constants import CONSTANTS
-from kwhost.core.policy.library import BUILT_IN, built_in
-from kwhost.core.policy.model import Layer
 from tests.engine.conftest import Outcome, Run
-from tests.engine.test_programs import PROGRAMS, SCRIPTS, Program
 from tests.engine.workshop import INSIDE, Workshop
 
 pytestmark = [pytest.mark.kvm, pytest.mark.root]
@@ -31,21 +27,11 @@ Expected = tuple[str, str]
 
 
 @pytest.fixture(scope="session")
-def tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the compiled table of each built-in policy."""
-    folder = tmp_path_factory.mktemp("tables")
-    for name in BUILT_IN:
-        compiled = compile_layers([Layer("instance", built_in().find(name))])
-        (folder / name).write_bytes(compiled.data)
-    return folder
-
-
-@pytest.fixture(scope="session")
-def run_under(tables: Path, workshop: Workshop) -> RunUnder:
+def run_under(workshop: Workshop) -> RunUnder:
     """`run_under("strict", [COMMAND...])`: as an instance with that policy."""
 
     def run(policy: str, command: Iterable[str], stdin: str = "") -> Outcome:
-        kwhost = [sys.executable, "-m", "tests.engine.under_policy", str(tables / policy), "run", "-i"]
+        kwhost = [sys.executable, "-m", "kwhost", "run", "--policy", policy, "-i"]
         done = subprocess.run(
             [*kwhost, "-v", f"{workshop.folder}:{INSIDE}:ro", "--", *command],
             input=stdin,
@@ -94,26 +80,6 @@ def _number(match: "re.Match[str]") -> str:
     for name in match[0].split("|"):
         value |= CONSTANTS[name]
     return str(value)
-
-
-def _cases() -> list[object]:
-    return [
-        pytest.param(program, id=program.script, marks=[pytest.mark.slow] if program.slow else [])
-        for program in PROGRAMS
-    ]
-
-
-@pytest.mark.parametrize("program", _cases())
-def test_default_runs_what_ordinary_programs_do(
-    program: Program, workshop: Workshop, run_native: Run, run_under: RunUnder
-) -> None:
-    if program.needs and not which(program.needs):
-        pytest.skip(f"{program.needs} is not installed")
-    command = [*program.runner, workshop.add(SCRIPTS / program.script)]
-
-    native, inside = run_native(command), run_under("default", command)
-
-    assert (inside.status, inside.output) == (native.status, native.output), inside.errors
 
 
 def test_default_refuses_what_the_table_does_with_its_errno(

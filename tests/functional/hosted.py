@@ -15,7 +15,7 @@ from kwhost.core.abi.exit_record import ExitRecord
 from kwhost.core.abi.messages import MESSAGE_SIZE, AttachFlag, Event, EventType, attach, hello
 from kwhost.core.abi.statistics import decode_statistics
 from kwhost.core.abi.statistics_page import STATS_SIZE
-from kwhost.core.engines.base import HostedEnds
+from kwhost.core.engines.base import HostedEnds, PolicyFds
 from kwhost.core.engines.id_ranges import lease_ids
 from kwhost.core.engines.instance_dirs import InstanceDirs
 from kwhost.core.engines.kvm_device import open_kvm
@@ -162,8 +162,7 @@ class HostedInstance:
                 stats=stats,
                 cgroups=cgroups[0],
                 guest_cgroups=cgroups[1],
-                policy=files[0],
-                ceiling=files[1],
+                policy=PolicyFds(*files),
                 stdio=stdio,
             )
             self.process = launch_hosted(plan, ends, kvm, lease.fd)

@@ -72,7 +72,7 @@ def test_layers_of_plugins_are_told_from_others() -> None:
 def test_what_is_kept_of_a_run_is_what_it_was() -> None:
     own = read_policy_table("own", TABLE, built_in())
     layers = (Layer("tenant acme", built_in().find("strict")), Layer("instance", own))
-    kept = RunPolicies(layers, layers[1:], table_for(layers).numbering)
+    kept = RunPolicies(layers, layers[1:], table_for(layers).numbering())
 
     assert decode_policies(encode_policies(kept)) == kept
 
@@ -86,9 +86,9 @@ def test_what_another_version_kept_is_refused(data: bytes) -> None:
 def test_the_table_of_the_default_names_its_rules() -> None:
     table = table_of("default")
 
-    layer = Layer("instance", built_in().find("default"))
-    assert table_for([layer]).data.rstrip(b"\0") == table.data.rstrip(b"\0")
-    assert table.numbering() == table_for([layer]).numbering
+    full = table_for((Layer("instance", built_in().find("default")),))
+    assert full.data.rstrip(b"\0") == table.data.rstrip(b"\0")
+    assert table.numbering() == full.numbering()
 
 
 @pytest.mark.parametrize("kind", RuleKind)

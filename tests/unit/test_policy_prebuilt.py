@@ -10,16 +10,18 @@ import pytest
 from kwhost.core.abi import _abi
 from kwhost.core.engines.launch import policy_file
 from kwhost.core.errors import HostError
+from kwhost.core.policy.ceiling_table import compile_ceiling
 from kwhost.core.policy.compile import compile_layers
 from kwhost.core.policy.library import built_in
 from kwhost.core.policy.model import Layer
-from kwhost.core.policy.prebuilt import PREBUILT_LAYER, PREBUILT_POLICY, prebuilt_table
+from kwhost.core.policy.prebuilt import PREBUILT_LAYER, PREBUILT_POLICY, prebuilt_ceiling, prebuilt_table
 
 
 def test_the_table_is_what_the_compiler_makes() -> None:
-    compiled = compile_layers([Layer(PREBUILT_LAYER, built_in().find(PREBUILT_POLICY))])
+    layers = [Layer(PREBUILT_LAYER, built_in().find(PREBUILT_POLICY))]
 
-    assert prebuilt_table() == compiled.data.rstrip(b"\0"), "make monitor compiles it again"
+    assert prebuilt_table() == compile_layers(layers).data.rstrip(b"\0"), "make monitor compiles it again"
+    assert prebuilt_ceiling() == compile_ceiling(layers)
 
 
 def test_a_table_that_is_not_there_is_an_error_that_says_so(

@@ -7,7 +7,7 @@ from typing import NamedTuple, Protocol
 
 from kwhost.core.model.instance import LaunchPlan
 
-__all__ = ["Engine", "HostedEnds", "Launched"]
+__all__ = ["NO_POLICY", "Engine", "HostedEnds", "Launched", "PolicyFds"]
 
 
 class Launched(NamedTuple):
@@ -31,13 +31,23 @@ class Launched(NamedTuple):
         os.close(self.stats)
 
 
+class PolicyFds(NamedTuple):
+    """Memfds, which stay the caller's, or -1: a compiled policy (struct kw_policy), and what the jail is made
+    from (struct kw_ceiling)."""
+
+    table: int = -1
+    ceiling: int = -1
+
+
+NO_POLICY = PolicyFds()
+
+
 class HostedEnds(NamedTuple):
     """Descriptors for an instance that outlives whoever started it; the caller keeps and closes its own.
 
     `control`: a listening socket; `log_dir`: a directory; `exit`: the pre-allocated exit file; `stats`: the
     statistics page; `cgroups` and `guest_cgroups`: cgroup.procs files, of `supervise` and of the instance's
-    processes; `policy` and `ceiling`: memfds of a compiled policy, and of what the jail is made from, or -1;
-    `stdio`: the first attachment's standard input, output and error, or None.
+    processes; `stdio`: the first attachment's standard input, output and error, or None.
     """
 
     control: int
@@ -46,17 +56,15 @@ class HostedEnds(NamedTuple):
     stats: int
     cgroups: tuple[int, ...] = ()
     guest_cgroups: tuple[int, ...] = ()
-    policy: int = -1
-    ceiling: int = -1
+    policy: PolicyFds = NO_POLICY
     stdio: tuple[int, int, int] | None = None
 
 
 class Engine(Protocol):
     """Starts instances in one way of isolating them."""
 
-    def launch(self, plan: LaunchPlan, policy: int = -1) -> Launched:
-        """Begin to start an instance that uses the caller's standard streams; raises KwhostError. `policy`:
-        the memfd of a compiled one, which stays the caller's, or -1."""
+    def launch(self, plan: LaunchPlan, policy: PolicyFds = NO_POLICY) -> Launched:
+        """Begin to start an instance that uses the caller's standard streams; raises KwhostError."""
 
     def launch_hosted(self, plan: LaunchPlan, ends: HostedEnds) -> subprocess.Popen[bytes]:
         """Begin to start a hosted instance; returns its `supervise`. Raises KwhostError."""

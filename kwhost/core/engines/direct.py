@@ -3,7 +3,7 @@
 import os
 import subprocess
 
-from kwhost.core.engines.base import HostedEnds, Launched
+from kwhost.core.engines.base import NO_POLICY, HostedEnds, Launched, PolicyFds
 from kwhost.core.engines.id_ranges import IdLease
 from kwhost.core.engines.kvm_device import open_kvm
 from kwhost.core.engines.launch import launch_hosted, launch_supervised
@@ -18,9 +18,8 @@ class DirectEngine:
     def __init__(self, lease: IdLease) -> None:
         self._lease = lease
 
-    def launch(self, plan: LaunchPlan, policy: int = -1) -> Launched:
-        """Begin to start an instance; raises KvmError where KVM cannot be used. `policy`: the memfd of a
-        compiled one, which stays the caller's, or -1."""
+    def launch(self, plan: LaunchPlan, policy: PolicyFds = NO_POLICY) -> Launched:
+        """Begin to start an instance; raises KvmError where KVM cannot be used."""
         kvm = open_kvm()
         try:
             return launch_supervised(plan, kvm, self._lease.fd, policy)

@@ -16,12 +16,13 @@ from pathlib import Path
 from kwhost.core.abi import _abi
 from kwhost.core.abi.record import POLICY_SIZE, LaunchFds, encode_launch
 from kwhost.core.abi.statistics_page import STATS_FILE_SIZE, new_statistics
-from kwhost.core.engines.base import HostedEnds, Launched
+from kwhost.core.engines.base import NO_POLICY, HostedEnds, Launched, PolicyFds
 from kwhost.core.errors import HostError
 from kwhost.core.model.instance import LaunchPlan
 
 __all__ = [
     "MONITOR_FDS",
+    "ceiling_file",
     "launch_hosted",
     "launch_supervised",
     "monitor_path",
@@ -85,6 +86,11 @@ def policy_file(table: bytes) -> int:
     return _memory_file("kwhost-policy", table, _SEALS_RECORD, POLICY_SIZE)
 
 
+def ceiling_file(ceiling: bytes) -> int:
+    """A compiled ceiling as a file that nobody can change; the caller closes it."""
+    return _memory_file("kwhost-ceiling", ceiling, _SEALS_RECORD)
+
+
 def launch_hosted(plan: LaunchPlan, ends: HostedEnds, kvm: int, lease: int) -> subprocess.Popen[bytes]:
     """Start the supervisor of an instance that is tied to nobody. The caller keeps its own descriptors."""
     started_ns = time.monotonic_ns()
@@ -99,8 +105,8 @@ def launch_hosted(plan: LaunchPlan, ends: HostedEnds, kvm: int, lease: int) -> s
         exit=ends.exit,
         cgroups=ends.cgroups,
         guest_cgroups=ends.guest_cgroups,
-        ceiling=ends.ceiling,
-        policy=ends.policy,
+        ceiling=ends.policy.ceiling,
+        policy=ends.policy.table,
         attached=ends.stdio is not None,
     )
     stdin, stdout, stderr = (
@@ -120,7 +126,7 @@ def launch_hosted(plan: LaunchPlan, ends: HostedEnds, kvm: int, lease: int) -> s
         os.close(record)
 
 
-def launch_supervised(plan: LaunchPlan, kvm: int, lease: int = -1, policy: int = -1) -> Launched:
+def launch_supervised(plan: LaunchPlan, kvm: int, lease: int = -1, policy: PolicyFds = NO_POLICY) -> Launched:
     """Start the supervisor, which holds on to the ids' lease too. The caller keeps its own descriptors."""
     started_ns = time.monotonic_ns()
     with ExitStack() as undo, ExitStack() as child_ends:
@@ -138,7 +144,8 @@ def launch_supervised(plan: LaunchPlan, kvm: int, lease: int = -1, policy: int =
             kvm=kvm,
             stats=stats,
             lease=lease,
-            policy=policy,
+            ceiling=policy.ceiling,
+            policy=policy.table,
         )
         record = sealed_record(encode_launch(plan, fds, started_ns))
         child_ends.callback(os.close, record)

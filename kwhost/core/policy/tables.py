@@ -4,15 +4,15 @@ What compiles is loaded only where it is needed: `kwhost run` mostly has the pol
 made when kwhost was built.
 """
 
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from kwhost.core.policy.prebuilt import PREBUILT_LAYER, PREBUILT_POLICY, prebuilt_table
+from kwhost.core.policy.prebuilt import PREBUILT_LAYER, PREBUILT_POLICY, prebuilt_ceiling, prebuilt_table
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
-    from kwhost.core.policy.compile import Compiled
     from kwhost.core.policy.model import Layer, Policy
     from kwhost.core.policy.numbering import Numbering
 
@@ -23,9 +23,11 @@ INSTANCE_LAYER = PREBUILT_LAYER
 
 
 class RunTable(NamedTuple):
-    """The bytes of a struct kw_policy, perhaps without the zeros at its end, and what names its rules."""
+    """The bytes of a struct kw_policy, perhaps without the zeros at its end, and of a struct kw_ceiling; and
+    what names the policy's rules."""
 
     data: bytes
+    ceiling: bytes
     numbering: "Callable[[], Numbering]"
 
 
@@ -44,22 +46,25 @@ def find_policy(policy: str) -> "Policy":
     return read_policy_file(Path(policy), data)
 
 
-def table_for(layers: "Sequence[Layer]") -> "Compiled":
+# Of those that instances are started with there are few; a table has 600 KB.
+@lru_cache(maxsize=8)
+def table_for(layers: "tuple[Layer, ...]") -> RunTable:
     """The table of a new run. Raises ConfigError for more than one holds."""
+    from kwhost.core.policy.ceiling_table import compile_ceiling
     from kwhost.core.policy.compile import compile_layers
 
-    return compile_layers(layers)
+    compiled = compile_layers(layers)
+    return RunTable(compiled.data, compile_ceiling(layers), lambda: compiled.numbering)
 
 
 def table_of(policy: str) -> RunTable:
     """The table of a run that has one policy: a built-in one, or a file's. Raises as find_policy."""
     if policy == PREBUILT_POLICY:
-        return RunTable(prebuilt_table(), lambda: _compile(policy).numbering)
-    compiled = _compile(policy)
-    return RunTable(compiled.data, lambda: compiled.numbering)
+        return RunTable(prebuilt_table(), prebuilt_ceiling(), lambda: _compile(policy).numbering())
+    return _compile(policy)
 
 
-def _compile(policy: str) -> "Compiled":
+def _compile(policy: str) -> RunTable:
     from kwhost.core.policy.model import Layer
 
-    return table_for([Layer(INSTANCE_LAYER, find_policy(policy))])
+    return table_for((Layer(INSTANCE_LAYER, find_policy(policy)),))

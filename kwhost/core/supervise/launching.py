@@ -12,9 +12,9 @@ import trio
 
 from kwhost.core.cgroups.group import Cgroup
 from kwhost.core.cgroups.groups import Cgroups
-from kwhost.core.engines.base import HostedEnds
+from kwhost.core.engines.base import HostedEnds, PolicyFds
 from kwhost.core.engines.id_ranges import lease_ids
-from kwhost.core.engines.launch import new_statistics_file, policy_file
+from kwhost.core.engines.launch import ceiling_file, new_statistics_file, policy_file
 from kwhost.core.errors import HostError, KwhostError, LimitError
 from kwhost.core.images.image import Image
 from kwhost.core.model.definition import InstanceDefinition, Limits
@@ -137,7 +137,7 @@ def _launch(
             stats=stats,
             cgroups=tuple(own(fd) for fd in group.open_procs()),
             guest_cgroups=tuple(own(fd) for fd in group.open_guest_procs()),
-            policy=own(policy_file(policy.table)),
+            policy=PolicyFds(own(policy_file(policy.table)), own(ceiling_file(policy.ceiling))),
             stdio=(start.stdio.stdin, start.stdio.stdout, start.stdio.stderr) if start.stdio else None,
         )
         engine = around.engine(chosen_engine(start.definition).value, lease)

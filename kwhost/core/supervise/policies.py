@@ -113,11 +113,11 @@ class PolicyOwner(Protocol):
 
 
 class StartPolicy(NamedTuple):
-    """For a new run: the compiled table, what is to be kept beside the run, and the layers."""
+    """For a new run: the compiled table and ceiling, and what is to be kept beside the run."""
 
     table: bytes
+    ceiling: bytes
     kept: bytes
-    layers: tuple[Layer, ...] = ()
 
 
 class InstancePolicy:
@@ -147,10 +147,10 @@ class InstancePolicy:
         layers = tuple(self._configured())
         layers += tuple(await self._source.of_plugins(owner.tenant, owner.record.definition, owner.status()))
         self._source.check_engine(owner.record.engine, layers)
-        table, numbering = await trio.to_thread.run_sync(table_for, layers)
-        self.policies = RunPolicies(layers, layers, numbering)
+        table = await trio.to_thread.run_sync(table_for, layers)
+        self.policies = RunPolicies(layers, layers, table.numbering())
         self._last_counts = {}
-        return StartPolicy(table, encode_policies(self.policies), layers)
+        return StartPolicy(table.data, table.ceiling, encode_policies(self.policies))
 
     def layers(self) -> tuple[Layer, ...]:
         """Those of the present run, else of the last one, else what is configured. Raises as `configured`."""
