@@ -33,8 +33,11 @@ def run_instance(
     report: Callable[[str], None],
     *,
     want_statistics: bool,
+    policy: int = -1,
+    learn: int = -1,
 ) -> "Outcome":
-    """Run one instance to its end in this process. Raises KwhostError where it does not start."""
+    """Run one instance to its end in this process, with the descriptors of a policy and of memory to learn in
+    if there are any. Raises KwhostError where it does not start."""
     check_kernel()
     check_engine(spec.engine, spec.isolation)
     terminal = OperatorTerminal.of(0) if spec.terminal and spec.interactive else None
@@ -47,7 +50,7 @@ def run_instance(
         plan = plan_instance(spec, local_image(spec), lease.ids, terminal.size() if terminal else None)
         plan = replace(plan, limits=limits)
         hold_signals()
-        launched = _launch(DirectEngine(lease), plan, spec)
+        launched = _launch(DirectEngine(lease), plan, spec, policy, learn)
         watch = _load_watch_for(launched)
         return watch(
             launched, timeout=spec.timeout, terminal=terminal, report=report, want_statistics=want_statistics
@@ -57,9 +60,11 @@ def run_instance(
         lease.close()
 
 
-def _launch(engine: DirectEngine, plan: LaunchPlan, spec: InstanceSpec) -> Launched:
+def _launch(
+    engine: DirectEngine, plan: LaunchPlan, spec: InstanceSpec, policy: int, learn: int
+) -> Launched:
     try:
-        return engine.launch(plan)
+        return engine.launch(plan, policy, learn)
     except KvmError as error:
         if spec.isolation is Isolation.PROCESS and spec.engine is Engine.AUTO:
             text = f"{error}; the engine 'process', which works without, is not available yet"

@@ -18,11 +18,12 @@ class DirectEngine:
     def __init__(self, lease: IdLease) -> None:
         self._lease = lease
 
-    def launch(self, plan: LaunchPlan) -> Launched:
-        """Begin to start an instance; raises KvmError where KVM cannot be used."""
+    def launch(self, plan: LaunchPlan, policy: int = -1, learn: int = -1) -> Launched:
+        """Begin to start an instance, with the descriptors of a policy and of memory to learn in if there
+        are any; raises KvmError where KVM cannot be used."""
         kvm = open_kvm()
         try:
-            return launch_supervised(plan, kvm, self._lease.fd)
+            return launch_supervised(plan, kvm, self._lease.fd, policy, learn)
         finally:
             os.close(kvm)
 

@@ -14,6 +14,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from kwhost.core.abi import _abi
+from kwhost.core.abi.learn_memory import LEARN_SIZE, new_learn_memory
 from kwhost.core.abi.record import LaunchFds, encode_launch
 from kwhost.core.abi.statistics_page import STATS_FILE_SIZE, new_statistics
 from kwhost.core.engines.base import HostedEnds, Launched
@@ -25,6 +26,7 @@ __all__ = [
     "launch_hosted",
     "launch_supervised",
     "monitor_path",
+    "new_learn_file",
     "new_statistics_file",
     "sealed_record",
 ]
@@ -66,6 +68,11 @@ def new_statistics_file() -> int:
     return _memory_file("kwhost-stats", new_statistics(), _SEALS_STATS, STATS_FILE_SIZE)
 
 
+def new_learn_file() -> int:
+    """New memory to learn in; the caller closes it."""
+    return _memory_file("kwhost-learn", new_learn_memory(), _SEALS_STATS, LEARN_SIZE)
+
+
 def sealed_record(record: bytes) -> int:
     """A record as a file that nobody can change; the caller closes it."""
     return _memory_file("kwhost-launch", record, _SEALS_RECORD)
@@ -105,8 +112,11 @@ def launch_hosted(plan: LaunchPlan, ends: HostedEnds, kvm: int, lease: int) -> s
         os.close(record)
 
 
-def launch_supervised(plan: LaunchPlan, kvm: int, lease: int = -1) -> Launched:
-    """Start the supervisor, which holds on to the ids' lease too. The caller keeps its own descriptors."""
+def launch_supervised(
+    plan: LaunchPlan, kvm: int, lease: int = -1, policy: int = -1, learn: int = -1
+) -> Launched:
+    """Start the supervisor, which holds on to the ids' lease too. `policy`: a memfd of a compiled policy;
+    `learn`: one of new_learn_file. The caller keeps its own descriptors."""
     started_ns = time.monotonic_ns()
     with ExitStack() as undo, ExitStack() as child_ends:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -117,7 +127,15 @@ def launch_supervised(plan: LaunchPlan, kvm: int, lease: int = -1) -> Launched:
         child_ends.callback(os.close, lifeline_read)
         stats = new_statistics_file()
         undo.callback(os.close, stats)
-        fds = LaunchFds(control=theirs.fileno(), lifeline=lifeline_read, kvm=kvm, stats=stats, lease=lease)
+        fds = LaunchFds(
+            control=theirs.fileno(),
+            lifeline=lifeline_read,
+            kvm=kvm,
+            stats=stats,
+            lease=lease,
+            policy=policy,
+            learn=learn,
+        )
         record = sealed_record(encode_launch(plan, fds, started_ns))
         child_ends.callback(os.close, record)
         process = subprocess.Popen(

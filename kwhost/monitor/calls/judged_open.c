@@ -9,6 +9,7 @@
 #include "calls/addresses.h"
 #include "calls/dispatch.h"
 #include "calls/judged.h"
+#include "policy/learn.h"
 #include "process/thread.h"
 #include "procfs/procfs.h"
 
@@ -251,9 +252,10 @@ long judged_open(struct call *call, const struct opening *given) {
         opening.flags &= OPEN_FLAGS;
         opening.mode &= 07777;
     }
-    /* Most paths have no symbolic link in them. */
+    /* Most paths have no symbolic link in them. What is learnt are the real ones of what is there.
+     */
     u32 access = wanted_access(opening.flags) | (opening.flags & O_CREAT ? KW_POLICY_WRITE : 0);
-    const char *path = opening.resolve ? NULL : absolute(call->thread, &opening);
+    const char *path = opening.resolve || learning() ? NULL : absolute(call->thread, &opening);
     if (path && is_plain(path) && judge_path(path, access).action == KW_POLICY_ALLOW) {
         long result = open_by_name(call, path, opening.flags, opening.mode);
         if (result != -ELOOP && (result != -EACCES || path == opening.path))

@@ -16,6 +16,7 @@ struct entry {
     int self;     /* the sealed executable */
     int kvm, stats;
     int policy, bell; /* -1: the instance has no policy */
+    int learn;        /* -1: nothing is learnt */
     int table;        /* the process table */
     int proc;         /* detached procfs */
     int standins;     /* detached tmpfs of procfs/standin.h */

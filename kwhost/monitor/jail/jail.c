@@ -156,7 +156,8 @@ _Noreturn void jail_enter(const struct jail *jail) {
                                     .kvm = record->kvm_fd,
                                     .stats = record->stats_fd,
                                     .policy = jail->policy,
-                                    .bell = jail->bell}};
+                                    .bell = jail->bell,
+                                    .learn = jail->learn}};
     u64 all = ~0ul, default_action[4] = {0};
     memcpy(first.entry.stdio, jail->stdio, sizeof first.entry.stdio);
     host(__NR_rt_sigaction, SIGPIPE, default_action, 0, sizeof all);

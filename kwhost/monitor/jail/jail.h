@@ -10,6 +10,7 @@ struct jail {
     int channel;      /* to supervise: its end says that the program runs */
     int self;         /* the sealed executable */
     int policy, bell; /* of struct policies; -1: none */
+    int learn;        /* likewise */
     int stdio[3];     /* of the program, unless it gets a terminal */
 };
 

@@ -11,8 +11,9 @@
 struct supervisor;
 
 struct policies {
-    int table_fd, bell;                               /* for the monitors; -1: there is no policy */
-    struct kw_policy_table *table;                    /* NULL: likewise */
+    int table_fd, bell;            /* for the monitors; -1: there is no policy */
+    int learn;                     /* likewise: memory of struct kw_learn; -1: none */
+    struct kw_policy_table *table; /* NULL: likewise */
     bool written[2][KW_POLICY_SLOT_SIZE / PAGE_SIZE]; /* pages of the slots that are not holes */
     struct drain drain;
     u64 window_end; /* CLOCK_MONOTONIC ns: from then on as many events may be told again */

@@ -141,7 +141,10 @@ static void close_child_ends(struct instance *instance, const struct jail *jail)
 
 bool instance_start(const struct launch *launch, struct instance *instance,
                     struct failure *failure) {
-    struct jail jail = {.launch = launch, .policy = instance->policy, .bell = instance->bell};
+    struct jail jail = {.launch = launch,
+                        .policy = instance->policy,
+                        .bell = instance->bell,
+                        .learn = instance->learn};
     int ends[2];
     instance->pid = -1;
     /* Now, so that the child's cgroup namespace begins there. */

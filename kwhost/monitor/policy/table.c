@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/own_fd.h"
 #include "base/text.h"
+#include "policy/learn.h"
 
 const struct kw_policy_table *policy_table;
 struct kw_policy_shared *policy_shared;
@@ -24,6 +25,10 @@ int policy_start(const char **what) {
                       KW_POLICY_SHARED_OFFSET);
     if (host_failed(shared))
         return (int)shared;
+    *what = "the memory to learn in";
+    int error = learn_start();
+    if (error)
+        return error;
     policy_shared = (struct kw_policy_shared *)shared;
     policy_table = (const struct kw_policy_table *)table;
     if (policy_table->magic != KW_POLICY_TABLE_MAGIC ||
@@ -36,11 +41,16 @@ int policy_start(const char **what) {
     do {
         glance = policy_look();
         problem = policy_check(glance.policy);
-        if (!problem && !policy_is_indexed(glance.policy))
+        if (!problem && !learning() && !policy_is_indexed(glance.policy))
             problem = "it is not indexed";
     } while (!policy_holds(glance));
     *what = problem;
     return problem ? -EINVAL : 0;
+}
+
+/* A question may be answered either way. */
+static bool permits(struct kw_policy_verdict verdict) {
+    return verdict.action <= KW_POLICY_LOG;
 }
 
 struct kw_policy_verdict judge_call(u64 nr, const u64 arg[6]) {
@@ -50,6 +60,8 @@ struct kw_policy_verdict judge_call(u64 nr, const u64 arg[6]) {
         glance = policy_look();
         verdict = policy_call(glance.policy, nr, arg);
     } while (!policy_holds(glance));
+    if (learning() && permits(verdict))
+        learn_call(nr, arg);
     return verdict;
 }
 
@@ -71,6 +83,8 @@ static struct kw_policy_verdict judge_name(const char *path, u32 access) {
         glance = policy_look();
         verdict = policy_path(glance.policy, path, access);
     } while (!policy_holds(glance));
+    if (learning() && permits(verdict))
+        learn_path(path, access);
     return verdict;
 }
 
@@ -81,6 +95,8 @@ static struct kw_policy_verdict judge_names(const char *old, const char *new, u3
         glance = policy_look();
         verdict = policy_new_name(glance.policy, old, new, access);
     } while (!policy_holds(glance));
+    if (learning() && permits(verdict))
+        learn_names(old, new, access);
     return verdict;
 }
 
@@ -115,6 +131,8 @@ bool judge_speaks_beneath(const char *path) {
         glance = policy_look();
         speaks = policy_speaks_beneath(glance.policy, path);
     } while (!policy_holds(glance));
+    if (learning() && !speaks)
+        learn_directory(path);
     return speaks;
 }
 
