@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["run_instance"]
 
 
-def run_instance(
+def run_instance(  # noqa: PLR0913 - what there is to say about a run
     spec: InstanceSpec,
     host: HostConfig,
     limits: GuestLimits,

@@ -18,6 +18,7 @@ _CONTENT_AT: int = ffi.offsetof("struct kw_learnt", "kind")
 _TEXT_AT: int = ffi.offsetof("struct kw_learnt", "text")
 # hash, ready, kind, access, flags, padding, error, length, call, values
 _RECORD = Struct("=QIBBBBHHI3Q")
+_CLAIM = Struct("=QI")
 _HEADER = Struct("=IIQQQ")
 _FULL_ACCESS = lib.KW_POLICY_READ | lib.KW_POLICY_WRITE | lib.KW_POLICY_EXECUTE
 _ERROR_MAX = 4095
@@ -76,7 +77,8 @@ def decode_notes(memory: bytes) -> Notes:
     notes: list[Note] = []
     damaged = 0
     for at in range(_RECORDS_AT, _RECORDS_AT + lib.KW_LEARN_RECORDS * _RECORD_SIZE, _RECORD_SIZE):
-        if not any(memory[at : at + 8]):
+        claimed, ready = _CLAIM.unpack_from(memory, at)
+        if not claimed or not ready:  # a thread that ended before it could make the call
             continue
         note = _decode_note(memory[at : at + _RECORD_SIZE])
         if note:
@@ -95,9 +97,9 @@ def _hash(content: bytes) -> int:
 
 
 def _decode_note(record: bytes) -> Note | None:
-    """None where it is none, or was not finished."""
-    found, ready, kind, access, flags, padding, error, length, call, *values = _RECORD.unpack_from(record)
-    if not ready or length > lib.KW_LEARN_TEXT_MAX or padding:
+    """None where it is none."""
+    found, _, kind, access, flags, padding, error, length, call, *values = _RECORD.unpack_from(record)
+    if length > lib.KW_LEARN_TEXT_MAX or padding:
         return None
     if found != _hash(record[_CONTENT_AT : _TEXT_AT + length]):
         return None
@@ -152,4 +154,3 @@ def _decode_address(values: tuple[int, ...]) -> AddressNote | None:
     if direction not in (lib.KW_POLICY_TO, lib.KW_POLICY_LISTEN) or protocol > 0xFF:
         return None
     return AddressNote(IPv6Address(packed), port, direction == lib.KW_POLICY_LISTEN, protocol)
-

@@ -36,6 +36,7 @@ COMMANDS = {
     "wait": Command("wait for instances to end, and print their exit codes", "operations", "wait"),
     "rm": Command("remove instances with their logs", "operations", "remove"),
     "cp": Command("copy files into an instance or out of it", "cp"),
+    "policy": Command("check, show, explain and learn policies of system calls", "policy"),
     "tenant": Command("list tenants with their quotas", "tenant"),
     "plugin": Command("list plugins, or begin a new one", "plugin"),
     "service": Command("have systemd start the daemon", "service"),
@@ -44,4 +45,4 @@ COMMANDS = {
     "completion": Command("print a script that completes commands in a shell", "completion"),
 }
 # Of the contract, and not built yet: naming one is answered, not mistaken for a spelling error.
-LATER = ("image", "volume", "policy", "tui")
+LATER = ("image", "volume", "tui")

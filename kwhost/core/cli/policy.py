@@ -12,17 +12,19 @@ from kwhost.core.errors import NotFound, UsageError
 if TYPE_CHECKING:
     from kwhost.core.policy.model import Policy
 
-__all__ = ["main"]
+__all__ = ["find_policy", "main"]
 
 _USAGE = """kwhost policy check FILE
        kwhost policy show NAME|FILE.toml [--json]
-       kwhost policy explain NAME|FILE.toml SYSCALL [ARG...]"""
+       kwhost policy explain NAME|FILE.toml SYSCALL [ARG...]
+       kwhost policy learn [-o FILE] [RUN OPTIONS] -- COMMAND [ARGUMENT...]"""
 _DESCRIPTION = """System call policies: what instances may do.
 
 check     say all that is wrong with a policy file, each with its line
 show      list the rules of a policy, with those of its bases, and where each one stands
 explain   say which rule decides on a call, and why; ARG: a number, a constant (O_RDWR|O_CREAT), a path
-          (/etc/passwd), or an address (10.0.0.1:443, [::1]:80, udp:192.0.2.1:53)"""
+          (/etc/passwd), or an address (10.0.0.1:443, [::1]:80, udp:192.0.2.1:53)
+learn     run a program, and write the policy that it needs; kwhost policy learn --help"""
 _EPILOG = """examples:
   kwhost policy check web.toml
   kwhost policy show default
@@ -32,7 +34,7 @@ _EPILOG = """examples:
 _HEADER = ("RULE", "POLICY", "WHERE")
 
 
-def _find_policy(name: str) -> "Policy":
+def find_policy(name: str) -> "Policy":
     """A built-in policy, or that of a file, which has a slash or .toml in its name."""
     from kwhost.core.config.host import read_file  # reading TOML is not needed for --help
     from kwhost.core.policy.library import built_in, read_policy_file
@@ -46,7 +48,7 @@ def _find_policy(name: str) -> "Policy":
 
 
 def _check(file: str) -> int:
-    policy = _find_policy(file if "/" in file else f"./{file}")
+    policy = find_policy(file if "/" in file else f"./{file}")
     show_result(
         f"{file}: no mistakes; with its bases {len(policy.calls)} rules on calls, {len(policy.files)} on "
         f"files, {len(policy.network)} on the network, {len(policy.limits)} limits\n"
@@ -57,7 +59,7 @@ def _check(file: str) -> int:
 def _show(name: str, *, as_json: bool) -> int:
     from kwhost.core.policy.show import effective_rules
 
-    policy = _find_policy(name)
+    policy = find_policy(name)
     rules = list(effective_rules(policy))
     if as_json:
         show_json([{"rule": rule.text, "policy": rule.policy, "where": rule.where} for rule in rules])
@@ -71,14 +73,18 @@ def _explain(name: str, words: Sequence[str]) -> int:
     from kwhost.core.policy.model import Layer
     from kwhost.core.policy.wording import parse_call
 
-    policy = _find_policy(name)
+    policy = find_policy(name)
     lines = explain([Layer(policy.name, policy)], parse_call(words))
     show_result("".join(f"{clean(line)}\n" for line in lines))
     return 0
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Check, show or explain."""
+    """Check, show, explain or learn."""
+    if arguments[:1] == ["learn"]:
+        from kwhost.core.cli import policy_learn
+
+        return policy_learn.main(arguments[1:])
     parser = CommandParser("policy", _USAGE, _DESCRIPTION, _EPILOG)
     parser.add_argument("action", choices=["check", "show", "explain"], help="what to do")
     parser.add_argument("name", metavar="NAME|FILE", help="a policy")

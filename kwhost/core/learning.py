@@ -1,0 +1,46 @@
+"""Composition root of `kwhost policy learn`: a run in the foreground with everything it does noted.
+
+May import: what core.local may, and core.local.
+"""
+
+import os
+from collections.abc import Callable
+from contextlib import ExitStack
+from typing import NamedTuple
+
+from kwhost.core.abi.learn_memory import LEARN_SIZE, decode_notes
+from kwhost.core.config.host import HostConfig
+from kwhost.core.engines.launch import new_learn_file, sealed_record
+from kwhost.core.local import run_instance
+from kwhost.core.model.instance import GuestLimits, InstanceSpec
+from kwhost.core.policy.compile import compile_layers
+from kwhost.core.policy.learn.policy import Learnt, learn_policy
+from kwhost.core.policy.model import Layer, Policy
+
+__all__ = ["LearntRun", "learn_from"]
+
+
+class LearntRun(NamedTuple):
+    """What was learnt, and the exit status of the program that it was learnt from."""
+
+    learnt: Learnt
+    exit_status: int
+    crash: str
+
+
+def learn_from(
+    spec: InstanceSpec, host: HostConfig, limits: GuestLimits, policy: Policy, report: Callable[[str], None]
+) -> LearntRun:
+    """Run an instance under a policy to its end, and learn what it needs of that. Raises KwhostError where it
+    does not start, or did too much to be noted."""
+    table = compile_layers([Layer("instance", policy)]).data
+    with ExitStack() as ends:
+        policy_fd = sealed_record(table)
+        ends.callback(os.close, policy_fd)
+        memory = new_learn_file()
+        ends.callback(os.close, memory)
+        outcome = run_instance(
+            spec, host, limits, report, want_statistics=False, policy=policy_fd, learn=memory
+        )
+        notes = decode_notes(os.pread(memory, LEARN_SIZE, 0))
+    return LearntRun(learn_policy(notes, spec.argv, policy.name), outcome.exit_status, outcome.crash)
