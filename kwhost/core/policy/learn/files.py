@@ -21,6 +21,7 @@ from kwhost.core.policy.learn.names import (
     to_text,
 )
 from kwhost.core.policy.learn.observed import Observed
+from kwhost.core.policy.learn.places import may_open
 from kwhost.core.policy.model import Access
 from kwhost.core.policy.patterns import parse_pattern
 
@@ -32,14 +33,6 @@ _BENEATH = 12
 _BRANCHES = 3
 _TEXT_MAX = 255
 _NAMED_ONLY = Access.EXECUTE
-# Directories that are never opened as a whole, and those of which nothing but single names is.
-_TOP_NAMES = "bin boot dev etc home lib lib32 lib64 media mnt opt proc root run sbin srv sys tmp usr var"
-_BROAD_NAMES = "usr/bin usr/lib usr/lib32 usr/lib64 usr/libexec usr/local usr/sbin usr/share var/lib"
-_TOP = frozenset((name.encode(),) for name in _TOP_NAMES.split())
-_BROAD = _TOP | {tuple(path.encode().split(b"/")) for path in _BROAD_NAMES.split()}
-# Where each name is something of its own.
-_SINGLE = (b"dev", b"proc", b"sys")
-
 _Grants = dict[Components, Access]
 
 
@@ -49,15 +42,6 @@ class LearntFile(NamedTuple):
     pattern: str
     access: Access
     names: int
-
-
-def _may_open(directory: Components, *, deep: bool) -> bool:
-    """Whether a pattern may take the place of names in, or with `deep` anywhere beneath, a directory."""
-    if not directory or directory in _TOP:
-        return False
-    if directory[0] in _SINGLE or (directory[0] == b"home" and len(directory) == 2):
-        return False
-    return not (deep and directory in _BROAD)
 
 
 def file_rules(observed: Observed) -> tuple[list[LearntFile], list[str]]:
@@ -109,7 +93,7 @@ def _open_above(grants: _Grants, above: Mapping[bytes, Access]) -> list[str]:
     failed = []
     for path, access in above.items():
         directory = split(path)
-        if _may_open(directory, deep=True):
+        if may_open(directory, deep=True):
             _add(grants, (*directory, DEEP), access)
         else:
             failed.append(path.decode(errors="replace"))
@@ -204,7 +188,7 @@ def _merge_numbers(grants: _Grants, counts: dict[Components, int]) -> None:
 def _merge_siblings(grants: _Grants, counts: dict[Components, int]) -> None:
     for (directory, access), places in _groups(grants).items():
         others = grants.get((*directory, ANY), access)
-        if len(places) >= _SIBLINGS and others == access and _may_open(directory, deep=False):
+        if len(places) >= _SIBLINGS and others == access and may_open(directory, deep=False):
             _merge(grants, counts, places, (*directory, ANY))
 
 
@@ -212,11 +196,11 @@ def _merge_subtrees(grants: _Grants, counts: dict[Components, int]) -> None:
     """From the deepest directory upwards."""
     directories = {place[:length] for place in grants for length in range(len(place))}
     for directory in sorted(directories, key=lambda each: (-len(each), each)):
-        if not _may_open(directory, deep=True):
+        if not may_open(directory, deep=True):
             continue
         groups = defaultdict(list)
         for place, access in sorted(grants.items(), key=lambda item: item[0]):
-            if _beneath(place, directory) and not _NAMED_ONLY & access:
+            if place[: len(directory)] == directory and not _NAMED_ONLY & access:
                 groups[access].append(place)
         for access, places in groups.items():
             branches = {place[len(directory)] for place in places if len(place) > len(directory) + 1}
@@ -234,7 +218,7 @@ def _shorten(grants: _Grants) -> list[str]:
         directory = place[:-1]
         while len(to_text((*directory, DEEP))) > _TEXT_MAX:
             directory = directory[:-1]
-        if _may_open(directory, deep=True):
+        if may_open(directory, deep=True):
             _add(grants, (*directory, DEEP), access)
         else:
             failed.append(to_text(place).decode())

@@ -7,6 +7,8 @@ import re
 from collections.abc import Iterable, Mapping
 from itertools import pairwise
 
+from kwhost.core.policy.learn.places import TEMPORARY, Components, may_open
+
 __all__ = [
     "ANY",
     "DEEP",
@@ -20,12 +22,10 @@ __all__ = [
 ]
 
 _NO_TEXT = dict.fromkeys(range(0xDC80, 0xDD00), "?")
-Components = tuple[bytes, ...]
 ANY = b"*"
 DEEP = b"**"
-# Where programs make files with names of no meaning.
-_TEMPORARY = ((b"tmp",), (b"var", b"tmp"), (b"dev", b"shm"), (b"run", b"lock"))
-# What makers of names begin them with there: mktemp(1), gcc, bash; and Python's tempfile, anywhere.
+# What makers of names begin them with in temporary directories: mktemp(1), gcc, bash; and Python's tempfile
+# wherever it is told to.
 _MAKERS = re.compile(rb"^(?:tmp[._-]?|cc|sh-thd[.-]|sh-np[.-])(?P<random>[A-Za-z0-9_]{6,})(?=[.-]|$)")
 _PYTHON = re.compile(rb"^tmp(?P<random>[a-z0-9_]{8})(?![a-z0-9_])")
 # mkstemp(3) and its kin: so many characters behind a separator.
@@ -70,9 +70,11 @@ def stable_names(used: Iterable[bytes], written: Iterable[bytes]) -> Mapping[byt
     named by the program, can have a random name; what lies beneath it has it too."""
     stable: dict[bytes, bytes] = {}
     for path in written:
-        directory, _, name = path.rpartition(b"/")
-        pattern = _stable_name(name, temporary=split(directory or b"/") in _TEMPORARY)
-        if pattern != escape(name):
+        *above, name = split(path) or (b"",)
+        directory = tuple(above)
+        pattern = _stable_name(name, temporary=directory in TEMPORARY)
+        whole = pattern == ANY and directory not in TEMPORARY and not may_open(directory, deep=False)
+        if pattern != escape(name) and not whole:
             stable[path] = pattern
     return {path: _components(path, stable) for path in used}
 

@@ -14,12 +14,13 @@ __all__ = ["comment", "quote", "write_calls", "write_files", "write_head", "writ
 
 _WIDTH = 110
 _REFUSALS_MAX = 100
+_COMMAND_MAX = 200
 
 
 def quote(text: str) -> str:
     """A text in quotation marks; nothing in it can end a line or a comment."""
     quoted = json.dumps(text, ensure_ascii=False)
-    return "".join(char if char.isprintable() else f"\\u{ord(char):04x}" for char in quoted)
+    return "".join(char if char.isprintable() else f"\\U{ord(char):08x}" for char in quoted)
 
 
 def comment(text: str) -> str:
@@ -39,7 +40,8 @@ def _wrap(words: Iterable[str]) -> str:
 
 def write_head(command: Sequence[str], base: str, refusals: Sequence[Refusal]) -> str:
     """What was learnt from, and what was refused meanwhile."""
-    text = comment(f"Learnt from: {' '.join(map(quote, command))}")
+    words = " ".join(map(quote, command))
+    text = comment(f"Learnt from: {words[:_COMMAND_MAX]}{'...' if len(words) > _COMMAND_MAX else ''}")
     text += comment(
         f"while the policy {quote(base)} was in force: all that it did, and no more, is permitted."
     )
@@ -91,7 +93,7 @@ def write_calls(calls: LearntCalls) -> str:
     """The rules on calls."""
     text = "\n[syscalls]\n"
     text += comment("With those that depend on time, whether they were made or not:")
-    text += "".join(comment(f"  {line.strip()}") for line in _wrap(sorted(ALWAYS)).splitlines())
+    text += "".join(comment(f"  {line.strip()}") for line in _wrap(sorted(ALWAYS)).rstrip(",\n").splitlines())
     text += "allow = [\n" + _wrap(map(quote, calls.allowed)) + "]\n"
     if calls.rules:
         text += "rules = [\n" + "".join(map(_rule, calls.rules)) + "]\n"
