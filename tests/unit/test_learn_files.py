@@ -74,13 +74,27 @@ def test_read_files_stay_read_only_beside_written_ones() -> None:
 
 def test_random_names_are_left_open() -> None:
     assert rules(
-        {"/tmp/tmpab12cd34": RW, "/tmp/sh-thd.Xy12Zq": RW, "/tmp/plain": W, "/srv/out-4711.txt": W}
+        {"/tmp/tmp_bcdefgh": RW, "/tmp/sh-thd.Xy12Zq": RW, "/tmp/plain": W, "/srv/out-4711.txt": W}
     ) == {
         "/srv/out-*.txt": "w",
         "/tmp/plain": "w",
         "/tmp/sh-thd.*": "rw",
         "/tmp/tmp*": "rw",
     }
+
+
+def test_names_that_look_like_words_are_random_where_they_were_made_so() -> None:
+    paths = {b"/tmp/kqwzxmna": RW, b"/tmp/node-wordly": W, b"/tmp/greeting": W, b"/tmp/my-config": W}
+    made = Observed(
+        paths=paths,
+        above={},
+        new_files=frozenset((b"/tmp/kqwzxmna",)),
+        new_directories=frozenset((b"/tmp/node-wordly",)),
+    )
+
+    found, _ = file_rules(made)
+
+    assert [rule.pattern for rule in found] == ["/tmp/*", "/tmp/greeting", "/tmp/my-config", "/tmp/node-*"]
 
 
 def test_a_directory_of_a_random_name_is_the_programs_own() -> None:
@@ -157,9 +171,9 @@ def test_renaming_comes_to_pass_again(observed: Observed) -> None:
 @given(used)
 @settings(max_examples=300)
 def test_names_that_stay_get_what_they_had_and_no_more(paths: dict[bytes, Access]) -> None:
-    written = [path for path, access in paths.items() if W in access]
-    stable = stable_names(paths, written)
-    policy = learnt(Observed(paths=paths, above={}))
+    observed = Observed(paths=paths, above={})
+    stable = stable_names(paths, observed)
+    policy = learnt(observed)
 
     for path, access in paths.items():
         if not any(map(has_wildcard, stable[path])):

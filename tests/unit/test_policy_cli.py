@@ -106,7 +106,8 @@ def test_calls_are_written_as_people_write_them(
         ("explain web connect 3 1.2.3.4:99999", UsageError, "there is no port 99999"),
         ("explain web read 99999999999999999999", UsageError, "does not fit"),
         ("check web --json", UsageError, "only kwhost policy show has --json"),
-        ("learn web", UsageError, "invalid choice"),
+        ("forget web", UsageError, "invalid choice"),
+        ("learn web", UsageError, "write -- before the program"),
     ],
 )
 def test_what_cannot_be_done_is_said(arguments: str, error: type[Exception], expected: str) -> None:

@@ -33,6 +33,7 @@ class NoteKind(IntEnum):
     DIRECTORY = lib.KW_LEARN_DIRECTORY
     ADDRESS = lib.KW_LEARN_ADDRESS
     REFUSED = lib.KW_LEARN_REFUSED
+    MADE = lib.KW_LEARN_MADE
 
 
 class AddressNote(NamedTuple):
@@ -132,7 +133,7 @@ def _complete(note: Note) -> Note | None:
             return note if len(note.texts) <= 1 else None
         case NoteKind.NAMES:
             return note if len(note.texts) == 2 and all(map(_is_path, note.texts)) else None
-        case NoteKind.PATH | NoteKind.DIRECTORY:
+        case NoteKind.PATH | NoteKind.DIRECTORY | NoteKind.MADE:
             return note if len(note.texts) == 1 and _is_path(note.texts[0]) else None
 
 

@@ -22,7 +22,9 @@ enum kw_learn_kind {
     KW_LEARN_DIRECTORY = 4, /* a directory of this path was moved, here or away */
     KW_LEARN_ADDRESS = 5,   /* values: 16 bytes of the address; port | direction << 16 |
                                protocol << 32, the direction as in enum kw_policy_direction */
-    KW_LEARN_REFUSED = 6 /* by the policy, with `error`; 0: killed. Values as of KW_LEARN_CALL, or
+    KW_LEARN_MADE = 6,   /* the path was to be made by a call that fails where it is there already:
+                            mkdir, or open with O_EXCL */
+    KW_LEARN_REFUSED = 7 /* by the policy, with `error`; 0: killed. Values as of KW_LEARN_CALL, or
                             0 with a text: the path or address that it was about */
 };
 #define KW_LEARN_CUT 1       /* a path was too long: a directory above takes its place */

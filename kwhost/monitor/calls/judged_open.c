@@ -201,6 +201,8 @@ static enum attempt attempt(struct call *call, struct search *search, long *resu
         *result = permit(call->thread, judge_path(search->real, access), search->real);
     if (*result)
         return DONE;
+    if (learning() && new &&flags & O_EXCL)
+        learn_made(call->nr, search->real);
     *result = open_by_name(call, search->real, flags, opening->mode);
     bool gone = *result == -ENOENT && !new;
     if ((*result == -ELOOP && follow) || (gone && !search->was_gone)) {

@@ -135,6 +135,12 @@ void learn_directory(const char *path) {
     note_once(&note);
 }
 
+void learn_made(u64 call, const char *path) {
+    struct kw_learnt note = {.kind = KW_LEARN_MADE, .call = (u32)call};
+    add_path(&note, path, KW_LEARN_CUT);
+    note_once(&note);
+}
+
 void learn_address(u64 call, enum kw_policy_direction direction,
                    const struct policy_address *address) {
     struct kw_learnt note = {.kind = KW_LEARN_ADDRESS, .call = (u32)call};

@@ -25,6 +25,7 @@ void learn_call(u64 nr, const u64 arg[6]);
 void learn_path(const char *path, u32 access);
 void learn_names(const char *old, const char *new, u32 access);
 void learn_directory(const char *path);
+void learn_made(u64 call, const char *path);
 void learn_address(u64 call, enum kw_policy_direction direction,
                    const struct policy_address *address);
 

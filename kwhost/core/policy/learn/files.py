@@ -2,10 +2,11 @@
 
 What is put together has been used in the same way: a pattern grants what each of the names that it stands
 for was seen to need. Names that were used in another way beside it keep rules of their own, which decide
-before the pattern. What was executed is always named.
+before the pattern. What was executed is always named, but in directories that were moved as a whole.
 """
 
 import re
+from bisect import bisect_left, insort
 from collections import defaultdict
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -23,7 +24,7 @@ from kwhost.core.policy.learn.names import (
 from kwhost.core.policy.learn.observed import Observed
 from kwhost.core.policy.learn.places import may_open
 from kwhost.core.policy.model import Access
-from kwhost.core.policy.patterns import parse_pattern
+from kwhost.core.policy.patterns import PathPattern, Specificity, parse_pattern
 
 __all__ = ["LearntFile", "file_rules"]
 
@@ -47,8 +48,7 @@ class LearntFile(NamedTuple):
 def file_rules(observed: Observed) -> tuple[list[LearntFile], list[str]]:
     """The rules, sorted; and the paths for which there can be none."""
     used = set(observed.paths) | observed.moved | {name for pair in observed.renamings for name in pair}
-    written = {path for path, access in observed.paths.items() if Access.WRITE in access}
-    stable = stable_names(used, written)
+    stable = stable_names(used, observed)
     grants: _Grants = {}
     for path, access in observed.paths.items():
         _add(grants, stable[path], access)
@@ -73,15 +73,27 @@ def _name_exceptions(
     grants: _Grants, wanted: Mapping[bytes, Access], names: Mapping[bytes, Components]
 ) -> None:
     """Where another pattern decides than the one that a name was put under: a rule for the name."""
-    patterns = {parse_pattern(to_text(place).decode()): access for place, access in grants.items()}
-    exact = {to_text(place): access for place, access in grants.items()}
-    ranked = sorted((each for each in patterns if not each.is_literal), key=lambda each: each.specificity)
+    patterns = defaultdict(list)
+    for place, access in grants.items():
+        pattern = parse_pattern(to_text(place).decode())
+        patterns[pattern.literal_components].append((pattern.specificity, pattern, access))
+    for group in patterns.values():
+        group.sort(key=lambda each: each[0], reverse=True)
     for path, access in wanted.items():
-        granted = exact.get(to_text(plain_name(path)))
-        if granted is None:
-            granted = next((patterns[each] for each in reversed(ranked) if each.matches(path)), Access.NONE)
-        if granted != access and len(to_text(names[path])) <= _TEXT_MAX:
+        if _granted(patterns, path) != access and len(to_text(names[path])) <= _TEXT_MAX:
             grants[names[path]] = access
+
+
+def _granted(
+    patterns: Mapping[Components, list[tuple[Specificity, PathPattern, Access]]], path: bytes
+) -> Access:
+    """What is granted by the first pattern that matches, of those with the longest beginning in common."""
+    parts = split(path)
+    for length in range(len(parts), -1, -1):
+        for _, pattern, access in patterns.get(parts[:length], ()):
+            if pattern.matches(path):
+                return access
+    return Access.NONE
 
 
 def _add(grants: _Grants, place: Components, access: Access) -> None:
@@ -124,8 +136,11 @@ def _place_of(grants: _Grants, name: Components) -> Components:
 def _move_names(grants: _Grants, pairs: list[tuple[Components, Components]], moved: set[Components]) -> None:
     """A directory keeps its rights where it goes: no rule may tell it from what is in it. A new name may not
     grant what the old one does not."""
-    for directory in [*moved, *_made_at_random(grants)]:
-        _collapse(grants, directory)
+    whole: set[Components] = set()
+    for directory in sorted([*moved, *_made_at_random(grants)], key=len):
+        if not any(directory[: len(above)] == above for above in whole):
+            _collapse(grants, directory)
+            whole.add(directory)
     changed = True
     while changed:
         changed = False
@@ -194,20 +209,33 @@ def _merge_siblings(grants: _Grants, counts: dict[Components, int]) -> None:
 
 def _merge_subtrees(grants: _Grants, counts: dict[Components, int]) -> None:
     """From the deepest directory upwards."""
+    places = sorted(grants)
     directories = {place[:length] for place in grants for length in range(len(place))}
     for directory in sorted(directories, key=lambda each: (-len(each), each)):
         if not may_open(directory, deep=True):
             continue
-        groups = defaultdict(list)
-        for place, access in sorted(grants.items(), key=lambda item: item[0]):
-            if place[: len(directory)] == directory and not _NAMED_ONLY & access:
-                groups[access].append(place)
-        for access, places in groups.items():
-            branches = {place[len(directory)] for place in places if len(place) > len(directory) + 1}
-            many = sum(counts.get(place, 1) for place in places) >= _BENEATH
+        for access, group in _inside(grants, places, directory).items():
+            branches = {place[len(directory)] for place in group if len(place) > len(directory) + 1}
+            many = sum(counts.get(place, 1) for place in group) >= _BENEATH
             others = grants.get((*directory, DEEP), access)
             if len(branches) >= _BRANCHES and many and others == access:
-                _merge(grants, counts, places, (*directory, DEEP))
+                _merge(grants, counts, group, (*directory, DEEP))
+                insort(places, (*directory, DEEP))
+
+
+def _inside(
+    grants: _Grants, places: list[Components], directory: Components
+) -> dict[Access, list[Components]]:
+    """A directory and what is in it, but for what is to be named, by access. `places` are sorted; some
+    may be no more."""
+    groups = defaultdict(list)
+    for index in range(bisect_left(places, directory), len(places)):
+        place = places[index]
+        if place[: len(directory)] != directory:
+            break
+        if place in grants and not _NAMED_ONLY & grants[place]:
+            groups[grants[place]].append(place)
+    return groups
 
 
 def _shorten(grants: _Grants) -> list[str]:

@@ -7,7 +7,9 @@ import re
 from collections.abc import Iterable, Mapping
 from itertools import pairwise
 
+from kwhost.core.policy.learn.observed import Observed
 from kwhost.core.policy.learn.places import TEMPORARY, Components, may_open
+from kwhost.core.policy.model import Access
 
 __all__ = [
     "ANY",
@@ -26,10 +28,11 @@ ANY = b"*"
 DEEP = b"**"
 # What makers of names begin them with in temporary directories: mktemp(1), gcc, bash; and Python's tempfile
 # wherever it is told to.
-_MAKERS = re.compile(rb"^(?:tmp[._-]?|cc|sh-thd[.-]|sh-np[.-])(?P<random>[A-Za-z0-9_]{6,})(?=[.-]|$)")
+_MAKERS = re.compile(rb"^(?:tmp[.-]?|cc|sh-thd[.-]|sh-np[.-])(?P<random>[A-Za-z0-9_]{6,})(?=[.-]|$)")
 _PYTHON = re.compile(rb"^tmp(?P<random>[a-z0-9_]{8})(?![a-z0-9_])")
 # mkstemp(3) and its kin: so many characters behind a separator.
 _TAIL = re.compile(rb"(?:^|(?<=[._-]))(?P<random>[A-Za-z0-9]{6}|[A-Za-z0-9]{8}|[A-Za-z0-9]{10})(?=\.|$)")
+_WHOLE = re.compile(rb"^(?P<random>[A-Za-z0-9_]{6}|[A-Za-z0-9_]{8}|[A-Za-z0-9_]{10})$")
 _CHUNK = re.compile(rb"(?P<random>[A-Za-z0-9]{6,})")
 _DIGIT_INSIDE = re.compile(rb"[A-Za-z].*[0-9].*[A-Za-z]|[0-9].*[A-Za-z].*[0-9]")
 _CASES = re.compile(rb"[a-z][A-Z]+[a-z].*[A-Z]")
@@ -65,15 +68,16 @@ def has_wildcard(component: bytes) -> bool:
     return re.search(rb"[*?]", re.sub(rb"\\.", b"", component)) is not None
 
 
-def stable_names(used: Iterable[bytes], written: Iterable[bytes]) -> Mapping[bytes, Components]:
+def stable_names(used: Iterable[bytes], observed: Observed) -> Mapping[bytes, Components]:
     """The paths, each with what it may be called the next time. Only what was written, and so may have been
     named by the program, can have a random name; what lies beneath it has it too."""
     stable: dict[bytes, bytes] = {}
-    for path in written:
+    for path in (path for path, access in observed.paths.items() if Access.WRITE in access):
         *above, name = split(path) or (b"",)
         directory = tuple(above)
-        pattern = _stable_name(name, temporary=directory in TEMPORARY)
-        whole = pattern == ANY and directory not in TEMPORARY and not may_open(directory, deep=False)
+        temporary = directory in TEMPORARY
+        pattern = _temporary_name(path, name, observed) if temporary else _stable_name(name)
+        whole = pattern == ANY and not temporary and not may_open(directory, deep=False)
         if pattern != escape(name) and not whole:
             stable[path] = pattern
     return {path: _components(path, stable) for path in used}
@@ -99,11 +103,22 @@ def _in_proc(names: Components) -> Components:
     )
 
 
-def _stable_name(name: bytes, *, temporary: bool) -> bytes:
+def _temporary_name(path: bytes, name: bytes, observed: Observed) -> bytes:
+    """A name in a directory for temporary files: as many characters as makers of names choose at random are
+    random where the name was made as they do, or where no word looks like that."""
+    match = _PYTHON.match(name) or _MAKERS.match(name)
+    if not match and path in observed.new_files:
+        match = _WHOLE.match(name)
+    for tail in _TAIL.finditer(name):
+        behind = tail.start() > 0 and (path in observed.new_files or path in observed.new_directories)
+        if not match and (behind or _MIXED.search(tail["random"])):
+            match = tail
+    return _replace(name, match) if match else _stable_name(name)
+
+
+def _stable_name(name: bytes) -> bytes:
     """A name as a pattern, with `*` for what looks random in it."""
-    match = _PYTHON.match(name) or (temporary and _MAKERS.match(name))
-    if not match and temporary:
-        match = next((tail for tail in _TAIL.finditer(name) if _MIXED.search(tail["random"])), None)
+    match = _PYTHON.match(name)
     match = match or next((chunk for chunk in _CHUNK.finditer(name) if _is_jumble(chunk["random"])), None)
     match = match or _NUMBER.search(name)
     return _replace(name, match) if match else escape(name)

@@ -26,6 +26,7 @@ _BITS = (
     (lib.KW_POLICY_WRITE, Access.WRITE),
     (lib.KW_POLICY_EXECUTE, Access.EXECUTE),
 )
+_MAKES_DIRECTORY = "mkdirat"  # in either form
 _PROTOCOLS = {6: Protocol.TCP, 17: Protocol.UDP}
 
 
@@ -65,13 +66,16 @@ class Refusal(NamedTuple):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Observed:
     """All that was seen. `above` are directories beneath which paths were used that are too long for rules,
-    `moved` those that got another name."""
+    `moved` those that got another name; `new_files` and `new_directories` were made where there had to be
+    nothing, as makers of temporary names do."""
 
     calls: frozenset[Seen] = frozenset()
     paths: Mapping[bytes, Access]
     above: Mapping[bytes, Access]
     renamings: frozenset[Renaming] = frozenset()
     moved: frozenset[bytes] = frozenset()
+    new_files: frozenset[bytes] = frozenset()
+    new_directories: frozenset[bytes] = frozenset()
     addresses: frozenset[SeenAddress] = frozenset()
     refusals: tuple[Refusal, ...] = ()
 
@@ -113,6 +117,12 @@ def observe(notes: Iterable[Note]) -> Observed:
         above=above,
         renamings=frozenset(Renaming(*note.texts) for note in by_kind[NoteKind.NAMES]),
         moved=frozenset(note.texts[0] for note in by_kind[NoteKind.DIRECTORY]),
+        new_files=frozenset(
+            note.texts[0] for note in by_kind[NoteKind.MADE] if note.call != _MAKES_DIRECTORY
+        ),
+        new_directories=frozenset(
+            note.texts[0] for note in by_kind[NoteKind.MADE] if note.call == _MAKES_DIRECTORY
+        ),
         addresses=frozenset(_address(note) for note in by_kind[NoteKind.ADDRESS]),
         refusals=tuple(
             Refusal(_seen(note), note.error, note.texts[0].decode(errors="replace") if note.texts else "")

@@ -6,12 +6,14 @@ from typing import NamedTuple
 
 from kwhost.core.abi.learn_memory import Notes
 from kwhost.core.errors import LimitError
+from kwhost.core.policy.compile import compile_layers
 from kwhost.core.policy.learn.calls import call_rules
 from kwhost.core.policy.learn.files import file_rules
 from kwhost.core.policy.learn.network import network_rules
 from kwhost.core.policy.learn.observed import observe
 from kwhost.core.policy.learn.text import write_calls, write_files, write_head, write_network
 from kwhost.core.policy.library import read_policy_file
+from kwhost.core.policy.model import Layer
 
 __all__ = ["Learnt", "learn_policy"]
 
@@ -25,7 +27,7 @@ class Learnt(NamedTuple):
 
 def learn_policy(notes: Notes, command: Sequence[str], base: str) -> Learnt:
     """The smallest policy for what was noted, under the policy called `base`. Raises LimitError where the
-    notes are not complete, ConfigErrors where the policy would be larger than policies may be."""
+    notes are not complete, ConfigError where the policy would be larger than policies may be."""
     if notes.lost:
         raise LimitError(
             "the program did more different things than can be noted: learn from parts of it, one after "
@@ -39,7 +41,7 @@ def learn_policy(notes: Notes, command: Sequence[str], base: str) -> Learnt:
         + write_network(network_rules(observed))
         + write_calls(call_rules(observed))
     )
-    read_policy_file(Path("learnt.toml"), text.encode())
+    compile_layers([Layer("learnt", read_policy_file(Path("learnt.toml"), text.encode()))])
     warnings = [f"{path}: too long for a rule; it is not permitted" for path in too_long]
     if notes.damaged:
         warnings.append(
