@@ -1,9 +1,12 @@
 """Observations as a program might have made them, and the policies that are learnt from them."""
 
+from ipaddress import IPv6Address
 from pathlib import Path
 
 from hypothesis import strategies as st
 
+from kwhost.core.abi.learn_memory import AddressNote, Note, NoteKind
+from kwhost.core.policy.calls import CALLS
 from kwhost.core.policy.evaluate import PathUse, judge_path
 from kwhost.core.policy.learn.files import file_rules
 from kwhost.core.policy.learn.observed import Observed, Renaming
@@ -11,6 +14,7 @@ from kwhost.core.policy.learn.text import write_files
 from kwhost.core.policy.library import read_policy_file
 from kwhost.core.policy.model import ALLOW, Access, Policy
 
+CALL_NAMES = sorted((*CALLS, "call_450"))
 LETTERS = (Access.READ, Access.WRITE, Access.EXECUTE)
 _NAMES = (
     *("usr", "lib", "etc", "home", "tmp", "var", "proc", "srv", "a", "b", "c", "d"),
@@ -37,7 +41,14 @@ def observations(draw: st.DrawFn) -> Observed:
         if renamings
         else set()
     )
-    return Observed(paths=accessed, above={}, renamings=frozenset(renamings), moved=frozenset(moved))
+    made = draw(st.sets(known, max_size=5))
+    return Observed(
+        paths=accessed,
+        above={},
+        renamings=frozenset(renamings),
+        moved=frozenset(moved),
+        new_files=frozenset(made),
+    )
 
 
 def learnt(observed: Observed) -> Policy:
@@ -55,3 +66,37 @@ def granted(policy: Policy, path: bytes) -> Access:
         if finding is None or finding.verdict == ALLOW:
             access |= letter
     return access
+
+
+_addresses = st.builds(
+    AddressNote,
+    address=st.one_of(
+        st.ip_addresses(v=6), st.ip_addresses(v=4).map(lambda four: IPv6Address(f"::ffff:{four}"))
+    ),
+    port=st.integers(0, 65_535),
+    listens=st.booleans(),
+    protocol=st.integers(0, 255),
+)
+
+
+@st.composite
+def notes(draw: st.DrawFn) -> Note:
+    """Whatever may be read from memory that hostile monitors wrote."""
+    kind = draw(st.sampled_from(NoteKind))
+    counts = {
+        NoteKind.CALL: 0,
+        NoteKind.ADDRESS: 0,
+        NoteKind.NAMES: 2,
+        NoteKind.REFUSED: draw(st.integers(0, 1)),
+    }
+    count = counts.get(kind, 1)
+    return Note(
+        kind=kind,
+        call=draw(st.sampled_from(CALL_NAMES)),
+        access=draw(st.integers(0, 7)),
+        error=draw(st.integers(0, 4095)),
+        values=tuple(draw(st.lists(st.integers(0, 2**64 - 1), min_size=3, max_size=3))),
+        texts=tuple(draw(st.lists(paths, min_size=count, max_size=count))),
+        cut=(draw(st.booleans()), draw(st.booleans())),
+        address=draw(_addresses) if kind is NoteKind.ADDRESS else None,
+    )

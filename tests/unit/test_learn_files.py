@@ -149,7 +149,7 @@ def test_names_that_no_text_can_hold_are_matched_all_the_same() -> None:
 
 
 @given(observations())
-@settings(max_examples=300)
+@settings(deadline=None)
 def test_everything_that_was_done_is_granted(observed: Observed) -> None:
     policy = learnt(observed)
 
@@ -157,7 +157,7 @@ def test_everything_that_was_done_is_granted(observed: Observed) -> None:
 
 
 @given(observations())
-@settings(max_examples=300)
+@settings(deadline=None)
 def test_renaming_comes_to_pass_again(observed: Observed) -> None:
     policy = learnt(observed)
 
@@ -169,7 +169,7 @@ def test_renaming_comes_to_pass_again(observed: Observed) -> None:
 
 
 @given(used)
-@settings(max_examples=300)
+@settings(deadline=None)
 def test_names_that_stay_get_what_they_had_and_no_more(paths: dict[bytes, Access]) -> None:
     observed = Observed(paths=paths, above={})
     stable = stable_names(paths, observed)
@@ -181,7 +181,7 @@ def test_names_that_stay_get_what_they_had_and_no_more(paths: dict[bytes, Access
 
 
 @given(observations())
-@settings(max_examples=200)
+@settings(deadline=None)
 def test_the_system_is_never_opened_as_a_whole(observed: Observed) -> None:
     moved = Observed(paths=observed.paths, above={}, renamings=observed.renamings)
     policy = learnt(moved)

@@ -4,8 +4,10 @@ from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from kwhost.core.abi.learn_memory import Notes
+from kwhost.core.abi.learn_memory import Note, Notes
 from kwhost.core.errors import LimitError
 from kwhost.core.policy.calls import CALLS
 from kwhost.core.policy.destinations import Direction, Protocol
@@ -18,6 +20,7 @@ from kwhost.core.policy.learn.text import quote, write_calls, write_files, write
 from kwhost.core.policy.library import read_policy_file
 from kwhost.core.policy.model import Action, Layer, Policy
 from kwhost.core.policy.sets import set_members
+from tests.unit.learning_parts import notes
 
 CONNECT = frozenset((Seen("connect"),))
 EPERM, ENOSYS, EAFNOSUPPORT = 1, 38, 97
@@ -203,3 +206,14 @@ def test_a_program_that_did_nothing_may_do_nothing() -> None:
 
     assert {call for call in CALLS if becomes(policy, Call(call)) == "allow"} == ALWAYS
     assert policy.files
+
+
+@given(st.lists(notes(), max_size=40))
+@settings(deadline=None)
+def test_whatever_was_noted_a_policy_comes_of_it(written: list[Note]) -> None:
+    learnt = learn_policy(Notes(tuple(written), 0, 0), ["true"], "default")
+
+    policy = read_policy_file(Path("learnt.toml"), learnt.text.encode())
+    assert {call for call in CALLS if becomes(policy, Call(call, (2**64 - 1,) * 6)) == "allow"} <= ALWAYS | {
+        note.call for note in written
+    }

@@ -1,5 +1,6 @@
 """Rules on calls: those that were made, with the requests, families and flags that were used."""
 
+import errno
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
@@ -83,16 +84,17 @@ def _argument_rules(calls: Iterable[Seen], verdict: Verdict = ALLOW) -> list[Lea
 def _error_rules(observed: Observed) -> list[LearntRule]:
     """A program that was told by one error that a call is not there does something else; another error would
     be new to it. What was refused like everything else needs no rule."""
-    by_error = defaultdict(list)
-    for refusal in observed.refusals:
-        if _is_plain(refusal) and refusal.seen not in observed.calls:
-            by_error[refusal.error].append(refusal.seen)
+    errors = {
+        refusal.seen: refusal.error
+        for refusal in observed.refusals
+        if _is_plain(refusal) and refusal.seen not in observed.calls
+    }
     rules = []
-    for error, calls in by_error.items():
+    for error in sorted(set(errors.values()) & set(errno.errorcode) - {DENY.errno}):
+        calls = [seen for seen in errors if errors[seen] == error]
         verdict = Verdict(Action.ERRNO, error)
-        if error and verdict != DENY:
-            rules += [LearntRule(seen.call, (), verdict) for seen in calls if not seen.values]
-            rules += _argument_rules(calls, verdict)
+        rules += [LearntRule(seen.call, (), verdict) for seen in calls if not seen.values]
+        rules += _argument_rules(calls, verdict)
     return rules
 
 

@@ -104,8 +104,8 @@ def _open_above(grants: _Grants, above: Mapping[bytes, Access]) -> list[str]:
     """Paths that are too long for rules: all beneath a directory; those for which that cannot be."""
     failed = []
     for path, access in above.items():
-        directory = split(path)
-        if may_open(directory, deep=True):
+        directory = plain_name(path)
+        if may_open(split(path), deep=True):
             _add(grants, (*directory, DEEP), access)
         else:
             failed.append(path.decode(errors="replace"))

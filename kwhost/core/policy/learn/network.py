@@ -48,13 +48,14 @@ def _ports(ports: Iterable[int], *, chosen: bool) -> tuple[int | str, ...]:
 
 
 def _listen_rules(listens: Iterable[SeenAddress], chosen: set[SeenAddress]) -> list[LearntAddress]:
+    """A port of 0 is none yet: the kernel chooses it when the socket listens, and rules name no such port."""
     by_protocol = defaultdict(set)
     for seen in listens:
         by_protocol[seen.protocol].add(seen)
     rules = []
     for protocol, group in by_protocol.items():
         single = {seen.port for seen in group - chosen}
-        ports = _ports(single, chosen=bool(group & chosen))
+        ports = () if 0 in single else _ports(single, chosen=bool(group & chosen))
         rules.append(LearntAddress(None, ports, protocol, ALLOW))
     return rules
 

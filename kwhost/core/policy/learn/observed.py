@@ -115,8 +115,8 @@ def observe(notes: Iterable[Note]) -> Observed:
         calls=frozenset(_seen(note) for note in by_kind[NoteKind.CALL]),
         paths=paths,
         above=above,
-        renamings=frozenset(Renaming(*note.texts) for note in by_kind[NoteKind.NAMES]),
-        moved=frozenset(note.texts[0] for note in by_kind[NoteKind.DIRECTORY]),
+        renamings=frozenset(Renaming(*note.texts) for note in by_kind[NoteKind.NAMES] if not any(note.cut)),
+        moved=frozenset(note.texts[0] for note in by_kind[NoteKind.DIRECTORY] if not note.cut[0]),
         new_files=frozenset(
             note.texts[0] for note in by_kind[NoteKind.MADE] if note.call != _MAKES_DIRECTORY
         ),
