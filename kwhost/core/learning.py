@@ -43,4 +43,4 @@ def learn_from(
             spec, host, limits, report, want_statistics=False, policy=policy_fd, learn=memory
         )
         notes = decode_notes(os.pread(memory, LEARN_SIZE, 0))
-    return LearntRun(learn_policy(notes, spec.argv, policy.name), outcome.exit_status, outcome.crash)
+    return LearntRun(learn_policy(notes, spec.argv, policy), outcome.exit_status, outcome.crash)

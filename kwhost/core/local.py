@@ -60,9 +60,7 @@ def run_instance(  # noqa: PLR0913 - what there is to say about a run
         lease.close()
 
 
-def _launch(
-    engine: DirectEngine, plan: LaunchPlan, spec: InstanceSpec, policy: int, learn: int
-) -> Launched:
+def _launch(engine: DirectEngine, plan: LaunchPlan, spec: InstanceSpec, policy: int, learn: int) -> Launched:
     try:
         return engine.launch(plan, policy, learn)
     except KvmError as error:

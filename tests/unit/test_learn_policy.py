@@ -17,11 +17,12 @@ from kwhost.core.policy.learn.network import network_rules
 from kwhost.core.policy.learn.observed import NOTED_ARGUMENTS, Observed, Refusal, Seen, SeenAddress
 from kwhost.core.policy.learn.policy import learn_policy
 from kwhost.core.policy.learn.text import quote, write_calls, write_files, write_head, write_network
-from kwhost.core.policy.library import read_policy_file
+from kwhost.core.policy.library import built_in, read_policy_file
 from kwhost.core.policy.model import Action, Layer, Policy
 from kwhost.core.policy.sets import set_members
 from tests.unit.learning_parts import notes
 
+DEFAULT = built_in().find("default")
 CONNECT = frozenset((Seen("connect"),))
 EPERM, ENOSYS, EAFNOSUPPORT = 1, 38, 97
 
@@ -37,7 +38,7 @@ def policy_of(
         write_head(["true"], "default", refusals)
         + write_files(())
         + write_network(network_rules(observed))
-        + write_calls(call_rules(observed))
+        + write_calls(call_rules(observed, DEFAULT))
     )
     return read_policy_file(Path("learnt.toml"), text.encode())
 
@@ -120,8 +121,8 @@ def test_every_noted_value_can_be_written() -> None:
 def test_a_set_stands_for_its_calls_only_when_all_were_made() -> None:
     chown = set_members("@chown")
 
-    assert "@chown" in call_rules(observed_calls(chown)).allowed
-    assert "@chown" not in call_rules(observed_calls(chown - {"chown"})).allowed
+    assert "@chown" in call_rules(observed_calls(chown), DEFAULT).allowed
+    assert "@chown" not in call_rules(observed_calls(chown - {"chown"}), DEFAULT).allowed
 
 
 def observed_calls(names: frozenset[str]) -> Observed:
@@ -192,17 +193,24 @@ def test_texts_cannot_end_their_lines() -> None:
 
 def test_notes_that_were_lost_are_an_error_that_says_what_to_do() -> None:
     with pytest.raises(LimitError, match="learn from parts"):
-        learn_policy(Notes((), 1, 0), ["true"], "default")
+        learn_policy(Notes((), 1, 0), ["true"], DEFAULT)
 
 
 def test_notes_that_make_no_sense_are_told() -> None:
-    assert len(learn_policy(Notes((), 0, 2), ["true"], "default").warnings) == 1
+    assert len(learn_policy(Notes((), 0, 2), ["true"], DEFAULT).warnings) == 1
+
+
+def test_what_depends_on_time_is_not_added_to_what_was_permitted() -> None:
+    base = read_policy_file(Path("base.toml"), b'syscalls = { allow = ["read", "brk"] }')
+
+    learnt = learn_policy(Notes((), 0, 0), ["true"], base)
+
+    policy = read_policy_file(Path("learnt.toml"), learnt.text.encode())
+    assert {call for call in CALLS if becomes(policy, Call(call)) == "allow"} == {"brk"}
 
 
 def test_a_program_that_did_nothing_may_do_nothing() -> None:
-    policy = read_policy_file(
-        Path("x.toml"), learn_policy(Notes((), 0, 0), ["true"], "default").text.encode()
-    )
+    policy = read_policy_file(Path("x.toml"), learn_policy(Notes((), 0, 0), ["true"], DEFAULT).text.encode())
 
     assert {call for call in CALLS if becomes(policy, Call(call)) == "allow"} == ALWAYS
     assert policy.files
@@ -211,7 +219,7 @@ def test_a_program_that_did_nothing_may_do_nothing() -> None:
 @given(st.lists(notes(), max_size=40))
 @settings(deadline=None)
 def test_whatever_was_noted_a_policy_comes_of_it(written: list[Note]) -> None:
-    learnt = learn_policy(Notes(tuple(written), 0, 0), ["true"], "default")
+    learnt = learn_policy(Notes(tuple(written), 0, 0), ["true"], DEFAULT)
 
     policy = read_policy_file(Path("learnt.toml"), learnt.text.encode())
     assert {call for call in CALLS if becomes(policy, Call(call, (2**64 - 1,) * 6)) == "allow"} <= ALWAYS | {

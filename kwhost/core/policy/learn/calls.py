@@ -7,8 +7,9 @@ from typing import NamedTuple
 
 from kwhost.core.policy.calls import CALLS
 from kwhost.core.policy.constants import CONSTANTS
+from kwhost.core.policy.evaluate import Call, judge_arguments
 from kwhost.core.policy.learn.observed import NOTED_ARGUMENTS, Observed, Refusal, Seen
-from kwhost.core.policy.model import ALLOW, DENY, Action, Verdict
+from kwhost.core.policy.model import ALLOW, DENY, Action, Policy, Verdict
 from kwhost.core.policy.sets import SETS, set_members
 
 __all__ = ["ALWAYS", "LearntCalls", "LearntRule", "call_rules"]
@@ -46,11 +47,13 @@ class LearntCalls(NamedTuple):
     rules: tuple[LearntRule, ...]
 
 
-def call_rules(observed: Observed) -> LearntCalls:
-    """What was permitted, and the errors with which programs were told that something is not there."""
-    plain = {seen.call for seen in observed.calls if not seen.values} & set(CALLS) | ALWAYS
-    rules = list(_argument_rules(observed.calls))
-    rules += _error_rules(observed)
+def call_rules(observed: Observed, base: Policy) -> LearntCalls:
+    """What was permitted, and the errors with which programs were told that something is not there. What the
+    policy that was in force does not permit is not added to it."""
+    timely = {call for call in ALWAYS if judge_arguments(base, Call(call)).verdict.permits}
+    plain = {seen.call for seen in observed.calls if not seen.values} & set(CALLS) | timely
+    rules = _argument_rules(observed.calls)
+    rules += [rule for rule in _error_rules(observed) if rule.call not in plain]
     return LearntCalls(_with_sets(plain), tuple(sorted(rules, key=lambda rule: rule[:2])))
 
 

@@ -13,7 +13,7 @@ from kwhost.core.policy.learn.network import network_rules
 from kwhost.core.policy.learn.observed import observe
 from kwhost.core.policy.learn.text import write_calls, write_files, write_head, write_network
 from kwhost.core.policy.library import read_policy_file
-from kwhost.core.policy.model import Layer
+from kwhost.core.policy.model import Layer, Policy
 
 __all__ = ["Learnt", "learn_policy"]
 
@@ -25,8 +25,8 @@ class Learnt(NamedTuple):
     warnings: tuple[str, ...]
 
 
-def learn_policy(notes: Notes, command: Sequence[str], base: str) -> Learnt:
-    """The smallest policy for what was noted, under the policy called `base`. Raises LimitError where the
+def learn_policy(notes: Notes, command: Sequence[str], base: Policy) -> Learnt:
+    """The smallest policy for what was noted, under the policy `base`. Raises LimitError where the
     notes are not complete, ConfigError where the policy would be larger than policies may be."""
     if notes.lost:
         raise LimitError(
@@ -36,10 +36,10 @@ def learn_policy(notes: Notes, command: Sequence[str], base: str) -> Learnt:
     observed = observe(notes.notes)
     files, too_long = file_rules(observed)
     text = (
-        write_head(command, base, observed.refusals)
+        write_head(command, base.name, observed.refusals)
         + write_files(files)
         + write_network(network_rules(observed))
-        + write_calls(call_rules(observed))
+        + write_calls(call_rules(observed, base))
     )
     compile_layers([Layer("learnt", read_policy_file(Path("learnt.toml"), text.encode()))])
     warnings = [f"{path}: too long for a rule; it is not permitted" for path in too_long]

@@ -92,7 +92,7 @@ def _action(verdict: Verdict) -> str:
 def write_calls(calls: LearntCalls) -> str:
     """The rules on calls."""
     text = "\n[syscalls]\n"
-    text += comment("With those that depend on time, whether they were made or not:")
+    text += comment("With those that depend on time, as far as they were permitted, whether made or not:")
     text += "".join(comment(f"  {line.strip()}") for line in _wrap(sorted(ALWAYS)).rstrip(",\n").splitlines())
     text += "allow = [\n" + _wrap(map(quote, calls.allowed)) + "]\n"
     if calls.rules:
