@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kwhost.core.abi.learn_memory import Note, Notes
+from kwhost.core.abi._abi import lib
+from kwhost.core.abi.learn_memory import Note, NoteKind, Notes
 from kwhost.core.errors import LimitError
 from kwhost.core.policy.calls import CALLS
 from kwhost.core.policy.destinations import Direction, Protocol
@@ -20,7 +21,7 @@ from kwhost.core.policy.learn.text import quote, write_calls, write_files, write
 from kwhost.core.policy.library import built_in, read_policy_file
 from kwhost.core.policy.model import Action, Layer, Policy
 from kwhost.core.policy.sets import set_members
-from tests.unit.learning_parts import notes
+from tests.unit.learning_parts import granted, notes
 
 DEFAULT = built_in().find("default")
 CONNECT = frozenset((Seen("connect"),))
@@ -207,6 +208,20 @@ def test_what_depends_on_time_is_not_added_to_what_was_permitted() -> None:
 
     policy = read_policy_file(Path("learnt.toml"), learnt.text.encode())
     assert {call for call in CALLS if becomes(policy, Call(call)) == "allow"} == {"brk"}
+
+
+def executed(path: bytes) -> Note:
+    return Note(NoteKind.PATH, "execve", lib.KW_POLICY_EXECUTE, 0, (0, 0, 0), (path,), (False, False))
+
+
+def test_what_was_executed_may_be_read_where_that_was_permitted() -> None:
+    narrow = b'base = "default"\nfiles = [{ path = "/usr/bin/secret", access = "x" }]'
+    noted = Notes((executed(b"/usr/bin/plain"), executed(b"/usr/bin/secret")), 0, 0)
+
+    learnt = learn_policy(noted, ["true"], read_policy_file(Path("narrow.toml"), narrow))
+
+    policy = read_policy_file(Path("learnt.toml"), learnt.text.encode())
+    assert [str(granted(policy, path)) for path in (b"/usr/bin/plain", b"/usr/bin/secret")] == ["rx", "x"]
 
 
 def test_a_program_that_did_nothing_may_do_nothing() -> None:
