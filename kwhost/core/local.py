@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["run_instance"]
 
 
-def run_instance(
+def run_instance(  # noqa: PLR0913 - what there is to say about a run
     spec: InstanceSpec,
     host: HostConfig,
     limits: GuestLimits,
@@ -39,9 +39,10 @@ def run_instance(
     *,
     want_statistics: bool,
     policy: str = DEFAULT_POLICY,
+    learn: int = -1,
 ) -> "Outcome":
     """Run one instance to its end in this process. Raises KwhostError where it does not start. `policy`: the
-    name of a built-in one, or a policy file."""
+    name of a built-in one, or a policy file; `learn`: memory to note in what the program does, or -1."""
     check_kernel()
     check_engine(spec.engine, spec.isolation)
     terminal = OperatorTerminal.of(0) if spec.terminal and spec.interactive else None
@@ -55,7 +56,7 @@ def run_instance(
         plan = plan_instance(spec, local_image(spec), lease.ids, terminal.size() if terminal else None)
         plan = replace(plan, limits=limits)
         hold_signals()
-        launched = _launch(DirectEngine(lease), plan, spec, table)
+        launched = _launch(DirectEngine(lease), plan, spec, table, learn)
         watch = _load_watch_for(launched)
         return watch(
             launched,
@@ -70,14 +71,16 @@ def run_instance(
         lease.close()
 
 
-def _launch(engine: DirectEngine, plan: LaunchPlan, spec: InstanceSpec, table: RunTable) -> Launched:
+def _launch(
+    engine: DirectEngine, plan: LaunchPlan, spec: InstanceSpec, table: RunTable, learn: int
+) -> Launched:
     with ExitStack() as ends:
 
         def own(fd: int) -> int:
             ends.callback(os.close, fd)
             return fd
 
-        policy = PolicyFds(own(policy_file(table.data)), own(ceiling_file(table.ceiling)))
+        policy = PolicyFds(own(policy_file(table.data)), own(ceiling_file(table.ceiling)), learn)
         try:
             return engine.launch(plan, policy)
         except KvmError as error:

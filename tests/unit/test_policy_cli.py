@@ -114,6 +114,7 @@ def test_calls_are_written_as_people_write_them(
         ("answer 7", UsageError, "write kwhost policy answer QUESTION allow, or refuse"),
         ("answer 7 perhaps", UsageError, "write kwhost policy answer QUESTION allow, or refuse"),
         ("questions 7", UsageError, "kwhost policy questions takes no names"),
+        ("learn web", UsageError, "write -- before the program"),
         ("forget", UsageError, "write kwhost policy forget ANSWER"),
         ("forget 7 --json", UsageError, "kwhost policy forget has no --json"),
         ("questions --scope forever", UsageError, "--scope is for kwhost policy answer"),

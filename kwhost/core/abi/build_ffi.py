@@ -13,6 +13,7 @@ _headers = Path(__file__).resolve().parents[2] / "monitor" / "abi"
 
 _SOURCE = r"""
 #include "abi/kw_abi.h"
+#include "abi/kw_learn.h"
 #include "abi/kw_policy.h"
 #include <asm/unistd.h>
 #include <errno.h>
@@ -43,7 +44,7 @@ static int kw_enter_user_namespace(int pidfd) {
 """
 
 ffi = FFI()
-for header in ("kw_abi.h", "kw_policy.h"):
+for header in ("kw_abi.h", "kw_policy.h", "kw_learn.h"):
     text = (_headers / header).read_text(encoding="utf-8")
     ffi.cdef(text.split(_BEGIN, 1)[1].split(_END, 1)[0])
 ffi.cdef("const char *kw_call_name(uint32_t number);")

@@ -40,6 +40,7 @@ class LaunchFds(NamedTuple):
     guest_cgroups: tuple[int, ...] = ()
     ceiling: int = -1
     policy: int = -1
+    learn: int = -1
     attached: bool = False
 
     def inherited(self) -> tuple[int, ...]:
@@ -55,6 +56,7 @@ class LaunchFds(NamedTuple):
             self.exit,
             self.ceiling,
             self.policy,
+            self.learn,
         )
         return tuple(fd for fd in (*single, *self.cgroups, *self.guest_cgroups) if fd >= 0)
 
@@ -155,7 +157,7 @@ def _set_fds(header: Any, fds: LaunchFds) -> None:
     header.control_fd, header.lifeline_fd = fds.control, fds.lifeline
     header.kvm_fd, header.stats_fd, header.lease_fd = fds.kvm, fds.stats, fds.lease
     header.listen_fd, header.log_dir_fd, header.exit_fd = fds.listen, fds.log_dir, fds.exit
-    header.ceiling_fd, header.policy_fd = fds.ceiling, fds.policy
+    header.ceiling_fd, header.policy_fd, header.learn_fd = fds.ceiling, fds.policy, fds.learn
     for field, cgroups in ((header.cgroup_fds, fds.cgroups), (header.guest_cgroup_fds, fds.guest_cgroups)):
         if len(cgroups) > lib.KW_CGROUPS_MAX:
             raise LaunchError(f"{len(cgroups)} cgroups are more than {lib.KW_CGROUPS_MAX}")

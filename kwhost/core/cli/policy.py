@@ -18,7 +18,7 @@ __all__ = ["main"]
 _USAGE = """kwhost policy check FILE
        kwhost policy show NAME|FILE.toml|INSTANCE [--json]
        kwhost policy explain NAME|FILE.toml|INSTANCE SYSCALL [ARG...]
-       kwhost policy learn [-o FILE] -- COMMAND [ARGUMENT...]
+       kwhost policy learn [-o FILE] [RUN OPTIONS] -- COMMAND [ARGUMENT...]
        kwhost policy questions [--json]
        kwhost policy answer QUESTION allow|refuse [--scope once|instance|forever]
        kwhost policy answers [--json]
@@ -29,7 +29,7 @@ check      say all that is wrong with a policy file, each with its line
 show       list the rules of a policy, or of all layers of an instance, with how often each decided
 explain    say which rule decides on a call, and why; ARG: a number, a constant (O_RDWR|O_CREAT), a path
            (/etc/passwd), or an address (10.0.0.1:443, [::1]:80, udp:192.0.2.1:53)
-learn      run a program, and write the policy that it needs
+learn      run a program, and write the policy that it needs; kwhost policy learn --help
 questions  list the calls that wait for an answer, where a rule asks
 answer     allow or refuse one, once, for the instance's run, or for ever
 answers    list the answers that are given again; forget removes some

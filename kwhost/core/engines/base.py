@@ -32,11 +32,12 @@ class Launched(NamedTuple):
 
 
 class PolicyFds(NamedTuple):
-    """Memfds, which stay the caller's, or -1: a compiled policy (struct kw_policy), and what the jail is made
-    from (struct kw_ceiling)."""
+    """Memfds, which stay the caller's, or -1: a compiled policy (struct kw_policy), what the jail is made
+    from (struct kw_ceiling), and in the foreground where to note what the program does (struct kw_learn)."""
 
     table: int = -1
     ceiling: int = -1
+    learn: int = -1
 
 
 NO_POLICY = PolicyFds()

@@ -14,6 +14,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from kwhost.core.abi import _abi
+from kwhost.core.abi.learn_memory import LEARN_SIZE, new_learn_memory
 from kwhost.core.abi.record import POLICY_SIZE, LaunchFds, encode_launch
 from kwhost.core.abi.statistics_page import STATS_FILE_SIZE, new_statistics
 from kwhost.core.engines.base import NO_POLICY, HostedEnds, Launched, PolicyFds
@@ -26,6 +27,7 @@ __all__ = [
     "launch_hosted",
     "launch_supervised",
     "monitor_path",
+    "new_learn_file",
     "new_statistics_file",
     "policy_file",
     "sealed_record",
@@ -73,6 +75,11 @@ def _memory_file(name: str, content: bytes, seals: int, size: int = 0) -> int:
 def new_statistics_file() -> int:
     """A new statistics page, with room for what a policy counts and tells; the caller closes it."""
     return _memory_file("kwhost-stats", new_statistics(), _SEALS_STATS, STATS_FILE_SIZE)
+
+
+def new_learn_file() -> int:
+    """New memory to learn in; the caller closes it."""
+    return _memory_file("kwhost-learn", new_learn_memory(), _SEALS_STATS, LEARN_SIZE)
 
 
 def sealed_record(record: bytes) -> int:
@@ -146,6 +153,7 @@ def launch_supervised(plan: LaunchPlan, kvm: int, lease: int = -1, policy: Polic
             lease=lease,
             ceiling=policy.ceiling,
             policy=policy.table,
+            learn=policy.learn,
         )
         record = sealed_record(encode_launch(plan, fds, started_ns))
         child_ends.callback(os.close, record)

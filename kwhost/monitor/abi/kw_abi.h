@@ -76,11 +76,12 @@ struct kw_launch {
     /* Files cgroup.procs, opened for writing: where supervise stays, and the instance's own. */
     int32_t cgroup_fds[KW_CGROUPS_MAX];
     int32_t guest_cgroup_fds[KW_CGROUPS_MAX];
-    int32_t ceiling_fd;      /* memfd of a struct kw_ceiling (kw_policy.h); none: no narrowing */
-    int32_t policy_fd;       /* memfd of a struct kw_policy (kw_policy.h) */
-    uint32_t log_files;      /* how many log files there are at most */
-    uint64_t log_size;       /* bytes of one of them */
-    uint64_t memory_limit;   /* bytes of private writable memory, kept by the monitors; 0: none */
+    int32_t ceiling_fd;    /* memfd of a struct kw_ceiling (kw_policy.h); none: no narrowing */
+    int32_t policy_fd;     /* memfd of a struct kw_policy (kw_policy.h) */
+    int32_t learn_fd;      /* foreground, with a policy: memfd of a struct kw_learn (kw_learn.h) */
+    uint32_t log_files;    /* how many log files there are at most */
+    uint64_t log_size;     /* bytes of one of them */
+    uint64_t memory_limit; /* bytes of private writable memory, kept by the monitors; 0: none */
     uint64_t resident_limit; /* bytes, sampled by supervise; 0: none */
     uint32_t reserved[4];
 };

@@ -19,6 +19,7 @@ enum own_fd {
     OWN_STANDINS, /* detached tmpfs where procfs makes what it hands to guests (procfs/standin.h) */
     OWN_POLICY,   /* struct kw_policy_table, for reading; only where there is a policy */
     OWN_BELL,     /* eventfd: wakes supervise for the policy's events; likewise */
+    OWN_LEARN,    /* struct kw_learn; only while a policy is being learnt */
     OWN_FIRST_VARIABLE = 16,
 };
 /* With this path, which is empty, and AT_EMPTY_PATH the monitor executes the file of OWN_SELF. The

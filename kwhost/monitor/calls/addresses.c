@@ -10,6 +10,7 @@
 #include "calls/dispatch.h"
 #include "calls/handlers.h"
 #include "calls/judged.h"
+#include "policy/learn.h"
 #include "process/permit.h"
 #include "calls/sockets.h"
 #include "process/thread.h"
@@ -84,6 +85,8 @@ static long permit_address(struct call *call, int fd, enum kw_policy_direction d
     char text[TEXT_SIZE];
     address->protocol = protocol_of(fd);
     struct kw_policy_verdict verdict = judge_network(direction, address);
+    if (learning() && verdict.action <= KW_POLICY_LOG)
+        learn_address(call->nr, direction, address);
     if (verdict.action == KW_POLICY_ALLOW)
         return 0;
     describe(address, text);

@@ -8,6 +8,7 @@
 #include "base/text.h"
 #include "calls/broker.h"
 #include "calls/changes.h"
+#include "policy/learn.h"
 #include "process/errand.h"
 #include "process/question.h"
 #include "process/thread.h"
@@ -113,6 +114,8 @@ static long change_name(struct change *change) {
         return result;
     if (change_refuses(change, judge_path(name.real, change->access), name.real))
         return -EACCES;
+    if (learning() && change->nr == __NR_mkdirat)
+        learn_made(__NR_mkdirat, name.real);
     change->value[change->path[0] - 1] = (u64)name.directory;
     change->value[change->path[0]] = (u64)name.last;
     return make_call(change);

@@ -9,6 +9,7 @@
 #include "calls/addresses.h"
 #include "calls/dispatch.h"
 #include "calls/judged.h"
+#include "policy/learn.h"
 #include "process/thread.h"
 #include "procfs/procfs.h"
 
@@ -200,6 +201,8 @@ static enum attempt attempt(struct call *call, struct search *search, long *resu
         *result = permit(call->thread, judge_path(search->real, access), search->real);
     if (*result)
         return DONE;
+    if (learning() && new &&flags & O_EXCL)
+        learn_made(call->nr, search->real);
     *result = open_by_name(call, search->real, flags, opening->mode);
     bool gone = *result == -ENOENT && !new;
     if ((*result == -ELOOP && follow) || (gone && !search->was_gone)) {
@@ -255,9 +258,11 @@ long judged_open(struct call *call, const struct opening *given) {
         opening.flags &= OPEN_FLAGS;
         opening.mode &= 07777;
     }
-    /* Most paths have no symbolic link in them. */
+    /* Most paths have no symbolic link in them. What is learnt are the real ones of what is there.
+     */
     u32 access = wanted_access(opening.flags) | (opening.flags & O_CREAT ? KW_POLICY_WRITE : 0);
-    const char *path = opening.resolve ? NULL : absolute(call->thread, &opening), *linked = NULL;
+    bool at_once = !opening.resolve && !learning();
+    const char *path = at_once ? absolute(call->thread, &opening) : NULL, *linked = NULL;
     if (path)
         path = links_follow(call->thread, path, follows(opening.flags));
     if (path && is_plain(path) && judge_path(path, access).action == KW_POLICY_ALLOW) {

@@ -83,6 +83,8 @@ bool entry_place_descriptors(struct entry *entry) {
     if (entry->policy >= 0 &&
         (!place(entry, OWN_POLICY, entry->policy) || !place(entry, OWN_BELL, entry->bell)))
         return false;
+    if (entry->learn >= 0 && !place(entry, OWN_LEARN, entry->learn))
+        return false;
     return place(entry, OWN_SELF, entry->self) && place(entry, OWN_KVM, entry->kvm) &&
            place(entry, OWN_STATS, entry->stats) && place(entry, OWN_TABLE, entry->table) &&
            place(entry, OWN_PROC, entry->proc) && place(entry, OWN_STANDINS, entry->standins);

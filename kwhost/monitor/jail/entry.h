@@ -16,6 +16,7 @@ struct entry {
     int self;     /* the sealed executable */
     int kvm, stats;
     int policy, bell;                 /* -1: the instance has no policy */
+    int learn;                        /* -1: nothing is learnt */
     const struct kw_ceiling *ceiling; /* NULL: nothing is narrowed */
     int table;                        /* the process table */
     int proc;                         /* detached procfs */

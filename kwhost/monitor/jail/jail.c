@@ -157,6 +157,7 @@ _Noreturn void jail_enter(const struct jail *jail) {
                                     .stats = record->stats_fd,
                                     .policy = jail->policy,
                                     .bell = jail->bell,
+                                    .learn = jail->learn,
                                     .ceiling = jail->ceiling}};
     u64 all = ~0ul, default_action[4] = {0};
     memcpy(first.entry.stdio, jail->stdio, sizeof first.entry.stdio);

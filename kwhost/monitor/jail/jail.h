@@ -11,6 +11,7 @@ struct jail {
     int channel;                      /* to supervise: its end says that the program runs */
     int self;                         /* the sealed executable */
     int policy, bell;                 /* of struct policies; -1: none */
+    int learn;                        /* likewise */
     const struct kw_ceiling *ceiling; /* NULL: nothing is narrowed */
     int stdio[3];                     /* of the program, unless it gets a terminal */
 };

@@ -116,6 +116,7 @@ _Noreturn void join_enter(const struct join *join) {
                           .stats = join->stats,
                           .policy = join->policy,
                           .bell = join->bell,
+                          .learn = -1, /* only in the foreground, where nobody joins */
                           .ceiling = join->ceiling,
                           .table = join->shared[JOIN_TABLE],
                           .proc = join->shared[JOIN_PROC],

@@ -5,6 +5,7 @@
 #include "base/text.h"
 #include "jail/kernel.h"
 #include "jail/supervisor.h"
+#include "policy/learn.h"
 
 #define SEALS (F_SEAL_FUTURE_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
 #define EVENTS_A_SECOND 64
@@ -52,6 +53,8 @@ static long load(struct policies *policies, u64 generation, int fd, const char *
     if (!*why) {
         policies->questions.possible |= policy_asks(slot);
         policy_index(slot);
+        if (policies->learn >= 0)
+            learn_index(slot);
     }
     return *why && !result ? -EINVAL : result;
 }
@@ -111,10 +114,21 @@ static bool map_shared(struct supervisor *supervisor) {
     return true;
 }
 
+/* Monitors would be killed where memory that they map is not there. */
+static bool check_learn(struct supervisor *supervisor, int fd) {
+    struct statx stat;
+    if (fd < 0)
+        return true;
+    long result = host_stat(fd, "", AT_EMPTY_PATH, &stat);
+    return (result >= 0 && stat.stx_size >= sizeof(struct kw_learn)) ||
+           fail(&supervisor->failure, STATUS_OWN, result, "the memory to learn in");
+}
+
 bool policies_prepare(struct supervisor *supervisor) {
     struct policies *policies = &supervisor->policies;
     int fd = supervisor->launch.record->policy_fd;
     const char *why;
+    policies->learn = supervisor->launch.record->learn_fd;
     if (fd < 0)
         return true;
     long result = make_table(policies);
@@ -124,7 +138,7 @@ bool policies_prepare(struct supervisor *supervisor) {
     if (result < 0)
         return fail(&supervisor->failure, STATUS_OWN, result, "the policy is not valid: %s", why);
     host(__NR_close, fd);
-    if (!map_shared(supervisor))
+    if (!map_shared(supervisor) || !check_learn(supervisor, policies->learn))
         return false;
     policies->drain.shared->waiting = 1;
     return true;

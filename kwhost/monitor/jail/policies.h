@@ -12,6 +12,7 @@ struct supervisor;
 
 struct policies {
     int table_fd, bell;            /* for the monitors; -1: there is no policy */
+    int learn;                     /* likewise: memory of struct kw_learn; -1: none */
     struct kw_policy_table *table; /* NULL: likewise */
     struct drain drain;
     u64 window_end; /* CLOCK_MONOTONIC ns: from then on as many events may be told again */

@@ -144,6 +144,7 @@ bool instance_start(const struct launch *launch, struct instance *instance,
     struct jail jail = {.launch = launch,
                         .policy = instance->policy,
                         .bell = instance->bell,
+                        .learn = instance->learn,
                         .ceiling = instance->ceiling};
     int ends[2];
     instance->pid = -1;

@@ -99,6 +99,7 @@ static bool start(struct supervisor *supervisor, int record_fd) {
         return false;
     supervisor->instance.policy = supervisor->policies.table_fd;
     supervisor->instance.bell = supervisor->policies.bell;
+    supervisor->instance.learn = supervisor->policies.learn;
     if (!launch_is(&supervisor->launch, KW_LAUNCH_ROOTLESS) && host(__NR_geteuid) != 0)
         return fail(failure, STATUS_OWN, 0,
                     "a range of ids of its own needs root, or rootless mode");
@@ -281,7 +282,7 @@ _Noreturn void supervise_main(int record_fd, int self) {
         .exit_file = -1,
         .master = -1,
         .slave = -1,
-        .policies = {.table_fd = -1, .bell = -1},
+        .policies = {.table_fd = -1, .bell = -1, .learn = -1},
         .started = clock_realtime(),
         .instance = {.pid = -1, .pidfd = -1, .channel = -1, .self = self}};
     for (u32 i = 0; i < 3; i++)

@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/own_fd.h"
 #include "base/text.h"
+#include "policy/learn.h"
 
 const struct kw_policy_table *policy_table;
 struct kw_policy_shared *policy_shared;
@@ -25,6 +26,10 @@ int policy_start(const char **what) {
                       KW_POLICY_SHARED_OFFSET);
     if (host_failed(shared))
         return (int)shared;
+    *what = "the memory to learn in";
+    int error = learn_start();
+    if (error)
+        return error;
     policy_shared = (struct kw_policy_shared *)shared;
     policy_table = (const struct kw_policy_table *)table;
     if (policy_table->magic != KW_POLICY_TABLE_MAGIC ||
@@ -36,6 +41,11 @@ int policy_start(const char **what) {
     return 0;
 }
 
+/* A question may be answered either way. */
+static bool permits(struct kw_policy_verdict verdict) {
+    return verdict.action <= KW_POLICY_LOG;
+}
+
 struct kw_policy_verdict judge_call(u64 nr, const u64 arg[6]) {
     struct kw_policy_verdict verdict;
     struct policy_glance glance;
@@ -43,6 +53,8 @@ struct kw_policy_verdict judge_call(u64 nr, const u64 arg[6]) {
         glance = policy_look();
         verdict = policy_call(glance.policy, nr, arg);
     } while (!policy_holds(glance));
+    if (learning() && permits(verdict))
+        learn_call(nr, arg);
     return verdict;
 }
 
@@ -64,6 +76,8 @@ static struct kw_policy_verdict judge_name(const char *path, u32 access) {
         glance = policy_look();
         verdict = policy_path(glance.policy, path, access);
     } while (!policy_holds(glance));
+    if (learning() && permits(verdict))
+        learn_path(path, access);
     return verdict;
 }
 
@@ -74,6 +88,8 @@ static struct kw_policy_verdict judge_names(const char *old, const char *new, u3
         glance = policy_look();
         verdict = policy_new_name(glance.policy, old, new, access);
     } while (!policy_holds(glance));
+    if (learning() && permits(verdict))
+        learn_names(old, new, access);
     return verdict;
 }
 
@@ -108,6 +124,8 @@ bool judge_speaks_beneath(const char *path) {
         glance = policy_look();
         speaks = policy_speaks_beneath(glance.policy, path);
     } while (!policy_holds(glance));
+    if (learning() && !speaks)
+        learn_directory(path);
     return speaks;
 }
 

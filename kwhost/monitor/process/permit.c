@@ -4,6 +4,7 @@
 
 #include "base/host.h"
 #include "calls/stats.h"
+#include "policy/learn.h"
 #include "process/question.h"
 #include "process/thread.h"
 
@@ -14,9 +15,12 @@ long permit(struct thread *thread, struct kw_policy_verdict verdict, const char 
                                    .tid = thread->kernel_tid};
     if (verdict.action == KW_POLICY_ALLOW)
         return 0;
+    if (verdict.action == KW_POLICY_ASK && question_is_allowed(thread, verdict, text))
+        return 0;
+    if (learning() && verdict.action > KW_POLICY_LOG)
+        learn_refused(caller.nr, caller.arg, verdict, text);
     if (verdict.action == KW_POLICY_ASK)
-        return question_is_allowed(thread, verdict, text) ? 0
-                                                          : question_raise(thread, verdict, text);
+        return question_raise(thread, verdict, text);
     policy_tell(verdict, &caller, text);
     if (verdict_refuses(verdict))
         stats_refused(caller.nr);

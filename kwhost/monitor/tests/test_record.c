@@ -45,7 +45,8 @@ static struct sample good_sample(void) {
                    .log_dir_fd = KW_NO_FD,
                    .exit_fd = KW_NO_FD,
                    .ceiling_fd = KW_NO_FD,
-                   .policy_fd = KW_NO_FD},
+                   .policy_fd = KW_NO_FD,
+                   .learn_fd = KW_NO_FD},
     };
     memset(sample.header.cgroup_fds, 0xff, sizeof sample.header.cgroup_fds);
     memset(sample.header.guest_cgroup_fds, 0xff, sizeof sample.header.guest_cgroup_fds);
