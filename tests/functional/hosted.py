@@ -230,7 +230,9 @@ class HostedInstance:
         if self.process:
             self.process.kill()
             self.process.wait()
+        if self._statistics >= 0:
             os.close(self._statistics)
+            self._statistics = -1
 
 
 def read_all(fd: int) -> bytes:

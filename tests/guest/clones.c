@@ -29,7 +29,6 @@ static void plain(void) {
     show_status("without a signal", status);
     SHOW(clone(body, stack + sizeof stack, CLONE_THREAD, NULL));
     SHOW(clone(body, stack + sizeof stack, CLONE_SIGHAND, NULL));
-    SHOW(clone(body, stack + sizeof stack, CLONE_FS | CLONE_NEWNS, NULL));
 }
 
 static int sharing(void *argument) {
