@@ -27,8 +27,8 @@ def _compare(name: str, sample: Callable[[PolicyFds], float], rounds: int, unit:
         try:
             return {"value": sample(policy)}
         finally:
-            for fd in policy:
-                os.close(fd)
+            os.close(policy.table)
+            os.close(policy.ceiling)
 
     table = interleave({_WITH: with_table, _WITHOUT: lambda: {"value": sample(NO_POLICY)}}, rounds)
     ours, reference = (table[label]["value"] for label in (_WITH, _WITHOUT))
