@@ -22,7 +22,7 @@ fuzz: setup-test ## fuzz the call decoder and the policy table, both for a minut
 
 check: setup-test lint ## what to run before each commit: formats, types, layers, fast tests
 	$(BIN)/python -m pytest -q -n auto tests/unit tests/arch
-	$(BIN)/python -m pytest -q -m "not slow" tests/engine tests/functional
+	$(BIN)/python -m pytest -q -n auto -m "not slow" tests/engine tests/functional
 
 lint: setup-test
 	KWHOST_STRICT=1 tools/build-native

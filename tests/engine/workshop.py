@@ -58,7 +58,9 @@ class Workshop:
 
     def add(self, script: Path) -> str:
         """A script's path inside."""
-        copy(script, self.folder / script.name)
+        fresh = self.folder / f"{script.name}.{os.getpid()}"
+        copy(script, fresh)
+        fresh.rename(self.folder / script.name)  # others may be reading it
         return f"{INSIDE}/{script.name}"
 
 

@@ -89,7 +89,15 @@ def kwhostd() -> Iterator[StartDaemon]:
 def probe(project: Path) -> Path:
     """What stands in for a monitor that was taken over (kwhost/monitor/tests/jail_probe.c)."""
     subprocess.run(
-        ["cmake", "--build", project / "build/dev", "--target", "kwhost-jail-probe"],
+        [
+            "flock",
+            project / "build/dev/lock",
+            "cmake",
+            "--build",
+            project / "build/dev",
+            "--target",
+            "kwhost-jail-probe",
+        ],
         check=True,
         capture_output=True,
         env={**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
