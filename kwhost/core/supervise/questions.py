@@ -26,6 +26,7 @@ from kwhost.core.model.decisions import (
 )
 from kwhost.core.model.events import AuditRecord, EventKind
 from kwhost.core.model.ids import InstanceId, TenantName
+from kwhost.core.policy.calls import opening_flags
 from kwhost.core.store.records import InstanceRecord
 from kwhost.core.supervise.decisions import Line, decision_line, describe_call, wall_time
 from kwhost.core.supervise.remembered import RememberedAnswers
@@ -221,5 +222,7 @@ class Questions:
 
 def _question_line(question: Question) -> Line:
     text, data = describe_call(question.call, question.rule)
-    key = (EventKind.QUESTION, question.call.name, question.call.object, question.rule)
+    call = question.call
+    flags = opening_flags(call.name, call.arguments)
+    key = (EventKind.QUESTION, call.name, call.object, flags, question.rule)
     return Line(EventKind.QUESTION, key, f"may it make {text}?", data | {"question": question.id})
