@@ -18,7 +18,7 @@ __all__ = [
     "Scope",
 ]
 
-# One of this host's questions; never used twice while a daemon runs.
+# One of this host's questions; never used twice, by later daemons neither.
 QuestionId = NewType("QuestionId", str)
 
 

@@ -81,7 +81,8 @@ class _Open:
 
 
 class Questions:
-    """Of all instances of this host. `decided` tells plugins of answers."""
+    """Of all instances of this host. `decided` tells plugins of answers. The first question has the number
+    `first`: no earlier daemon told it, else somebody might answer another question than was read."""
 
     def __init__(
         self,
@@ -89,12 +90,13 @@ class Questions:
         ask: Asked,
         decided: Callable[[Decision], None],
         audit: Callable[[AuditRecord], Awaitable[None]],
+        first: int = 1,
     ) -> None:
         self.remembered = remembered
         self._ask = ask
         self._decided = decided
         self._audit = audit
-        self._ids = count(1)
+        self._ids = count(first)
         self._open: dict[tuple[InstanceId, int], _Open] = {}
 
     def list(self, tenants: Container[TenantName] | None) -> tuple[Question, ...]:
