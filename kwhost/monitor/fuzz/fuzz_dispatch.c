@@ -15,8 +15,10 @@
 #include "calls/addresses.h"
 #include "calls/call.h"
 #include "calls/interruptible.h"
+#include "calls/sockets.h"
 #include "calls/stats.h"
 #include "mm/space.h"
+#include "policy/learn.h"
 #include "policy/table.h"
 #include "process/permit.h"
 #include "process/question.h"
@@ -116,6 +118,7 @@ long interruptible_call(const volatile u32 *signal_pending, const volatile u32 *
 
 /* What the linked handlers need of the rest of the monitor. */
 const struct kw_policy_table *policy_table;
+struct kw_learn *learn_memory;
 u32 own_fd_base(void) {
     return FAKE_FD_BASE;
 }
@@ -142,6 +145,27 @@ struct kw_policy_verdict judge_network(enum kw_policy_direction direction,
                                        const struct policy_address *address) {
     (void)direction, (void)address;
     return (struct kw_policy_verdict){0};
+}
+void learn_address(u64 nr, enum kw_policy_direction direction,
+                   const struct policy_address *address) {
+    (void)nr, (void)direction, (void)address;
+}
+/* There is no policy here, so nothing is judged. */
+bool local_is_judged(u64 address, u64 size) {
+    (void)address, (void)size;
+    return false;
+}
+long judged_change(struct call *call, const struct host_args *args) {
+    (void)call, (void)args;
+    __builtin_trap();
+}
+long judged_connect(struct call *call, int fd, const void *address, u64 size) {
+    (void)call, (void)fd, (void)address, (void)size;
+    __builtin_trap();
+}
+long judged_send(struct call *call, int fd, const struct message *message, u32 flags) {
+    (void)call, (void)fd, (void)message, (void)flags;
+    __builtin_trap();
 }
 long judged_bind(struct call *call, int fd, const void *address, u64 size) {
     (void)call, (void)fd, (void)size;
