@@ -293,7 +293,7 @@ def load_plugin(fake_host: FakeHost) -> Iterator[LoadPlugin]:
         assert found.active, found.message
         result = LoadedPlugin(name, registry, fake_host)
         problems = result.plugins.configure({name: configuration} if configuration else {})
-        assert not problems, "; ".join(f"{'.'.join(keys)}: {text}" for keys, text in problems)
+        assert not problems, "; ".join(f"{'.'.join(map(str, keys))}: {text}" for keys, text in problems)
         assert found.active, found.message
         loaded.append(result)
         return result

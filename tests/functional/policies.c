@@ -6,10 +6,12 @@
 #include <signal.h>
 #include <netinet/in.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -77,6 +79,18 @@ static void bind_local(const char *path) {
 /* Changes an address as fast as it can while it is connected to. */
 static struct sockaddr_in changing;
 static volatile int stop;
+static volatile unsigned long *changes; /* made so far, by a thread or a process */
+
+/* A race is one only where changes were made all along: so many of them, however slow. */
+#define CHANGES_LEAST 100
+static void await_first_change(void) {
+    alarm(60);
+    while (!*changes)
+        sched_yield();
+}
+static int races_on(int attempts, int least, unsigned long since) {
+    return attempts < least || *changes - since < CHANGES_LEAST;
+}
 
 static void *change_address(void *unused) {
     (void)unused;
@@ -85,6 +99,7 @@ static void *change_address(void *unused) {
         __asm__ volatile("" ::: "memory");
         changing.sin_port = htons(8081);
         __asm__ volatile("" ::: "memory");
+        ++*changes;
     }
     return NULL;
 }
@@ -97,7 +112,9 @@ static int race_address(void) {
     int won = 0, connected = 0;
     changing = address("127.0.0.1", 8080);
     pthread_create(&changer, NULL, change_address, NULL);
-    for (int i = 0; i < 1000; i++) {
+    await_first_change();
+    unsigned long since = *changes;
+    for (int i = 0; !connected || races_on(i, 1000, since); i++) {
         int fd = socket(AF_INET, SOCK_STREAM, 0);
         if (connect(fd, (struct sockaddr *)&changing, sizeof changing) == 0) {
             size = sizeof peer;
@@ -132,6 +149,7 @@ static void *change_path(void *unused) {
         __asm__ volatile("" ::: "memory");
         memcpy(changing_path + 5, "open", 4);
         __asm__ volatile("" ::: "memory");
+        ++*changes;
     }
     return NULL;
 }
@@ -143,6 +161,7 @@ static void *change_link(void *unused) {
         rename("/tmp/next", "/tmp/link");
         symlink("/tmp/open", "/tmp/next");
         rename("/tmp/next", "/tmp/link");
+        ++*changes;
     }
     return NULL;
 }
@@ -151,9 +170,11 @@ static void *change_link(void *unused) {
 static void *change_descriptors(void *unused) {
     int secret = open("/tmp/priv", O_PATH);
     (void)unused;
-    while (!stop)
+    while (!stop) {
         for (int fd = 10; fd < 20; fd++)
             dup2(secret, fd);
+        ++*changes;
+    }
     return NULL;
 }
 
@@ -164,7 +185,9 @@ static int race_path(const char *path, void *(*changer)(void *)) {
     for (int fd = 3; fd < 9; fd++)
         open("/tmp/open", O_RDONLY);
     pthread_create(&thread, NULL, changer, NULL);
-    for (int i = 0; i < 1500; i++) {
+    await_first_change();
+    unsigned long since = *changes;
+    for (int i = 0; !read_open || races_on(i, 1500, since); i++) {
         int fd = open(path, O_RDONLY);
         long got = fd < 0 ? 0 : pread(fd, text, sizeof text, 0);
         if (fd >= 0 && changer != change_descriptors)
@@ -187,16 +210,17 @@ static void *do_nothing(void *unused) {
 
 /* Removes through a link that leads now to one directory, now to another. */
 static int race_removal(void) {
-    int left = 0;
+    int left = 0, tried = 0;
     pid_t child = fork();
     if (child == 0)
-        for (;;) {
+        for (;; ++*changes) {
             symlink("/tmp/kept", "/tmp/next");
             rename("/tmp/next", "/tmp/way");
             symlink("/tmp/loose", "/tmp/next");
             rename("/tmp/next", "/tmp/way");
         }
-    for (int i = 0; i < 500; i++) {
+    await_first_change();
+    for (unsigned long since = *changes; races_on(tried, 500, since); tried++) {
         unlink("/tmp/way/file");
         int fd = open("/tmp/loose/file", O_CREAT | O_WRONLY, 0600);
         left += access("/tmp/kept/file", F_OK) == 0;
@@ -204,12 +228,14 @@ static int race_removal(void) {
     }
     kill(child, 9);
     waitpid(child, NULL, 0);
-    printf("kept %d of 500\n", left);
+    puts(left == tried ? "always kept" : "removed");
     return 0;
 }
 
 int main(int argc, char **argv) {
     const char *what = argc > 1 ? argv[1] : "";
+    changes =
+        mmap(NULL, sizeof *changes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (!strcmp(what, "requests"))
         return requests();
     if (!strcmp(what, "addresses"))

@@ -2,11 +2,13 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/time.h>
@@ -236,8 +238,23 @@ static int race(void) {
     return 0;
 }
 
+/* What lies in the inode is changed without a descriptor that is open for writing. */
+static int attributes(void) {
+    const char *paths[] = {"/tmp/open", "/tmp/kept/file"};
+    for (int i = 0; i < 2; i++) {
+        int flags = 0, fd = open(paths[i], O_RDONLY);
+        struct fsxattr extended = {0};
+        int refused = ioctl(fd, FS_IOC_SETFLAGS, &flags) && errno == EACCES;
+        refused += ioctl(fd, FS_IOC_FSSETXATTR, &extended) && errno == EACCES;
+        printf("%s: %d refused\n", paths[i], fd < 0 ? -1 : refused);
+    }
+    return 0;
+}
+
 int main(int argc, char **argv) {
     const char *what = argc > 1 ? argv[1] : "";
+    if (!strcmp(what, "attributes"))
+        return attributes();
     if (!strcmp(what, "links"))
         return links();
     if (!strcmp(what, "sockets"))

@@ -129,12 +129,16 @@ def test_an_answer_for_the_instance_ends_with_its_run(kwhostd: StartDaemon) -> N
 
 def test_questions_outlive_the_daemon(kwhostd: StartDaemon) -> None:
     daemon = kwhostd(configuration(make("/tmp/a")))
-    wait_question(daemon)
+    before = wait_question(daemon)["id"]
 
     daemon.kill()
     daemon.start()
 
-    daemon.run("policy", "answer", wait_question(daemon)["id"], "allow")
+    now = wait_question(daemon)["id"]
+    # Whoever read the old list must not answer what has that number now.
+    assert now != before
+    assert f"no question {before} is open" in daemon.run("policy", "answer", before, "allow").stderr
+    daemon.run("policy", "answer", now, "allow")
     daemon.wait_state("job", "exited")
     assert logged(daemon) == ["/tmp/a yes"]
 

@@ -57,6 +57,13 @@ def _ran(instance: HostedInstance, what: str) -> list[str]:
     return [line.text for line in instance.log()]
 
 
+def test_attributes_of_what_may_only_be_read_stay(instance: HostedInstance, busybox_root: Path) -> None:
+    for name in ("open", "kept/file"):
+        (busybox_root / "tmp" / name).write_text("")
+
+    assert _ran(instance, "attributes") == ["/tmp/open: 0 refused", "/tmp/kept/file: 2 refused"]
+
+
 def test_links_are_followed_to_where_they_lead_at_the_time(instance: HostedInstance) -> None:
     assert _ran(instance, "links") == [
         "first: one",

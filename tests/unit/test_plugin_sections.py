@@ -62,6 +62,59 @@ def test_all_mistakes_are_told_at_once() -> None:
     )
 
 
+class Entry(msgspec.Struct, frozen=True):
+    path: str
+    access: str = "r"
+
+
+class Tagged(msgspec.Struct, frozen=True, tag="file"):
+    path: str = "/"
+
+
+class Lists(msgspec.Struct, frozen=True):
+    files: list[Entry] = []
+    more: tuple[Entry, ...] | None = None
+    named: dict[str, Entry] = {}
+    grid: list[Annotated[list[Entry], msgspec.Meta(max_length=2)]] = []
+    pair: tuple[int, Entry] = (0, Entry("/"))
+    tagged: list[Tagged] = []
+
+
+@pytest.mark.parametrize(
+    ("section", "keys"),
+    [
+        ({"files": [{"path": "/a"}, {"path": "/b", "acces": "w"}]}, ("files", 1, "acces")),
+        ({"more": [{"path": "/a", "acces": "w"}]}, ("more", 0, "acces")),
+        ({"named": {"a": {"path": "/a", "acces": "w"}}}, ("named", "a", "acces")),
+        ({"grid": [[{"path": "/a", "acces": "w"}]]}, ("grid", 0, 0, "acces")),
+        ({"pair": [1, {"path": "/a", "acces": "w"}]}, ("pair", 1, "acces")),
+    ],
+)
+def test_unknown_keys_are_found_in_lists_and_tables_too(
+    section: dict[str, object], keys: tuple[str | int, ...]
+) -> None:
+    problems = make_bench(Lists).manager.configure({"audit": section})
+
+    assert problems == (SectionProblem(("audit", *keys), "unknown key; did you mean access?"),)
+
+
+def test_a_record_may_be_told_by_its_tag() -> None:
+    assert make_bench(Lists).manager.configure({"audit": {"tagged": [{"type": "file", "path": "/a"}]}}) == ()
+
+
+def test_a_wrong_number_of_entries_is_told_where_they_are() -> None:
+    problems = make_bench(Lists).manager.configure(
+        {"audit": {"grid": [[], [{"path": "/"}] * 3], "pair": [1], "files": [{"access": "r"}, 5]}}
+    )
+
+    assert [problem.keys[1:] for problem in problems] == [
+        ("files", 0, "path"),
+        ("files", 1),
+        ("grid", 1),
+        ("pair",),
+    ]
+
+
 def test_a_types_own_rules_are_kept() -> None:
     problems = make_bench(Record).manager.configure({"audit": {"size": 4}})
 

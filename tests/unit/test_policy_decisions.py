@@ -56,7 +56,11 @@ def test_what_makes_no_sense_is_no_event(text: str) -> None:
 @pytest.mark.parametrize(
     ("name", "arguments", "shown"),
     [
-        ("openat", (0xFFFFFF9C, 0x7FFE12345678, 577), "openat(-100, 0x7ffe12345678, 577)"),
+        (
+            "openat",
+            (0xFFFFFF9C, 0x7FFE12345678, 577),
+            "openat(-100, 0x7ffe12345678, O_WRONLY|O_CREAT|O_TRUNC)",
+        ),
         ("kill", (0xFFFFFFFFFFFFFFFF, 9), "kill(-1, 9)"),
         ("rmdir", (0x7FFE12345678,), "rmdir()"),
         ("call_999", (1, 2), "call_999()"),

@@ -1,5 +1,6 @@
 """What policies decide: the most specific rule in a policy, the strictest of all layers."""
 
+import errno
 from collections.abc import Callable, Iterable
 from ipaddress import ip_address
 from typing import TypeVar
@@ -59,12 +60,18 @@ def naive_arguments(policy: Policy, call: Call) -> Verdict:
     return strictest((rule.verdict for rule in best), policy.default.verdict)
 
 
+def naive_default(policy: Policy) -> Verdict:
+    """On paths and addresses."""
+    said = policy.default.verdict
+    return Verdict(Action.ERRNO, errno.EPERM) if said == Verdict(Action.ERRNO, errno.ENOSYS) else said
+
+
 def naive_path(policy: Policy, use: PathUse) -> Verdict:
     fitting = [rule for rule in policy.files if rule.pattern.matches(use.path)]
     if not policy.files:
         return ALLOW
     if not fitting:
-        return policy.default.verdict
+        return naive_default(policy)
     best = min(
         unbeaten(fitting, lambda rule: rule.pattern.specificity), key=lambda rule: len(str(rule.access))
     )
@@ -86,7 +93,7 @@ def naive_address(policy: Policy, use: AddressUse) -> Verdict:
         ):
             fitting.append(rule)
     best = unbeaten(fitting, lambda rule: rule.destination.specificity)
-    return strictest((rule.verdict for rule in best), policy.default.verdict)
+    return strictest((rule.verdict for rule in best), naive_default(policy))
 
 
 def naive(policy: Policy, call: Call) -> Verdict:
@@ -269,3 +276,20 @@ def test_without_rules_on_files_and_addresses_the_calls_rules_decide_alone() -> 
     uses = (PathUse(b"/run/socket", Access.WRITE),)
 
     assert verdict_of(policy, call=Call("connect", paths=uses)) == ALLOW
+
+
+def test_a_path_or_an_address_is_not_refused_as_if_there_was_no_such_call() -> None:
+    rules = """
+        default = "errno:ENOSYS"
+        files = [{ path = "/srv/**", access = "r" }]
+        network = [{ to = "10.0.0.0/8", action = "allow" }]
+        syscalls = { allow = ["openat", "connect"] }
+    """
+    elsewhere = AddressUse(Direction.TO, ip_address("192.0.2.1"), 443, Protocol.TCP)
+    denied = Verdict(Action.ERRNO, errno.EPERM)
+
+    assert verdict_of(policy_from(rules), call=Call("mount")) == Verdict(Action.ERRNO, errno.ENOSYS)
+    assert (
+        verdict_of(policy_from(rules), call=Call("openat", paths=(PathUse(b"/etc", Access.READ),))) == denied
+    )
+    assert verdict_of(policy_from(rules), call=Call("connect", addresses=(elsewhere,))) == denied

@@ -21,6 +21,7 @@ from kwhost.testing import make_definition
 
 RULE = RuleRef(layer="instance", policy="asking", text="ask connect")
 REFUSED, ALLOWED, TIMEOUT, WITHDRAWN = range(4)
+O_CREAT, O_TRUNC, O_CLOEXEC = 0x40, 0x200, 0x8_0000
 
 
 class World:
@@ -150,6 +151,28 @@ async def test_an_answer_for_ever_is_given_to_equal_questions_by_a_new_daemon_to
     await world.asks(51, "192.0.2.2:80/tcp")
     assert world.sent[2:] == [answer(50, allow=True)]
     assert len(world.open()) == 1
+
+
+@pytest.mark.parametrize("call", ["open", "openat", "openat2"])
+async def test_an_answer_about_reading_is_none_about_writing(world: World, call: str) -> None:
+    """Of an open the access counts; not the directory's descriptor, addresses and other flags."""
+    flags, reading, writing = 1 if call == "open" else 2, 0, 2
+
+    async def opens(number: int, use: int) -> None:
+        arguments = [f"{number:x}"] * 6
+        arguments[flags] = f"{use:x}"
+        text = f"{number} 7 7 30000 {' '.join(arguments)} /etc/passwd"
+        await world.questions.asked(world, Event(EventType.QUESTION, 5, 0, text, CALLS[call]))
+
+    await opens(40, reading)
+    wanted = world.questions.list(None)[0].id
+    await world.questions.answer(wanted, Answer(allow=True, scope=Scope.FOREVER), "me")
+    await opens(41, reading | O_CLOEXEC)
+    for number, use in enumerate((writing, reading | O_CREAT, reading | O_TRUNC), start=42):
+        await opens(number, use)
+
+    assert world.sent == [answer(40, allow=True), answer(41, allow=True)]
+    assert len(world.open()) == 3
 
 
 async def test_an_answer_for_the_run_ends_with_it(world: World) -> None:

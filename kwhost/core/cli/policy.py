@@ -44,12 +44,14 @@ _EPILOG = """examples:
   kwhost policy answer 7 allow --scope forever"""
 _HEADER = ("RULE", "POLICY", "WHERE")
 _COUNTED = ("HITS", "DENIED", *_HEADER)
+_OWN = ("check", "show", "explain")
+# In modules of their own.
 _OTHERS = ("questions", "answer", "answers", "forget")
 
 
 def _parser() -> CommandParser:
     parser = CommandParser("policy", _USAGE, _DESCRIPTION, _EPILOG)
-    parser.add_argument("action", choices=["check", "show", "explain"], metavar="ACTION", help="what to do")
+    parser.add_argument("action", choices=[*_OWN, "learn", *_OTHERS], metavar="ACTION", help="what to do")
     parser.add_argument("name", metavar="NAME|FILE|INSTANCE", help="a policy, or an instance")
     parser.add_argument("call", nargs="*", metavar="SYSCALL", help="a call and its arguments")
     parser.add_argument("--json", action="store_true", help="print the list as JSON")

@@ -26,7 +26,7 @@ _USAGE = """kwhost policy questions [--json]
 _DESCRIPTION = """Calls that wait for an answer, because a rule of a policy asks. Only operators answer.
 
 An answer for an instance or for ever is given again to the same question: about the same rule, call and path
-or address, or without these the same numbers among the arguments."""
+or address (and what a file is opened for), or without these the same numbers among the arguments."""
 _EPILOG = """examples:
   kwhost policy questions
   kwhost policy answer 7 allow
@@ -64,13 +64,19 @@ def _question_row(question: dict[str, Any]) -> tuple[str, ...]:
 
 
 def _answer_row(answer: dict[str, Any]) -> tuple[str, ...]:
-    about = answer["object"] or " ".join(f"{argument:#x}" for argument in answer["arguments"])
+    from kwhost.core.policy.shown_calls import show_opening  # brings cffi
+
+    numbers = answer["arguments"]
+    if answer["object"]:
+        words = [answer["object"], *map(show_opening, numbers)]
+    else:
+        words = [f"{number:#x}" for number in numbers]
     return (
         str(answer["number"]),
         f"{answer['tenant']}/{answer['name']}",
         Scope.INSTANCE.value if answer["instance"] else Scope.FOREVER.value,
         "allow" if answer["allow"] else "refuse",
-        clean(f"{answer['call']} {about}"),
+        clean(" ".join([answer["call"], *words])),
         _rule(answer),
         clean(answer["by"]),
     )

@@ -43,6 +43,9 @@ __all__ = ["run_daemon"]
 
 # What a killed daemon was about to start holds its lock for a moment, until it is what it is to be.
 _LOCK_SECONDS = 1.0
+# A daemon's start is an event, and more questions than this come with events of their own. So the numbers of
+# its questions begin behind all that were told before, whatever became of the daemon that told them.
+_QUESTIONS_PER_EVENT = 1000
 
 
 class _Daemon:
@@ -91,7 +94,13 @@ class _Daemon:
         policies = DaemonPolicies(configured_policies(self._configuration), plugins)
         remembered = RememberedAnswers(store)
         await remembered.load()
-        questions = Questions(remembered, policies.ask, policies.decided, store.append_audit)
+        questions = Questions(
+            remembered,
+            policies.ask,
+            policies.decided,
+            store.append_audit,
+            first=journal.last * _QUESTIONS_PER_EVENT + 1,
+        )
         around = Surroundings(
             run_dir=host.run_dir,
             state_dir=host.state_dir,

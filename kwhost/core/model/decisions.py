@@ -18,7 +18,7 @@ __all__ = [
     "Scope",
 ]
 
-# One of this host's questions; never used twice while a daemon runs.
+# One of this host's questions; never used twice, by later daemons neither.
 QuestionId = NewType("QuestionId", str)
 
 
@@ -86,8 +86,9 @@ class Question:
 
 
 class Scope(Enum):
-    """For how long an answer holds, for the same rule, call and path or address. Of a call without either the
-    numbers among the arguments are the same; what lies at addresses is not known."""
+    """For how long an answer holds, for the same rule, call and path or address; what a file was opened for
+    is the same too. Of a call without path or address the numbers among the arguments are the same; what
+    lies in memory is not known."""
 
     ONCE = "once"
     INSTANCE = "instance"  # until this run of the instance ends
@@ -105,7 +106,8 @@ class Answer:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RememberedAnswer:
     """An answer that is given again when the same is asked, without asking anybody: about the same rule, call
-    and `object`, or without an object the same numbers in `arguments` (0 for addresses).
+    and `object`. `arguments` of a call that opens the object are the flags that say what for; without an
+    object they are the numbers among all arguments (0 for addresses).
 
     It is for the instances of a tenant with a name, or with `instance` for the present run of that one.
     `number` is given by the store; `by` who answered, `time` when (seconds since 1970).

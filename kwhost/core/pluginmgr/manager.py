@@ -74,7 +74,8 @@ class Plugins:
         for name, problem in unconfigured.items():
             # That it is installed must not keep the daemon from starting.
             plugin = self._registry.plugins[name]
-            plugin.fail(f"needs a section [plugins.{name}]: {'.'.join(problem.keys)}: {problem.text}")
+            where = ".".join(map(str, problem.keys))
+            plugin.fail(f"needs a section [plugins.{name}]: {where}: {problem.text}")
             self._report_of(plugin, plugin.message)
             self._restart_service(name)
         for name, configuration in read.items():

@@ -7,7 +7,7 @@ from types import MappingProxyType
 from kwhost.core.abi._abi import lib
 from kwhost.core.abi.call_names import call_name
 
-__all__ = ["CALLS", "Width", "argument_widths", "plain_arguments"]
+__all__ = ["CALLS", "OPENING_FLAGS", "Width", "argument_widths", "opening_flags", "plain_arguments"]
 
 
 class Width(Enum):
@@ -170,3 +170,16 @@ def plain_arguments(call: str, arguments: Sequence[int]) -> tuple[int, ...]:
         0 if width is Width.POINTER else value & width.mask
         for value, width in zip(arguments, argument_widths(call), strict=False)
     )
+
+
+# Calls that open a file, and which argument has their flags. Those of openat2 are in memory: what the monitor
+# tells of a judged path has a copy of them in the place of their address.
+OPENING_FLAGS = MappingProxyType({"open": 1, "openat": 2, "openat2": 2})
+# Those that say what for: O_ACCMODE, O_CREAT, O_TRUNC, and O_TMPFILE's own.
+_PURPOSE = 0x3 | 0x40 | 0x200 | 0x40_0000
+
+
+def opening_flags(call: str, arguments: Sequence[int]) -> int | None:
+    """What a call that opens a file wants to do with it, as flags of open; None for other calls."""
+    index = OPENING_FLAGS.get(call)
+    return None if index is None or index >= len(arguments) else arguments[index] & _PURPOSE

@@ -153,7 +153,7 @@ class _Writer:
             return
         if policy.default.verdict != ALLOW:
             entry.other_access = 0
-        self._set_verdict(entry.other_path, policy.default.verdict, policy.default)
+        self._set_verdict(entry.other_path, policy.default.on_objects, policy.default)
         for rule in sorted(rules, key=lambda rule: literal_hash(rule.pattern)):
             self._add_path(rule)
         entry.path_count = len(rules)
@@ -176,7 +176,7 @@ class _Writer:
 
     def _add_network(self, entry: Any, policy: Policy) -> None:
         entry.network_first = self._table.network_count
-        other = policy.default.verdict if policy.network else ALLOW
+        other = policy.default.on_objects if policy.network else ALLOW
         self._set_verdict(entry.other_address, other, policy.default)
         self._set_verdict(entry.other_listen, other, policy.default)
         for rule in sorted(ranked_network(policy), key=_network_order):

@@ -85,7 +85,7 @@ def judge_path(policy: Policy, use: PathUse) -> Finding | None:
     about = f"{use.access} {use.path.decode(errors='backslashreplace')}"
     fitting = [rule for rule in ranked_files(policy) if rule.pattern.matches(use.path)]
     if not fitting:
-        return Finding(policy.default.verdict, policy.default, about)
+        return Finding(policy.default.on_objects, policy.default, about)
     verdict = NO_ACCESS if use.access & ~fitting[0].access else ALLOW
     return Finding(verdict, fitting[0], about, (*fitting[1:], policy.default))
 
@@ -100,9 +100,10 @@ def judge_address(policy: Policy, use: AddressUse) -> Finding | None:
         for rule in ranked_network(policy)
         if rule.destination.matches(use.direction, address, use.port, use.protocol)
     ]
-    rule, *others = [*fitting, policy.default]
     about = f"{use.direction.value} {address} port {use.port}"
-    return Finding(rule.verdict, rule, about, tuple(others))
+    if not fitting:
+        return Finding(policy.default.on_objects, policy.default, about)
+    return Finding(fitting[0].verdict, fitting[0], about, (*fitting[1:], policy.default))
 
 
 def _findings(policy: Policy, call: Call) -> Iterator[Finding | None]:

@@ -71,6 +71,7 @@ class Verdict(NamedTuple):
 ASK_TIMEOUT = 30.0
 ALLOW = Verdict(Action.ALLOW)
 DENY = Verdict(Action.ERRNO, errno.EPERM)
+_NO_SUCH_CALL = Verdict(Action.ERRNO, errno.ENOSYS)
 # To a file beyond the access that its rule grants.
 NO_ACCESS = Verdict(Action.ERRNO, errno.EACCES)
 
@@ -215,6 +216,11 @@ class DefaultRule:
     def about(self) -> object:
         """See CallRule."""
         return "default"
+
+    @property
+    def on_objects(self) -> Verdict:
+        """On a path or an address: there the call itself is permitted, so it is one that there is."""
+        return DENY if self.verdict == _NO_SUCH_CALL else self.verdict
 
     def __str__(self) -> str:
         return f"default {self.verdict}"

@@ -26,6 +26,7 @@ from kwhost.core.model.decisions import (
 )
 from kwhost.core.model.events import AuditRecord, EventKind
 from kwhost.core.model.ids import InstanceId, TenantName
+from kwhost.core.policy.calls import opening_flags
 from kwhost.core.store.records import InstanceRecord
 from kwhost.core.supervise.decisions import Line, decision_line, describe_call, wall_time
 from kwhost.core.supervise.remembered import RememberedAnswers
@@ -80,7 +81,8 @@ class _Open:
 
 
 class Questions:
-    """Of all instances of this host. `decided` tells plugins of answers."""
+    """Of all instances of this host. `decided` tells plugins of answers. The first question has the number
+    `first`: no earlier daemon told it, else somebody might answer another question than was read."""
 
     def __init__(
         self,
@@ -88,12 +90,13 @@ class Questions:
         ask: Asked,
         decided: Callable[[Decision], None],
         audit: Callable[[AuditRecord], Awaitable[None]],
+        first: int = 1,
     ) -> None:
         self.remembered = remembered
         self._ask = ask
         self._decided = decided
         self._audit = audit
-        self._ids = count(1)
+        self._ids = count(first)
         self._open: dict[tuple[InstanceId, int], _Open] = {}
 
     def list(self, tenants: Container[TenantName] | None) -> tuple[Question, ...]:
@@ -221,5 +224,7 @@ class Questions:
 
 def _question_line(question: Question) -> Line:
     text, data = describe_call(question.call, question.rule)
-    key = (EventKind.QUESTION, question.call.name, question.call.object, question.rule)
+    call = question.call
+    flags = opening_flags(call.name, call.arguments)
+    key = (EventKind.QUESTION, call.name, call.object, flags, question.rule)
     return Line(EventKind.QUESTION, key, f"may it make {text}?", data | {"question": question.id})

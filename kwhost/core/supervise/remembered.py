@@ -7,7 +7,7 @@ from typing import NamedTuple
 from kwhost.core.errors import Conflict, NotFound
 from kwhost.core.model.decisions import Answer, Call, Question, RememberedAnswer, RuleRef, Scope
 from kwhost.core.model.ids import InstanceId, InstanceName, TenantName
-from kwhost.core.policy.calls import plain_arguments
+from kwhost.core.policy.calls import opening_flags, plain_arguments
 from kwhost.core.store.database import Store
 
 __all__ = ["RememberedAnswers"]
@@ -26,9 +26,11 @@ class _Subject(NamedTuple):
 
     @classmethod
     def of(cls, call: Call, rule: RuleRef) -> "_Subject":
-        """A call with an object is the same whatever its arguments are."""
-        numbers = () if call.object else plain_arguments(call.name, call.arguments)
-        return cls(rule, call.name, call.object, numbers)
+        """A call with an object is the same whatever its arguments are, but for what a file is opened for."""
+        if not call.object:
+            return cls(rule, call.name, "", plain_arguments(call.name, call.arguments))
+        flags = opening_flags(call.name, call.arguments)
+        return cls(rule, call.name, call.object, () if flags is None else (flags,))
 
 
 class _Place(NamedTuple):

@@ -48,6 +48,7 @@ static enum subject subject_of(u64 nr) {
     case __NR_lremovexattr:
     case __NR_fremovexattr:
     case __NR_inotify_add_watch:
+    case __NR_ioctl: /* those that change a file's attributes */
         return SUBJECT_OBJECT;
     default:
         return SUBJECT_NONE;

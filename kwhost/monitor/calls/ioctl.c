@@ -5,6 +5,7 @@
 #include "calls/call.h"
 #include "calls/dispatch.h"
 #include "calls/handlers.h"
+#include "calls/judged.h"
 #include "calls/requests.h"
 #include "calls/stats.h"
 #include "process/thread.h"
@@ -33,6 +34,11 @@ static const struct {
 static bool is_forbidden(u32 request) {
     return request == TIOCSTI || request == TIOCLINUX || request == TIOCCONS ||
            request == TIOCSETD || request == TIOCVHANGUP;
+}
+
+/* Changes the file's attributes, for which a descriptor need not be open for writing. */
+static bool changes_file(u32 request) {
+    return request == FS_IOC_SETFLAGS || request == FS_IOC_FSSETXATTR;
 }
 
 /* The interface list goes to a buffer that the structure points to. */
@@ -93,6 +99,8 @@ long sys_ioctl(struct call *call) {
         break;
     case IOCTL_POINTER:
         args.value[2] = host_pointer(args.value[2]);
+        if (changes_file(request) && paths_are_judged())
+            return judged_change(call, &args);
         break;
     case IOCTL_FD:
         if (!guest_fd_ok(args.value[2]))

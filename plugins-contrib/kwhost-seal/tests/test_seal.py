@@ -228,7 +228,7 @@ async def test_others_are_never_sealed(load_plugin: LoadPlugin, fake_host: FakeH
         ({"writable": ["var"]}, "no absolute path"),
         ({"writable": ["/var/"]}, "write /DIRECTORY"),
         ({"after": "soon"}, "no duration"),
-        ({"writeable": []}, "unknown field `writeable`"),
+        ({"writeable": []}, "unknown key; did you mean writable"),
         ({"exec": "no"}, "Expected `bool`"),
     ],
 )
