@@ -15,7 +15,7 @@ from kwhost.core.policy.model import Layer
 ROOT = Path(__file__).resolve().parents[1]
 MONITOR = ROOT / "kwhost/monitor"
 PAGE = ROOT / "docs/jail.md"
-ROLES = ("MONITOR", "INIT", "SUPERVISE", "HOSTED")
+ROLES = ("MONITOR", "INIT", "SUPERVISE", "HOSTED", "JOINER")
 # A row of the calls' table whose handler makes the very call on the host (filter_rules.c, passes_on).
 PASSED = re.compile(
     r"^CALL\(\d+, (\w+), (?:FORWARDED|BROKERED), "
@@ -43,8 +43,9 @@ on the way into the jail, are inherited by all that is made and executed from th
 others is open only where the policy's ceiling has a call of the program's that it is for |
 | init | {init} | the reaper of `--init` |
 | supervise | {supervise} | of an instance in the foreground, once the instance was made |
-| supervise, hosted | {least_hosted} to {hosted} | programs may join the instance: their monitors inherit \
-this filter and set their own upon it, so it has the monitor's of the same ceiling too |
+| supervise, hosted | {hosted} | likewise of a hosted instance |
+| joiner | {least_joiner} to {joiner} | of a hosted instance: makes the processes that join it. Their monitors \
+inherit this filter and set their own upon it, so it has the monitor's of the same ceiling too |
 
 A monitor under the built-in profiles (a ceiling counts what the profile permits and, unless it says
 `ceiling = "policy"`, what `default` does):
@@ -185,8 +186,9 @@ def head(rules: list[Rule], passed: list[str], groups: dict[str, list[str]]) -> 
         monitor=len(names["MONITOR"] | set(passed)),
         init=len(names["INIT"]),
         supervise=len(names["SUPERVISE"]),
-        least_hosted=len(names["HOSTED"] | names["SUPERVISE"] | minimum),
-        hosted=len(names["HOSTED"] | names["SUPERVISE"] | names["MONITOR"] | set(passed)),
+        hosted=len(names["HOSTED"] | names["SUPERVISE"]),
+        least_joiner=len(names["JOINER"] | minimum),
+        joiner=len(names["JOINER"] | names["MONITOR"] | set(passed)),
         profiles=profiles(rules, passed, groups),
     )
 
@@ -208,8 +210,8 @@ def page() -> str:
     parts += ["\n## Monitor: the program's calls that are passed on, each where the ceiling has it\n"]
     parts += [passed_on(passed, limits)]
     parts += ["\n## Init\n", table(of["INIT"], limits), "\n## Supervise\n", table(of["SUPERVISE"], limits)]
-    parts += ["\n## Supervise of a hosted instance, besides those of supervise and monitor\n"]
-    parts += [table(of["HOSTED"], limits)]
+    parts += ["\n## Supervise of a hosted instance, besides\n", table(of["HOSTED"], limits)]
+    parts += ["\n## Joiner, besides those of the monitor\n", table(of["JOINER"], limits)]
     parts += ["\n## What ends the process\n", f"\n{', '.join(NEVER.findall(text))}.\n"]
     return "".join(parts)
 

@@ -26,10 +26,13 @@ CODE = {
         *("jail/terminal.c", "jail/channel.c", "jail/clock.c"),
     ),
     "HOSTED": (
-        *("jail/join*.c", "jail/network.c", "jail/entry.c", "jail/identity.c", "jail/filter.c"),
-        *("jail/landlock.c", "jail/grants.c", "jail/hosted.c", "jail/resident.c", "jail/log*.c"),
-        *("jail/streams.c", "jail/attachment.c", "jail/paths.c", "jail/program.c", "jail/record.c"),
-        *("jail/cgroup.c", "jail/descriptors.c", "jail/channel.c", "jail/kernel.h"),
+        *("jail/joined.c", "jail/hosted.c", "jail/resident.c", "jail/log*.c", "jail/streams.c"),
+        *("jail/attachment.c", "jail/kernel.h"),
+    ),
+    "JOINER": (
+        *("jail/joiner.c", "jail/join.c", "jail/network.c", "jail/entry.c", "jail/identity.c"),
+        *("jail/filter.c", "jail/landlock.c", "jail/grants.c", "jail/paths.c", "jail/program.c"),
+        *("jail/record.c", "jail/cgroup.c", "jail/descriptors.c", "jail/channel.c", "jail/kernel.h"),
     ),
 }
 # Made by the kernel in a process's name, or by an instruction in assembly.
@@ -40,6 +43,8 @@ BEFORE_THE_FILTER = {"fsopen", "fsconfig", "fsmount"}
 FOR_ITSELF = {"statx", "bind", "connect"}
 # Of what supervise's files do for the instance's first process, before there is a filter.
 IN_THE_FIRST_PROCESS = {"sethostname", "setdomainname"}
+# Of what hosted instances' files do at the start.
+BEFORE_SUPERVISES_FILTER = {"dup3"}
 PASSING = re.compile(r"\b(call_forward|call_brokered|descriptor_forward|make_host_call)\(")
 
 
@@ -98,12 +103,17 @@ def test_every_call_that_a_monitor_makes_is_open_to_it(project: Path) -> None:
     assert makes(project, "MONITOR") - set(rules(project, "MONITOR")) == BEFORE_THE_FILTER | FOR_ITSELF
 
 
-def test_a_hosted_supervise_needs_no_call_that_a_ceiling_may_take_away(project: Path) -> None:
+def test_a_hosted_supervise_makes_no_other_call(project: Path) -> None:
+    own = {*rules(project, "SUPERVISE"), *rules(project, "HOSTED")}
+
+    assert makes(project, "HOSTED") - own == BEFORE_SUPERVISES_FILTER
+
+
+def test_a_joiner_needs_no_call_that_a_ceiling_may_take_away(project: Path) -> None:
     definitions = (project / "kwhost/monitor/jail/filter.def").read_text()
     minimum = re.findall(r"^MONITOR\((\w+),", definitions, re.MULTILINE)
-    own = {*minimum, *rules(project, "SUPERVISE"), *rules(project, "HOSTED")}
 
-    assert makes(project, "HOSTED") - own == IN_THE_FIRST_PROCESS
+    assert makes(project, "JOINER") - {*minimum, *rules(project, "JOINER")} == IN_THE_FIRST_PROCESS
 
 
 def test_what_calls_are_for_is_a_call_or_a_list_of_them(project: Path) -> None:

@@ -23,9 +23,11 @@ class JailPage(NamedTuple):
         """The calls of a role where the program may ever make those of a ceiling; None: any."""
         if role in ("init", "supervise"):
             return self.own[role]
+        if role == "hosted":
+            return self.own["supervise"] | self.own["hosted"]
         needs = {name for name, callers in self.needs.items() if ceiling is None or ceiling & callers}
         monitor = self.own["monitor"] | needs | (self.passed if ceiling is None else self.passed & ceiling)
-        return monitor if role == "monitor" else monitor | self.own["supervise"] | self.own["hosted"]
+        return monitor if role == "monitor" else monitor | self.own["joiner"]
 
 
 def read_jail_page(project: Path) -> JailPage:
@@ -38,7 +40,7 @@ def read_jail_page(project: Path) -> JailPage:
     passed = ""
     for chapter in chapters[:-1]:
         title, _, body = chapter.partition("\n")
-        role = "hosted" if "hosted" in title else title.lower().partition(":")[0]
+        role = "hosted" if "hosted" in title else re.split("[:,]", title.lower())[0]
         if "passed on" in title:
             passed = re.sub(r" \(.*?\)", "", body)
         elif "for the program's" in body:

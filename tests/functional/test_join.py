@@ -118,9 +118,21 @@ def join(running: HostedInstance) -> Iterator[Join]:
 
 
 def first_of(instance: HostedInstance) -> int:
-    """The instance's first process, while no other is a child of the supervisor's."""
-    [first] = _children(_supervisor(instance))
+    """The instance's first process, while no other has joined."""
+    [first] = (pid for pid in _children(_supervisor(instance)) if _name(pid) != "kw-joiner")
     return first
+
+
+def _joiner(instance: HostedInstance) -> int:
+    [joiner] = (pid for pid in _children(_supervisor(instance)) if _name(pid) == "kw-joiner")
+    return joiner
+
+
+def _name(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().rstrip()
+    except OSError:
+        return ""
 
 
 def _children(pid: int) -> list[int]:
@@ -386,3 +398,24 @@ def test_it_counts_as_one_of_the_instances(instance: HostedInstance) -> None:
     assert "can't fork" in two.finish()[2]
     for joined in (one, two, three):
         joined.close()
+
+
+def test_without_the_joiner_nobody_joins_and_that_is_said(running: HostedInstance, join: Join) -> None:
+    os.kill(_joiner(running), signal.SIGKILL)
+
+    event = join("true").client.event(EventType.FAILED)
+
+    assert event.text == ("the instance's joiner was killed: nobody can join until it is started again")
+    assert first_of(running)
+
+
+def test_the_joiner_holds_nothing_of_others_and_ends_with_the_supervisor(running: HostedInstance) -> None:
+    joiner = _joiner(running)
+    held = [os.readlink(link) for link in Path(f"/proc/{joiner}/fd").iterdir()]
+    sockets = [name for name in held if name.startswith("socket:")]
+    assert len(sockets) == 1
+    assert not [name for name in held if name.startswith("pipe:") or name.endswith(("/log", "/exit"))]
+
+    os.kill(_supervisor(running), signal.SIGKILL)
+
+    wait_until(lambda: _name(joiner) == "")

@@ -124,7 +124,8 @@ def test_programs_put_in_the_place_of_the_one_that_is_run_stay_inside(
     wait_until(lambda: _listings([*ends, join(instance, "turn")]))
 
     assert isinstance(root, tuple)
-    assert _listings(ends) <= {root[1]}
+    # A shell that is handed the link as its script may find a program's bytes there, and make files of them.
+    assert all(set(root[1].splitlines()) <= set(listing.splitlines()) for listing in _listings(ends))
 
 
 def _listings(ends: list[tuple[int, str, str] | str]) -> set[str]:

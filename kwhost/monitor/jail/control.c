@@ -94,10 +94,8 @@ static void stop(struct supervisor *supervisor, u32 signal, u32 milliseconds) {
 static void hand_socket(struct supervisor *supervisor, struct connection *connection, u32 family,
                         u32 type) {
     struct kw_message event = {.type = KW_EVENT_SOCKET};
-    bool with_user = launch_is(&supervisor->launch, KW_LAUNCH_ROOTLESS);
-    long fd = supervisor->running && !supervisor->exited
-                  ? network_socket(supervisor->instance.pidfd, with_user, family, type)
-                  : -ESRCH;
+    bool there = supervisor->hosted && supervisor->running && !supervisor->exited;
+    long fd = there ? joiner_socket(supervisor->hosted->joined.joiner, family, type) : -ESRCH;
     int number = (int)fd;
     event.value = fd < 0 ? (u32)-fd : 0;
     control_send(supervisor, connection, &event, &number, fd >= 0);

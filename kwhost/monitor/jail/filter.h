@@ -11,7 +11,8 @@ enum filter_role {
     FILTER_MONITOR,   /* every monitor of an instance, set by the first on its way into the jail */
     FILTER_INIT,      /* the reaper of --init */
     FILTER_SUPERVISE, /* supervise, once its instance was made */
-    FILTER_HOSTED,    /* likewise of a hosted instance: programs may join, and inherit it */
+    FILTER_HOSTED,    /* likewise of a hosted instance */
+    FILTER_JOINER,    /* the joiner of one: programs that join inherit it */
 };
 
 #define FILTER_REFUSED EPERM /* the errno of calls that are not allowed */

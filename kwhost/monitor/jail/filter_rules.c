@@ -63,6 +63,7 @@ static const u64 prctl_options[] = {
 #define INIT(name, who)
 #define SUPERVISE(name, who)
 #define HOSTED(name, who)
+#define JOINER(name, who)
 #define NEVER(name)
 #define ALWAYS .when = WHEN_ALWAYS
 #define IF(at, value) .when = WHEN_IF, .guard_word = at, .guard = value
@@ -85,17 +86,19 @@ const u32 filter_limit_count = array_size(filter_limits);
 #undef INIT
 #undef SUPERVISE
 #undef HOSTED
+#undef JOINER
 #undef NEVER
 #undef LIMIT
 
 /* The calls by number. */
 #define BIT(role) (1u << FILTER_##role)
 #define LIMIT(who, name, condition, at, check, meaning)
-#define MONITOR(name, who) {__NR_##name, BIT(MONITOR) | BIT(HOSTED)},
+#define MONITOR(name, who) {__NR_##name, BIT(MONITOR) | BIT(JOINER)},
 #define MONITOR_FOR(name, who, ...)
 #define INIT(name, who) {__NR_##name, BIT(INIT)},
 #define SUPERVISE(name, who) {__NR_##name, BIT(SUPERVISE) | BIT(HOSTED)},
 #define HOSTED(name, who) {__NR_##name, BIT(HOSTED)},
+#define JOINER(name, who) {__NR_##name, BIT(JOINER)},
 #define NEVER(name) {__NR_##name, 0},
 static const struct {
     u16 call;
@@ -108,6 +111,7 @@ static const struct {
 #undef INIT
 #undef SUPERVISE
 #undef HOSTED
+#undef JOINER
 #undef NEVER
 
 /* The calls that monitors make for the sake of some of the program's. */
@@ -117,6 +121,7 @@ static const struct {
 #define INIT(name, who)
 #define SUPERVISE(name, who)
 #define HOSTED(name, who)
+#define JOINER(name, who)
 #define NEVER(name)
 static const struct need {
     u16 call;
@@ -160,7 +165,7 @@ void filter_decide(enum filter_role role, const u64 *ceiling, u8 action[CALL_LIM
     u32 bit = 1u << role;
     for (u32 i = 0; i < CALL_LIMIT; i++)
         action[i] = ACTION_REFUSE;
-    if (bit & (BIT(MONITOR) | BIT(HOSTED)))
+    if (bit & (BIT(MONITOR) | BIT(JOINER)))
         decide_for_program(ceiling, action);
     for (u32 i = 0; i < array_size(calls); i++)
         if (calls[i].roles & bit)

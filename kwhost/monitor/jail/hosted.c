@@ -38,6 +38,7 @@ bool hosted_prepare(struct supervisor *supervisor) {
     struct hosted *hosted = supervisor->hosted = (struct hosted *)memory;
     for (u32 i = 0; i < JOIN_FDS; i++)
         hosted->join[i] = -1;
+    hosted->joined.joiner = -1;
     log_file_open(&hosted->log.file, record->log_dir_fd, record->log_size, record->log_files);
     streams_prepare(&hosted->streams, &hosted->log);
     leave_stdio(supervisor);

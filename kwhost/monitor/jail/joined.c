@@ -16,9 +16,6 @@
 enum { HELPER, PROCESS, CHANNEL, CONNECTION, EACH }; /* pollfds of each */
 _Static_assert(JOINED_POLLS == EACH * JOINED_MAX, "so many pollfds are handed out");
 
-/* With the request: the record, /dev/kvm, and three more unless it asks for a terminal. */
-enum { RECORD, KVM, STDIO };
-
 static void close_fd(int *fd) {
     if (*fd >= 0)
         host(__NR_close, *fd);
@@ -189,53 +186,22 @@ static const char *refusal(const struct supervisor *supervisor) {
     return NULL;
 }
 
-/* Makes the helper. */
-static bool start(struct supervisor *supervisor, struct joined *joined, const struct launch *launch,
-                  const int *fds, int *born) {
-    struct hosted *hosted = supervisor->hosted;
-    struct join join = {.launch = launch,
-                        .instance = &supervisor->launch,
-                        .first = supervisor->instance.pidfd,
-                        .self = supervisor->instance.self,
-                        .kvm = fds[KVM],
-                        .stats = supervisor->stats,
-                        .policy = supervisor->policies.table_fd,
-                        .bell = supervisor->policies.bell,
-                        .ceiling = supervisor->instance.ceiling,
-                        .stdio = {-1, -1, -1},
-                        .flags = hosted->join_flags,
-                        .pid = born};
-    int ends[2];
-    memcpy(join.shared, hosted->join, sizeof join.shared);
-    if (!launch_is(launch, KW_LAUNCH_TTY))
-        memcpy(join.stdio, fds + STDIO, sizeof join.stdio);
-    long result = channel_pair(ends);
-    if (result < 0)
-        return fail(&joined->failure, STATUS_OWN, result, "making a socket pair");
-    joined->channel = ends[0];
-    join.channel = ends[1];
-    __atomic_store_n(born, 0, __ATOMIC_RELEASE);
-    result = host(__NR_clone, CLONE_PIDFD | SIGCHLD, 0, &joined->helper, 0, 0);
-    if (result == 0)
-        join_enter(&join);
-    host(__NR_close, join.channel);
-    joined->helper_pid = (int)result;
-    return result > 0 || fail(&joined->failure, STATUS_OWN, result, "making a process");
-}
-
 static bool begin(struct supervisor *supervisor, struct joined *joined, const int *fds, u32 count,
-                  int *born) {
-    struct failure *failure = &joined->failure;
-    struct launch launch;
-    if (count <= KVM)
-        return fail(failure, STATUS_OWN, 0, "descriptors are missing");
-    if (!launch_read_exec(fds[RECORD], supervisor->launch.record, &launch, failure))
-        return false;
-    u32 wanted = launch_is(&launch, KW_LAUNCH_TTY) ? STDIO : STDIO + 3;
-    bool good = (count == wanted || fail(failure, STATUS_OWN, 0, "descriptors are missing")) &&
-                start(supervisor, joined, &launch, fds, born);
-    launch_free(&launch);
-    return good;
+                  u32 place) {
+    struct hosted *hosted = supervisor->hosted;
+    struct joiner_way way;
+    __atomic_store_n(&hosted->joined.born[place], 0, __ATOMIC_RELEASE);
+    long result = joiner_join(hosted->joined.joiner, place, hosted->join_flags, hosted->join, fds,
+                              count, &way);
+    if (result == -EPIPE)
+        return fail(&joined->failure, STATUS_OWN, 0,
+                    "the instance's joiner was killed: nobody can join until it is started again");
+    if (result < 0)
+        return fail(&joined->failure, STATUS_OWN, result, "making a process");
+    joined->helper_pid = way.helper_pid;
+    joined->helper = way.helper;
+    joined->channel = way.channel;
+    return true;
 }
 
 void joined_begin(struct supervisor *supervisor, int connection, const int *fds, u32 count) {
@@ -258,7 +224,7 @@ void joined_begin(struct supervisor *supervisor, int connection, const int *fds,
     }
     if (why)
         fail(&joined->failure, STATUS_OWN, 0, "%s", why);
-    else if (begin(supervisor, joined, fds, count, &supervisor->hosted->joined.born[i]))
+    else if (begin(supervisor, joined, fds, count, i))
         return;
     close_fd(&joined->channel);
     finish(joined);

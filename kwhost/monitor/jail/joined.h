@@ -3,7 +3,7 @@
 #ifndef KW_JAIL_JOINED_H
 #define KW_JAIL_JOINED_H
 
-#include "jail/join.h"
+#include "jail/joiner.h"
 
 #include <linux/poll.h>
 
@@ -26,7 +26,8 @@ struct joined {
 };
 
 struct joined_all {
-    int *born; /* JOINED_MAX words shared with the helpers: their children's ids */
+    int *born;  /* JOINED_MAX words shared with the helpers: their children's ids */
+    int joiner; /* the channel to it; -1: none yet */
     struct joined each[JOINED_MAX];
 };
 

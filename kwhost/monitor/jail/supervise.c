@@ -111,8 +111,10 @@ static bool start(struct supervisor *supervisor, int record_fd) {
     if (instance_notice(&supervisor->instance, &notice))
         control_tell(supervisor, &notice);
     start_relays(supervisor, false);
-    long result = filter_set(hosted ? FILTER_HOSTED : FILTER_SUPERVISE, 0,
-                             ceiling_calls(supervisor->instance.ceiling));
+    if (hosted && !joiner_start(supervisor, supervisor->hosted->joined.born,
+                                &supervisor->hosted->joined.joiner, failure))
+        return false;
+    long result = filter_set(hosted ? FILTER_HOSTED : FILTER_SUPERVISE, 0, NULL);
     return result >= 0 ||
            fail(failure, STATUS_OWN, result, "setting supervise's own seccomp filter");
 }
