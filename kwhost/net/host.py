@@ -1,0 +1,64 @@
+"""The network of this host as one owner sees it: read it, compare it, change it. Blocking."""
+
+from kwhost.core.errors import NetworkError
+from kwhost.net.applying import apply_steps
+from kwhost.net.layout import lay_out
+from kwhost.net.listing import read_tables
+from kwhost.net.names import LinkName, Owner
+from kwhost.net.namespaces import run_inside
+from kwhost.net.plan import plan
+from kwhost.net.reading import read_state
+from kwhost.net.rules import rules_text
+from kwhost.net.state import State
+from kwhost.net.steps import ChangeTables, Step
+from kwhost.net.wishes import Namespace, Wishes
+
+__all__ = ["HostNetwork"]
+
+
+class HostNetwork:
+    """`namespace` is the network namespace of the bridges; None: this process's. One call at a time."""
+
+    def __init__(self, owner: Owner, namespace: Namespace | None = None) -> None:
+        self.owner = owner
+        self.namespace = namespace
+        # What was applied last, where all of it succeeded: as good as reading the host's state, at no cost.
+        self._believed: State | None = None
+        # From a listing of tables that we loaded to the text that they were made of. A new process knows
+        # none, and loads its rules once: they may be newer.
+        self._known_rules: dict[str, str] = {}
+
+    def steps(self, wishes: Wishes) -> tuple[Step, ...]:
+        """What has to be done, by what there is. Raises Conflict and NetworkError."""
+        desired = lay_out(wishes)
+        return run_inside(self.namespace, lambda: plan(desired, read_state(desired, self._known_rules)))
+
+    def reconcile(self, wishes: Wishes) -> dict[LinkName, NetworkError]:
+        """Make what there is what shall be, whatever has happened to it.
+
+        The answer says which links could not be set up. Raises Conflict, before anything is changed, and
+        NetworkError for what concerns all.
+        """
+        return self._apply(lay_out(wishes), self.steps(wishes))
+
+    def change(self, wishes: Wishes) -> dict[LinkName, NetworkError]:
+        """The same without looking, by what was applied last: for what changes often."""
+        if self._believed is None:
+            return self.reconcile(wishes)
+        desired = lay_out(wishes)
+        return self._apply(desired, plan(desired, self._believed))
+
+    def _apply(self, desired: State, steps: tuple[Step, ...]) -> dict[LinkName, NetworkError]:
+        self._believed = None
+        failures = run_inside(self.namespace, lambda: self._run(steps))
+        if not failures:
+            self._believed = desired
+        return failures
+
+    def _run(self, steps: tuple[Step, ...]) -> dict[LinkName, NetworkError]:
+        failures = apply_steps(self.owner, steps)
+        if any(isinstance(step, ChangeTables) for step in steps) and not self._known_rules:
+            listing = read_tables(self.owner)
+            if listing.rules is not None:
+                self._known_rules = {listing.rules: rules_text(self.owner)}
+        return failures
