@@ -111,9 +111,10 @@ def _is_marked(session: Session, name: LinkName, group: int) -> bool:
 
 def _change_link(session: Session, owner: Owner, step: ChangeLink) -> None:
     link = step.link
-    index = _index(session, link.name)
+    message = next(iter(session.link("get", ifname=link.name)))
+    index = message["index"]
     options: dict[str, Any] = {"mtu": link.mtu, "ifalias": link.label, "group": link_group(owner)}
-    if link.mac:
+    if link.mac and link.mac != message.get_attr("IFLA_ADDRESS"):  # even the same one forgets all neighbours
         options["address"] = link.mac
     if link.master:
         options["master"] = _index(session, link.master)

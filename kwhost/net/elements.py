@@ -24,6 +24,9 @@ COUNTED_SETS = (
     TableSet("inet", "refused4"),
     TableSet("inet", "refused6"),
     TableSet("bridge", "refused"),
+    TableSet("inet", "open"),
+    TableSet("inet", "open4"),
+    TableSet("inet", "open6"),
 )
 
 _Entry = tuple[TableSet, Key, Element]
@@ -48,7 +51,11 @@ def wanted_tables(wishes: Wishes, ports: Mapping[InstanceId, LinkName]) -> Table
         if key in elements[place]:
             raise Conflict(f"port {key[-2]} of {key[-3]} would be published twice")
         elements[place][key] = element
-    return Tables(rules=rules_text(wishes.owner), elements=elements, counted=frozenset(counted))
+    limits = {one.limits.connections for one in wishes.networks} | {
+        one.limits.connections for one in wishes.attachments
+    }
+    rules = rules_text(wishes.owner, frozenset(limit for limit in limits if limit is not None))
+    return Tables(rules=rules, elements=elements, counted=frozenset(counted))
 
 
 def _entry(family: str, name: str, *key: object, data: str = "", statement: str = "") -> _Entry:
@@ -79,7 +86,8 @@ def _of_network(network: Network, bridge: LinkName) -> Iterator[_Entry]:
     for name, rate in _packets(network.limits):
         yield _entry("inet", name, bridge, statement=_packet_limit(rate))
     if network.limits.connections is not None:
-        yield _entry("inet", "connections", bridge, statement=f"ct count over {network.limits.connections}")
+        for name in ("tenant_calls", "tenant_called"):
+            yield _entry("inet", name, bridge, data=f"jump {name}_{network.limits.connections}")
 
 
 def _of_attachment(wishes: Wishes, one: Attachment, port: LinkName) -> Iterator[_Entry]:
@@ -104,8 +112,9 @@ def _of_attachment(wishes: Wishes, one: Attachment, port: LinkName) -> Iterator[
             for key in egress_keys(own, one.egress, special=special):
                 yield _entry("inet", name, *key)
         if one.limits.connections is not None:
-            statement = f"ct count over {one.limits.connections}"
-            yield _entry("inet", f"connections{version}", own, statement=statement)
+            for name in ("calls", "called"):
+                chain = f"{name}_{one.limits.connections}"
+                yield _entry("inet", f"{name}{version}", own, data=f"jump {chain}")
 
 
 def _of_published(

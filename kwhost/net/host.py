@@ -1,17 +1,19 @@
 """The network of this host as one owner sees it: read it, compare it, change it. Blocking."""
 
+from functools import partial
+
 from kwhost.core.errors import NetworkError
 from kwhost.net.applying import apply_steps
-from kwhost.net.layout import lay_out
+from kwhost.net.layout import lay_out, port_of
 from kwhost.net.listing import read_tables
 from kwhost.net.names import LinkName, Owner
 from kwhost.net.namespaces import run_inside
 from kwhost.net.plan import plan
 from kwhost.net.reading import read_state
-from kwhost.net.rules import rules_text
-from kwhost.net.state import State
+from kwhost.net.state import State, TapOptions
 from kwhost.net.steps import ChangeTables, Step
-from kwhost.net.wishes import Namespace, Wishes
+from kwhost.net.tap import open_tap
+from kwhost.net.wishes import Attachment, Namespace, TapEnd, Wishes
 
 __all__ = ["HostNetwork"]
 
@@ -48,17 +50,25 @@ class HostNetwork:
         desired = lay_out(wishes)
         return self._apply(desired, plan(desired, self._believed))
 
+    def open_tap(self, one: Attachment, queues: int) -> list[int]:
+        """A descriptor for each queue of an attached instance's tap, for its engine; see kwhost.net.tap."""
+        if not isinstance(one.end, TapEnd):
+            raise NetworkError(f"instance {one.tenant}/{one.name} is not attached by a tap")
+        options = TapOptions(one.end.uid, one.end.multi_queue)
+        return run_inside(self.namespace, partial(open_tap, port_of(one), options, queues))
+
     def _apply(self, desired: State, steps: tuple[Step, ...]) -> dict[LinkName, NetworkError]:
         self._believed = None
-        failures = run_inside(self.namespace, lambda: self._run(steps))
+        failures = run_inside(self.namespace, lambda: self._run(desired, steps))
         if not failures:
             self._believed = desired
         return failures
 
-    def _run(self, steps: tuple[Step, ...]) -> dict[LinkName, NetworkError]:
+    def _run(self, desired: State, steps: tuple[Step, ...]) -> dict[LinkName, NetworkError]:
         failures = apply_steps(self.owner, steps)
-        if any(isinstance(step, ChangeTables) for step in steps) and not self._known_rules:
+        changed = any(isinstance(step, ChangeTables) for step in steps)
+        if changed and desired.tables.rules not in self._known_rules.values():
             listing = read_tables(self.owner)
-            if listing.rules is not None:
-                self._known_rules = {listing.rules: rules_text(self.owner)}
+            if listing.rules is not None and desired.tables.rules is not None:
+                self._known_rules = {listing.rules: desired.tables.rules}
         return failures

@@ -78,6 +78,8 @@ def _key(value: Any) -> Key:
 
 
 def _part(value: Any) -> str:
+    if isinstance(value, dict) and "jump" in value:
+        return f"jump {value['jump']['target']}"
     if isinstance(value, dict) and "prefix" in value:
         return f"{value['prefix']['addr']}/{value['prefix']['len']}"
     if isinstance(value, dict) and "range" in value:
@@ -88,8 +90,6 @@ def _part(value: Any) -> str:
 def _statement(element: dict[str, Any]) -> tuple[str, Tally | None]:
     if limit := element.get("limit"):
         return f"limit rate over {limit['rate']}/{limit['per']} burst {limit['burst']} packets", None
-    if count := element.get("ct count"):
-        return f"ct count over {count['val']}", None
     if counter := element.get("counter"):
         return "", Tally(counter["packets"], counter["bytes"])
     return "", None

@@ -7,7 +7,7 @@ comes up when its rates hold.
 from collections.abc import Iterator
 from dataclasses import replace
 
-from kwhost.core.errors import Conflict
+from kwhost.core.errors import Conflict, NetworkError
 from kwhost.net.names import LinkKind, LinkName
 from kwhost.net.state import Link, State
 from kwhost.net.steps import (
@@ -36,8 +36,13 @@ _ORDER = (LinkKind.BRIDGE, LinkKind.MIRROR, LinkKind.VETH, LinkKind.TAP)
 
 
 def plan(desired: State, actual: State) -> tuple[Step, ...]:
-    """The steps; none where the states agree. Raises Conflict where something is not ours."""
+    """The steps; none where the states agree.
+
+    Raises Conflict where something is not ours, and NetworkError where the host is set up so that what is
+    wanted cannot work.
+    """
     _refuse_strangers(desired, actual)
+    _refuse_lost_connections(desired, actual)
     gone = frozenset(
         name
         for name, link in actual.links.items()
@@ -62,6 +67,17 @@ def _refuse_strangers(desired: State, actual: State) -> None:
             if used.overlaps(address):
                 label = desired.links[own].label
                 raise Conflict(f"{label} cannot have {address}: {used.by} has {used.prefix}")
+
+
+def _refuse_lost_connections(desired: State, actual: State) -> None:
+    """What waits in a bridge's mirror is not tracked again where it was tracked as a bridged packet."""
+    limited = [link for link in desired.redirects if desired.links[link].kind is LinkKind.BRIDGE]
+    if limited and actual.filters_bridged:
+        label = desired.links[min(limited)].label
+        raise NetworkError(
+            f"the upload rate of {label} cannot be limited while bridged packets are filtered: "
+            "run sysctl net.bridge.bridge-nf-call-iptables=0 net.bridge.bridge-nf-call-ip6tables=0"
+        )
 
 
 def _must_be_remade(found: Link, desired: State, actual: State) -> bool:

@@ -26,6 +26,7 @@ KERNEL_KINDS = {
     LinkKind.TAP: "tun",
     LinkKind.MIRROR: "ifb",
 }
+_BRIDGE_FILTERS = ("bridge/bridge-nf-call-iptables", "bridge/bridge-nf-call-ip6tables")
 _IFF_UP = 1
 _AF_INET, _AF_INET6, _AF_BRIDGE = 2, 10, 7
 _NUD_PERMANENT, _NUD_NOARP = 0x80, 0x40
@@ -58,6 +59,7 @@ def read_state(desired: State, known_rules: Mapping[str, str]) -> State:
             redirects=read_redirects(session, own_names),
             strangers=frozenset(name for index, name in names.items() if index not in ours and kind_of(name)),
             used=used,
+            filters_bridged=any(_is_on(path) for path in _BRIDGE_FILTERS),
         )
     indices = {name: index for index, name in own_names.items()}
     insides = dict(_insides(desired, indices))
@@ -151,6 +153,13 @@ def _settings(desired: State) -> Iterator[Setting]:
             yield setting._replace(value=(SETTINGS / setting.path).read_text().strip())
         except FileNotFoundError:
             continue  # its link is not there
+
+
+def _is_on(path: str) -> bool:
+    try:
+        return (SETTINGS / path).read_text().strip() != "0"
+    except FileNotFoundError:
+        return False
 
 
 def _insides(desired: State, indices: Mapping[LinkName, int]) -> Iterator[tuple[LinkName, Inside]]:

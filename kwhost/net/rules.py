@@ -12,12 +12,35 @@ FAMILIES = ("inet", "bridge")
 
 
 @cache
-def rules_text(owner: Owner) -> str:
-    """Text for nft that makes the tables, or leaves their sets as they are where they exist."""
+def rules_text(owner: Owner, connections: frozenset[int] = frozenset()) -> str:
+    """Text for nft that makes the tables, or leaves their sets as they are where they exist.
+
+    `connections` are the limits of connections that some instance or tenant has.
+    """
     variables = "".join(f"define {reason.name.lower()} = {reason.value}\n" for reason in Reason)
     texts = [(files("kwhost.net") / "tables" / f"{family}.nft").read_text() for family in FAMILIES]
     for index, family in enumerate(FAMILIES):
         head = f"table {family} kwhost {{"
         assert head in texts[index]
         texts[index] = texts[index].replace(head, f"table {family} {table_name(owner)} {{")
-    return variables + "".join(texts)
+    chains = "".join(_connection_chains(limit) for limit in sorted(connections))
+    return variables + "".join(texts) + f"table inet {table_name(owner)} {{\n{chains}}}\n"
+
+
+def _connection_chains(limit: int) -> str:
+    """The chains that hold one limit, for whoever has it: an element cannot say it, for the kernel removes
+    elements that count no connection."""
+    chains = (
+        ("calls", "refuse", ("@open4 { ip saddr", "@open6 { ip6 saddr")),
+        ("called", "refuse_caller", ("@open4 { ip daddr", "@open6 { ip6 daddr")),
+        ("tenant_calls", "refuse", ("@open { iifname",)),
+        ("tenant_called", "refuse_caller", ("@open { oifname",)),
+    )
+    text = ""
+    for name, verdict, counts in chains:
+        rules = (
+            f"\t\tadd {count} ct count over {limit} }} meta mark set $connections goto {verdict}\n"
+            for count in counts
+        )
+        text += f"\tchain {name}_{limit} {{\n{''.join(rules)}\t}}\n"
+    return text

@@ -129,7 +129,7 @@ class State:
 
     `rates` are those that links send at, in bits a second; `redirects` lead what a link receives through
     another one. Found only: `strangers` are links named as ours that are not ours, `used` are addresses of
-    links that are not ours.
+    links that are not ours, `filters_bridged` is whether bridged packets pass the rules for routed ones too.
     """
 
     owner: Owner
@@ -145,3 +145,4 @@ class State:
     tables: Tables = Tables()
     strangers: frozenset[str] = frozenset()
     used: frozenset[Used] = frozenset()
+    filters_bridged: bool = False

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from kwhost.net.elements import COUNTED_SETS
 from kwhost.net.names import Owner, kind_of, table_name
-from kwhost.net.rules import FAMILIES, rules_text
+from kwhost.net.rules import FAMILIES
 from kwhost.net.state import Element, Key, State, TableSet
 from kwhost.net.steps import ChangeTables
 
@@ -26,7 +26,8 @@ def change_tables(desired: State, actual: State) -> Iterator[ChangeTables]:
         old, new = found.elements.get(place, {}), wanted.elements.get(place, {})
         deleted += [(place, key, old[key]) for key in sorted(old) if new.get(key) != old[key]]
         added += [(place, key, new[key]) for key in sorted(new) if new[key] != old.get(key)]
-    renewed = "" if found.rules == wanted.rules else _renewed(owner)
+    rules = wanted.rules or ""
+    renewed = "" if found.rules == wanted.rules else _renewed(owner, rules)
     change = renewed + _commands("delete", owner, deleted) + _commands("add", owner, added)
     if change:
         everything = [
@@ -34,7 +35,7 @@ def change_tables(desired: State, actual: State) -> Iterator[ChangeTables]:
             for place, elements in wanted.elements.items()
             for key, element in elements.items()
         ]
-        anew = remove_tables(owner) + rules_text(owner) + _commands("add", owner, everything)
+        anew = remove_tables(owner) + rules + _commands("add", owner, everything)
         yield ChangeTables(change, anew)
 
 
@@ -44,10 +45,10 @@ def remove_tables(owner: Owner) -> str:
     return "".join(f"{name} {{ }}\ndelete {name}\n" for name in names)
 
 
-def _renewed(owner: Owner) -> str:
+def _renewed(owner: Owner, rules: str) -> str:
     """New rules around the sets that are there, whose elements count and limit."""
     names = [f"table {family} {table_name(owner)}" for family in FAMILIES]
-    return "".join(f"{name} {{ }}\nflush {name}\n" for name in names) + rules_text(owner)
+    return "".join(f"{name} {{ }}\nflush {name}\n" for name in names) + rules
 
 
 def _stale(place: TableSet, found: Mapping[Key, Element], counted: frozenset[Key]) -> Iterator[_Change]:
