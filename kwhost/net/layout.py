@@ -34,7 +34,7 @@ from kwhost.net.wishes import Attachment, Network, TapEnd, VethEnd, Wishes
 if TYPE_CHECKING:
     from kwhost.core.model.ids import TenantName
 
-__all__ = ["lay_out", "port_of"]
+__all__ = ["lay_out", "port_of", "refuse_conflicts"]
 
 # Of each bridge: no address but ours, no router but us, and forwarding whatever the other links do.
 _BRIDGE_SETTINGS = (
@@ -59,7 +59,7 @@ def port_of(attachment: Attachment) -> LinkName:
 
 def lay_out(wishes: Wishes) -> State:
     """The links, their properties and the tables. Raises Conflict where wishes contradict each other."""
-    _refuse_conflicts(wishes)
+    refuse_conflicts(wishes)
     networks = {network.tenant: network for network in wishes.networks}
     pairs = [(attachment, networks[attachment.tenant]) for attachment in wishes.attachments]
     owner = wishes.owner
@@ -96,7 +96,8 @@ def lay_out(wishes: Wishes) -> State:
     )
 
 
-def _refuse_conflicts(wishes: Wishes) -> None:
+def refuse_conflicts(wishes: Wishes) -> None:
+    """Raise Conflict where networks or attachments contradict each other."""
     subnets: dict[TenantName, Subnet] = {}
     for network in wishes.networks:
         if network.tenant in subnets:

@@ -9,7 +9,7 @@ import trio
 from kwhost.core.errors import NetworkError
 from kwhost.core.model.ids import InstanceId
 from kwhost.net.host import HostNetwork
-from kwhost.net.layout import lay_out, port_of
+from kwhost.net.layout import lay_out, port_of, refuse_conflicts
 from kwhost.net.names import LinkName, mirror_name
 from kwhost.net.wishes import Attachment, Network, Published, Wishes
 
@@ -73,7 +73,9 @@ class Reconciler:
 
     def _wish(self, wishes: Wishes) -> None:
         """Take what is wanted, unless it contradicts itself (Conflict): then nothing changes."""
-        lay_out(wishes)
+        refuse_conflicts(wishes)
+        if wishes.published != self.wishes.published:
+            lay_out(wishes)
         self.wishes = wishes
         self._version += 1
 

@@ -3,14 +3,14 @@
 import ctypes
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from threading import Thread
 
 from kwhost.net.namespaces import run_inside
 from kwhost.net.netlink import open_session
 from kwhost.net.wishes import Namespace, namespace_of_descriptor
 
-__all__ = ["join", "new_namespace", "set_address", "write_setting"]
+__all__ = ["filter_bridged", "join", "new_namespace", "set_address", "write_setting"]
 
 _CLONE_NEWNET = 0x4000_0000
 
@@ -40,6 +40,13 @@ def write_setting(namespace: Namespace, path: str, value: str) -> None:
             file.write(value)
 
     run_inside(namespace, write)
+
+
+def filter_bridged(namespace: Namespace, *, on: bool) -> None:
+    """Whether bridged packets pass the rules for routed ones; never where the kernel has no br_netfilter."""
+    for version in ("ip", "ip6"):
+        with suppress(FileNotFoundError):
+            write_setting(namespace, f"bridge/bridge-nf-call-{version}tables", "1" if on else "0")
 
 
 def join(namespace: Namespace, name: str, other: Namespace, other_name: str) -> None:

@@ -4,7 +4,7 @@ import select
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from threading import Thread
 
@@ -15,7 +15,7 @@ from kwhost.core.model.network import NetworkLimits, Transport
 from kwhost.net.reasons import Reason
 from kwhost.net.statistics import read_counts
 from kwhost.net.wishes import Namespace, Published
-from tests.net.namespaces import write_setting
+from tests.net.namespaces import filter_bridged, write_setting
 from tests.net.probes import listening, make_socket, reaches
 from tests.net.world import HOST4, OUTSIDE4, WORLD, World
 
@@ -79,12 +79,6 @@ def test_a_changed_rate_holds_at_once_for_what_runs(world: World) -> None:
     assert rate == pytest.approx(RATE, rel=0.1)
 
 
-def filter_bridged(world: World, value: str) -> None:
-    for version in ("ip", "ip6"):
-        with suppress(FileNotFoundError):
-            write_setting(world.namespace, f"bridge/bridge-nf-call-{version}tables", value)
-
-
 def test_a_tenants_upload_limit_that_cannot_work_here_is_an_error_that_says_why(world: World) -> None:
     try:
         write_setting(world.namespace, "bridge/bridge-nf-call-iptables", "1")
@@ -99,7 +93,7 @@ def test_a_tenants_upload_limit_that_cannot_work_here_is_an_error_that_says_why(
 @pytest.mark.slow
 @pytest.mark.parametrize("direction", ["upload", "download"])
 def test_instances_of_a_tenant_share_its_rate_to_the_outside(world: World, direction: str) -> None:
-    filter_bridged(world, "0")
+    filter_bridged(world.namespace, on=False)
     attachments = tuple(replace(one, egress=WORLD) for one in world.wishes.attachments)
     networks = tuple(replace(net, limits=NetworkLimits(**{direction: RATE})) for net in world.wishes.networks)
     world.apply(replace(world.wishes, networks=networks, attachments=attachments))

@@ -12,6 +12,7 @@ from kwhost.net.addresses import gateway
 from kwhost.net.namespaces import run_inside
 from kwhost.net.netlink import open_session
 from kwhost.net.wishes import Attachment, HostService
+from tests.net.namespaces import filter_bridged
 from tests.net.probes import listening, make_socket, reaches
 from tests.net.world import HOST4, HOST6, LOCAL4, LOCAL6, METADATA, OUTSIDE4, OUTSIDE6, WORLD, World
 
@@ -21,9 +22,12 @@ ALL = (Transport.TCP, Transport.UDP, Transport.ICMP)
 
 @pytest.mark.parametrize("transport", ALL)
 @pytest.mark.parametrize("version", [4, 6])
+@pytest.mark.parametrize("filtered", [True, False])
 def test_instances_reach_those_of_their_tenant_and_no_others(
-    world: World, transport: Transport, version: int
+    world: World, transport: Transport, version: int, *, filtered: bool
 ) -> None:
+    """Whether or not bridged packets pass the rules for routed ones too."""
+    filter_bridged(world.namespace, on=filtered)
     pairs = list(permutations(world.wishes.attachments, 2))
 
     def address(one: Attachment) -> str:

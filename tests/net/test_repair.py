@@ -2,7 +2,6 @@
 not kwhost's is not touched."""
 
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -22,7 +21,7 @@ from kwhost.net.netlink import open_session
 from kwhost.net.steps import Step
 from kwhost.net.transaction import remove_tables
 from kwhost.net.wishes import Namespace, Published, TapEnd, VethEnd, Wishes
-from tests.net.namespaces import new_namespace, write_setting
+from tests.net.namespaces import filter_bridged, new_namespace
 from tests.net.probes import reaches
 from tests.net.world import OWNER, WORLD, World
 
@@ -47,9 +46,7 @@ def rich(world: World) -> Wishes:
 @pytest.fixture(autouse=True)
 def _bridged_packets_are_not_filtered(bare_world: World) -> None:
     """Otherwise a tenant's upload cannot be limited."""
-    for version in ("ip", "ip6"):
-        with suppress(FileNotFoundError):
-            write_setting(bare_world.namespace, f"bridge/bridge-nf-call-{version}tables", "0")
+    filter_bridged(bare_world.namespace, on=False)
 
 
 def links(namespace: Namespace) -> set[str]:
