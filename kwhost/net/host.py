@@ -1,8 +1,9 @@
 """The network of this host as one owner sees it: read it, compare it, change it. Blocking."""
 
+from dataclasses import replace
 from functools import partial
 
-from kwhost.core.errors import NetworkError
+from kwhost.core.errors import Conflict, NetworkError
 from kwhost.net.applying import apply_steps
 from kwhost.net.layout import lay_out, port_of
 from kwhost.net.listing import read_tables
@@ -33,22 +34,28 @@ class HostNetwork:
     def steps(self, wishes: Wishes) -> tuple[Step, ...]:
         """What has to be done, by what there is. Raises Conflict and NetworkError."""
         desired = lay_out(wishes)
-        return run_inside(self.namespace, lambda: plan(desired, read_state(desired, self._known_rules)))
+        return plan(desired, self._read(desired))
 
     def reconcile(self, wishes: Wishes) -> dict[LinkName, NetworkError]:
         """Make what there is what shall be, whatever has happened to it.
 
-        The answer says which links could not be set up. Raises Conflict, before anything is changed, and
-        NetworkError for what concerns all.
+        The answer says which links could not be set up. Raises Conflict and NetworkError for what concerns
+        all; Conflict before anything is changed.
         """
-        return self._apply(lay_out(wishes), self.steps(wishes))
+        desired = lay_out(wishes)
+        actual = self._read(desired)
+        return self._apply(desired, actual, plan(desired, actual))
 
     def change(self, wishes: Wishes) -> dict[LinkName, NetworkError]:
         """The same without looking, by what was applied last: for what changes often."""
         if self._believed is None:
             return self.reconcile(wishes)
-        desired = lay_out(wishes)
-        return self._apply(desired, plan(desired, self._believed))
+        desired, actual = lay_out(wishes), self._believed
+        try:
+            steps = plan(desired, actual)
+        except (Conflict, NetworkError):  # the host may have changed since
+            return self.reconcile(wishes)
+        return self._apply(desired, actual, steps)
 
     def open_tap(self, one: Attachment, queues: int) -> list[int]:
         """A descriptor for each queue of an attached instance's tap, for its engine; see kwhost.net.tap."""
@@ -57,11 +64,20 @@ class HostNetwork:
         options = TapOptions(one.end.uid, one.end.multi_queue)
         return run_inside(self.namespace, partial(open_tap, port_of(one), options, queues))
 
-    def _apply(self, desired: State, steps: tuple[Step, ...]) -> dict[LinkName, NetworkError]:
+    def _read(self, desired: State) -> State:
+        return run_inside(self.namespace, partial(read_state, desired, self._known_rules))
+
+    def _apply(self, desired: State, actual: State, steps: tuple[Step, ...]) -> dict[LinkName, NetworkError]:
         self._believed = None
-        failures = run_inside(self.namespace, lambda: self._run(desired, steps))
+        failures = run_inside(self.namespace, partial(self._run, desired, steps))
         if not failures:
-            self._believed = desired
+            self._believed = replace(
+                desired,
+                strangers=actual.strangers,
+                used=actual.used,
+                filters_bridged=actual.filters_bridged,
+                not_forwarding=actual.not_forwarding,
+            )
         return failures
 
     def _run(self, desired: State, steps: tuple[Step, ...]) -> dict[LinkName, NetworkError]:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from kwhost.core.errors import Conflict, NetworkError
+from kwhost.net.forwarding import FORWARDING
 from kwhost.net.names import LinkKind, LinkName
 from kwhost.net.state import Link, State
 from kwhost.net.steps import (
@@ -32,6 +33,12 @@ from kwhost.net.transaction import change_tables
 
 __all__ = ["plan"]
 
+_MEANINGS = {
+    "egress": "the instance {} cannot call anybody outside",
+    "inner": "the instance {} cannot call anybody outside",
+    "published": "no port of {} can be published",
+    "everywhere": "no {} port can be published",
+}
 _ORDER = (LinkKind.BRIDGE, LinkKind.MIRROR, LinkKind.VETH, LinkKind.TAP)
 
 
@@ -43,6 +50,7 @@ def plan(desired: State, actual: State) -> tuple[Step, ...]:
     """
     _refuse_strangers(desired, actual)
     _refuse_lost_connections(desired, actual)
+    _refuse_without_forwarding(desired, actual)
     gone = frozenset(
         name
         for name, link in actual.links.items()
@@ -78,6 +86,16 @@ def _refuse_lost_connections(desired: State, actual: State) -> None:
             f"the upload rate of {label} cannot be limited while bridged packets are filtered: "
             "run sysctl net.bridge.bridge-nf-call-iptables=0 net.bridge.bridge-nf-call-ip6tables=0"
         )
+
+
+def _refuse_without_forwarding(desired: State, actual: State) -> None:
+    """Whether the host forwards at all is the operator's decision: it concerns more than kwhost."""
+    for place, elements in desired.tables.elements.items():
+        needed = FORWARDING.get(place.name)
+        if elements and needed in actual.not_forwarding:
+            refused = _MEANINGS[place.name[:-1]].format(min(elements)[0])
+            sysctl = f"net.{needed.path.replace('/', '.')}={needed.value}"
+            raise NetworkError(f"{refused} as this host does not forward: run sysctl {sysctl}")
 
 
 def _must_be_remade(found: Link, desired: State, actual: State) -> bool:

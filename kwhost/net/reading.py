@@ -9,6 +9,7 @@ from typing import Any
 
 from kwhost.core.errors import NetworkError
 from kwhost.net.addresses import Used
+from kwhost.net.forwarding import FORWARDING
 from kwhost.net.inside import read_inside
 from kwhost.net.listing import read_tables
 from kwhost.net.names import LinkKind, LinkName, Mac, Owner, doomed_group, kind_of, link_group
@@ -60,6 +61,7 @@ def read_state(desired: State, known_rules: Mapping[str, str]) -> State:
             strangers=frozenset(name for index, name in names.items() if index not in ours and kind_of(name)),
             used=used,
             filters_bridged=any(_is_on(path) for path in _BRIDGE_FILTERS),
+            not_forwarding=frozenset(one for one in FORWARDING.values() if not _is_on(one.path)),
         )
     indices = {name: index for index, name in own_names.items()}
     insides = dict(_insides(desired, indices))

@@ -6,7 +6,7 @@ from functools import partial
 
 import trio
 
-from kwhost.core.errors import NetworkError
+from kwhost.core.errors import KwhostError, NetworkError
 from kwhost.core.model.ids import InstanceId
 from kwhost.net.host import HostNetwork
 from kwhost.net.layout import lay_out, port_of, refuse_conflicts
@@ -49,12 +49,17 @@ class Reconciler:
         """
         previous = self._without(one.instance for one in attachments)
         self._wish(replace(self.wishes, attachments=(*previous, *attachments)))
-        await self._applied_now()
+        instances = tuple(one.instance for one in attachments)
+        try:
+            await self._applied_now()
+        except KwhostError:
+            self._wish(replace(self.wishes, attachments=self._without(instances)))
+            raise
         ports = {port_of(one) for one in attachments}
         links = ports | {mirror_name(port) for port in ports}
         for link in links & self._failures.keys():
             error = self._failures[link]
-            await self.detach(*(one.instance for one in attachments))
+            await self.detach(*instances)
             raise error
 
     async def detach(self, *instances: InstanceId) -> None:

@@ -129,7 +129,8 @@ class State:
 
     `rates` are those that links send at, in bits a second; `redirects` lead what a link receives through
     another one. Found only: `strangers` are links named as ours that are not ours, `used` are addresses of
-    links that are not ours, `filters_bridged` is whether bridged packets pass the rules for routed ones too.
+    links that are not ours, `filters_bridged` is whether bridged packets pass the rules for routed ones too,
+    `not_forwarding` are settings that would let the host forward packets, with the value that they need.
     """
 
     owner: Owner
@@ -146,3 +147,4 @@ class State:
     strangers: frozenset[str] = frozenset()
     used: frozenset[Used] = frozenset()
     filters_bridged: bool = False
+    not_forwarding: frozenset[Setting] = frozenset()

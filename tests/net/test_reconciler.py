@@ -14,10 +14,10 @@ from kwhost.core.model.network import NetworkLimits, Transport
 from kwhost.net.addresses import assign_addresses
 from kwhost.net.reconcile import Reconciler
 from kwhost.net.wishes import Attachment, Namespace, VethEnd
-from tests.net.namespaces import new_namespace
+from tests.net.namespaces import new_namespace, write_setting
 from tests.net.probes import reaches
 from tests.net.test_repair import links
-from tests.net.world import World
+from tests.net.world import WORLD, World
 
 pytestmark = [pytest.mark.net, pytest.mark.root]
 LIMITS = NetworkLimits(upload=8_000_000)
@@ -123,4 +123,21 @@ async def test_a_wish_that_contradicts_others_changes_nothing(
         await reconciler.attach(replace(second, address4=first.address4))
 
     assert reconciler.wishes.attachments == (first,)
+    assert bare_world.host.steps(reconciler.wishes) == ()
+
+
+async def test_what_concerns_all_is_an_error_and_keeps_nobody_else_out(
+    bare_world: World, places: list[Namespace]
+) -> None:
+    """An instance that may call outside, where the host does not forward."""
+    write_setting(bare_world.namespace, "ipv4/ip_forward", "0")
+    reconciler = Reconciler(bare_world.host)
+    await reconciler.set_networks(bare_world.wishes.networks)
+    first, second = attachments(bare_world, places[:2])
+
+    with pytest.raises(NetworkError, match="does not forward"):
+        await reconciler.attach(replace(first, egress=WORLD))
+    await reconciler.attach(second)
+
+    assert reconciler.wishes.attachments == (second,)
     assert bare_world.host.steps(reconciler.wishes) == ()

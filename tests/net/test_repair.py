@@ -21,7 +21,7 @@ from kwhost.net.netlink import open_session
 from kwhost.net.steps import Step
 from kwhost.net.transaction import remove_tables
 from kwhost.net.wishes import Namespace, Published, TapEnd, VethEnd, Wishes
-from tests.net.namespaces import filter_bridged, new_namespace
+from tests.net.namespaces import filter_bridged, new_namespace, write_setting
 from tests.net.probes import reaches
 from tests.net.world import OWNER, WORLD, World
 
@@ -275,3 +275,15 @@ def test_an_interface_name_that_is_taken_inside_is_an_error_that_names_it(world:
 def test_a_namespace_that_is_none_is_an_error() -> None:
     with pytest.raises(NetworkError, match="cannot enter the network namespace /dev/null"):
         run_inside(Namespace("/dev/null"), lambda: None)
+
+
+def test_a_host_that_does_not_forward_is_an_error_that_says_what_to_do(world: World) -> None:
+    write_setting(world.namespace, "ipv4/ip_forward", "0")
+    one = replace(world.of(0, 0), egress=WORLD[:1])
+    wishes = replace(world.wishes, attachments=(one,))
+
+    with pytest.raises(NetworkError, match=rf"{one.address4} cannot call.*run sysctl net.ipv4.ip_forward=1"):
+        world.host.reconcile(wishes)
+
+    write_setting(world.namespace, "ipv4/ip_forward", "1")
+    assert world.host.change(wishes) == {}

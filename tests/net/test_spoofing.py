@@ -1,6 +1,8 @@
 """An instance that says that it is somebody else is not heard."""
 
+import socket
 from collections.abc import Callable
+from functools import partial
 from ipaddress import IPv4Address, IPv6Address
 from typing import NamedTuple
 
@@ -21,6 +23,7 @@ from tests.net.frames import (
     packet_socket,
     router_advert,
 )
+from tests.net.probes import until
 from tests.net.world import OWNER, World
 
 pytestmark = [pytest.mark.net, pytest.mark.root]
@@ -140,3 +143,27 @@ def test_an_instance_hears_nothing_that_is_said_to_another(world: World) -> None
             sender.send(frame)
 
         assert hears(listener, private, unknown, public) == {2}
+
+
+def test_isolation_cannot_be_walked_around_by_the_gateway(world: World) -> None:
+    me, you = world.change(world.of(0, 0), isolated=True), world.of(0, 1)
+    gateway = bridge_mac(OWNER, me.tenant)
+    round_about = ethernet(gateway, party(me).mac, IPV4, ipv4_echo(me.address4, you.address4))
+
+    with packet_socket(world.place(me)) as sender, packet_socket(world.place(you)) as listener:
+        sender.send(round_about)
+        until(lambda: Reason.ISOLATED in read_counts(world.host, world.wishes)[me.instance].refused)
+
+        heard = [
+            frame for frame in iter(partial(_frame, listener), b"") if frame[26:30] == me.address4.packed
+        ]
+
+    assert heard == []
+
+
+def _frame(listener: socket.socket) -> bytes:
+    """What waits; nothing where nothing does."""
+    try:
+        return listener.recv(2048, socket.MSG_DONTWAIT)
+    except BlockingIOError:
+        return b""
