@@ -12,10 +12,11 @@ from kwhost.core.errors import Conflict, NetworkError
 from kwhost.core.model.ids import InstanceId, InstanceName
 from kwhost.core.model.network import NetworkLimits, Transport
 from kwhost.net.addresses import assign_addresses
+from kwhost.net.layout import port_of
 from kwhost.net.reconcile import Reconciler
 from kwhost.net.wishes import Attachment, Namespace, VethEnd
 from tests.net.namespaces import new_namespace, write_setting
-from tests.net.probes import reaches
+from tests.net.probes import reaches, until
 from tests.net.test_repair import links
 from tests.net.world import WORLD, World
 
@@ -140,4 +141,24 @@ async def test_what_concerns_all_is_an_error_and_keeps_nobody_else_out(
     await reconciler.attach(second)
 
     assert reconciler.wishes.attachments == (second,)
+    assert bare_world.host.steps(reconciler.wishes) == ()
+
+
+async def test_an_instance_that_ended_by_itself_leaves_nothing(
+    bare_world: World, places: list[Namespace]
+) -> None:
+    """With its namespace the kernel removes both ends of the pair."""
+    reconciler = Reconciler(bare_world.host)
+    await reconciler.set_networks(bare_world.wishes.networks)
+    first, second = attachments(bare_world, places[:2])
+    empty = links(bare_world.namespace)
+    with new_namespace() as place:
+        ended = replace(first, end=VethEnd(namespace=place))
+        await reconciler.attach(ended)
+    until(lambda: port_of(ended) not in links(bare_world.namespace))
+
+    await reconciler.attach(second)
+    await reconciler.detach(ended.instance, second.instance)
+
+    assert links(bare_world.namespace) == empty
     assert bare_world.host.steps(reconciler.wishes) == ()
