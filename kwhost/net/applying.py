@@ -5,11 +5,12 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from kwhost.core.errors import NetworkError
-from kwhost.net import nft, traffic
+from kwhost.net import traffic
 from kwhost.net.inside import furnish
 from kwhost.net.names import LinkKind, LinkName, Owner, doomed_group, link_group
 from kwhost.net.namespaces import run_inside
 from kwhost.net.netlink import NetlinkError, Session, failure, ignoring, open_session
+from kwhost.net.nft import Nft
 from kwhost.net.reading import SETTINGS
 from kwhost.net.state import Address
 from kwhost.net.steps import (
@@ -42,7 +43,7 @@ _STATIC = "noarp"  # in a bridge's table: learned never, kept for ever
 _GONE = (errno.ENODEV, errno.ENOENT, errno.ESRCH, errno.EADDRNOTAVAIL)
 
 
-def apply_steps(owner: Owner, steps: Iterable[Step]) -> dict[LinkName, NetworkError]:
+def apply_steps(nft: Nft, owner: Owner, steps: Iterable[Step]) -> dict[LinkName, NetworkError]:
     """Do the steps in order; the answer says which links could not be set up, and why.
 
     After a step about a link has failed, no other about it is tried. A failure that concerns all (the tables,
@@ -55,7 +56,10 @@ def apply_steps(owner: Owner, steps: Iterable[Step]) -> dict[LinkName, NetworkEr
             if link in failures:
                 continue
             try:
-                _ACTIONS[type(step)](session, owner, step)
+                if isinstance(step, ChangeTables):
+                    _change_tables(nft, step)
+                else:
+                    _ACTIONS[type(step)](session, owner, step)
             except (NetlinkError, OSError, NetworkError) as error:
                 problem = failure(str(step), error, needs_of(step))
                 if link is None:
@@ -189,7 +193,7 @@ def _furnish(_session: Session, _owner: Owner, step: Furnish) -> None:
     run_inside(step.place.namespace, lambda: furnish(step.place.interface, step.inside))
 
 
-def _change_tables(_session: Session, _owner: Owner, step: ChangeTables) -> None:
+def _change_tables(nft: Nft, step: ChangeTables) -> None:
     try:
         nft.run(step.change)
     except NetworkError:
@@ -212,5 +216,4 @@ _ACTIONS: Mapping[type, Callable[[Session, Owner, Any], None]] = {
     Redirect: _redirect,
     Unredirect: _unredirect,
     Furnish: _furnish,
-    ChangeTables: _change_tables,
 }

@@ -9,6 +9,7 @@ from kwhost.net.layout import lay_out, port_of
 from kwhost.net.listing import read_tables
 from kwhost.net.names import LinkName, Owner
 from kwhost.net.namespaces import run_inside
+from kwhost.net.nft import Nft
 from kwhost.net.plan import plan
 from kwhost.net.reading import read_state
 from kwhost.net.state import State, TapOptions
@@ -30,6 +31,7 @@ class HostNetwork:
         # From a listing of tables that we loaded to the text that they were made of. A new process knows
         # none, and loads its rules once: they may be newer.
         self._known_rules: dict[str, str] = {}
+        self._nft: Nft | None = None
 
     def steps(self, wishes: Wishes) -> tuple[Step, ...]:
         """What has to be done, by what there is. Raises Conflict and NetworkError."""
@@ -65,7 +67,13 @@ class HostNetwork:
         return run_inside(self.namespace, partial(open_tap, port_of(one), options, queues))
 
     def _read(self, desired: State) -> State:
-        return run_inside(self.namespace, partial(read_state, desired, self._known_rules))
+        return run_inside(self.namespace, lambda: read_state(self._tables(), desired, self._known_rules))
+
+    def _tables(self) -> Nft:
+        """To be called in the namespace."""
+        if self._nft is None:
+            self._nft = Nft()
+        return self._nft
 
     def _apply(self, desired: State, actual: State, steps: tuple[Step, ...]) -> dict[LinkName, NetworkError]:
         self._believed = None
@@ -81,10 +89,10 @@ class HostNetwork:
         return failures
 
     def _run(self, desired: State, steps: tuple[Step, ...]) -> dict[LinkName, NetworkError]:
-        failures = apply_steps(self.owner, steps)
+        failures = apply_steps(self._tables(), self.owner, steps)
         changed = any(isinstance(step, ChangeTables) for step in steps)
         if changed and desired.tables.rules not in self._known_rules.values():
-            listing = read_tables(self.owner)
+            listing = read_tables(self._tables(), self.owner)
             if listing.rules is not None and desired.tables.rules is not None:
                 self._known_rules = {listing.rules: desired.tables.rules}
         return failures

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 from kwhost.net.names import Owner, table_name
-from kwhost.net.nft import list_table
+from kwhost.net.nft import Nft
 from kwhost.net.rules import FAMILIES
 from kwhost.net.state import Element, Key, TableSet
 
@@ -27,13 +27,13 @@ class Listing(NamedTuple):
     tallies: dict[TableSet, dict[Key, Tally]]
 
 
-def read_tables(owner: Owner) -> Listing:
+def read_tables(nft: Nft, owner: Owner) -> Listing:
     """Both tables of an owner."""
     rules: list[str] | None = []
     elements: dict[TableSet, dict[Key, Element]] = {}
     tallies: dict[TableSet, dict[Key, Tally]] = {}
     for family in FAMILIES:
-        parts = list_table(family, table_name(owner))
+        parts = nft.list_table(family, table_name(owner))
         rules = None if rules is None or not parts else rules + list(_rules(parts))
         for part in parts:
             definition = part.get("set") or part.get("map")

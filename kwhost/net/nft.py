@@ -1,16 +1,14 @@
-"""libnftables: one transaction a call, all of it or nothing.
-
-It works in the network namespace of the thread that calls.
-"""
+"""libnftables: one transaction a call, all of it or nothing."""
 
 import ctypes
 import json
+import weakref
 from functools import cache
 from typing import Any
 
 from kwhost.core.errors import NetworkError
 
-__all__ = ["list_table", "run"]
+__all__ = ["Nft"]
 
 _JSON = 1 << 4  # NFT_CTX_OUTPUT_JSON
 
@@ -34,21 +32,43 @@ def _library() -> ctypes.CDLL:
     return library
 
 
-def run(commands: str) -> str:
-    """Run commands of nft; what lists answers JSON. Raises NetworkError with nft's first complaint."""
-    library = _library()
-    context = library.nft_ctx_new(0)
-    if not context:
-        raise NetworkError("libnftables cannot start: does this kernel have nf_tables (CONFIG_NF_TABLES)?")
-    try:
-        library.nft_ctx_buffer_output(context)
-        library.nft_ctx_buffer_error(context)
-        library.nft_ctx_output_set_flags(context, _JSON)
-        if library.nft_run_cmd_from_buffer(context, commands.encode()):
-            raise NetworkError(f"nftables: {_first_line(library.nft_ctx_get_error_buffer(context))}")
-        return str(library.nft_ctx_get_output_buffer(context).decode())
-    finally:
-        library.nft_ctx_free(context)
+class Nft:
+    """A connection to nftables, in the network namespace of the thread that makes it; one call at a time.
+
+    Closing one waits until the kernel has freed what was removed, some 10 ms: so it is kept.
+    """
+
+    def __init__(self) -> None:
+        self._library = _library()
+        self._context = self._library.nft_ctx_new(0)
+        if not self._context:
+            raise NetworkError(
+                "libnftables cannot start: does this kernel have nf_tables (CONFIG_NF_TABLES)?"
+            )
+        weakref.finalize(self, self._library.nft_ctx_free, self._context)
+        self._library.nft_ctx_buffer_output(self._context)
+        self._library.nft_ctx_buffer_error(self._context)
+        self._library.nft_ctx_output_set_flags(self._context, _JSON)
+
+    def run(self, commands: str) -> str:
+        """Run commands of nft; what lists answers JSON. Raises NetworkError with nft's first complaint."""
+        if self._library.nft_run_cmd_from_buffer(self._context, commands.encode()):
+            complaint = self._library.nft_ctx_get_error_buffer(self._context)
+            raise NetworkError(f"nftables: {_first_line(complaint)}")
+        return str(self._library.nft_ctx_get_output_buffer(self._context).decode())
+
+    def list_table(self, family: str, name: str) -> list[dict[str, Any]]:
+        """What a table consists of, as libnftables-json(5) says it; nothing where there is no such table."""
+        tables = json.loads(self.run("list tables"))["nftables"]
+        if not any(_is_table(one, family, name) for one in tables):
+            return []
+        parts: list[dict[str, Any]] = json.loads(self.run(f"list table {family} {name}"))["nftables"]
+        return parts
+
+
+def _is_table(part: dict[str, Any], family: str, name: str) -> bool:
+    table = part.get("table")
+    return table is not None and (table["family"], table["name"]) == (family, name)
 
 
 def _first_line(output: bytes) -> str:
@@ -58,17 +78,3 @@ def _first_line(output: bytes) -> str:
     if "Operation not supported" in text or "No such file or directory" in text:
         text += " (this kernel may lack a part of nf_tables: inet, bridge, nat, masquerade, connlimit)"
     return text
-
-
-def _is_table(part: dict[str, Any], family: str, name: str) -> bool:
-    table = part.get("table")
-    return table is not None and (table["family"], table["name"]) == (family, name)
-
-
-def list_table(family: str, name: str) -> list[dict[str, Any]]:
-    """What a table consists of, as libnftables-json(5) says it; nothing where there is no such table."""
-    tables = json.loads(run("list tables"))["nftables"]
-    if not any(_is_table(one, family, name) for one in tables):
-        return []
-    parts: list[dict[str, Any]] = json.loads(run(f"list table {family} {name}"))["nftables"]
-    return parts

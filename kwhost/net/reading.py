@@ -15,6 +15,7 @@ from kwhost.net.listing import read_tables
 from kwhost.net.names import LinkKind, LinkName, Mac, Owner, doomed_group, kind_of, link_group
 from kwhost.net.namespaces import run_inside
 from kwhost.net.netlink import Session, open_session
+from kwhost.net.nft import Nft
 from kwhost.net.state import Address, Forwarding, Inside, Link, Neighbour, Setting, State, Tables, TapOptions
 from kwhost.net.traffic import read_rates, read_redirects
 
@@ -36,7 +37,7 @@ _GUARDS = {"IFLA_BRPORT_LEARNING": 0, "IFLA_BRPORT_UNICAST_FLOOD": 0, "IFLA_BRPO
 _Names = Mapping[int, LinkName]
 
 
-def read_state(desired: State, known_rules: Mapping[str, str]) -> State:
+def read_state(nft: Nft, desired: State, known_rules: Mapping[str, str]) -> State:
     """What there is of the owner of `desired`, in the calling thread's network namespace.
 
     `desired` says which settings and which instances' namespaces to look at; `known_rules` leads from a
@@ -65,7 +66,7 @@ def read_state(desired: State, known_rules: Mapping[str, str]) -> State:
         )
     indices = {name: index for index, name in own_names.items()}
     insides = dict(_insides(desired, indices))
-    listing = read_tables(desired.owner)
+    listing = read_tables(nft, desired.owner)
     rules = known_rules.get(listing.rules) if listing.rules is not None else None
     return replace(
         state,

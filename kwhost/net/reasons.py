@@ -6,7 +6,7 @@ __all__ = ["Reason"]
 
 
 class Reason(Enum):
-    """In the tables each is a variable, of its name in lower case."""
+    """The tables name them `$` and the name in lower case."""
 
     OTHER_TENANT = 1
     HOST = 2

@@ -2,6 +2,7 @@
 
 from functools import cache
 from importlib.resources import files
+from string import Template
 
 from kwhost.net.names import Owner, table_name
 from kwhost.net.reasons import Reason
@@ -17,14 +18,18 @@ def rules_text(owner: Owner, connections: frozenset[int] = frozenset()) -> str:
 
     `connections` are the limits of connections that some instance or tenant has.
     """
-    variables = "".join(f"define {reason.name.lower()} = {reason.value}\n" for reason in Reason)
-    texts = [(files("kwhost.net") / "tables" / f"{family}.nft").read_text() for family in FAMILIES]
-    for index, family in enumerate(FAMILIES):
-        head = f"table {family} kwhost {{"
-        assert head in texts[index]
-        texts[index] = texts[index].replace(head, f"table {family} {table_name(owner)} {{")
+    numbers = {reason.name.lower(): str(reason.value) for reason in Reason}
+    texts = []
+    for family in FAMILIES:
+        text, head = (
+            (files("kwhost.net") / "tables" / f"{family}.nft").read_text(),
+            f"table {family} kwhost {{",
+        )
+        assert head in text
+        texts.append(text.replace(head, f"table {family} {table_name(owner)} {{"))
     chains = "".join(_connection_chains(limit) for limit in sorted(connections))
-    return variables + "".join(texts) + f"table inet {table_name(owner)} {{\n{chains}}}\n"
+    texts.append(f"table inet {table_name(owner)} {{\n{chains}}}\n")
+    return Template("".join(texts)).substitute(numbers)
 
 
 def _connection_chains(limit: int) -> str:

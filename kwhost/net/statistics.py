@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import partial
 
 from kwhost.core.model.ids import InstanceId
 from kwhost.net.host import HostNetwork
@@ -10,6 +9,7 @@ from kwhost.net.layout import port_of
 from kwhost.net.listing import Listing, read_tables
 from kwhost.net.namespaces import run_inside
 from kwhost.net.netlink import open_session
+from kwhost.net.nft import Nft
 from kwhost.net.reasons import Reason
 from kwhost.net.wishes import Attachment, Wishes
 
@@ -29,11 +29,11 @@ class NetworkCounts:
 
 def read_counts(host: HostNetwork, wishes: Wishes) -> dict[InstanceId, NetworkCounts]:
     """Of every attached instance; one whose link is gone has none. Raises NetworkError."""
-    return run_inside(host.namespace, partial(_read, wishes))
+    return run_inside(host.namespace, lambda: _read(Nft(), wishes))
 
 
-def _read(wishes: Wishes) -> dict[InstanceId, NetworkCounts]:
-    listing = read_tables(wishes.owner)
+def _read(nft: Nft, wishes: Wishes) -> dict[InstanceId, NetworkCounts]:
+    listing = read_tables(nft, wishes.owner)
     with open_session() as session:
         totals = {
             message.get_attr("IFLA_IFNAME"): message.get_attr("IFLA_STATS64")

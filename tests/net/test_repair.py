@@ -11,13 +11,13 @@ import pytest
 from kwhost.core.errors import Conflict, NetworkError
 from kwhost.core.model.ids import InstanceId
 from kwhost.core.model.network import NetworkLimits, Transport
-from kwhost.net import nft
 from kwhost.net.applying import apply_steps
 from kwhost.net.host import HostNetwork
 from kwhost.net.layout import port_of
 from kwhost.net.names import LinkKind, bridge_name, mirror_name, owner_of, port_name, table_name
 from kwhost.net.namespaces import run_inside
 from kwhost.net.netlink import open_session
+from kwhost.net.nft import Nft
 from kwhost.net.steps import Step
 from kwhost.net.transaction import remove_tables
 from kwhost.net.wishes import Namespace, Published, TapEnd, VethEnd, Wishes
@@ -63,7 +63,7 @@ def fresh(world: World) -> HostNetwork:
 
 
 def do(world: World, steps: tuple[Step, ...]) -> None:
-    assert run_inside(world.namespace, partial(apply_steps, OWNER, steps)) == {}
+    assert run_inside(world.namespace, lambda: apply_steps(Nft(), OWNER, steps)) == {}
 
 
 def test_a_second_reconcile_finds_nothing_to_do(bare_world: World) -> None:
@@ -136,12 +136,12 @@ def _damages(wishes: Wishes) -> dict[str, Callable[[Any], None]]:
         "a port's mtu": lambda s: s.link("set", index=index(s, tap), mtu=1400),
         "a rate": lambda s: s.tc("del", index=index(s, veth), handle=0x10000, parent=0xFFFFFFFF),
         "a redirection": lambda s: s.tc("del", index=index(s, veth), handle=0xFFFF0000, parent=0xFFFFFFF1),
-        "a table": lambda _: nft.run(f"delete table inet {table}"),
-        "both tables": lambda _: nft.run(remove_tables(OWNER)),
-        "the rules": lambda _: nft.run(f"flush table bridge {table}"),
-        "a chain's rules": lambda _: nft.run(f"flush chain inet {table} leaving"),
-        "an element": lambda _: nft.run(f"flush set bridge {table} ports"),
-        "what is published": lambda _: nft.run(f"flush map inet {table} everywhere4"),
+        "a table": lambda _: Nft().run(f"delete table inet {table}"),
+        "both tables": lambda _: Nft().run(remove_tables(OWNER)),
+        "the rules": lambda _: Nft().run(f"flush table bridge {table}"),
+        "a chain's rules": lambda _: Nft().run(f"flush chain inet {table} leaving"),
+        "an element": lambda _: Nft().run(f"flush set bridge {table} ports"),
+        "what is published": lambda _: Nft().run(f"flush map inet {table} everywhere4"),
     }
 
 
