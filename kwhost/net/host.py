@@ -4,6 +4,7 @@ from dataclasses import replace
 from functools import partial
 
 from kwhost.core.errors import Conflict, NetworkError
+from kwhost.net.addresses import Used
 from kwhost.net.applying import apply_steps
 from kwhost.net.layout import lay_out, port_of
 from kwhost.net.listing import read_tables
@@ -37,6 +38,10 @@ class HostNetwork:
         """What has to be done, by what there is. Raises Conflict and NetworkError."""
         desired = lay_out(wishes)
         return plan(desired, self._read(desired))
+
+    def used(self) -> frozenset[Used]:
+        """The addresses that others on this host have. Raises NetworkError."""
+        return self._read(lay_out(Wishes(owner=self.owner))).used
 
     def reconcile(self, wishes: Wishes) -> dict[LinkName, NetworkError]:
         """Make what there is what shall be, whatever has happened to it.

@@ -1,15 +1,14 @@
 """The description of networks: its examples are right, and mistakes are reported where they are."""
 
 import tomllib
-from ipaddress import IPv4Network
 from pathlib import Path
 
 import pytest
 
-from kwhost.core.config.network_schema import SUBNET_POOL, TENANT_NETWORK, egress_rules, network_limits
+from kwhost.core.config.network_schema import SUBNET_POOL, TENANT_NETWORK, tenant_network
 from kwhost.core.config.problems import ConfigErrors, Place, Problems
 from kwhost.core.config.tables import Key, Settings
-from kwhost.core.model.network import EgressRule, NetworkLimits, PortSpan, Transport
+from kwhost.core.model.network import Egress, NetworkLimits, PortSpan, Transport
 
 
 def read(text: str) -> Settings:
@@ -29,16 +28,15 @@ def test_examples_and_defaults_are_right(key: Key) -> None:
 def test_rates_are_bits_in_powers_of_a_thousand() -> None:
     settings = read('upload = "1.5M"\ndownload = "10kbit"\nconnections = 7')
 
-    assert network_limits(settings) == NetworkLimits(upload=1_500_000, download=10_000, connections=7)
+    assert tenant_network(settings).limits == NetworkLimits(upload=1_500_000, download=10_000, connections=7)
 
 
 def test_each_span_of_ports_is_a_rule_of_its_own() -> None:
     settings = read('egress = [{ to = "9.9.9.9", ports = [443, "80-90"], protocol = "tcp" }]')
 
-    to = IPv4Network("9.9.9.9/32")
     spans = (PortSpan(443, 443), PortSpan(80, 90))
-    assert egress_rules(settings) == tuple(
-        EgressRule(to=to, transport=Transport.TCP, ports=span) for span in spans
+    assert tenant_network(settings).egress == tuple(
+        Egress(to="9.9.9.9/32", transport=Transport.TCP, ports=span) for span in spans
     )
 
 

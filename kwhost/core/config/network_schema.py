@@ -4,13 +4,22 @@ import re
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_network
 
-from kwhost.core.config.kinds import Choice, ListOf, Number, Quantity, Text
+from kwhost.core.config.kinds import Boolean, Choice, ListOf, Number, Quantity, Text
 from kwhost.core.config.problems import Place
 from kwhost.core.config.tables import Key, Settings, Table
 from kwhost.core.errors import UsageError
-from kwhost.core.model.network import EgressRule, NetworkLimits, PortSpan, Prefix, Transport
+from kwhost.core.model.network import (
+    Egress,
+    NetworkLimits,
+    PortSpan,
+    Prefix,
+    TenantNetwork,
+    Traffic,
+    Transport,
+)
+from kwhost.core.model.ports import parse_port
 
-__all__ = ["LIMIT_KEYS", "SUBNET_POOL", "TENANT_NETWORK", "egress_rules", "network_limits"]
+__all__ = ["NETWORK_KEYS", "SUBNET_POOL", "TENANT_NETWORK", "tenant_network", "traffic"]
 
 _RATE = re.compile(r"([0-9]{1,12})(?:\.([0-9]{1,6}))?([kmg])?(?:bit)?", re.IGNORECASE)
 _RATE_UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9}
@@ -107,7 +116,7 @@ class _Rule:
 
     words: str = 'a table such as { to = "0.0.0.0/0", ports = [443] }'
 
-    def read(self, value: object, place: Place) -> tuple[EgressRule, ...] | None:
+    def read(self, value: object, place: Place) -> tuple[Egress, ...] | None:
         """See Kind."""
         settings = _RULE.read(value, place)
         if settings is None or "to" not in settings:
@@ -116,7 +125,7 @@ class _Rule:
         if transport is Transport.ICMP and "ports" in settings:
             place.below("ports").report("has no meaning for icmp")
             return None
-        return tuple(EgressRule(to=settings["to"], transport=transport, ports=span) for span in spans)
+        return tuple(Egress(to=str(settings["to"]), transport=transport, ports=span) for span in spans)
 
 
 def _rate_key(name: str, meaning: str) -> Key:
@@ -143,7 +152,7 @@ def _count_key(name: str, meaning: str) -> Key:
 
 
 # Of a tenant and of an instance.
-LIMIT_KEYS = (
+_TRAFFIC_KEYS = (
     _rate_key("upload", "what leaves it"),
     _rate_key("download", "what reaches it"),
     _count_key("upload_packets", "packets a second that leave it"),
@@ -155,6 +164,13 @@ LIMIT_KEYS = (
         default="[]",
         meaning="calls that are allowed beyond the tenant's own network",
         example='[{ to = "0.0.0.0/0", ports = [443], protocol = "tcp" }]',
+    ),
+    Key(
+        name="isolated",
+        kind=Boolean(),
+        default="false",
+        meaning="whether no other instance of the tenant is reached, nor reaches it",
+        example="true",
     ),
 )
 
@@ -174,7 +190,36 @@ TENANT_NETWORK = Table(
             meaning="the largest packet, in bytes",
             example="1500",
         ),
-        *LIMIT_KEYS,
+        *_TRAFFIC_KEYS,
+    ),
+)
+
+_TRAFFIC = Table(meaning="What the instance may send and receive, besides its tenant's.", keys=_TRAFFIC_KEYS)
+
+# Of an instance.
+NETWORK_KEYS = (
+    Key(
+        name="network",
+        kind=Text("the name of a network"),
+        meaning="what the instance is attached to; none: nothing but its own loopback; tenant: the tenant's "
+        "network; host: this host's own, where allow_host_network is set; or what a plugin offers; without "
+        "it, tenant where the tenant has a network table or the host a subnet_pool, otherwise none",
+        example='"tenant"',
+    ),
+    Key(
+        name="ports",
+        kind=ListOf(words='a list such as ["8080:80"]', element=Text("a text", parse_port)),
+        default="[]",
+        meaning="ports of this host that lead to the instance: [IP:]HOST:GUEST[/udp], on 127.0.0.1 without "
+        "an IP, on all addresses with 0.0.0.0; of replicas, to each healthy one in turn",
+        example='["8080:80", "192.0.2.1:53:53/udp"]',
+    ),
+    Key(
+        name="traffic",
+        kind=_TRAFFIC,
+        default="{}",
+        meaning="what it may send and receive, besides what its tenant's network allows",
+        example='{ upload = "10M", download = "10M", isolated = true }',
     ),
 )
 
@@ -184,12 +229,31 @@ SUBNET_POOL = ListOf(
 )
 
 
-def egress_rules(settings: Settings) -> tuple[EgressRule, ...]:
-    """The calls that a table with LIMIT_KEYS allows."""
-    return tuple(rule for rules in settings.get("egress", ()) for rule in rules)
-
-
-def network_limits(settings: Settings) -> NetworkLimits:
-    """The limits that a table with LIMIT_KEYS sets."""
+def _limits(settings: Settings) -> NetworkLimits:
     names = ("upload", "download", "upload_packets", "download_packets", "connections")
     return NetworkLimits(**{name: settings.get(name) for name in names})
+
+
+def traffic(settings: Settings) -> Traffic:
+    """What an instance's table `traffic` says."""
+    return Traffic(
+        limits=_limits(settings),
+        egress=_egress(settings),
+        isolated=settings.get("isolated", False),
+    )
+
+
+def tenant_network(settings: Settings) -> TenantNetwork:
+    """What a tenant's table `network` says."""
+    subnet = settings.get("subnet")
+    return TenantNetwork(
+        subnet=str(subnet) if subnet else None,
+        mtu=settings.get("mtu", 1500),
+        limits=_limits(settings),
+        egress=_egress(settings),
+        isolated=settings.get("isolated", False),
+    )
+
+
+def _egress(settings: Settings) -> tuple[Egress, ...]:
+    return tuple(rule for rules in settings.get("egress", ()) for rule in rules)

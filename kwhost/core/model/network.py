@@ -5,7 +5,27 @@ from enum import Enum
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import NamedTuple
 
-__all__ = ["NO_LIMITS", "Address", "EgressRule", "NetworkLimits", "PortSpan", "Prefix", "Transport"]
+__all__ = [
+    "HOST_NETWORK",
+    "NO_LIMITS",
+    "NO_NETWORK",
+    "NO_TRAFFIC_OF_ITS_OWN",
+    "TENANT_NETWORK",
+    "Address",
+    "Egress",
+    "EgressRule",
+    "InstanceAddresses",
+    "NetworkLimits",
+    "PortSpan",
+    "Prefix",
+    "PublishedPort",
+    "TenantNetwork",
+    "Traffic",
+    "Transport",
+]
+
+# The networks that are built in.
+NO_NETWORK, TENANT_NETWORK, HOST_NETWORK = "none", "tenant", "host"
 
 Address = IPv4Address | IPv6Address
 Prefix = IPv4Network | IPv6Network
@@ -56,3 +76,63 @@ class NetworkLimits:
 
 
 NO_LIMITS = NetworkLimits()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Egress:
+    """An EgressRule as a definition keeps it: `to` is a network's text."""
+
+    to: str
+    transport: Transport | None = None
+    ports: PortSpan | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Traffic:
+    """What an instance may send and receive; `isolated`: it sees no other instance of its tenant. `egress`
+    is allowed besides what the tenant's is."""
+
+    limits: NetworkLimits = NO_LIMITS
+    egress: tuple[Egress, ...] = ()
+    isolated: bool = False
+
+
+NO_TRAFFIC_OF_ITS_OWN = Traffic()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TenantNetwork:
+    """A tenant's network. `subnet` None: kwhost chooses one. `egress` is what all its instances may call;
+    `isolated`: none of them sees another."""
+
+    subnet: str | None = None
+    mtu: int = 1500
+    limits: NetworkLimits = NO_LIMITS
+    egress: tuple[Egress, ...] = ()
+    isolated: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublishedPort:
+    """A port of this host that leads to one of an instance's. `address` is one of this host's, or "" for
+    all of them."""
+
+    port: int
+    target: int
+    transport: Transport = Transport.TCP
+    address: str = "127.0.0.1"
+
+    def __str__(self) -> str:
+        shown = f"[{self.address}]" if ":" in self.address else self.address or "*"
+        return f"{shown}:{self.port}->{self.target}/{self.transport.value}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InstanceAddresses:
+    """Where an instance is in its tenant's network: the same each time it starts."""
+
+    address4: str
+    address6: str
+    subnet4: str
+    subnet6: str
+    mac: str

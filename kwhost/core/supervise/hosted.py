@@ -102,6 +102,9 @@ class HostedInstance(InstanceLife):
             try:
                 image = await find_image(self._around, start)
                 policy = await self.policy.prepare()
+                addresses = await self._around.networks.plan(self.record, self.tenant)
+                if addresses != self.record.addresses:
+                    await self._note(addresses=addresses)
                 async with STARTS:
                     await self._launch(start, image, policy)
                     with trio.move_on_after(START_SECONDS):
@@ -112,7 +115,13 @@ class HostedInstance(InstanceLife):
                 raise
 
     async def _launch(self, start: Start, image: Image, policy: StartPolicy) -> None:
-        launch = await launch_instance(self._around, start, image, policy)
+        networks = self._around.networks
+        attached = await networks.attach(self.record, self.tenant)
+        try:
+            launch = await launch_instance(self._around, start._replace(attached=attached), image, policy)
+        except BaseException:
+            await self._guard(networks.detach, self.record.id)
+            raise
         self.run = InstanceRun(self, launch.group, launch, Control(launch.connection))
         self.changed.ring()
         self.spawn(self._watch, self.run)
@@ -169,6 +178,7 @@ class HostedInstance(InstanceLife):
         """See run.RunWatcher."""
         if self.run and self.definition.healthcheck:  # before anybody takes it for ready
             self.run.health = Health.STARTING
+        await self._join_network()
         if self.record.state is S.STARTING:
             await self._step(S.RUNNING, EventKind.STARTED, started=time.time())
             return
@@ -176,6 +186,18 @@ class HostedInstance(InstanceLife):
             await self._around.journal.commit(self.record, EventKind.ADOPTED)
             if self.record.state is S.STOPPING:
                 self._stop_within(self.definition.stop_timeout)
+
+    async def _join_network(self) -> None:
+        """Its processes are known: ports can lead to it."""
+        run, networks = self.run, self._around.networks
+        if run is None or run.pid is None:
+            return
+        try:
+            if run.is_adopted:
+                await networks.adopt(self.record, self.tenant, run.pid)
+            await networks.running(self.record.id, run.pid)
+        except KwhostError as error:
+            await self.on_notice(str(error))
 
     async def on_notice(self, text: str) -> None:
         """See run.RunWatcher."""
@@ -229,6 +251,10 @@ class HostedInstance(InstanceLife):
             self.changed.ring()
         kinds = {Health.HEALTHY: EventKind.HEALTHY, Health.UNHEALTHY: EventKind.UNHEALTHY}
         if health in kinds:
+            try:
+                await self._around.networks.serve(self.record.id, healthy=health is Health.HEALTHY)
+            except KwhostError as error:
+                await self.on_notice(str(error))
             await self._around.journal.commit(self.record, kinds[health])
 
     async def run_probe(self, command: tuple[str, ...]) -> int:
@@ -268,6 +294,10 @@ class HostedInstance(InstanceLife):
             try:
                 await run.clean()
             except LimitError as error:  # the next daemon tries again
+                await self.on_notice(str(error))
+            try:
+                await self._around.networks.detach(self.record.id)
+            except KwhostError as error:  # upkeep tries again
                 await self.on_notice(str(error))
             self._dirs.remove_run()
             self.run = None
@@ -454,7 +484,13 @@ class HostedInstance(InstanceLife):
         """Make it something else; the present run goes on, within the new limits. With `start` there is none,
         and one is to follow."""
         desired = "running" if start else self.record.desired
+        before = self.record
         await self._note(definition=definition, desired=desired)
+        try:
+            await self._around.networks.redefine(self.record)
+        except KwhostError:
+            await self._note(definition=before.definition, desired=before.desired)
+            raise
         self.changed.ring()
         if self.run and not self.run.is_over:
             self.run.group.update(definition.limits)

@@ -1,0 +1,175 @@
+"""What attached instances want of the network, as kwhost.net takes it. Pure."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+
+from kwhost.core.errors import Conflict
+from kwhost.core.model.ids import InstanceId, InstanceName, TenantName
+from kwhost.core.model.mounts import Mount, MountKind
+from kwhost.core.model.network import (
+    Egress,
+    EgressRule,
+    InstanceAddresses,
+    PublishedPort,
+    TenantNetwork,
+    Transport,
+)
+from kwhost.core.model.tenant import Tenant
+from kwhost.core.store.records import InstanceRecord
+from kwhost.net.addresses import Subnet
+from kwhost.net.names import Owner, instance_mac
+from kwhost.net.wishes import Attachment, Network, Published, VethEnd, namespace_of_descriptor
+
+__all__ = [
+    "Group",
+    "Member",
+    "attachment_of",
+    "groups",
+    "hosts_file",
+    "is_loopback",
+    "make_addresses",
+    "networks_of",
+    "published_of",
+    "subnet_of",
+    "subnets_of",
+]
+
+_NO_NETWORK = TenantNetwork()
+
+
+@dataclass(slots=True, kw_only=True)
+class Member:
+    """An attached instance; `serving`: published ports lead to it. `pid` is known once its program runs."""
+
+    record: InstanceRecord
+    tenant: Tenant
+    namespace: int
+    addresses: InstanceAddresses
+    serving: bool
+    pid: int | None = None
+
+    @property
+    def owner(self) -> tuple[TenantName, InstanceName]:
+        """Who has its ports: all replicas together."""
+        return self.record.tenant, self.record.definition.replica_of or self.record.name
+
+
+def subnet_of(addresses: InstanceAddresses) -> Subnet:
+    """The tenant's subnet that an instance's addresses are in."""
+    return Subnet(IPv4Network(addresses.subnet4), IPv6Network(addresses.subnet6))
+
+
+def make_addresses(
+    owner: Owner, record: InstanceRecord, subnet: Subnet, addresses: tuple[IPv4Address, IPv6Address]
+) -> InstanceAddresses:
+    """What is kept of an instance's place in its tenant's network."""
+    return InstanceAddresses(
+        address4=str(addresses[0]),
+        address6=str(addresses[1]),
+        subnet4=str(subnet.net4),
+        subnet6=str(subnet.net6),
+        mac=instance_mac(owner, record.tenant, record.name),
+    )
+
+
+def _rules(*egress: Egress) -> tuple[EgressRule, ...]:
+    return tuple(
+        EgressRule(to=ip_network(rule.to), transport=rule.transport, ports=rule.ports) for rule in egress
+    )
+
+
+def attachment_of(member: Member) -> Attachment:
+    """A member's interface in its tenant's network."""
+    record, traffic = member.record, member.record.definition.traffic
+    network = member.tenant.network or _NO_NETWORK
+    return Attachment(
+        instance=record.id,
+        tenant=record.tenant,
+        name=record.name,
+        end=VethEnd(namespace=namespace_of_descriptor(member.namespace)),
+        address4=IPv4Address(member.addresses.address4),
+        address6=IPv6Address(member.addresses.address6),
+        isolated=network.isolated or traffic.isolated,
+        limits=traffic.limits,
+        egress=_rules(*network.egress, *traffic.egress),
+    )
+
+
+def networks_of(members: Iterable[Member]) -> tuple[Network, ...]:
+    """The networks of all tenants that have a member."""
+    networks: dict[TenantName, Network] = {}
+    for member in members:
+        network = member.tenant.network or _NO_NETWORK
+        networks[member.tenant.name] = Network(
+            tenant=member.tenant.name,
+            subnet=subnet_of(member.addresses),
+            mtu=network.mtu,
+            limits=network.limits,
+        )
+    return tuple(networks.values())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Group:
+    """A published port with the members that have it: one, or replicas."""
+
+    port: PublishedPort
+    members: tuple[Member, ...]
+
+    @property
+    def serving(self) -> tuple[InstanceId, ...]:
+        """Those that calls are led to."""
+        return tuple(member.record.id for member in self.members if member.serving)
+
+
+def groups(members: Iterable[Member]) -> tuple[Group, ...]:
+    """All published ports. Raises Conflict where two that are no replicas of each other have the same."""
+    found: dict[tuple[Transport, int, str], list[tuple[Member, PublishedPort]]] = {}
+    for member in members:
+        for port in member.record.definition.ports:
+            found.setdefault((port.transport, port.port, port.address), []).append((member, port))
+    for (transport, number, address), having in found.items():
+        others = having if not address else [*having, *found.get((transport, number, ""), ())]
+        for member, port in others:
+            if member.owner != having[0][0].owner:
+                first, other = (f"{tenant}/{name}" for tenant, name in (having[0][0].owner, member.owner))
+                raise Conflict(f"{other} cannot have the port {port}: {first} has it")
+    return tuple(
+        Group(port=having[0][1], members=tuple(member for member, _ in having)) for having in found.values()
+    )
+
+
+def is_loopback(port: PublishedPort) -> bool:
+    """Whether no rule of nftables can lead there."""
+    return bool(port.address) and ip_address(port.address).is_loopback
+
+
+def published_of(all_groups: Iterable[Group]) -> Iterator[Published]:
+    """What nftables serves; of a port on all addresses, loopback's are left out."""
+    for group in all_groups:
+        if not is_loopback(group.port):
+            yield Published(
+                transport=group.port.transport,
+                address=ip_address(group.port.address) if group.port.address else None,
+                port=group.port.port,
+                targets=group.serving,
+                target_port=group.port.target,
+            )
+
+
+def hosts_file(record: InstanceRecord, addresses: InstanceAddresses) -> Mount:
+    """The instance's /etc/hosts."""
+    names = f"{record.name}.{record.tenant}.kwhost {record.name}"
+    lines = (
+        "127.0.0.1\tlocalhost",
+        "::1\tlocalhost ip6-localhost ip6-loopback",
+        f"{addresses.address4}\t{names}",
+        f"{addresses.address6}\t{names}",
+    )
+    return Mount(MountKind.FILE, "/etc/hosts", "".join(f"{line}\n" for line in lines), mode=0o644)
+
+
+def subnets_of(records: Iterable[InstanceRecord]) -> Mapping[TenantName, Subnet]:
+    """Those that tenants had last."""
+    return {record.tenant: subnet_of(record.addresses) for record in records if record.addresses}
