@@ -27,7 +27,7 @@ import pluggy
 from kwhost.core.model.decisions import Answer, Decision, Question
 from kwhost.core.model.definition import InstanceDefinition
 from kwhost.core.model.events import Event
-from kwhost.core.model.ids import InstanceId, InstanceName
+from kwhost.core.model.ids import InstanceId, InstanceName, TenantName
 from kwhost.core.model.instance import Isolation
 from kwhost.core.model.mounts import Mount
 from kwhost.core.model.rules import RuleKind
@@ -49,6 +49,7 @@ __all__ = [
     "Metric",
     "MetricKind",
     "NetworkOffer",
+    "NetworkRequest",
     "PluginHost",
     "Sample",
     "hookimpl",
@@ -178,11 +179,30 @@ def image_sources() -> Sequence[ImageSource]:  # type: ignore[empty-body]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NetworkRequest:
+    """An instance that is to be attached, or that was. `namespace` is the path of its network namespace, for
+    the daemon's own processes: it has a loopback interface and nothing else, and goes with the instance."""
+
+    instance: InstanceId
+    tenant: TenantName
+    name: InstanceName
+    namespace: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NetworkOffer:
-    """A kind of network, for `network = "NAME"`; `summary` says in one line what an instance reaches."""
+    """A kind of network, for `network = "NAME"`; `summary` says in one line what an instance reaches.
+
+    `attach` puts something into the instance's namespace, before its program starts, and `detach` removes
+    what is outside of it after the end, also where `attach` failed. Each is called in a thread and has
+    DEADLINE_SECONDS; what they raise fails the start, or is told. Without `attach` an instance has its
+    loopback alone.
+    """
 
     name: str
     summary: str
+    attach: Callable[[NetworkRequest], None] | None = None
+    detach: Callable[[NetworkRequest], None] | None = None
 
 
 @hookspec

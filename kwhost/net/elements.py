@@ -33,7 +33,9 @@ _Entry = tuple[TableSet, Key, Element]
 
 
 def wanted_tables(wishes: Wishes, ports: Mapping[InstanceId, LinkName]) -> Tables:
-    """The tables for all wishes; `ports` are the links of the attachments."""
+    """The tables for all wishes, none where there is none; `ports` are the links of the attachments."""
+    if not wishes.networks and not wishes.published:
+        return Tables()
     elements: dict[TableSet, dict[Key, Element]] = defaultdict(dict)
     counted: set[Key] = set()
     for network in wishes.networks:

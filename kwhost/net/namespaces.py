@@ -61,9 +61,7 @@ def new_namespace() -> int:
 
     def run() -> None:
         try:
-            if _libc().unshare(_CLONE_NEWNET):
-                code = ctypes.get_errno()
-                raise OSError(code, os.strerror(code))
+            _check(_libc().unshare(_CLONE_NEWNET))
             _open_to_all()
             descriptors.append(os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC))
         except OSError as error:
@@ -84,6 +82,12 @@ def _open_to_all() -> None:
         fcntl.ioctl(any_socket, _SIOCSIFFLAGS, request)
     for name, value in _OPEN.items():
         (_SETTINGS / name).write_text(value)
+
+
+def _check(result: int) -> None:
+    if result:
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code))
 
 
 def _libc() -> ctypes.CDLL:

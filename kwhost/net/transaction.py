@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from kwhost.net.elements import COUNTED_SETS
 from kwhost.net.names import Owner, kind_of, table_name
 from kwhost.net.rules import FAMILIES
-from kwhost.net.state import Element, Key, State, TableSet
+from kwhost.net.state import Element, Key, State, Tables, TableSet
 from kwhost.net.steps import ChangeTables
 
 __all__ = ["change_tables", "remove_tables"]
@@ -17,6 +17,10 @@ _Change = tuple[TableSet, Key, Element]
 def change_tables(desired: State, actual: State) -> Iterator[ChangeTables]:
     """One step, or none."""
     owner, wanted, found = desired.owner, desired.tables, actual.tables
+    if wanted.rules is None:
+        if found != Tables():
+            yield ChangeTables(remove_tables(owner), remove_tables(owner))
+        return
     deleted: list[_Change] = []
     added: list[_Change] = []
     for place in wanted.elements.keys() | found.elements.keys():
@@ -26,8 +30,7 @@ def change_tables(desired: State, actual: State) -> Iterator[ChangeTables]:
         old, new = found.elements.get(place, {}), wanted.elements.get(place, {})
         deleted += [(place, key, old[key]) for key in sorted(old) if new.get(key) != old[key]]
         added += [(place, key, new[key]) for key in sorted(new) if new[key] != old.get(key)]
-    rules = wanted.rules or ""
-    renewed = "" if found.rules == wanted.rules else _renewed(owner, rules)
+    renewed = "" if found.rules == wanted.rules else _renewed(owner, wanted.rules)
     change = renewed + _commands("delete", owner, deleted) + _commands("add", owner, added)
     if change:
         everything = [
@@ -35,7 +38,7 @@ def change_tables(desired: State, actual: State) -> Iterator[ChangeTables]:
             for place, elements in wanted.elements.items()
             for key, element in elements.items()
         ]
-        anew = remove_tables(owner) + rules + _commands("add", owner, everything)
+        anew = remove_tables(owner) + wanted.rules + _commands("add", owner, everything)
         yield ChangeTables(change, anew)
 
 

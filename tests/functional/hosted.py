@@ -42,6 +42,7 @@ __all__ = [
 
 SECONDS = 40
 _UID_BASE = 1_879_048_192
+_ROOT = Identity(uid=0, gid=0)
 
 
 def wait_until(condition: Callable[[], Any]) -> Any:
@@ -127,7 +128,7 @@ class HostedInstance:
         policy: bytes = b"",
         ceiling: bytes = b"",
         netns: int = -1,
-        identity: Identity = Identity(uid=0, gid=0),
+        identity: Identity = _ROOT,
         **options: Any,
     ) -> None:
         """Launch it; returns at once. The options are fields of the launch plan."""

@@ -1,6 +1,6 @@
 """What attached instances want of the network, as kwhost.net takes it. Pure."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
@@ -17,8 +17,10 @@ from kwhost.core.model.network import (
 )
 from kwhost.core.model.tenant import Tenant
 from kwhost.core.store.records import InstanceRecord
+from kwhost.core.supervise.networking import TrafficCounts
 from kwhost.net.addresses import Subnet
 from kwhost.net.names import Owner, instance_mac
+from kwhost.net.statistics import NetworkCounts
 from kwhost.net.wishes import Attachment, Network, Published, VethEnd, namespace_of_descriptor
 
 __all__ = [
@@ -32,7 +34,7 @@ __all__ = [
     "networks_of",
     "published_of",
     "subnet_of",
-    "subnets_of",
+    "traffic_of",
 ]
 
 _NO_NETWORK = TenantNetwork()
@@ -158,6 +160,17 @@ def published_of(all_groups: Iterable[Group]) -> Iterator[Published]:
             )
 
 
+def traffic_of(counts: NetworkCounts) -> TrafficCounts:
+    """What was counted, as the API shows it."""
+    return TrafficCounts(
+        sent_bytes=counts.sent_bytes,
+        sent_packets=counts.sent_packets,
+        received_bytes=counts.received_bytes,
+        received_packets=counts.received_packets,
+        refused_packets={reason.name.lower(): number for reason, number in counts.refused.items()},
+    )
+
+
 def hosts_file(record: InstanceRecord, addresses: InstanceAddresses) -> Mount:
     """The instance's /etc/hosts."""
     names = f"{record.name}.{record.tenant}.kwhost {record.name}"
@@ -168,8 +181,3 @@ def hosts_file(record: InstanceRecord, addresses: InstanceAddresses) -> Mount:
         f"{addresses.address6}\t{names}",
     )
     return Mount(MountKind.FILE, "/etc/hosts", "".join(f"{line}\n" for line in lines), mode=0o644)
-
-
-def subnets_of(records: Iterable[InstanceRecord]) -> Mapping[TenantName, Subnet]:
-    """Those that tenants had last."""
-    return {record.tenant: subnet_of(record.addresses) for record in records if record.addresses}

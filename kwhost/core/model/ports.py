@@ -1,18 +1,21 @@
 """Ports of the host that lead to instances: `-p [IP:]HOST:GUEST[/udp]`."""
 
 import re
-from ipaddress import ip_address
+from dataclasses import fields
+from ipaddress import ip_address, ip_network
 
 from kwhost.core.errors import UsageError
-from kwhost.core.model.network import PublishedPort, Transport
+from kwhost.core.model.network import PublishedPort, Traffic, Transport
 
-__all__ = ["check_port", "parse_port"]
+__all__ = ["check_port", "check_traffic", "parse_port"]
 
 _PORT = re.compile(
     r"(?:(?P<address>[0-9.]+|\[[0-9a-fA-F:.]+\]|\*):)?(?P<port>[0-9]{1,5}):(?P<target>[0-9]{1,5})"
     r"(?:/(?P<transport>tcp|udp))?"
 )
 _PORT_MAX = 65_535
+# tc counts bytes a second in 32 bits; other limits are smaller still.
+_RATE_LEAST, _RATE_MAX, _COUNT_MAX = 8_000, 32 * 10**9, 2**31
 
 
 def parse_port(text: str) -> PublishedPort:
@@ -58,3 +61,21 @@ def _parsed(text: str) -> object:
         return ip_address(text)
     except ValueError:
         return None
+
+
+def check_traffic(traffic: Traffic) -> None:
+    """Raise UsageError for limits or calls that cannot be."""
+    for field in fields(traffic.limits):
+        value, rate = getattr(traffic.limits, field.name), field.name in ("upload", "download")
+        low, high = (_RATE_LEAST, _RATE_MAX) if rate else (1, _COUNT_MAX)
+        if value is not None and not low <= value <= high:
+            raise UsageError(f"traffic.limits.{field.name} must be from {low} to {high}, not {value}")
+    for rule in traffic.egress:
+        try:
+            ip_network(rule.to)
+        except ValueError:
+            raise UsageError(f"traffic.egress: {rule.to!r} is no address or network") from None
+        if rule.ports and not 1 <= rule.ports.first <= rule.ports.last <= _PORT_MAX:
+            raise UsageError(f"traffic.egress: {rule.ports.first}-{rule.ports.last} are no ports")
+        if rule.ports and rule.transport is Transport.ICMP:
+            raise UsageError("traffic.egress: icmp has no ports")

@@ -97,6 +97,9 @@ def _check_networks(value: object) -> object:
     networks = _offers(value, NetworkOffer)
     for network in networks:
         _require(_is_line(network.summary, _REASON_MAX), f"network {network.name}: summary is no short line")
+        for function in (network.attach, network.detach):
+            callable_or_none = function is None or callable(function)
+            _require(callable_or_none, f"network {network.name}: attach or detach cannot be called")
     return networks
 
 

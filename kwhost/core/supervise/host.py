@@ -158,7 +158,11 @@ class HostSupervisor:
     def usage(self, id: InstanceId) -> Usage:  # noqa: A002
         """See Hosting."""
         instance = self.instance(id)
-        return measure(instance.run, instance.definition.limits)
+        return measure(instance.run, instance.definition.limits, self._around.networks.counts(id))
+
+    async def count_traffic(self) -> None:
+        """See Hosting."""
+        await self._around.networks.count()
 
     def call_statistics(self, id: InstanceId) -> InstanceStatistics | None:  # noqa: A002
         """See Hosting."""

@@ -120,7 +120,7 @@ class HostedInstance(InstanceLife):
         try:
             launch = await launch_instance(self._around, start._replace(attached=attached), image, policy)
         except BaseException:
-            await self._guard(networks.detach, self.record.id)
+            await self._guard(networks.detach, self.record)
             raise
         self.run = InstanceRun(self, launch.group, launch, Control(launch.connection))
         self.changed.ring()
@@ -296,7 +296,7 @@ class HostedInstance(InstanceLife):
             except LimitError as error:  # the next daemon tries again
                 await self.on_notice(str(error))
             try:
-                await self._around.networks.detach(self.record.id)
+                await self._around.networks.detach(self.record)
             except KwhostError as error:  # upkeep tries again
                 await self.on_notice(str(error))
             self._dirs.remove_run()

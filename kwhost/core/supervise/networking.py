@@ -9,7 +9,7 @@ from kwhost.core.model.network import InstanceAddresses
 from kwhost.core.model.tenant import Tenant
 from kwhost.core.store.records import InstanceRecord
 
-__all__ = ["Attached", "Networks"]
+__all__ = ["Attached", "Networks", "TrafficCounts"]
 
 
 class Attached(NamedTuple):
@@ -18,6 +18,16 @@ class Attached(NamedTuple):
 
     namespace: int = -1
     files: tuple[Mount, ...] = ()
+
+
+class TrafficCounts(NamedTuple):
+    """Of an instance, since it was attached; `refused_packets` by reason."""
+
+    sent_bytes: int
+    sent_packets: int
+    received_bytes: int
+    received_packets: int
+    refused_packets: dict[str, int]
 
 
 class Networks(Protocol):
@@ -54,5 +64,11 @@ class Networks(Protocol):
         """Change an attached instance's ports and traffic. Raises Conflict, NetworkError: then nothing has
         changed."""
 
-    async def detach(self, instance: InstanceId) -> None:
+    def counts(self, instance: InstanceId) -> TrafficCounts | None:
+        """What was counted a short while ago; None: nothing yet, or it is not attached."""
+
+    async def count(self) -> None:
+        """Have what `counts` gives be of now."""
+
+    async def detach(self, record: InstanceRecord) -> None:
         """Remove what attached an instance; nothing where nothing does. Raises NetworkError."""
