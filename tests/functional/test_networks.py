@@ -271,3 +271,41 @@ def test_a_port_that_is_taken_is_an_error_before_anything_starts() -> None:
         assert "8080" in failed["message"]
         assert "taken" in failed["message"]
         assert not daemon.links()
+
+
+REPLICAS = (
+    "ports = ['8080:80', '127.0.0.1:8080:80/udp', '[::1]:8081:80']\nreplicas = 2\n"
+    "healthcheck = { command = ['test', '!', '-e', '/tmp/ill'], interval = '100ms', retries = 1 }"
+)
+
+
+def test_replicas_share_a_port_on_loopback_and_unhealthy_ones_are_left_out() -> None:
+    with network_daemon("[tenants.acme]\nnetwork = {}\n" + instance("acme", "web", REPLICAS)) as daemon:
+        for name in ("web-1", "web-2"):
+            wait_serving(daemon, f"acme/{name}")
+
+        def answers() -> set[str]:
+            return {can_call(daemon, "127.0.0.1", 8080) for _ in range(8)}
+
+        eventually(lambda: answers() == {"web-1", "web-2"}, "both answer")
+        assert can_call(daemon, "::1", 8081) in {"web-1", "web-2"}
+        daemon.run("exec", "web-1", "--", "touch", "/tmp/ill")  # noqa: S108 - inside
+        eventually(lambda: answers() == {"web-2"}, "the unhealthy one is left out")
+
+
+def test_a_connection_through_a_published_port_outlives_the_daemon() -> None:
+    more = "ports = ['8080:80']"
+    with network_daemon("[tenants.acme]\nnetwork = {}\n" + instance("acme", "one", more)) as daemon:
+        wait_serving(daemon, "acme/one")
+        with daemon.connect("127.0.0.1", 8080) as connection:
+            assert connection.recv(100) == b"one"
+
+            daemon.kill()
+            connection.sendall(b"alone")
+            assert connection.recv(100) == b"alone"
+            assert can_call(daemon, "127.0.0.1", 8080) == "one"
+            daemon.start()
+            connection.sendall(b"adopted")
+
+            assert connection.recv(100) == b"adopted"
+        assert can_call(daemon, "127.0.0.1", 8080) == "one"
