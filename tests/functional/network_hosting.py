@@ -88,6 +88,7 @@ def network_daemon(configuration: str) -> Iterator[NetworkDaemon]:
         write_setting(namespace, "ipv6/conf/all/forwarding", "1")
         daemon = NetworkDaemon(namespace, configuration)
         try:
-            yield daemon.start()
+            daemon.start()
+            yield daemon
         finally:
             daemon.close()

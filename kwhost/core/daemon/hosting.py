@@ -16,7 +16,7 @@ from kwhost.core.config.tables import nearest
 from kwhost.core.daemon.networks import DaemonNetworks
 from kwhost.core.daemon.policies import DaemonPolicies
 from kwhost.core.engines.kvm_device import open_kvm
-from kwhost.core.errors import Conflict, KvmError, KwhostError, StoreError
+from kwhost.core.errors import Conflict, KvmError, KwhostError, NetworkError, StoreError
 from kwhost.core.model.daemon import Changes, DaemonInfo, PluginStatus
 from kwhost.core.model.definition import InstanceDefinition, Limits
 from kwhost.core.model.events import EventKind
@@ -145,8 +145,7 @@ class DaemonHosting(HostSupervisor):
             await self.remove(instance.record.id, force=True)
         for instance, definition in zip(again, difference.to_restart, strict=True):
             await instance.redefine(definition, start=True)
-        for definition in difference.changed_in_place:
-            await self._named(definition.tenant, definition.name).redefine(definition)
+        kept = await self._redefine(difference.changed_in_place)
         new, refused = await self._make(difference.added)
         self._begin([*again, *new])
         return Changes(
@@ -155,9 +154,19 @@ class DaemonHosting(HostSupervisor):
             removed=tuple(f"{key.tenant}/{key.name}" for key in difference.removed),
             restarted=_names(difference.to_restart),
             adjusted=_names(difference.changed_in_place),
-            refused=refused,
+            refused=(*kept, *refused),
             needs_restart=tuple(change.field for change in difference.host if change.needs_restart),
         )
+
+    async def _redefine(self, definitions: tuple[InstanceDefinition, ...]) -> tuple[str, ...]:
+        """A line for each that stays as it was: another program may have taken a port."""
+        kept = []
+        for definition in definitions:
+            try:
+                await self._named(definition.tenant, definition.name).redefine(definition)
+            except (Conflict, NetworkError) as error:
+                kept.append(f"{definition.tenant}/{definition.name}: {error}")
+        return tuple(kept)
 
     async def _refresh_policies(self, changes: Changes) -> Changes:
         """Have the policies of now hold for all that runs; the changes with what became of that."""
@@ -215,6 +224,7 @@ class DaemonHosting(HostSupervisor):
         try:
             if stop_instances:
                 await self.stop_all()
+                await self._networks.finish()
         except KwhostError as error:
             await self._around.journal.tell(EventKind.NOTICE, f"not everything was ended: {error}")
         finally:

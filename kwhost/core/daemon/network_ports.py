@@ -36,6 +36,7 @@ class LoopbackPorts:
         self._known: dict[ForwardedPort, tuple[Destination, ...]] = {}
         self._targets: set[InstanceId] = set()
         self._turn = trio.Lock()
+        self._looked = False
 
     async def publish(self, groups: Iterable[Group], members: Iterable[Member]) -> None:
         """Have all ports of `groups` served by those of `members` that serve. Raises Conflict where one is
@@ -52,11 +53,19 @@ class LoopbackPorts:
         }
         async with self._turn:
             if self._forwarder is None or self._forwarder.lost:
-                if not wanted and not self._known:
-                    return
-                await self._connect(wanted, having)
+                if wanted or self._known or await self._is_left():
+                    await self._connect(wanted, having)
             else:
                 await self._change(self._forwarder, wanted, having)
+
+    async def _is_left(self) -> bool:
+        """Whether an earlier daemon's serves what nobody wants any more."""
+        if not self._looked:
+            self._looked = True
+            if found := await Forwarder.find(self._run_dir):
+                found.close()
+                return True
+        return False
 
     async def _connect(
         self, wanted: dict[ForwardedPort, tuple[Destination, ...]], having: dict[InstanceId, Member]
