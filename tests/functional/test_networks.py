@@ -309,3 +309,15 @@ def test_a_connection_through_a_published_port_outlives_the_daemon() -> None:
 
             assert connection.recv(100) == b"adopted"
         assert can_call(daemon, "127.0.0.1", 8080) == "one"
+
+
+def test_instances_find_each_other_by_name_and_nobody_elses(hosting: NetworkDaemon) -> None:
+    script = "import socket, sys; print(socket.getaddrinfo(sys.argv[1], 80, socket.AF_INET)[0][4][0])"
+
+    def resolved(name: str) -> str:
+        done = hosting.run("exec", "acme/one", "--", "python3", "-c", script, name)
+        return str(done.stdout).strip()
+
+    two = hosting.instance("acme/two")["addresses"][0]
+    assert [resolved(name) for name in ("two", "two.acme", "two.acme.kwhost")] == [two] * 3
+    assert resolved("two.globex.kwhost") == ""

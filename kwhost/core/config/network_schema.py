@@ -16,6 +16,7 @@ from kwhost.core.model.network import (
     TenantNetwork,
     Traffic,
     Transport,
+    host_pattern,
 )
 from kwhost.core.model.ports import parse_port
 
@@ -48,6 +49,20 @@ def _parse_prefix(text: str) -> Prefix:
         return ip_network(text)
     except ValueError:
         raise UsageError(f"{text!r} is no address or network such as 10.0.0.0/8 or 2001:db8::/32") from None
+
+
+def _parse_target(text: str) -> str:
+    """A network's text, or a host name's."""
+    try:
+        return str(ip_network(text))
+    except ValueError:
+        pass
+    try:
+        return host_pattern(text)
+    except UsageError:
+        raise UsageError(
+            f"{text!r} is no address or network such as 10.0.0.0/8 or 2001:db8::/32, and no host name"
+        ) from None
 
 
 def _parse_pool(text: str) -> Prefix:
@@ -89,9 +104,10 @@ _RULE = Table(
     keys=(
         Key(
             name="to",
-            kind=Text("a network", _parse_prefix),
+            kind=Text("a network or host name", _parse_target),
             required=True,
-            meaning='addresses; private and special ones are no part of a wider network such as "0.0.0.0/0"',
+            meaning='addresses, or a host name such as "example.org" or "*.example.org"; private and special '
+            'addresses are no part of a wider network such as "0.0.0.0/0"',
             example='"0.0.0.0/0"',
         ),
         Key(
@@ -125,7 +141,7 @@ class _Rule:
         if transport is Transport.ICMP and "ports" in settings:
             place.below("ports").report("has no meaning for icmp")
             return None
-        return tuple(Egress(to=str(settings["to"]), transport=transport, ports=span) for span in spans)
+        return tuple(Egress(to=settings["to"], transport=transport, ports=span) for span in spans)
 
 
 def _rate_key(name: str, meaning: str) -> Key:

@@ -224,7 +224,7 @@ class DaemonHosting(HostSupervisor):
         try:
             if stop_instances:
                 await self.stop_all()
-                await self._networks.finish()
+            await self._networks.finish()
         except KwhostError as error:
             await self._around.journal.tell(EventKind.NOTICE, f"not everything was ended: {error}")
         finally:

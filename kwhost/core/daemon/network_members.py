@@ -11,6 +11,7 @@ from kwhost.core.model.network import (
     Egress,
     EgressRule,
     InstanceAddresses,
+    NameRule,
     PublishedPort,
     TenantNetwork,
     Transport,
@@ -20,6 +21,7 @@ from kwhost.core.store.records import InstanceRecord
 from kwhost.core.supervise.networking import TrafficCounts
 from kwhost.net.addresses import Subnet
 from kwhost.net.names import Owner, instance_mac
+from kwhost.net.resolving import RESOLVER_SERVICES, Resident, Zone, Zones, resolver_configuration
 from kwhost.net.statistics import NetworkCounts
 from kwhost.net.wishes import Attachment, Network, Published, VethEnd, namespace_of_descriptor
 
@@ -27,14 +29,15 @@ __all__ = [
     "Group",
     "Member",
     "attachment_of",
+    "files_of",
     "groups",
-    "hosts_file",
     "is_loopback",
     "make_addresses",
     "networks_of",
     "published_of",
     "subnet_of",
     "traffic_of",
+    "zones_of",
 ]
 
 _NO_NETWORK = TenantNetwork()
@@ -75,9 +78,25 @@ def make_addresses(
     )
 
 
-def _rules(*egress: Egress) -> tuple[EgressRule, ...]:
+def _is_name(rule: Egress) -> bool:
+    try:
+        ip_network(rule.to)
+    except ValueError:
+        return True
+    return False
+
+
+def _rules(egress: Iterable[Egress]) -> tuple[EgressRule, ...]:
     return tuple(
-        EgressRule(to=ip_network(rule.to), transport=rule.transport, ports=rule.ports) for rule in egress
+        EgressRule(to=ip_network(rule.to), transport=rule.transport, ports=rule.ports)
+        for rule in egress
+        if not _is_name(rule)
+    )
+
+
+def _name_rules(egress: Iterable[Egress]) -> tuple[NameRule, ...]:
+    return tuple(
+        NameRule(to=rule.to, transport=rule.transport, ports=rule.ports) for rule in egress if _is_name(rule)
     )
 
 
@@ -94,7 +113,7 @@ def attachment_of(member: Member) -> Attachment:
         address6=IPv6Address(member.addresses.address6),
         isolated=network.isolated or traffic.isolated,
         limits=traffic.limits,
-        egress=_rules(*network.egress, *traffic.egress),
+        egress=_rules((*network.egress, *traffic.egress)),
     )
 
 
@@ -108,6 +127,7 @@ def networks_of(members: Iterable[Member]) -> tuple[Network, ...]:
             subnet=subnet_of(member.addresses),
             mtu=network.mtu,
             limits=network.limits,
+            services=RESOLVER_SERVICES,
         )
     return tuple(networks.values())
 
@@ -160,6 +180,39 @@ def published_of(all_groups: Iterable[Group]) -> Iterator[Published]:
             )
 
 
+def zones_of(owner: Owner, members: Iterable[Member]) -> Zones:
+    """The names that instances find each other by, and those of others that they may call."""
+    residents: dict[Network, list[Member]] = {}
+    for member in members:
+        [network] = networks_of([member])
+        residents.setdefault(network, []).append(member)
+    return Zones(
+        owner=owner,
+        zones=tuple(
+            Zone(
+                tenant=network.tenant,
+                subnet=network.subnet,
+                residents=tuple(_resident(member) for member in those),
+                forwards=any(attachment_of(member).egress for member in those),
+            )
+            for network, those in residents.items()
+        ),
+    )
+
+
+def _resident(member: Member) -> Resident:
+    record, network = member.record, member.tenant.network or _NO_NETWORK
+    shared = record.definition.replica_of
+    return Resident(
+        name=record.name,
+        services=(shared,) if shared else (),
+        address4=IPv4Address(member.addresses.address4),
+        address6=IPv6Address(member.addresses.address6),
+        healthy=member.serving,
+        egress=_name_rules((*network.egress, *record.definition.traffic.egress)),
+    )
+
+
 def traffic_of(counts: NetworkCounts) -> TrafficCounts:
     """What was counted, as the API shows it."""
     return TrafficCounts(
@@ -171,8 +224,16 @@ def traffic_of(counts: NetworkCounts) -> TrafficCounts:
     )
 
 
-def hosts_file(record: InstanceRecord, addresses: InstanceAddresses) -> Mount:
-    """The instance's /etc/hosts."""
+def files_of(record: InstanceRecord, addresses: InstanceAddresses) -> tuple[Mount, ...]:
+    """The instance's /etc/hosts and /etc/resolv.conf."""
+    resolver = resolver_configuration(record.tenant, subnet_of(addresses))
+    return (
+        Mount(MountKind.FILE, "/etc/hosts", _hosts(record, addresses), mode=0o644),
+        Mount(MountKind.FILE, "/etc/resolv.conf", resolver, mode=0o644),
+    )
+
+
+def _hosts(record: InstanceRecord, addresses: InstanceAddresses) -> str:
     names = f"{record.name}.{record.tenant}.kwhost {record.name}"
     lines = (
         "127.0.0.1\tlocalhost",
@@ -180,4 +241,4 @@ def hosts_file(record: InstanceRecord, addresses: InstanceAddresses) -> Mount:
         f"{addresses.address4}\t{names}",
         f"{addresses.address6}\t{names}",
     )
-    return Mount(MountKind.FILE, "/etc/hosts", "".join(f"{line}\n" for line in lines), mode=0o644)
+    return "".join(f"{line}\n" for line in lines)

@@ -54,6 +54,7 @@ class DaemonNetworks:
         self._awaited: set[InstanceId] = set()
         self._adopted = trio.Event()
         self._settled = trio.Event()
+        self._needed = trio.Event()
         self._count_asked = Bell()
         self._made: TenantNetworks | None = None
         self._made_offered: OfferedNetworks | None = None
@@ -64,6 +65,7 @@ class DaemonNetworks:
             from kwhost.core.daemon.tenant_networks import TenantNetworks
 
             self._made = TenantNetworks(self._host, self.records, self._tell)
+            self._needed.set()
         return self._made
 
     @property
@@ -197,9 +199,14 @@ class DaemonNetworks:
         self._settled.set()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._count_when_asked)
+            nursery.start_soon(self._keep)
             while True:
                 await trio.sleep(_UPKEEP_SECONDS)
                 await self.repair()
+
+    async def _keep(self) -> None:
+        await self._needed.wait()
+        await self._tenants.keep()
 
     async def _count_when_asked(self) -> None:
         while True:

@@ -14,11 +14,12 @@ from kwhost.core.daemon.network_addresses import Addresses
 from kwhost.core.daemon.network_members import (
     Member,
     attachment_of,
+    files_of,
     groups,
-    hosts_file,
     networks_of,
     published_of,
     traffic_of,
+    zones_of,
 )
 from kwhost.core.daemon.network_ports import LoopbackPorts
 from kwhost.core.errors import KwhostError
@@ -31,6 +32,7 @@ from kwhost.net.host import HostNetwork
 from kwhost.net.names import owner_of
 from kwhost.net.namespaces import new_namespace
 from kwhost.net.reconcile import Reconciler
+from kwhost.net.resolving import Resolver
 from kwhost.net.statistics import read_counts
 from kwhost.net.wishes import Wishes
 
@@ -53,6 +55,7 @@ class TenantNetworks:
         self._network = Reconciler(HostNetwork(self._owner))
         self._addresses = Addresses(self._owner, host.subnet_pool, records)
         self._ports = LoopbackPorts(host.run_dir)
+        self._resolver = Resolver(host.run_dir)
         self._tell = tell
         self._members: dict[InstanceId, Member] = {}
         self._published: set[PublishedPort] = set()
@@ -85,7 +88,7 @@ class TenantNetworks:
             with trio.CancelScope(shield=True), suppress(KwhostError):
                 await self.detach(record.id)
             raise
-        return Attached(member.namespace, (hosts_file(record, record.addresses),))
+        return Attached(member.namespace, files_of(record, record.addresses))
 
     def adopt(self, record: InstanceRecord, tenant: Tenant, pid: int) -> None:
         """See Networks; `settle` follows when all were adopted."""
@@ -143,6 +146,7 @@ class TenantNetworks:
     async def _join(self, member: Member) -> None:
         groups(self._members.values())  # conflicts, before anything is made
         self._check_free(member)
+        await self._publish_names()
         await self._set_networks()
         await self._network.attach(attachment_of(member))
         await self._publish()
@@ -196,6 +200,11 @@ class TenantNetworks:
         """Nobody is attached any more, and the daemon ends."""
         if not self._members:
             await self._ports.stop()
+            await self._resolver.stop()
+
+    async def keep(self) -> None:
+        """Never returns: has what serves instances run."""
+        await self._resolver.keep()
 
     async def _reconcile(self) -> None:
         try:
@@ -228,11 +237,15 @@ class TenantNetworks:
             return
         members = tuple(self._members.values())
         found = groups(members)
+        await self._publish_names()
         published = tuple(published_of(found))
         if published != self._network.wishes.published:
             await self._network.publish(published)
         await self._ports.publish(found, members)
         self._published = {group.port for group in found}
+
+    async def _publish_names(self) -> None:
+        await self._resolver.publish(zones_of(self._owner, self._members.values()))
 
     # What passed.
 

@@ -109,7 +109,7 @@ NO_LIMITS = NetworkLimits()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Egress:
-    """An EgressRule as a definition keeps it: `to` is a network's text."""
+    """An EgressRule or NameRule as a definition keeps it: `to` is a network's text, or a host name."""
 
     to: str
     transport: Transport | None = None

@@ -5,7 +5,7 @@ from dataclasses import fields
 from ipaddress import ip_address, ip_network
 
 from kwhost.core.errors import UsageError
-from kwhost.core.model.network import PublishedPort, Traffic, Transport
+from kwhost.core.model.network import PublishedPort, Traffic, Transport, host_pattern
 
 __all__ = ["check_port", "check_traffic", "parse_port"]
 
@@ -71,11 +71,17 @@ def check_traffic(traffic: Traffic) -> None:
         if value is not None and not low <= value <= high:
             raise UsageError(f"traffic.limits.{field.name} must be from {low} to {high}, not {value}")
     for rule in traffic.egress:
-        try:
-            ip_network(rule.to)
-        except ValueError:
-            raise UsageError(f"traffic.egress: {rule.to!r} is no address or network") from None
+        _check_target(rule.to)
         if rule.ports and not 1 <= rule.ports.first <= rule.ports.last <= _PORT_MAX:
             raise UsageError(f"traffic.egress: {rule.ports.first}-{rule.ports.last} are no ports")
         if rule.ports and rule.transport is Transport.ICMP:
             raise UsageError("traffic.egress: icmp has no ports")
+
+
+def _check_target(text: str) -> None:
+    try:
+        is_right = str(ip_network(text)) == text
+    except ValueError:
+        is_right = host_pattern(text) == text
+    if not is_right:
+        raise UsageError(f"traffic.egress: write {text!r} as it is, in lower case and without bits behind it")
