@@ -10,6 +10,7 @@ import pytest
 from kwhost.net.netlink import open_session
 from tests.functional.hosting import eventually
 from tests.functional.network_hosting import NetworkDaemon, network_daemon
+from tests.net.namespaces import write_setting
 
 pytestmark = [pytest.mark.kvm, pytest.mark.root, pytest.mark.net]
 
@@ -64,6 +65,7 @@ print(json.dumps([[a, t] for a in sys.argv[1:] for t in ("tcp", "udp", "icmp") i
 """
 
 NAMES = ("one", "two", "three")
+PORT = "ports = ['8080:80']"
 
 
 def instance(tenant: str, name: str, more: str = "", port: int = 80) -> str:
@@ -321,3 +323,50 @@ def test_instances_find_each_other_by_name_and_nobody_elses(hosting: NetworkDaem
     two = hosting.instance("acme/two")["addresses"][0]
     assert [resolved(name) for name in ("two", "two.acme", "two.acme.kwhost")] == [two] * 3
     assert resolved("two.globex.kwhost") == ""
+
+
+def test_a_reset_removes_what_a_killed_daemon_left() -> None:
+    with network_daemon("[tenants.acme]\nnetwork = {}\n" + instance("acme", "one", PORT)) as daemon:
+        wait_serving(daemon, "acme/one")
+        daemon.kill()
+
+        assert daemon.run("system", "reset", "--yes").returncode == 0
+
+        assert not daemon.links()
+        assert not daemon.tables()
+        assert can_call(daemon, "127.0.0.1", 8080) == ""
+
+
+def test_what_the_host_lacks_is_an_error_of_those_that_need_it() -> None:
+    more = "traffic = { egress = [{ to = '0.0.0.0/0' }] }"
+    with network_daemon("[tenants.acme]\nnetwork = {}\n") as daemon:
+        write_setting(daemon.namespace, "ipv4/ip_forward", "0")
+        alone = instance("acme", "alone", "network = 'none'")
+        inner = instance("acme", "inner")
+        daemon.config.write_text(
+            "[tenants.acme]\nnetwork = {}\n" + instance("acme", "outer", more) + alone + inner
+        )
+
+        daemon.run("reload")
+
+        assert "sysctl net.ipv4.ip_forward=1" in daemon.wait_state("acme/outer", "failed")["message"]
+        daemon.wait_state("acme/alone", "running")
+        daemon.run("start", "acme/inner")
+        daemon.wait_state("acme/inner", "running")
+
+
+def test_a_reload_changes_ports_and_traffic_of_what_runs() -> None:
+    with network_daemon("[tenants.acme]\nnetwork = {}\n" + instance("acme", "one")) as daemon:
+        address = wait_serving(daemon, "acme/one")[0]
+        with daemon.connect(address, 80) as connection:
+            assert connection.recv(100) == b"one"
+            daemon.config.write_text(
+                "[tenants.acme]\nnetwork = { connections = 100 }\n" + instance("acme", "one", PORT)
+            )
+
+            done = daemon.run("reload")
+
+            assert done.returncode == 0, done.stderr
+            connection.sendall(b"same run")
+            assert connection.recv(100) == b"same run"
+        assert can_call(daemon, "127.0.0.1", 8080) == "one"
