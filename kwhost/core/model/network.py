@@ -5,7 +5,16 @@ from enum import Enum
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import NamedTuple
 
-__all__ = ["NO_LIMITS", "Address", "EgressRule", "NetworkLimits", "PortSpan", "Prefix", "Transport"]
+__all__ = [
+    "NO_LIMITS",
+    "Address",
+    "EgressRule",
+    "NetworkLimits",
+    "PortSpan",
+    "Prefix",
+    "Transport",
+    "Uplink",
+]
 
 Address = IPv4Address | IPv6Address
 Prefix = IPv4Network | IPv6Network
@@ -56,3 +65,15 @@ class NetworkLimits:
 
 
 NO_LIMITS = NetworkLimits()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Uplink:
+    """An interface of the host behind which a tenant's own network goes on, such as a tunnel to another host.
+
+    `subnets` are the addresses there; `mtu` is the largest packet that passes, in bytes.
+    """
+
+    interface: str
+    subnets: tuple[Prefix, ...]
+    mtu: int
