@@ -16,14 +16,18 @@ from kwhost.net.steps import (
     AddForwarding,
     AddLink,
     AddNeighbour,
+    AddRoute,
     ChangeLink,
     Furnish,
     LimitRate,
+    Lower,
+    Raise,
     Redirect,
     RemoveAddress,
     RemoveForwarding,
     RemoveLinks,
     RemoveNeighbour,
+    RemoveRoute,
     Set,
     Step,
     Unlimit,
@@ -38,6 +42,7 @@ _MEANINGS = {
     "inner": "the instance {} cannot call anybody outside",
     "published": "no port of {} can be published",
     "everywhere": "no {} port can be published",
+    "across": "nothing can pass between {} and its uplinks",
 }
 _ORDER = (LinkKind.BRIDGE, LinkKind.MIRROR, LinkKind.VETH, LinkKind.TAP)
 
@@ -58,11 +63,13 @@ def plan(desired: State, actual: State) -> tuple[Step, ...]:
     )
     found = _without(actual, gone)
     return (
+        *(Lower(link) for link in sorted(actual.uplinks - desired.uplinks)),
         *_released(desired, actual, gone),
         *([RemoveLinks(tuple(sorted(gone)))] if gone else []),
         *change_tables(desired, actual),
         *_links(desired, found),
         *_addresses(desired, found),
+        *_routes(desired, found),
     )
 
 
@@ -70,6 +77,12 @@ def _refuse_strangers(desired: State, actual: State) -> None:
     for name, link in desired.links.items():
         if name in actual.strangers:
             raise Conflict(f"cannot make the link {name} ({link.label}): there is one that is not kwhost's")
+    for used in sorted(actual.used, key=str):
+        if used.by in desired.uplinks:
+            raise Conflict(f"{used.by} cannot be an uplink: it has an address of this host, in {used.prefix}")
+        for route in sorted(desired.routes):
+            if used.overlaps(route.prefix):
+                raise Conflict(f"{route.link} cannot lead to {route.prefix}: {used.by} has {used.prefix}")
     for own, address in sorted(desired.addresses):
         for used in actual.used:
             if used.overlaps(address):
@@ -134,6 +147,7 @@ def _links(desired: State, found: State) -> Iterator[Step]:
     for link in wanted:
         if link.name not in found.links:
             yield AddLink(link, desired.places.get(link.name))
+    yield from (Raise(link) for link in sorted(desired.uplinks - found.uplinks))
     yield from (Set(setting) for setting in sorted(desired.settings - found.settings))
     for name, rate in sorted(desired.rates.items()):
         if found.rates.get(name) != rate:
@@ -142,6 +156,14 @@ def _links(desired: State, found: State) -> Iterator[Step]:
         if found.redirects.get(name) != mirror:
             yield Redirect(name, mirror)
     yield from (ChangeLink(link) for link in wanted if not _is_set_up(link, found))
+
+
+def _routes(desired: State, found: State) -> Iterator[Step]:
+    kept = {one.prefix for one in desired.routes}
+    for route in sorted(found.routes - desired.routes):
+        if route.prefix not in kept and route.link in desired.uplinks:
+            yield RemoveRoute(route)
+    yield from (AddRoute(route) for route in sorted(desired.routes - found.routes))
 
 
 def _is_set_up(wanted: Link, found: State) -> bool:
