@@ -8,7 +8,10 @@ from typing import Any
 
 import msgspec
 import pytest
-from kwhost.testing import LoadPlugin
+from kwhost.core.errors import HostError
+from kwhost.core.model.ids import TenantName
+from kwhost.core.model.status import TenantStatus
+from kwhost.testing import FakeHost, LoadedPlugin, LoadPlugin, wait_until
 
 from kwhost_net_wireguard.configuration import Configuration, Endpoint, Peer
 from kwhost_net_wireguard.plugin import WireGuard
@@ -141,6 +144,82 @@ async def test_without_tunnels_there_are_no_values(load_plugin: LoadPlugin) -> N
         metrics = await plugin.plugins.metrics()
 
     assert [metric.samples for metric in metrics] == [()] * 3
+
+
+class FakeKeeper:
+    """Answers each time the next of `outcomes`, then that there is nothing to do."""
+
+    def __init__(self, *outcomes: object) -> None:
+        self.outcomes = list(outcomes)
+        self.wanted: list[list[str]] = []
+
+    def tend(self, _: Configuration, tenants: list[str]) -> object:
+        self.wanted.append(tenants)
+        outcome = self.outcomes.pop(0) if self.outcomes else ()
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+
+def tenant_status(name: str) -> TenantStatus:
+    return TenantStatus(
+        name=TenantName(name), users=(), isolation="vm", instances=0, running=0, used={}, quota={}
+    )
+
+
+async def served(load_plugin: LoadPlugin, keeper: FakeKeeper, *tenants: str) -> LoadedPlugin:
+    """A plugin that has looked after its tunnels a few times."""
+    hooks = WireGuard(interval=0.001)
+    hooks._keeper = keeper  # type: ignore[assignment]
+    plugin = load_plugin(hooks, "wireguard", tenants={"acme": tunnel()})
+    plugin.host.set_tenants(*(tenant_status(name) for name in tenants))
+    async with plugin.serving():
+        await wait_until(lambda: len(keeper.wanted) > 4)
+    return plugin
+
+
+async def test_what_is_repaired_is_in_the_journal(load_plugin: LoadPlugin) -> None:
+    plugin = await served(load_plugin, FakeKeeper(("make the device",)), "acme", "globex")
+
+    assert plugin.lines == ["plugin wireguard: repaired: make the device"]
+
+
+async def test_what_cannot_be_repaired_is_said_once_and_tried_again(load_plugin: LoadPlugin) -> None:
+    keeper = FakeKeeper(HostError("no WireGuard"), HostError("no WireGuard"), ("make the device",))
+
+    plugin = await served(load_plugin, keeper, "acme")
+
+    assert plugin.lines == [
+        "plugin wireguard: no WireGuard",
+        "plugin wireguard: repaired: make the device",
+    ]
+
+
+async def test_a_tunnel_of_nobody_is_said_and_goes(load_plugin: LoadPlugin) -> None:
+    keeper = FakeKeeper()
+
+    plugin = await served(load_plugin, keeper, "globex")
+
+    assert plugin.lines == ["plugin wireguard: there is no tenant acme to have a tunnel"]
+    assert keeper.wanted[0] == []
+
+
+async def test_tunnels_live_on_until_the_daemon_knows_its_tenants(
+    load_plugin: LoadPlugin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keeper, hooks = FakeKeeper(), WireGuard(interval=0.001)
+    hooks._keeper = keeper  # type: ignore[assignment]
+    plugin = load_plugin(hooks, "wireguard", tenants={"acme": tunnel()})
+    known: list[TenantStatus] = []
+    looks: list[int] = []
+    monkeypatch.setattr(FakeHost, "tenants", lambda _: looks.append(len(known)) or tuple(known))
+    async with plugin.serving():
+        await wait_until(lambda: len(looks) > 4)
+        assert keeper.wanted == []
+        known.append(tenant_status("acme"))
+        await wait_until(lambda: keeper.wanted)
+
+    assert keeper.wanted[0] == ["acme"]
 
 
 def test_the_entry_point_names_the_plugin() -> None:

@@ -66,23 +66,25 @@ class WireGuard:
         said = ""
         while True:
             await trio.sleep(self._interval)
-            try:
-                done = await trio.to_thread.run_sync(self._tend, host, configuration)
-            except KwhostError as error:
-                done, text = (), str(error)
-            else:
-                text = ""
-            for step in done:
-                host.log(f"repaired: {step}")
+            text = await trio.to_thread.run_sync(self._tend, host, configuration)
             if text and text != said:  # once, not each time
                 host.log(text)
             said = text
 
-    def _tend(self, host: PluginHost, configuration: Configuration) -> tuple[object, ...]:
+    def _tend(self, host: PluginHost, configuration: Configuration) -> str:
+        """Look after all tunnels; what is wrong, in one line."""
         hosted = {status.name for status in host.tenants()}
+        if not hosted:  # the daemon has not read yet who its tenants are: their tunnels live on meanwhile
+            return ""
         wanted = [TenantName(name) for name in configuration.tenants if name in hosted]
-        # Before the daemon has read who its tenants are it has none: their tunnels live on meanwhile.
-        return self._keeper_of(host).tend(configuration, wanted) if hosted else ()
+        try:
+            done = self._keeper_of(host).tend(configuration, wanted)
+        except KwhostError as error:
+            return str(error)
+        for step in done:
+            host.log(f"repaired: {step}")
+        unknown = sorted(configuration.tenants.keys() - hosted)
+        return f"there is no tenant {', '.join(unknown)} to have a tunnel" if unknown else ""
 
     def _keeper_of(self, host: PluginHost) -> Keeper:
         with self._lock:
