@@ -10,7 +10,7 @@ from dataclasses import replace
 from kwhost.core.errors import Conflict, NetworkError
 from kwhost.net.forwarding import FORWARDING
 from kwhost.net.names import LinkKind, LinkName
-from kwhost.net.state import Link, State
+from kwhost.net.state import Link, State, TableSet
 from kwhost.net.steps import (
     AddAddress,
     AddForwarding,
@@ -63,7 +63,7 @@ def plan(desired: State, actual: State) -> tuple[Step, ...]:
     )
     found = _without(actual, gone)
     return (
-        *(Lower(link) for link in sorted(actual.uplinks - desired.uplinks)),
+        *(Lower(link) for link in sorted(actual.uplinks & _were_uplinks(actual) - desired.uplinks)),
         *_released(desired, actual, gone),
         *([RemoveLinks(tuple(sorted(gone)))] if gone else []),
         *change_tables(desired, actual),
@@ -77,12 +77,6 @@ def _refuse_strangers(desired: State, actual: State) -> None:
     for name, link in desired.links.items():
         if name in actual.strangers:
             raise Conflict(f"cannot make the link {name} ({link.label}): there is one that is not kwhost's")
-    for used in sorted(actual.used, key=str):
-        if used.by in desired.uplinks:
-            raise Conflict(f"{used.by} cannot be an uplink: it has an address of this host, in {used.prefix}")
-        for route in sorted(desired.routes):
-            if used.overlaps(route.prefix):
-                raise Conflict(f"{route.link} cannot lead to {route.prefix}: {used.by} has {used.prefix}")
     for own, address in sorted(desired.addresses):
         for used in actual.used:
             if used.overlaps(address):
@@ -115,6 +109,12 @@ def _must_be_remade(found: Link, desired: State, actual: State) -> bool:
     wanted = desired.links[found.name]
     place = desired.places.get(found.name)
     return (wanted.kind, wanted.tap) != (found.kind, found.tap) or place != actual.places.get(found.name)
+
+
+def _were_uplinks(actual: State) -> frozenset[LinkName]:
+    """The interfaces that were wanted once, by what was done before they came up and after."""
+    marked = actual.tables.elements.get(TableSet("inet", "uplinks"), {})
+    return frozenset((*(LinkName(key[0]) for key in marked), *(route.link for route in actual.routes)))
 
 
 def _without(state: State, gone: frozenset[LinkName]) -> State:

@@ -52,7 +52,6 @@ def read_state(nft: Nft, desired: State, known_rules: Mapping[str, str]) -> Stat
         links = {own_names[index]: _link(messages[index], names) for index in ours}
         used, addresses = _addresses(session, names, own_names)
         routes = frozenset(read_routes(session, desired.owner, names))
-        leading = desired.uplinks | {route.link for route in routes}
         up = {names[index] for index, message in messages.items() if message["flags"] & _IFF_UP}
         state = State(
             owner=desired.owner,
@@ -60,7 +59,7 @@ def read_state(nft: Nft, desired: State, known_rules: Mapping[str, str]) -> Stat
             addresses=addresses,
             neighbours=frozenset(_neighbours(session, own_names)),
             forwardings=frozenset(_forwardings(session, own_names)),
-            uplinks=frozenset(leading & up),
+            uplinks=frozenset(LinkName(name) for name in up - set(own_names.values())),
             routes=routes,
             settings=frozenset(_settings(desired)),
             rates=read_rates(session, own_names),

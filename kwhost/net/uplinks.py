@@ -3,12 +3,12 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from kwhost.core.errors import Conflict
+from kwhost.core.errors import Conflict, NetworkError
 from kwhost.net.addresses import Used
-from kwhost.net.names import kind_of
-from kwhost.net.wishes import Network, Uplink
+from kwhost.net.names import LinkName, kind_of
+from kwhost.net.wishes import Network, Uplink, Wishes
 
-__all__ = ["refuse_uplinks", "without_conflicts"]
+__all__ = ["refuse_uplinks", "without_conflicts", "without_used"]
 
 
 def refuse_uplinks(networks: Iterable[Network]) -> None:
@@ -27,6 +27,33 @@ def without_conflicts(networks: Iterable[Network]) -> tuple[tuple[Network, ...],
         for network in networks
     )
     return fit, tuple(conflict for _, _, conflict in judged if conflict)
+
+
+def without_used(wishes: Wishes, used: frozenset[Used]) -> tuple[Wishes, dict[LinkName, NetworkError]]:
+    """The wishes with those uplinks that take nothing from the host itself, and why the others cannot be."""
+    problems: dict[LinkName, NetworkError] = {}
+    for network in wishes.networks:
+        for uplink in network.uplinks:
+            if text := _host_has(uplink, used):
+                name = f"tenant {network.tenant} cannot have the uplink {uplink.interface}"
+                problems[LinkName(uplink.interface)] = NetworkError(f"{name}: {text}")
+    if not problems:
+        return wishes, {}
+    networks = tuple(
+        replace(network, uplinks=tuple(one for one in network.uplinks if one.interface not in problems))
+        for network in wishes.networks
+    )
+    return replace(wishes, networks=networks), problems
+
+
+def _host_has(uplink: Uplink, used: frozenset[Used]) -> str | None:
+    for prefix, by in sorted(used, key=str):
+        if by == uplink.interface:
+            return f"it has an address of this host, in {prefix}"
+        for subnet in uplink.subnets:
+            if subnet.version == prefix.version and subnet.overlaps(prefix):
+                return f"{by} has {prefix}, which overlaps {subnet}"
+    return None
 
 
 def _judged(networks: tuple[Network, ...]) -> Iterator[tuple[Network, Uplink, Conflict | None]]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from kwhost.core.errors import Conflict, NetworkError
+from kwhost.core.errors import NetworkError
 from kwhost.core.model.network import EgressRule, Transport
 from kwhost.net.addresses import gateway
 from kwhost.net.applying import apply_steps
@@ -25,7 +25,7 @@ from kwhost.net.wishes import Attachment, Namespace, Uplink, Wishes
 from tests.net.frames import ethernet, ipv4_echo, packet_socket
 from tests.net.namespaces import join, new_namespace, set_address, write_setting
 from tests.net.probes import listening, make_socket, reaches, readable, until
-from tests.net.world import HOST4, OWNER, WORLD, World
+from tests.net.world import HOST4, OUTSIDE4, OWNER, WORLD, World
 
 pytestmark = [pytest.mark.net, pytest.mark.root]
 ALL = (Transport.TCP, Transport.UDP, Transport.ICMP)
@@ -166,6 +166,7 @@ def heard_sources(listener: socket.socket, last: IPv4Address) -> set[IPv4Address
     return sources
 
 
+@pytest.mark.hw
 def test_a_false_source_from_beyond_is_dropped_and_counted(across: Across) -> None:
     """A neighbour, the gateway, another tenant's instance, somebody of the world."""
     one, honest = across.world.of(0, 0), IPv4Address(THERE4)
@@ -289,21 +290,29 @@ def test_an_interface_that_is_gone_is_an_error_and_its_return_a_repair(across: A
     assert reaches(world.place(one), across.beyond, THERE4, Transport.TCP)
 
 
-def test_an_interface_of_the_host_itself_is_no_uplink(bare_world: World) -> None:
-    """It would be cut off."""
-    wrong = with_uplinks(bare_world, replace(UPLINK, interface="uplink"))
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"interface": "uplink"}, "cannot have the uplink uplink: it has an address of this host, in "),
+        ({"subnets": (IPv4Network("192.168.0.0/16"),)}, "uplink has 192.168.7.0/24, which overlaps"),
+    ],
+)
+def test_an_uplink_that_takes_something_from_the_host_is_an_error_and_left_out(
+    bare_across: Across, changes: dict[str, Any], message: str
+) -> None:
+    """The interface `uplink`, with its address, leads to the outside: the host would be cut off."""
+    world, right = bare_across.world, replace(UPLINK, subnets=BEYOND[:1])
+    elsewhere = {"interface": "across1", "subnets": (IPv4Network("10.201.0.0/24"),)}
+    wrong = replace(UPLINK, **{**elsewhere, **changes})
+    wishes = with_uplinks(world, wrong, right)
 
-    with pytest.raises(Conflict, match="uplink cannot be an uplink: it has an address of this host"):
-        bare_world.host.reconcile(wrong)
+    for attempt in (world.host.reconcile, world.host.change):
+        (failure,) = attempt(wishes).values()
+        assert message in str(failure)
 
-
-def test_a_subnet_of_the_host_is_an_error_that_names_both(bare_world: World) -> None:
-    wrong = with_uplinks(bare_world, replace(UPLINK, subnets=(IPv4Network("192.168.0.0/16"),)))
-
-    with pytest.raises(
-        Conflict, match=r"across0 cannot lead to 192\.168\.0\.0/16: uplink has 192\.168\.7\.0/24"
-    ):
-        bare_world.host.reconcile(wrong)
+    assert reaches(world.place(world.of(0, 0)), bare_across.beyond, THERE4, Transport.TCP)
+    assert reaches(world.namespace, world.outside, OUTSIDE4, Transport.TCP)
+    assert world.host.steps(wishes) == ()
 
 
 def test_without_forwarding_of_ipv6_it_is_an_error_that_says_what_to_do(bare_across: Across) -> None:
