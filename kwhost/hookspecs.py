@@ -19,6 +19,7 @@ May import: core.model, core.errors, pluggy. Importing it loads neither trio nor
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -30,6 +31,7 @@ from kwhost.core.model.events import Event
 from kwhost.core.model.ids import InstanceId, InstanceName, TenantName
 from kwhost.core.model.instance import Isolation
 from kwhost.core.model.mounts import Mount
+from kwhost.core.model.network import Uplink
 from kwhost.core.model.rules import RuleKind
 from kwhost.core.model.statistics import InstanceStatistics
 from kwhost.core.model.status import InstanceStatus, TenantStatus, Usage
@@ -52,6 +54,7 @@ __all__ = [
     "NetworkRequest",
     "PluginHost",
     "Sample",
+    "Uplink",
     "hookimpl",
     "hookspec",
 ]
@@ -73,6 +76,10 @@ class HostView(Protocol):
     @property
     def run_dir(self) -> Path:
         """Where sockets belong: gone after a reboot."""
+
+    @property
+    def state_dir(self) -> Path:
+        """For what outlives a reboot: a plugin has the directory plugins/NAME beneath it, and makes it."""
 
     def tenants(self) -> tuple[TenantStatus, ...]:
         """Every tenant with its quotas and their use."""
@@ -208,6 +215,19 @@ class NetworkOffer:
 @hookspec
 def networks() -> Sequence[NetworkOffer]:  # type: ignore[empty-body]
     """The networks that the plugin offers."""
+
+
+@hookspec
+def network_uplinks(  # type: ignore[empty-body]
+    tenant: Tenant, subnet: tuple[IPv4Network, IPv6Network], host: PluginHost, configuration: Any
+) -> Sequence[Uplink]:
+    """The interfaces behind which the network of a tenant, whose addresses here are `subnet`, goes on.
+
+    The plugin makes them before it answers, down and without addresses; kwhost sets routes and rules, and
+    brings them up once the rules hold. Through an uplink pass packets between `subnet` and the uplink's
+    subnets, and nothing else. Asked when networks are set up: at the daemon's start and after each reload. A
+    plugin that fails leaves the uplinks as they were.
+    """
 
 
 # --------------------------------------------------------------------------------------------------

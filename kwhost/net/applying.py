@@ -12,21 +12,26 @@ from kwhost.net.namespaces import run_inside
 from kwhost.net.netlink import NetlinkError, Session, failure, ignoring, open_session
 from kwhost.net.nft import Nft
 from kwhost.net.reading import SETTINGS
+from kwhost.net.routes import add_route, remove_route
 from kwhost.net.state import Address
 from kwhost.net.steps import (
     AddAddress,
     AddForwarding,
     AddLink,
     AddNeighbour,
+    AddRoute,
     ChangeLink,
     ChangeTables,
     Furnish,
     LimitRate,
+    Lower,
+    Raise,
     Redirect,
     RemoveAddress,
     RemoveForwarding,
     RemoveLinks,
     RemoveNeighbour,
+    RemoveRoute,
     Set,
     Step,
     Unlimit,
@@ -167,6 +172,25 @@ def _remove_forwarding(session: Session, _owner: Owner, step: RemoveForwarding) 
         session.fdb("del", ifindex=_index(session, one.link), lladdr=one.mac)
 
 
+def _raise(session: Session, _owner: Owner, step: Raise) -> None:
+    session.link("set", index=_index(session, step.link), state="up")
+
+
+def _lower(session: Session, _owner: Owner, step: Lower) -> None:
+    with ignoring(*_GONE):
+        session.link("set", index=_index(session, step.link), state="down")
+
+
+def _add_route(session: Session, owner: Owner, step: AddRoute) -> None:
+    index = _index(session, step.route.link)
+    add_route(session, owner, step.route, index)
+
+
+def _remove_route(session: Session, owner: Owner, step: RemoveRoute) -> None:
+    with ignoring(*_GONE):
+        remove_route(session, owner, step.route, _index(session, step.route.link))
+
+
 def _set(_session: Session, _owner: Owner, step: Set) -> None:
     (SETTINGS / step.setting.path).write_text(step.setting.value)
 
@@ -208,6 +232,10 @@ _ACTIONS: Mapping[type, Callable[[Session, Owner, Any], None]] = {
     RemoveAddress: _remove_address,
     AddNeighbour: _add_neighbour,
     RemoveNeighbour: _remove_neighbour,
+    Raise: _raise,
+    Lower: _lower,
+    AddRoute: _add_route,
+    RemoveRoute: _remove_route,
     AddForwarding: _add_forwarding,
     RemoveForwarding: _remove_forwarding,
     Set: _set,

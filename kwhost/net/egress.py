@@ -10,7 +10,7 @@ from typing import NamedTuple
 from kwhost.core.model.network import Address, EgressRule, NameRule, Prefix, Transport
 from kwhost.net.state import Key
 
-__all__ = ["Box", "disjoint", "egress_keys", "is_special", "pinned_keys"]
+__all__ = ["Box", "as_listed", "disjoint", "egress_keys", "is_special", "pinned_keys"]
 
 # tables/inet.nft has the same.
 _SPECIAL: tuple[Prefix, ...] = tuple(
@@ -99,6 +99,11 @@ def disjoint(boxes: Iterable[Box]) -> list[Box]:
 
 def _span(first: int, last: int) -> str:
     return str(first) if first == last else f"{first}-{last}"
+
+
+def as_listed(prefix: Prefix) -> str:
+    """A prefix as nft lists it in keys of several parts."""
+    return str(prefix.network_address if prefix.num_addresses == 1 else prefix)
 
 
 def _address_span(first: int, last: int, version: int) -> str:

@@ -8,7 +8,7 @@ from kwhost.core.errors import Conflict
 from kwhost.core.model.ids import InstanceId
 from kwhost.core.model.network import NetworkLimits, Transport
 from kwhost.net.addresses import gateway, link_local
-from kwhost.net.egress import egress_keys
+from kwhost.net.egress import as_listed, egress_keys
 from kwhost.net.names import LinkName, bridge_name, instance_mac
 from kwhost.net.rules import rules_text
 from kwhost.net.state import Element, Key, Tables, TableSet
@@ -42,7 +42,7 @@ def wanted_tables(wishes: Wishes, ports: Mapping[InstanceId, LinkName]) -> Table
     counted: set[Key] = set()
     for network in wishes.networks:
         bridge = bridge_name(wishes.owner, network.tenant)
-        counted.add((bridge,))
+        counted |= {(bridge,), *((uplink.interface,) for uplink in network.uplinks)}
         for place, key, element in _of_network(network, bridge):
             elements[place][key] = element
     for one in wishes.attachments:
@@ -84,6 +84,12 @@ def _of_network(network: Network, bridge: LinkName) -> Iterator[_Entry]:
     yield _entry("inet", "within", bridge, bridge)
     yield _entry("inet", "subnets4", net4)
     yield _entry("inet", "subnets6", net6)
+    for uplink in network.uplinks:
+        yield _entry("inet", "uplinks", uplink.interface)
+        for prefix in uplink.subnets:
+            own = net4 if prefix.version == 4 else net6
+            ends = bridge, uplink.interface, own, as_listed(prefix)
+            yield _entry("inet", f"across{prefix.version}", *ends)
     for service in network.services:
         yield _entry("inet", "services4", bridge, gateway(net4), service.transport.value, service.port)
         yield _entry("inet", "services6", bridge, gateway(net6), service.transport.value, service.port)

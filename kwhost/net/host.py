@@ -16,6 +16,7 @@ from kwhost.net.reading import read_state
 from kwhost.net.state import State, TapOptions
 from kwhost.net.steps import ChangeTables, Step
 from kwhost.net.tap import open_tap
+from kwhost.net.uplinks import without_used
 from kwhost.net.wishes import Attachment, Namespace, TapEnd, Wishes
 
 __all__ = ["HostNetwork"]
@@ -36,8 +37,9 @@ class HostNetwork:
 
     def steps(self, wishes: Wishes) -> tuple[Step, ...]:
         """What has to be done, by what there is. Raises Conflict and NetworkError."""
-        desired = lay_out(wishes)
-        return plan(desired, self._read(desired))
+        actual = self._read(lay_out(wishes))
+        fit, _ = without_used(wishes, actual.used)
+        return plan(lay_out(fit), actual)
 
     def used(self) -> frozenset[Used]:
         """The addresses that others on this host have. Raises NetworkError."""
@@ -49,20 +51,23 @@ class HostNetwork:
         The answer says which links could not be set up. Raises Conflict and NetworkError for what concerns
         all; Conflict before anything is changed.
         """
-        desired = lay_out(wishes)
-        actual = self._read(desired)
-        return self._apply(desired, actual, plan(desired, actual))
+        actual = self._read(lay_out(wishes))
+        fit, conflicts = without_used(wishes, actual.used)
+        desired = lay_out(fit)
+        return self._apply(desired, actual, plan(desired, actual)) | conflicts
 
     def change(self, wishes: Wishes) -> dict[LinkName, NetworkError]:
         """The same without looking, by what was applied last: for what changes often."""
         if self._believed is None:
             return self.reconcile(wishes)
-        desired, actual = lay_out(wishes), self._believed
+        actual = self._believed
+        fit, conflicts = without_used(wishes, actual.used)
+        desired = lay_out(fit)
         try:
             steps = plan(desired, actual)
         except (Conflict, NetworkError):  # the host may have changed since
             return self.reconcile(wishes)
-        return self._apply(desired, actual, steps)
+        return self._apply(desired, actual, steps) | conflicts
 
     def open_tap(self, one: Attachment, queues: int) -> list[int]:
         """A descriptor for each queue of an attached instance's tap, for its engine; see kwhost.net.tap."""

@@ -25,10 +25,12 @@ from kwhost.net.state import (
     InsidePlace,
     Link,
     Neighbour,
+    Route,
     Setting,
     State,
     TapOptions,
 )
+from kwhost.net.uplinks import refuse_uplinks
 from kwhost.net.wishes import Attachment, Network, TapEnd, VethEnd, Wishes
 
 if TYPE_CHECKING:
@@ -46,6 +48,15 @@ _BRIDGE_SETTINGS = (
     ("ipv6/conf/{}/accept_redirects", "0"),
     ("ipv6/conf/{}/accept_dad", "0"),
     ("ipv6/conf/{}/addr_gen_mode", "1"),
+)
+# Of each uplink: what it receives is forwarded, whatever the other links do.
+_UPLINK_SETTINGS = (
+    ("ipv4/conf/{}/forwarding", "1"),
+    ("ipv4/conf/{}/send_redirects", "0"),
+    ("ipv4/conf/{}/accept_redirects", "0"),
+    ("ipv4/conf/{}/route_localnet", "0"),
+    ("ipv6/conf/{}/accept_ra", "0"),
+    ("ipv6/conf/{}/accept_redirects", "0"),
 )
 # A port or mirror only carries frames: the host itself has no address there.
 _PORT_SETTINGS = (("ipv6/conf/{}/disable_ipv6", "1"),)
@@ -71,6 +82,7 @@ def lay_out(wishes: Wishes) -> State:
     every = {link.name: link for link in (*links, *mirrors.values())}
     if len(every) != len(links) + len(mirrors):
         raise Conflict("two links of kwhost would have the same name: attach no instance twice")
+    routes = frozenset(_routes(wishes.networks))
     return State(
         owner=owner,
         links=every,
@@ -79,7 +91,9 @@ def lay_out(wishes: Wishes) -> State:
         forwardings=frozenset(
             Forwarding(port_of(one), instance_mac(owner, one.tenant, one.name)) for one in wishes.attachments
         ),
-        settings=frozenset(_settings(every.values())),
+        uplinks=frozenset(route.link for route in routes),
+        routes=routes,
+        settings=frozenset((*_settings(every.values()), *_uplink_settings(routes))),
         rates=dict(_rates(limits)),
         redirects={name: mirror.name for name, mirror in mirrors.items()},
         places={
@@ -104,6 +118,7 @@ def refuse_conflicts(wishes: Wishes) -> None:
             raise Conflict(f"tenant {network.tenant} has two networks")
         subnets[network.tenant] = network.subnet
     refuse_overlaps(subnets)
+    refuse_uplinks(wishes.networks)
     holders: dict[object, str] = {}
     for one in wishes.attachments:
         if one.tenant not in subnets:
@@ -170,6 +185,19 @@ def _settings(links: Iterable[Link]) -> Iterator[Setting]:
         settings = _BRIDGE_SETTINGS if link.kind is LinkKind.BRIDGE else _PORT_SETTINGS
         for path, value in settings:
             yield Setting(path.format(link.name), value)
+
+
+def _routes(networks: Iterable[Network]) -> Iterator[Route]:
+    for network in networks:
+        for uplink in network.uplinks:
+            for prefix in uplink.subnets:
+                yield Route(LinkName(uplink.interface), str(prefix), uplink.mtu)
+
+
+def _uplink_settings(routes: Iterable[Route]) -> Iterator[Setting]:
+    for link in {route.link for route in routes}:
+        for path, value in _UPLINK_SETTINGS:
+            yield Setting(path.format(link), value)
 
 
 def _rates(limits: dict[LinkName, NetworkLimits]) -> Iterator[tuple[LinkName, int]]:

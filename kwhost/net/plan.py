@@ -10,20 +10,24 @@ from dataclasses import replace
 from kwhost.core.errors import Conflict, NetworkError
 from kwhost.net.forwarding import FORWARDING
 from kwhost.net.names import LinkKind, LinkName
-from kwhost.net.state import Link, State
+from kwhost.net.state import Link, State, TableSet
 from kwhost.net.steps import (
     AddAddress,
     AddForwarding,
     AddLink,
     AddNeighbour,
+    AddRoute,
     ChangeLink,
     Furnish,
     LimitRate,
+    Lower,
+    Raise,
     Redirect,
     RemoveAddress,
     RemoveForwarding,
     RemoveLinks,
     RemoveNeighbour,
+    RemoveRoute,
     Set,
     Step,
     Unlimit,
@@ -38,6 +42,7 @@ _MEANINGS = {
     "inner": "the instance {} cannot call anybody outside",
     "published": "no port of {} can be published",
     "everywhere": "no {} port can be published",
+    "across": "nothing can pass between {} and its uplinks",
 }
 _ORDER = (LinkKind.BRIDGE, LinkKind.MIRROR, LinkKind.VETH, LinkKind.TAP)
 
@@ -58,11 +63,13 @@ def plan(desired: State, actual: State) -> tuple[Step, ...]:
     )
     found = _without(actual, gone)
     return (
+        *(Lower(link) for link in sorted(actual.uplinks & _were_uplinks(actual) - desired.uplinks)),
         *_released(desired, actual, gone),
         *([RemoveLinks(tuple(sorted(gone)))] if gone else []),
         *change_tables(desired, actual),
         *_links(desired, found),
         *_addresses(desired, found),
+        *_routes(desired, found),
     )
 
 
@@ -104,6 +111,12 @@ def _must_be_remade(found: Link, desired: State, actual: State) -> bool:
     return (wanted.kind, wanted.tap) != (found.kind, found.tap) or place != actual.places.get(found.name)
 
 
+def _were_uplinks(actual: State) -> frozenset[LinkName]:
+    """The interfaces that were wanted once, by what was done before they came up and after."""
+    marked = actual.tables.elements.get(TableSet("inet", "uplinks"), {})
+    return frozenset((*(LinkName(key[0]) for key in marked), *(route.link for route in actual.routes)))
+
+
 def _without(state: State, gone: frozenset[LinkName]) -> State:
     """What is left once links are gone: the kernel removes with a link all that belongs to it."""
     return replace(
@@ -134,6 +147,7 @@ def _links(desired: State, found: State) -> Iterator[Step]:
     for link in wanted:
         if link.name not in found.links:
             yield AddLink(link, desired.places.get(link.name))
+    yield from (Raise(link) for link in sorted(desired.uplinks - found.uplinks))
     yield from (Set(setting) for setting in sorted(desired.settings - found.settings))
     for name, rate in sorted(desired.rates.items()):
         if found.rates.get(name) != rate:
@@ -142,6 +156,14 @@ def _links(desired: State, found: State) -> Iterator[Step]:
         if found.redirects.get(name) != mirror:
             yield Redirect(name, mirror)
     yield from (ChangeLink(link) for link in wanted if not _is_set_up(link, found))
+
+
+def _routes(desired: State, found: State) -> Iterator[Step]:
+    kept = {one.prefix for one in desired.routes}
+    for route in sorted(found.routes - desired.routes):
+        if route.prefix not in kept and route.link in desired.uplinks:
+            yield RemoveRoute(route)
+    yield from (AddRoute(route) for route in sorted(desired.routes - found.routes))
 
 
 def _is_set_up(wanted: Link, found: State) -> bool:

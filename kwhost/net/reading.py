@@ -16,6 +16,7 @@ from kwhost.net.names import LinkKind, LinkName, Mac, Owner, doomed_group, kind_
 from kwhost.net.namespaces import run_inside
 from kwhost.net.netlink import Session, open_session
 from kwhost.net.nft import Nft
+from kwhost.net.routes import read_routes
 from kwhost.net.state import Address, Forwarding, Inside, Link, Neighbour, Setting, State, Tables, TapOptions
 from kwhost.net.traffic import read_rates, read_redirects
 
@@ -50,12 +51,16 @@ def read_state(nft: Nft, desired: State, known_rules: Mapping[str, str]) -> Stat
         own_names = {index: LinkName(names[index]) for index in ours}
         links = {own_names[index]: _link(messages[index], names) for index in ours}
         used, addresses = _addresses(session, names, own_names)
+        routes = frozenset(read_routes(session, desired.owner, names))
+        up = {names[index] for index, message in messages.items() if message["flags"] & _IFF_UP}
         state = State(
             owner=desired.owner,
             links=links,
             addresses=addresses,
             neighbours=frozenset(_neighbours(session, own_names)),
             forwardings=frozenset(_forwardings(session, own_names)),
+            uplinks=frozenset(LinkName(name) for name in up - set(own_names.values())),
+            routes=routes,
             settings=frozenset(_settings(desired)),
             rates=read_rates(session, own_names),
             redirects=read_redirects(session, own_names),

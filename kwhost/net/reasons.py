@@ -16,6 +16,7 @@ class Reason(Enum):
     ISOLATED = 6
     NOT_PUBLISHED = 7
     PACKET_RATE = 8
+    UPLINK = 9
     HARDWARE_ADDRESS = 16
     FALSE_ARP = 17
     SOURCE_ADDRESS = 18

@@ -17,6 +17,7 @@ __all__ = [
     "Key",
     "Link",
     "Neighbour",
+    "Route",
     "Setting",
     "State",
     "TableSet",
@@ -79,6 +80,14 @@ class Forwarding(NamedTuple):
     mac: Mac
 
 
+class Route(NamedTuple):
+    """The packets to `prefix`, such as "10.89.1.0/24", leave through an uplink."""
+
+    link: LinkName
+    prefix: str
+    mtu: int
+
+
 class Setting(NamedTuple):
     """A file in /proc/sys/net that is about one of our links."""
 
@@ -128,9 +137,10 @@ class State:
     """Everything that is `owner`'s in the host's network namespace, and the ends in those of instances.
 
     `rates` are those that links send at, in bits a second; `redirects` lead what a link receives through
-    another one. Found only: `strangers` are links named as ours that are not ours, `used` are addresses of
-    links that are not ours, `filters_bridged` is whether bridged packets pass the rules for routed ones too,
-    `not_forwarding` are settings that would let the host forward packets, with the value that they need.
+    another one; `uplinks` are interfaces that others made and that are up, for `routes` (found: whatever is
+    up and not ours). Found only: `strangers` are links named as ours that are not ours, `used` are addresses
+    of links that are not ours, `filters_bridged` is whether bridged packets pass the rules for routed ones
+    too, `not_forwarding` are settings that would let the host forward packets, with the value that they need.
     """
 
     owner: Owner
@@ -138,6 +148,8 @@ class State:
     addresses: frozenset[Address] = frozenset()
     neighbours: frozenset[Neighbour] = frozenset()
     forwardings: frozenset[Forwarding] = frozenset()
+    uplinks: frozenset[LinkName] = frozenset()
+    routes: frozenset[Route] = frozenset()
     settings: frozenset[Setting] = frozenset()
     rates: Mapping[LinkName, int] = field(default_factory=dict)
     redirects: Mapping[LinkName, LinkName] = field(default_factory=dict)

@@ -3,22 +3,26 @@
 from dataclasses import dataclass
 
 from kwhost.net.names import LinkKind, LinkName
-from kwhost.net.state import Address, Forwarding, Inside, InsidePlace, Link, Neighbour, Setting
+from kwhost.net.state import Address, Forwarding, Inside, InsidePlace, Link, Neighbour, Route, Setting
 
 __all__ = [
     "AddAddress",
     "AddForwarding",
     "AddLink",
     "AddNeighbour",
+    "AddRoute",
     "ChangeLink",
     "ChangeTables",
     "Furnish",
     "LimitRate",
+    "Lower",
+    "Raise",
     "Redirect",
     "RemoveAddress",
     "RemoveForwarding",
     "RemoveLinks",
     "RemoveNeighbour",
+    "RemoveRoute",
     "Set",
     "Step",
     "Unlimit",
@@ -121,6 +125,46 @@ class RemoveForwarding:
 
 
 @dataclass(frozen=True, slots=True)
+class Raise:
+    """Let an uplink carry packets."""
+
+    link: LinkName
+
+    def __str__(self) -> str:
+        return f"bring up the uplink {self.link}"
+
+
+@dataclass(frozen=True, slots=True)
+class Lower:
+    """Let what was an uplink carry nothing, before its rules go; the kernel removes its routes."""
+
+    link: LinkName
+
+    def __str__(self) -> str:
+        return f"bring down {self.link}, which is no uplink any more"
+
+
+@dataclass(frozen=True, slots=True)
+class AddRoute:
+    """Through an uplink, instead of the one with that prefix."""
+
+    route: Route
+
+    def __str__(self) -> str:
+        return f"lead packets to {self.route.prefix} through {self.route.link}"
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveRoute:
+    """Through an uplink."""
+
+    route: Route
+
+    def __str__(self) -> str:
+        return f"no longer lead packets to {self.route.prefix} through {self.route.link}"
+
+
+@dataclass(frozen=True, slots=True)
 class Set:
     """A file in /proc/sys/net."""
 
@@ -205,6 +249,10 @@ Step = (
     | RemoveNeighbour
     | AddForwarding
     | RemoveForwarding
+    | Raise
+    | Lower
+    | AddRoute
+    | RemoveRoute
     | Set
     | LimitRate
     | Unlimit
@@ -224,12 +272,18 @@ def link_of(step: Step) -> LinkName | None:
             return link.name
         case AddAddress(item) | RemoveAddress(item) | AddNeighbour(item) | RemoveNeighbour(item):
             return item.link
-        case AddForwarding(item) | RemoveForwarding(item):
+        case AddForwarding(item) | RemoveForwarding(item) | AddRoute(item) | RemoveRoute(item):
             return item.link
         case Set(setting):
             return LinkName(setting.path.split("/")[2])
         case (
-            LimitRate(link=link) | Unlimit(link) | Redirect(link=link) | Unredirect(link) | Furnish(link=link)
+            LimitRate(link=link)
+            | Unlimit(link)
+            | Redirect(link=link)
+            | Unredirect(link)
+            | Furnish(link=link)
+            | Raise(link)
+            | Lower(link)
         ):
             return link
 

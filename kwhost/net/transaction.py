@@ -11,6 +11,8 @@ from kwhost.net.steps import ChangeTables
 
 __all__ = ["change_tables", "remove_tables"]
 
+# Their keys begin with so many names of interfaces; in others such names are recognised: they are kwhost's.
+_INTERFACES = {"uplinks": 1, "across4": 2, "across6": 2}
 _Change = tuple[TableSet, Key, Element]
 
 
@@ -63,14 +65,15 @@ def _stale(place: TableSet, found: Mapping[Key, Element], counted: frozenset[Key
 def _commands(verb: str, owner: Owner, changes: Iterable[_Change]) -> str:
     texts: dict[TableSet, list[str]] = defaultdict(list)
     for place, key, element in changes:
-        texts[place].append(_element(key, element if verb == "add" else Element()))
+        names = _INTERFACES.get(place.name, 0)
+        texts[place].append(_element(key, element if verb == "add" else Element(), names))
     return "".join(
         f"{verb} element {place.family} {table_name(owner)} {place.name} {{ {', '.join(texts[place])} }}\n"
         for place in sorted(texts)
     )
 
 
-def _element(key: Key, element: Element) -> str:
-    parts = (f'"{part}"' if kind_of(part) else part for part in key)
-    text = " . ".join(parts)
+def _element(key: Key, element: Element, names: int) -> str:
+    quoted = (f'"{part}"' if place < names or kind_of(part) else part for place, part in enumerate(key))
+    text = " . ".join(quoted)
     return f"{text} {element.statement}".rstrip() + (f" : {element.data}" if element.data else "")

@@ -5,7 +5,7 @@ from ipaddress import IPv4Address, IPv6Address
 from typing import NamedTuple, NewType
 
 from kwhost.core.model.ids import InstanceId, InstanceName, TenantName
-from kwhost.core.model.network import NO_LIMITS, Address, EgressRule, NetworkLimits, Transport
+from kwhost.core.model.network import NO_LIMITS, Address, EgressRule, NetworkLimits, Transport, Uplink
 from kwhost.net.addresses import Subnet
 from kwhost.net.names import Owner
 
@@ -17,6 +17,7 @@ __all__ = [
     "Network",
     "Published",
     "TapEnd",
+    "Uplink",
     "VethEnd",
     "Wishes",
     "namespace_of_descriptor",
@@ -64,13 +65,18 @@ class HostService(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Network:
-    """A tenant's network: a bridge whose gateway is the host."""
+    """A tenant's network: a bridge whose gateway is the host.
+
+    Between it and the subnets of its `uplinks` pass the tenant's own packets, and nothing else. Somebody else
+    makes these interfaces, and leaves them down: they are brought up here, when the rules hold.
+    """
 
     tenant: TenantName
     subnet: Subnet
     mtu: int = MTU
     limits: NetworkLimits = NO_LIMITS
     services: tuple[HostService, ...] = ()
+    uplinks: tuple[Uplink, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

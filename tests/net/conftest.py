@@ -1,5 +1,6 @@
 """Worlds for tests of networks, and what happens where the kernel lacks something."""
 
+import os
 from collections.abc import Iterator
 from functools import cache
 
@@ -24,6 +25,8 @@ def _missing() -> str | None:
 def bare_world() -> Iterator[World]:
     """Nothing is applied yet."""
     if reason := _missing():
+        if "net" in os.environ.get("KWHOST_MUST", ""):
+            pytest.fail(f"KWHOST_MUST names net, but: {reason}", pytrace=False)
         pytest.skip(reason)
     with make_world() as world:
         yield world

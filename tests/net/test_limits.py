@@ -168,6 +168,7 @@ def connected(source: Namespace, count: int) -> Iterator[int]:
         yield made
 
 
+@pytest.mark.hw
 def test_an_instance_has_as_many_connections_as_its_limit(world: World) -> None:
     one = world.change(world.of(0, 0), egress=WORLD, limits=NetworkLimits(connections=5))
 

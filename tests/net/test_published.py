@@ -62,6 +62,7 @@ def test_a_port_of_one_address_is_no_port_of_another(world: World) -> None:
         assert call(world.outside, "192.168.7.1")
 
 
+@pytest.mark.hw
 def test_replicas_are_called_in_turn_and_those_left_out_are_not(world: World) -> None:
     one, two, three = (world.of(0, number) for number in range(3))
     publish(world, one, two)

@@ -66,6 +66,7 @@ def do(world: World, steps: tuple[Step, ...]) -> None:
     assert run_inside(world.namespace, lambda: apply_steps(Nft(), OWNER, steps)) == {}
 
 
+@pytest.mark.hw
 def test_a_second_reconcile_finds_nothing_to_do(bare_world: World) -> None:
     wishes = rich(bare_world)
 

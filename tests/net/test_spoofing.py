@@ -98,7 +98,9 @@ FORGERIES: dict[str, tuple[Reason, Forge]] = {
 }
 
 
-@pytest.mark.parametrize("name", FORGERIES)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.hw) if "IPv4" in name else name for name in FORGERIES]
+)
 def test_a_forged_frame_is_dropped_and_counted(world: World, name: str) -> None:
     me, you, third = (world.of(0, number) for number in range(3))
     reason, forge = FORGERIES[name]
@@ -115,6 +117,7 @@ def test_a_forged_frame_is_dropped_and_counted(world: World, name: str) -> None:
     assert counts[me.instance].refused[reason] == 1
 
 
+@pytest.mark.hw
 def test_the_gateway_cannot_be_impersonated(world: World) -> None:
     me, you = world.of(0, 0), world.of(0, 1)
     subnet = next(net.subnet for net in world.wishes.networks if net.tenant == me.tenant)

@@ -87,6 +87,7 @@ def test_a_tap_answers_its_tenant_and_nobody_else(world: World, end: TapEnd, que
         assert not reaches(world.place(stranger), world.place(one), str(one.address4), Transport.ICMP)
 
 
+@pytest.mark.hw
 def test_a_tap_that_says_it_is_somebody_else_is_not_heard(world: World) -> None:
     one = with_tap(world, TapEnd(uid=1234))
     friend = world.of(0, 1)

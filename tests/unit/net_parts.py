@@ -1,6 +1,6 @@
 """Wishes that tests of networks begin with."""
 
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv4Network, IPv6Network
 
 from hypothesis import strategies as st
 
@@ -8,7 +8,7 @@ from kwhost.core.model.ids import InstanceId, InstanceName, TenantName
 from kwhost.core.model.network import NO_LIMITS, NetworkLimits
 from kwhost.net.addresses import Pool, assign_addresses, assign_subnets
 from kwhost.net.names import owner_of
-from kwhost.net.wishes import Attachment, Namespace, Network, TapEnd, VethEnd, Wishes
+from kwhost.net.wishes import Attachment, Namespace, Network, TapEnd, Uplink, VethEnd, Wishes
 
 OWNER = owner_of("/var/lib/kwhost")
 ACME, GLOBEX = TenantName("acme"), TenantName("globex")
@@ -16,8 +16,20 @@ WEB, DB = InstanceName("web"), InstanceName("db")
 SUBNETS = assign_subnets(Pool(), [ACME, GLOBEX])
 
 
-def network(tenant: TenantName = ACME, limits: NetworkLimits = NO_LIMITS) -> Network:
-    return Network(tenant=tenant, subnet=SUBNETS[tenant], limits=limits)
+UPLINKS = {
+    tenant: Uplink(
+        interface=f"across{number}",
+        subnets=(IPv4Network(f"10.200.{number}.0/24"), IPv6Network(f"fd00:{number}::/64")),
+        mtu=1400,
+    )
+    for number, tenant in enumerate([ACME, GLOBEX])
+}
+
+
+def network(
+    tenant: TenantName = ACME, limits: NetworkLimits = NO_LIMITS, uplinks: tuple[Uplink, ...] = ()
+) -> Network:
+    return Network(tenant=tenant, subnet=SUBNETS[tenant], limits=limits, uplinks=uplinks)
 
 
 def attachment(
@@ -60,7 +72,10 @@ def wishes(draw: st.DrawFn) -> Wishes:
     chosen = sorted(draw(st.sets(tenants)))
     return Wishes(
         owner=OWNER,
-        networks=tuple(network(tenant, draw(limits)) for tenant in chosen),
+        networks=tuple(
+            network(tenant, draw(limits), draw(st.sampled_from([(), (UPLINKS[tenant],)])))
+            for tenant in chosen
+        ),
         attachments=tuple(
             attachment(tenant, name, end=draw(ends), limits=draw(limits))
             for tenant in chosen

@@ -14,9 +14,21 @@ from kwhost.net.layout import lay_out, port_of
 from kwhost.net.names import LinkKind, mirror_name
 from kwhost.net.plan import plan
 from kwhost.net.state import State
-from kwhost.net.steps import AddLink, ChangeLink, ChangeTables, RemoveLinks, Step, Unredirect, link_of
+from kwhost.net.steps import (
+    AddLink,
+    AddRoute,
+    ChangeLink,
+    ChangeTables,
+    Lower,
+    Raise,
+    RemoveLinks,
+    RemoveRoute,
+    Step,
+    Unredirect,
+    link_of,
+)
 from kwhost.net.wishes import Published, TapEnd, Wishes
-from tests.unit.net_parts import ACME, DB, GLOBEX, OWNER, WEB, attachment, network, wishes
+from tests.unit.net_parts import ACME, DB, GLOBEX, OWNER, UPLINKS, WEB, attachment, network, wishes
 
 NOTHING = State(owner=OWNER)
 ONE = Wishes(owner=OWNER, networks=(network(),), attachments=(attachment(),))
@@ -60,9 +72,31 @@ def test_no_link_comes_up_before_the_tables_know_it(wanted: Wishes) -> None:
     steps = plan(lay_out(wanted), NOTHING)
 
     tables = [place for place, step in enumerate(steps) if isinstance(step, ChangeTables)]
-    raised = [place for place, step in enumerate(steps) if isinstance(step, ChangeLink)]
+    raised = [place for place, step in enumerate(steps) if isinstance(step, ChangeLink | Raise)]
     assert len(tables) == bool(wanted.networks)
     assert all(place > tables[0] for place in raised)
+
+
+def test_an_uplink_goes_down_before_its_rules_go() -> None:
+    across = replace(ONE, networks=(network(uplinks=(UPLINKS[ACME],)),))
+
+    steps = plan(lay_out(ONE), lay_out(across))
+
+    assert [type(step) for step in steps] == [Lower, ChangeTables]
+
+
+def test_a_route_that_moves_to_another_uplink_is_replaced() -> None:
+    across, moved = (
+        replace(ONE, networks=(network(uplinks=(replace(UPLINKS[ACME], interface=name),)),))
+        for name in ("one", "two")
+    )
+
+    steps = plan(lay_out(moved), lay_out(across))
+
+    assert [str(step) for step in steps if isinstance(step, AddRoute | RemoveRoute)] == [
+        "lead packets to 10.200.0.0/24 through two",
+        "lead packets to fd00::/64 through two",
+    ]
 
 
 @given(wishes())

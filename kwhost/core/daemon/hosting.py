@@ -244,6 +244,11 @@ class DaemonHosting(HostSupervisor):
         """For plugins: where sockets belong."""
         return self._around.run_dir
 
+    @property
+    def state_dir(self) -> Path:
+        """For plugins: for what outlives a reboot."""
+        return self._around.state_dir
+
     # Files.
 
     def archive_get(self, id: InstanceId, path: str) -> AsyncGenerator[bytes, None]:  # noqa: A002 - as in Hosting

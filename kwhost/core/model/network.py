@@ -26,6 +26,7 @@ __all__ = [
     "TenantNetwork",
     "Traffic",
     "Transport",
+    "Uplink",
     "host_pattern",
 ]
 
@@ -165,3 +166,15 @@ class InstanceAddresses:
     subnet4: str
     subnet6: str
     mac: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Uplink:
+    """An interface of the host behind which a tenant's own network goes on, such as a tunnel to another host.
+
+    `subnets` are the addresses there; `mtu` is the largest packet that passes, in bytes.
+    """
+
+    interface: str
+    subnets: tuple[Prefix, ...]
+    mtu: int
