@@ -22,7 +22,7 @@ from kwhost.core.supervise.networking import Attached, TrafficCounts
 
 if TYPE_CHECKING:
     from kwhost.core.daemon.network_offers import OfferedNetworks
-    from kwhost.core.daemon.tenant_networks import TenantNetworks
+    from kwhost.core.daemon.tenant_networks import AskUplinks, TenantNetworks
     from kwhost.hookspecs import NetworkOffer
 
 __all__ = ["DaemonNetworks"]
@@ -44,11 +44,13 @@ class DaemonNetworks:
         self,
         host: HostConfig,
         offers: Callable[[], Mapping[str, "NetworkOffer"]],
+        uplinks: "AskUplinks",
         tell: Callable[[str], Awaitable[None]],
     ) -> None:
         self.records: Callable[[], Iterable[InstanceRecord]] = tuple
         self._host = host
         self._offers = offers
+        self._uplinks = uplinks
         self._tell = tell
         self._host_namespaces: dict[InstanceId, int] = {}
         self._awaited: set[InstanceId] = set()
@@ -64,7 +66,7 @@ class DaemonNetworks:
         if self._made is None:
             from kwhost.core.daemon.tenant_networks import TenantNetworks
 
-            self._made = TenantNetworks(self._host, self.records, self._tell)
+            self._made = TenantNetworks(self._host, self.records, self._uplinks, self._tell)
             self._needed.set()
         return self._made
 

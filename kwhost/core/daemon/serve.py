@@ -93,7 +93,9 @@ class _Daemon:
         remembered = RememberedAnswers(store)
         await remembered.load()
         questions = Questions(remembered, policies.ask, policies.decided, store.append_audit)
-        networks = DaemonNetworks(host, plugins.networks, partial(journal.tell, EventKind.NOTICE))
+        networks = DaemonNetworks(
+            host, plugins.networks, plugins.network_uplinks, partial(journal.tell, EventKind.NOTICE)
+        )
         around = Surroundings(
             run_dir=host.run_dir,
             state_dir=host.state_dir,

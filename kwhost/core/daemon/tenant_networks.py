@@ -4,6 +4,7 @@ import math
 import os
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 
 import trio
@@ -18,25 +19,31 @@ from kwhost.core.daemon.network_members import (
     groups,
     networks_of,
     published_of,
+    subnet_of,
     traffic_of,
     zones_of,
 )
 from kwhost.core.daemon.network_ports import LoopbackPorts
-from kwhost.core.errors import KwhostError
+from kwhost.core.errors import Conflict, KwhostError
 from kwhost.core.model.ids import InstanceId, TenantName
-from kwhost.core.model.network import InstanceAddresses, PublishedPort
+from kwhost.core.model.network import InstanceAddresses, PublishedPort, Uplink
 from kwhost.core.model.tenant import Tenant
 from kwhost.core.store.records import InstanceRecord
 from kwhost.core.supervise.networking import Attached, TrafficCounts
+from kwhost.net.addresses import Subnet
 from kwhost.net.host import HostNetwork
 from kwhost.net.names import owner_of
 from kwhost.net.namespaces import new_namespace
 from kwhost.net.reconcile import Reconciler
 from kwhost.net.resolving import Resolver
 from kwhost.net.statistics import read_counts
-from kwhost.net.wishes import Wishes
+from kwhost.net.uplinks import without_conflicts
+from kwhost.net.wishes import Network, Wishes
 
-__all__ = ["TenantNetworks"]
+__all__ = ["AskUplinks", "TenantNetworks"]
+
+# Where a tenant's network goes on: see hookspecs.network_uplinks.
+AskUplinks = Callable[[Tenant, Subnet], Awaitable[tuple[Uplink, ...]]]
 
 # What was counted is as good as new for so long.
 _COUNTS_SECONDS = 0.5
@@ -49,6 +56,7 @@ class TenantNetworks:
         self,
         host: HostConfig,
         records: Callable[[], Iterable[InstanceRecord]],
+        uplinks: AskUplinks,
         tell: Callable[[str], Awaitable[None]],
     ) -> None:
         self._owner = owner_of(str(host.state_dir))
@@ -57,12 +65,15 @@ class TenantNetworks:
         self._ports = LoopbackPorts(host.run_dir)
         self._resolver = Resolver(host.run_dir)
         self._tell = tell
+        self._ask_uplinks = uplinks
+        self._uplinks: dict[TenantName, tuple[Uplink, ...]] = {}
         self._members: dict[InstanceId, Member] = {}
         self._published: set[PublishedPort] = set()
         self._problem = ""
         self._counts: dict[InstanceId, TrafficCounts] = {}
         self._counted_at = -math.inf
         self._is_settled = True
+        self._unfit: tuple[Conflict, ...] = ()
 
     # One instance.
 
@@ -147,12 +158,16 @@ class TenantNetworks:
         groups(self._members.values())  # conflicts, before anything is made
         self._check_free(member)
         await self._publish_names()
+        if member.tenant.name not in self._uplinks:
+            await self._refresh_uplinks([member])
         await self._set_networks()
         await self._network.attach(attachment_of(member))
         await self._publish()
 
     async def _leave(self, instance: InstanceId) -> None:
         """All of it, whatever fails first: what is wanted is right in any case."""
+        present = {member.tenant.name for member in self._members.values()}
+        self._uplinks = {name: found for name, found in self._uplinks.items() if name in present}
         failure: KwhostError | None = None
         for change in (partial(self._network.detach, instance), self._set_networks, self._publish):
             try:
@@ -174,6 +189,7 @@ class TenantNetworks:
 
     async def settle(self) -> None:
         """All that an earlier daemon attached is known: have that, and nothing else."""
+        await self._refresh_uplinks(self._members.values())
         self._is_settled = True
         self._network.wishes = self._wishes()
         await self._reconcile()
@@ -187,7 +203,8 @@ class TenantNetworks:
         ]
         for member in changed:
             member.tenant = tenants[member.record.tenant]
-        if changed and self._is_settled:
+        if self._members and self._is_settled:
+            await self._refresh_uplinks(tuple(self._members.values()))
             await self._set_networks()
             await self._network.attach(*map(attachment_of, changed))
 
@@ -221,16 +238,33 @@ class TenantNetworks:
         members = self._members.values()
         return Wishes(
             owner=self._owner,
-            networks=networks_of(members),
+            networks=self._networks(),
             attachments=tuple(map(attachment_of, members)),
             published=tuple(published_of(groups(members))),
         )
 
     async def _set_networks(self) -> None:
         """Those of all tenants that have a member."""
-        networks = networks_of(self._members.values())
+        networks = self._networks()
         if networks != self._network.wishes.networks:
             await self._network.set_networks(networks, self._network.wishes.published)
+
+    def _networks(self) -> tuple[Network, ...]:
+        networks = (
+            replace(network, uplinks=self._uplinks.get(network.tenant, ()))
+            for network in networks_of(self._members.values())
+        )
+        fit, self._unfit = without_conflicts(networks)
+        return fit
+
+    async def _refresh_uplinks(self, members: Iterable[Member]) -> None:
+        """Ask the plugins of whose tenants these are."""
+        tenants = {member.tenant.name: member for member in members}
+        for name, member in tenants.items():
+            self._uplinks[name] = await self._ask_uplinks(member.tenant, subnet_of(member.addresses))
+        self._networks()
+        for conflict in self._unfit:
+            await self._tell(f"networks: {conflict}")
 
     async def _publish(self) -> None:
         if not self._is_settled:
