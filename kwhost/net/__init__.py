@@ -2,7 +2,8 @@
 
 `wishes` say what shall be, `layout` and `rules` turn them into a `state` of links and tables, `plan` compares
 two states and answers with steps; all of that is pure. `reading`, `applying` and what they use touch the
-host, in threads of their own; `reconcile` is the way in.
+host, in threads of their own; `reconcile` is the way in. `forwarder` speaks to the process that serves ports
+of loopback addresses, whose program is in the folder forward.
 
-May import: core.model, core.errors, and alone in kwhost pyroute2.
+May import: core.abi, core.model, core.errors, and alone in kwhost pyroute2.
 """
