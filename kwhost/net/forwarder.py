@@ -101,7 +101,8 @@ class Forwarder:
 
     @classmethod
     async def find(cls, run_dir: Path) -> "Forwarder | None":
-        """The forwarder that runs; None where none does."""
+        """The forwarder that runs; None where none does. One of another version, with no connection open, is
+        ended; with one open it is a NetworkError."""
         control = find_forwarder(run_dir)
         if control is None:
             return None
@@ -125,6 +126,13 @@ class Forwarder:
                 if not await trio.to_thread.run_sync(start_forwarder, run_dir):
                     await trio.sleep(_RETRY_SECONDS)  # it is starting, or ending
         raise NetworkError(f"the forwarder in {run_dir} neither starts nor ends")
+
+    @classmethod
+    async def end(cls, run_dir: Path) -> None:
+        """Stop the forwarder that runs, of whatever version, if one does."""
+        control = find_forwarder(run_dir)
+        if control is not None:
+            await cls(run_dir, control).stop()
 
     async def synchronise(
         self, ports: Mapping[ForwardedPort, Sequence[Destination]], targets: Iterable[ForwardTarget]

@@ -1,7 +1,7 @@
-/* What the daemon and kwhost-forward say to each other: one packet each on a SOCK_SEQPACKET socket, a
- * request and then its answer, of the same type. C includes the file as it is; what stands between the
- * two cdef markers is also read by cffi (kwhost/core/abi). Fixed-width integers, explicit padding, no
- * pointers. */
+/* What the daemon and kwhost-forward say to each other: one packet each on a SOCK_SEQPACKET socket,
+ * a request and then its answer, of the same type. C includes the file as it is; what stands
+ * between the two cdef markers is also read by cffi (kwhost/core/abi). Fixed-width integers,
+ * explicit padding, no pointers. */
 #ifndef KW_FORWARD_PROTOCOL_H
 #define KW_FORWARD_PROTOCOL_H
 
@@ -17,17 +17,18 @@
 
 /* HELLO and STOP, and the first 24 bytes of each message, stay as they are in later versions. */
 enum kw_forward_type {
-    KW_FORWARD_HELLO = 1,      /* the answer: the version, and in `count` how many connections are open */
-    KW_FORWARD_STOP = 2,       /* ends the process, and with it all connections */
-    KW_FORWARD_ADD = 3,        /* `port`, with its listening socket; a known one is left alone */
-    KW_FORWARD_TARGETS = 4,    /* `port` leads to the first `count` of `ends` from now on */
+    KW_FORWARD_HELLO =
+        1,               /* the answer: the version, and in `count` how many connections are open */
+    KW_FORWARD_STOP = 2, /* ends the process, and with it all connections */
+    KW_FORWARD_ADD = 3,  /* `port`, with its listening socket; a known one is left alone */
+    KW_FORWARD_TARGETS = 4,     /* `port` leads to the first `count` of `ends` from now on */
     KW_FORWARD_REMOVE_PORT = 5, /* `port` listens no more; TCP connections made through it stay */
-    KW_FORWARD_NAMESPACE = 6,  /* `target`, with its network namespace and perhaps a pidfd whose end
-                                  removes it. A known one in another namespace is replaced */
+    KW_FORWARD_NAMESPACE = 6, /* `target`, with its network namespace and perhaps a pidfd whose end
+                                 removes it. A known one in another namespace is replaced */
     KW_FORWARD_REMOVE_TARGET = 7, /* `target.name`, and its connections */
-    KW_FORWARD_LIST = 8,       /* the answer: the first port at `index` or behind, its `ends`, and the
-                                  `index` to go on from; ENOENT: none */
-    KW_FORWARD_COUNTS = 9      /* the same of targets, and their `counts` */
+    KW_FORWARD_LIST = 8,  /* the answer: the first port at `index` or behind, its `ends`, and the
+                             `index` to go on from; ENOENT: none */
+    KW_FORWARD_COUNTS = 9 /* the same of targets, and their `counts` */
 };
 
 #define KW_FORWARD_TCP 6
@@ -56,10 +57,10 @@ struct kw_forward_counts {
     uint64_t failures;    /* connections that it did not take */
     uint64_t bytes_in;    /* to the instance, by TCP and UDP */
     uint64_t bytes_out;
-    uint64_t sessions;      /* clients of UDP */
-    uint64_t datagrams_in;  /* to the instance */
+    uint64_t sessions;     /* clients of UDP */
+    uint64_t datagrams_in; /* to the instance */
     uint64_t datagrams_out;
-    uint64_t dropped;       /* datagrams that could not be passed on */
+    uint64_t dropped; /* datagrams that could not be passed on */
     uint32_t open_connections;
     uint32_t open_sessions;
 };
