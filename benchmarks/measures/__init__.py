@@ -8,6 +8,7 @@ from benchmarks.measures.calls import measure_calls
 from benchmarks.measures.command import measure_command
 from benchmarks.measures.compute import measure_clock, measure_compute
 from benchmarks.measures.files import measure_files
+from benchmarks.measures.forward import measure_forward
 from benchmarks.measures.hosting import measure_hosting
 from benchmarks.measures.idle import measure_idle
 from benchmarks.measures.interpreters import measure_interpreters
@@ -36,4 +37,5 @@ MEASURES: dict[str, Callable[[Bench], list[Figure]]] = {
     "interpreters": measure_interpreters,
     "starts": measure_starts,
     "hosting": measure_hosting,
+    "forward": measure_forward,
 }

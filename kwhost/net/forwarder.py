@@ -26,7 +26,7 @@ from kwhost.core.model.network import Address, Transport
 from kwhost.net.forwarder_process import bind_port, find_forwarder, start_forwarder
 from kwhost.net.wishes import Namespace
 
-__all__ = ["Destination", "ForwardTarget", "ForwardedPort", "Forwarder", "TargetState"]
+__all__ = ["Counts", "Destination", "ForwardTarget", "ForwardedPort", "Forwarder", "TargetState"]
 
 # The forwarder answers in microseconds, or once a relay has started.
 _ANSWER_SECONDS = 10
@@ -185,7 +185,10 @@ class Forwarder:
         self._known.discard(port)
 
     async def attach(self, target: ForwardTarget) -> None:
-        """Make an instance one that ports can lead to; its connections end if it had another namespace."""
+        """Make an instance one that ports can lead to, also where it is.
+
+        Its connections end if it had another namespace, or other ids or addresses.
+        """
         with ExitStack() as stack:
             try:
                 namespace = os.open(target.namespace, os.O_RDONLY | os.O_CLOEXEC)

@@ -190,22 +190,26 @@ static bool has_failed(int fd) {
     return getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size) < 0 || error;
 }
 
-static void move(struct connection *connection) {
-    bool said_all = connection->in.ended;
-    int client = connection->client.fd, server = connection->server.fd;
-    if (flow_move(&connection->in, client, server) < 0 ||
-        flow_move(&connection->out, server, client) < 0) {
-        end(connection, true);
+/* What events of the end that a flow comes from, and of the one that it goes to, say of it. */
+#define FROM_EVENTS ((uint32_t)(EPOLLIN | EPOLLHUP | EPOLLERR))
+#define TO_EVENTS ((uint32_t)(EPOLLOUT | EPOLLHUP | EPOLLERR))
+
+static void move(struct connection *connection, uint32_t client_events, uint32_t server_events) {
+    struct flow *in = &connection->in, *out = &connection->out;
+    int client = connection->client.fd, server = connection->server.fd, error = 0;
+    bool said_all = in->ended;
+    if (client_events & FROM_EVENTS || server_events & TO_EVENTS)
+        error = flow_move(in, client, server);
+    if (!error && (server_events & FROM_EVENTS || client_events & TO_EVENTS))
+        error = flow_move(out, server, client);
+    if (error || (in->shut && out->shut)) {
+        end(connection, error != 0);
         return;
     }
-    if (connection->in.shut && connection->out.shut) {
-        end(connection, false);
-        return;
-    }
-    if (connection->in.ended && !said_all)
+    if (in->ended && !said_all)
         ask_whether_there(client);
-    watch_change(&connection->client, wants(&connection->in, &connection->out));
-    watch_change(&connection->server, wants(&connection->out, &connection->in));
+    watch_change(&connection->client, wants(in, out));
+    watch_change(&connection->server, wants(out, in));
 }
 
 static void client_ready(struct watch *watch, uint32_t events) {
@@ -216,7 +220,7 @@ static void client_ready(struct watch *watch, uint32_t events) {
     if ((events & EPOLLERR) && connection->in.held && has_failed(watch->fd))
         end(connection, true);
     else
-        move(connection);
+        move(connection, events, 0);
 }
 
 /* The server has answered: with that the call is a connection. */
@@ -231,14 +235,14 @@ static void become_connected(struct connection *connection) {
     connection->connected = true;
     COUNT(connections, 1);
     COUNT(open_connections, 1);
-    move(connection);
+    move(connection, EPOLLIN, 0); /* most have said something */
 }
 
 static void server_ready(struct watch *watch, uint32_t events) {
     struct connection *connection =
         (struct connection *)((char *)watch - offsetof(struct connection, server));
     if (connection->connected) /* after a failure what came before is still passed on */
-        move(connection);
+        move(connection, 0, events);
     else if ((events & (EPOLLERR | EPOLLHUP)) && has_failed(watch->fd))
         try_next_or_give_up(connection);
     else

@@ -7,6 +7,7 @@
 
 #define ROUNDS_A_TURN 16 /* fillings of a pipe before others are served */
 #define MOST (1u << 20)
+#define LITTLE 4096 /* who sent no more has probably nothing else at hand: no need to ask again */
 #define SPARE_MAX 64
 
 static int spare[SPARE_MAX][2]; /* empty pipes */
@@ -62,24 +63,30 @@ static int drain(struct flow *flow, int to) {
     return size > 0;
 }
 
-int flow_move(struct flow *flow, int from, int to) {
+static int move(struct flow *flow, int from, int to) {
     int moved = 1;
     for (int i = 0; i < ROUNDS_A_TURN && moved > 0; i++) {
-        if (!flow->held && !flow->ended)
+        bool little = false;
+        if (!flow->held && !flow->ended) {
             moved = fill(flow, from);
+            little = flow->held <= LITTLE;
+        }
         if (flow->held && moved > 0)
             moved = drain(flow, to);
-        if (flow->ended && !flow->held)
+        if (!flow->held && (little || flow->ended))
             break;
     }
+    return moved < 0 ? moved : 0;
+}
+
+int flow_move(struct flow *flow, int from, int to) {
+    int error = move(flow, from, to);
     if (!flow->held)
         flow_end(flow);
-    if (moved < 0)
-        return moved;
-    if (flow->ended && !flow->held && !flow->shut) {
+    if (!error && flow->ended && !flow->held && !flow->shut) {
         flow->shut = true;
         if (shutdown(to, SHUT_WR) < 0 && errno != ENOTCONN)
             return -errno;
     }
-    return 0;
+    return error;
 }

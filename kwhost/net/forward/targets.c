@@ -104,9 +104,7 @@ static struct target *find_free(void) {
 }
 
 static bool is_wanted(const struct target *target, const struct kw_forward_target *wanted) {
-    struct kw_forward_target record = *wanted;
-    record.alive = 0;
-    return target_is_alive(target) && memcmp(&target->record, &record, sizeof(record)) == 0;
+    return target_is_alive(target) && memcmp(&target->record, wanted, sizeof(*wanted)) == 0;
 }
 
 /* Take what the relay was started with; on failure it is all ended. */
@@ -123,16 +121,28 @@ static int take_ends(struct target *target, const struct relay_ends *ends, int p
     return error;
 }
 
-int target_put(const struct kw_forward_target *wanted, int namespace_fd, int process,
-               void (*started)(struct target *target, int error), struct target **result) {
+/* What is told of a target and compared: without anything behind the name's end. */
+static int describe(const struct kw_forward_target *wanted, int namespace_fd,
+                    struct kw_forward_target *record) {
     struct stat stat;
     if (fstat(namespace_fd, &stat) < 0)
         return -errno;
-    struct kw_forward_target record = *wanted;
-    record.namespace_device = stat.st_dev;
-    record.namespace_inode = stat.st_ino;
-    record.alive = 0;
-    memset(record.name + strlen(record.name), 0, sizeof(record.name) - strlen(record.name));
+    *record = *wanted;
+    memset(record->name, 0, sizeof(record->name));
+    memcpy(record->name, wanted->name, strlen(wanted->name));
+    record->namespace_device = stat.st_dev;
+    record->namespace_inode = stat.st_ino;
+    record->alive = 0;
+    return 0;
+}
+
+int target_put(const struct kw_forward_target *wanted, int namespace_fd, int process,
+               void (*started)(struct target *target, int error), struct target **result) {
+    struct kw_forward_target record;
+    struct relay_ends ends;
+    int error = describe(wanted, namespace_fd, &record);
+    if (error)
+        return error;
     struct target *target = target_find(record.name);
     if (target && is_wanted(target, &record))
         return 0;
@@ -141,8 +151,7 @@ int target_put(const struct kw_forward_target *wanted, int namespace_fd, int pro
     target = find_free();
     if (!target)
         return -ENOSPC;
-    struct relay_ends ends;
-    int error = spawn_relay(&record, namespace_fd, &ends);
+    error = spawn_relay(&record, namespace_fd, &ends);
     if (error)
         return error;
     *target = (struct target){.calls = {-1, 0, calls_ready},
