@@ -1,11 +1,27 @@
 """What the networks of tenants allow and limit."""
 
+import re
 from dataclasses import dataclass
 from enum import Enum
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import NamedTuple
 
-__all__ = ["NO_LIMITS", "Address", "EgressRule", "NetworkLimits", "PortSpan", "Prefix", "Transport"]
+from kwhost.core.errors import UsageError
+
+__all__ = [
+    "NO_LIMITS",
+    "Address",
+    "EgressRule",
+    "NameRule",
+    "NetworkLimits",
+    "PortSpan",
+    "Prefix",
+    "Transport",
+    "host_pattern",
+]
+
+_LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
+_HOST = re.compile(rf"(?:\*\.)?{_LABEL}(?:\.{_LABEL})*\.[a-z](?:[a-z0-9-]*[a-z0-9])")
 
 Address = IPv4Address | IPv6Address
 Prefix = IPv4Network | IPv6Network
@@ -37,6 +53,27 @@ class EgressRule:
     to: Prefix
     transport: Transport | None = None
     ports: PortSpan | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NameRule:
+    """Allows calls to the addresses that a host name had when the caller asked kwhost's resolver for it.
+
+    "*.example.org" means every name below example.org; see `host_pattern`. Otherwise as EgressRule, and an
+    address may be a special one only where the tenant's names may have such.
+    """
+
+    to: str
+    transport: Transport | None = None
+    ports: PortSpan | None = None
+
+
+def host_pattern(text: str) -> str:
+    """Check a host name, or "*." and one, and write it as NameRule has it. Raises UsageError."""
+    pattern = text.lower().removesuffix(".")
+    if len(pattern) > 253 or not _HOST.fullmatch(pattern):
+        raise UsageError(f'{text!r} is no host name such as "example.org" or "*.example.org"')
+    return pattern
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
