@@ -4,13 +4,13 @@ nftables refuses an interval that overlaps another one in a set; rules of people
 """
 
 from collections.abc import Iterable, Iterator
-from ipaddress import IPv4Network, IPv6Network, ip_address, summarize_address_range
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network, summarize_address_range
 from typing import NamedTuple
 
-from kwhost.core.model.network import Address, EgressRule, Prefix, Transport
+from kwhost.core.model.network import Address, EgressRule, NameRule, Prefix, Transport
 from kwhost.net.state import Key
 
-__all__ = ["Box", "disjoint", "egress_keys", "is_special"]
+__all__ = ["Box", "disjoint", "egress_keys", "is_special", "pinned_keys"]
 
 # tables/inet.nft has the same.
 _SPECIAL: tuple[Prefix, ...] = tuple(
@@ -118,7 +118,27 @@ def egress_keys(address: Address, rules: Iterable[EgressRule], *, special: bool)
     """The keys of the permissions that an address has: for special addresses, or for all others."""
     chosen = [rule for rule in rules if rule.to.version == address.version and is_special(rule.to) is special]
     for box in disjoint(box for rule in chosen for box in _boxes(rule)):
-        first, last = box.transports
-        name = _TRANSPORT_NAMES.get(first) if first == last else None
-        span = _address_span(*box.addresses, address.version)
-        yield str(address), span, name or _span(first, last), _span(*box.ports)
+        yield _key(address, box)
+
+
+def pinned_keys(
+    address: Address, target: Address, until: Iterable[tuple[float, NameRule]]
+) -> dict[Key, float]:
+    """The keys of the permissions to call one address, each with the last time at which a rule gives it."""
+    done: list[Box] = []
+    times: dict[Key, float] = {}
+    for time, rule in sorted(until, key=lambda one: one[0], reverse=True):
+        alike = EgressRule(to=ip_network(target), transport=rule.transport, ports=rule.ports)
+        boxes = disjoint(_boxes(alike))
+        for hole in done:
+            boxes = [rest for box in boxes for rest in _minus(box, hole)]
+        times |= {_key(address, box): time for box in boxes}
+        done += boxes
+    return times
+
+
+def _key(address: Address, box: Box) -> Key:
+    first, last = box.transports
+    name = _TRANSPORT_NAMES.get(first) if first == last else None
+    span = _address_span(*box.addresses, address.version)
+    return str(address), span, name or _span(first, last), _span(*box.ports)

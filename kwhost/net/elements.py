@@ -18,7 +18,7 @@ __all__ = ["COUNTED_SETS", "TURNS", "wanted_tables"]
 
 # tables/inet.nft takes turns between so many.
 TURNS = 16
-# Packets fill these; kwhost only removes what belongs to nothing any more.
+# Packets fill these, and the resolver the pinned ones; kwhost only removes what belongs to nothing any more.
 COUNTED_SETS = (
     TableSet("inet", "refused"),
     TableSet("inet", "refused4"),
@@ -27,6 +27,8 @@ COUNTED_SETS = (
     TableSet("inet", "open"),
     TableSet("inet", "open4"),
     TableSet("inet", "open6"),
+    TableSet("inet", "pinned4"),
+    TableSet("inet", "pinned6"),
 )
 
 _Entry = tuple[TableSet, Key, Element]

@@ -8,7 +8,7 @@ from typing import Any
 
 from kwhost.core.errors import NetworkError
 
-__all__ = ["Nft"]
+__all__ = ["Nft", "load_nft"]
 
 _JSON = 1 << 4  # NFT_CTX_OUTPUT_JSON
 
@@ -30,6 +30,11 @@ def _library() -> ctypes.CDLL:
     library.nft_run_cmd_from_buffer.argtypes = [ctypes.c_void_p, ctypes.c_char_p]
     library.nft_ctx_output_set_flags.argtypes = [ctypes.c_void_p, ctypes.c_uint]
     return library
+
+
+def load_nft() -> None:
+    """Load the library now, for who cannot later. Raises NetworkError."""
+    _library()
 
 
 class Nft:
@@ -57,10 +62,14 @@ class Nft:
             raise NetworkError(f"nftables: {_first_line(complaint)}")
         return str(self._library.nft_ctx_get_output_buffer(self._context).decode())
 
+    def has_table(self, family: str, name: str) -> bool:
+        """Whether there is one."""
+        tables = json.loads(self.run("list tables"))["nftables"]
+        return any(_is_table(one, family, name) for one in tables)
+
     def list_table(self, family: str, name: str) -> list[dict[str, Any]]:
         """What a table consists of, as libnftables-json(5) says it; nothing where there is no such table."""
-        tables = json.loads(self.run("list tables"))["nftables"]
-        if not any(_is_table(one, family, name) for one in tables):
+        if not self.has_table(family, name):
             return []
         parts: list[dict[str, Any]] = json.loads(self.run(f"list table {family} {name}"))["nftables"]
         return parts

@@ -11,7 +11,20 @@ from kwhost.core.model.network import Address, NameRule
 from kwhost.net.addresses import Subnet, gateway
 from kwhost.net.names import Owner
 
-__all__ = ["DOMAIN", "Resident", "Upstream", "Zone", "Zones", "decode_zones", "encode_zones", "gateways"]
+__all__ = [
+    "DOMAIN",
+    "PROTOCOL",
+    "Resident",
+    "Upstream",
+    "Zone",
+    "Zones",
+    "decode_zones",
+    "encode_zones",
+    "gateways",
+]
+
+# Raised whenever a daemon and a resolver of before would not understand each other.
+PROTOCOL = 1
 
 # The top-level domain of instances' names.
 DOMAIN = "kwhost"

@@ -21,7 +21,7 @@ __all__ = [
 ]
 
 _LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
-_HOST = re.compile(rf"(?:\*\.)?{_LABEL}(?:\.{_LABEL})*\.[a-z](?:[a-z0-9-]*[a-z0-9])")
+_HOST = re.compile(rf"(?:\*\.|{_LABEL}\.)(?:{_LABEL}\.)*[a-z](?:[a-z0-9-]{{0,61}}[a-z0-9])?")
 
 Address = IPv4Address | IPv6Address
 Prefix = IPv4Network | IPv6Network
