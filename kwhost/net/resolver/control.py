@@ -23,6 +23,7 @@ from kwhost.net.zones import PROTOCOL, Zones, decode_zones, gateways
 __all__ = ["Control"]
 
 _ZONES_MAX: Final = 64 << 20
+_REPAIR_SECONDS = 60.0
 _CREDENTIALS = struct.Struct("3i")
 
 
@@ -51,6 +52,16 @@ class Control:
         while True:
             link, _ = await listener.accept()
             self._nursery.start_soon(self._serve_one, link)
+
+    async def repair(self) -> None:
+        """Put back, now and then, what others removed from the tables; until cancelled."""
+        while True:
+            await trio.sleep(_REPAIR_SECONDS)
+            if self._pinning is not None:
+                try:
+                    await self._pinning.repair()
+                except NetworkError as error:
+                    complain(f"cannot let instances call names: {error}")
 
     async def _serve_one(self, link: trio.socket.SocketType) -> None:
         with link:
@@ -122,7 +133,7 @@ class Control:
         for key in [*self._handed]:
             for one in self._handed.pop(key):
                 one.close()
-        await self._pinning.clean()
+        await self._pinning.repair()
 
     def _start(self, key: str, tenant: Tenant, sockets: list[socket.socket]) -> None:
         scope = trio.CancelScope()
