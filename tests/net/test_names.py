@@ -288,6 +288,23 @@ async def test_names_are_answered_while_the_daemon_is_dead_and_the_next_one_find
         await in_thread(os.waitpid, pid, 0)
 
 
+async def test_a_resolver_of_another_version_is_replaced(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asking = Asking(world, world.of(0, 0))
+
+    async with resolving(world, tmp_path) as first:
+        pid = await first.process()
+        monkeypatch.setattr("kwhost.net.resolving.PROTOCOL", 2)
+        second = Resolver(tmp_path, namespace=world.namespace)
+        await second.publish(zones_of(world))
+        try:
+            assert await second.process() != pid
+            assert await in_thread(asking.told, "two") == {str(world.of(0, 1).address4)}
+        finally:
+            await second.stop()
+
+
 async def test_a_resolver_that_is_killed_is_started_again(world: World, tmp_path: Path) -> None:
     asking = Asking(world, world.of(0, 0))
 

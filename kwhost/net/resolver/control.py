@@ -73,6 +73,9 @@ class Control:
                     message, fds = await receive_message(link)
                     if message is None:
                         return
+                    if message == {"do": "stop"}:
+                        os.dup(link.fileno())  # the daemon hears of the end when all other sockets are closed
+                        self._nursery.cancel_scope.cancel()
                     answer = await self._take(message, fds)
                     if answer is not None:
                         await send_message(link, answer)
@@ -90,14 +93,13 @@ class Control:
         for fd in fds:
             os.close(fd)
         match message:
+            case {"do": "stop"}:
+                return None
             case {"do": "hello"}:
                 zones = [*self._served, *self._handed]
                 return {"protocol": PROTOCOL, "pid": os.getpid(), "zones": zones}
             case {"do": "counts"}:
                 return {one.tenant.zone.tenant: dict(one.tenant.counts) for one in self._served.values()}
-            case {"do": "stop"}:
-                self._nursery.cancel_scope.cancel()
-                return None
         raise ValueError(f"{message!r} is no message")
 
     def _hand(self, zone: str, sockets: list[socket.socket]) -> None:

@@ -13,7 +13,7 @@ import dns.rdatatype
 import dns.reversename
 
 from kwhost.net.resolver.answers import Answer, Records
-from kwhost.net.zones import DOMAIN, Resident, Zone
+from kwhost.net.zones import DOMAIN, Zone
 
 __all__ = ["LocalNames"]
 
