@@ -13,6 +13,7 @@ from benchmarks.measures.hosting import measure_hosting
 from benchmarks.measures.idle import measure_idle
 from benchmarks.measures.interpreters import measure_interpreters
 from benchmarks.measures.memory import measure_memory
+from benchmarks.measures.names import measure_names
 from benchmarks.measures.policy import measure_policy
 from benchmarks.measures.policy_start import measure_policy_start
 from benchmarks.measures.processes import measure_processes
@@ -38,4 +39,5 @@ MEASURES: dict[str, Callable[[Bench], list[Figure]]] = {
     "starts": measure_starts,
     "hosting": measure_hosting,
     "forward": measure_forward,
+    "names": measure_names,
 }

@@ -112,6 +112,13 @@ class Resolver:
                 return {}
             return await self._trying(partial(self._ask, {"do": "counts"}))
 
+    async def process(self) -> int:
+        """The pid of the process, whoever started it. Raises NetworkError."""
+        async with self._turn:
+            if self._link is None:
+                raise NetworkError("no resolver runs")
+            return int((await self._trying(partial(self._ask, {"do": "hello"})))["pid"])
+
     async def stop(self) -> None:
         """End the process, if there is one. Raises NetworkError."""
         async with self._turn:

@@ -67,10 +67,11 @@ def test_a_pin_that_is_renewed_replaces_itself() -> None:
 def test_what_is_not_permitted_any_more_is_gone() -> None:
     pins = Pins(OWNER)
     pins.add(OWN, [TARGET], (HTTPS, ANY), 60, 0)
-    pins.keep({OWN: (HTTPS,)}, 0)
+    assert pins.keep({OWN: (HTTPS, ANY)}, 0).count("delete") == 0
+    assert pins.keep({OWN: (HTTPS,)}, 0).count("delete") == 1
     assert pins.everything(0).count(" timeout ") == 1
 
-    pins.keep({}, 0)
+    assert pins.keep({}, 0).count("delete") == 1
 
     assert pins.everything(0) == f"flush set {TABLE} pinned4\nflush set {TABLE} pinned6\n"
     assert pins.count() == 0

@@ -21,7 +21,9 @@ _CONTROL = 3
 
 async def _serve(listening: socket.socket, allowed: frozenset[int]) -> None:
     async with trio.open_nursery() as nursery:
-        await Control(nursery, allowed).serve(trio.socket.from_stdlib_socket(listening))
+        control = Control(nursery, allowed)
+        nursery.start_soon(control.repair)
+        await control.serve(trio.socket.from_stdlib_socket(listening))
 
 
 def _load_all() -> None:

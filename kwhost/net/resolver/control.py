@@ -23,6 +23,7 @@ from kwhost.net.zones import PROTOCOL, Zones, decode_zones, gateways
 __all__ = ["Control"]
 
 _ZONES_MAX: Final = 64 << 20
+_REPAIR_SECONDS = 60.0
 _CREDENTIALS = struct.Struct("3i")
 
 
@@ -52,6 +53,16 @@ class Control:
             link, _ = await listener.accept()
             self._nursery.start_soon(self._serve_one, link)
 
+    async def repair(self) -> None:
+        """Put back, now and then, what others removed from the tables; until cancelled."""
+        while True:
+            await trio.sleep(_REPAIR_SECONDS)
+            if self._pinning is not None:
+                try:
+                    await self._pinning.repair()
+                except NetworkError as error:
+                    complain(f"cannot let instances call names: {error}")
+
     async def _serve_one(self, link: trio.socket.SocketType) -> None:
         with link:
             credentials = link.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
@@ -62,6 +73,9 @@ class Control:
                     message, fds = await receive_message(link)
                     if message is None:
                         return
+                    if message == {"do": "stop"}:
+                        os.dup(link.fileno())  # the daemon hears of the end when all other sockets are closed
+                        self._nursery.cancel_scope.cancel()
                     answer = await self._take(message, fds)
                     if answer is not None:
                         await send_message(link, answer)
@@ -79,14 +93,13 @@ class Control:
         for fd in fds:
             os.close(fd)
         match message:
+            case {"do": "stop"}:
+                return None
             case {"do": "hello"}:
                 zones = [*self._served, *self._handed]
                 return {"protocol": PROTOCOL, "pid": os.getpid(), "zones": zones}
             case {"do": "counts"}:
                 return {one.tenant.zone.tenant: dict(one.tenant.counts) for one in self._served.values()}
-            case {"do": "stop"}:
-                self._nursery.cancel_scope.cancel()
-                return None
         raise ValueError(f"{message!r} is no message")
 
     def _hand(self, zone: str, sockets: list[socket.socket]) -> None:
@@ -122,7 +135,7 @@ class Control:
         for key in [*self._handed]:
             for one in self._handed.pop(key):
                 one.close()
-        await self._pinning.clean()
+        await self._pinning.repair()
 
     def _start(self, key: str, tenant: Tenant, sockets: list[socket.socket]) -> None:
         scope = trio.CancelScope()

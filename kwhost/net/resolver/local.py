@@ -13,7 +13,7 @@ import dns.rdatatype
 import dns.reversename
 
 from kwhost.net.resolver.answers import Answer, Records
-from kwhost.net.zones import DOMAIN, Resident, Zone
+from kwhost.net.zones import DOMAIN, Zone
 
 __all__ = ["LocalNames"]
 
@@ -73,31 +73,30 @@ class LocalNames:
 
     def __init__(self, zone: Zone) -> None:
         self._hosts: dict[dns.name.Name, _Data] = {}
-        self._pointers: dict[dns.name.Name, dns.rdata.Rdata] = {}
+        self._pointers: dict[dns.name.Name, dns.name.Name] = {}
         self._turn = count()
         origin = dns.name.from_text(f"{zone.tenant}.{DOMAIN}")
         endings = (origin, dns.name.from_text(zone.tenant), dns.name.root)
         for one in zone.residents:
+            a, aaaa = _data(dns.rdatatype.A, str(one.address4)), _data(dns.rdatatype.AAAA, str(one.address6))
             for name in _names(one.name, endings):
-                self._add(name, one)
+                self._add(name, a, aaaa)
             for service in set(one.services) - {one.name}:
                 for name in _names(service, endings):
-                    self._add(name, one if one.healthy else None)
+                    self._add(name, *((a, aaaa) if one.healthy else ()))
             for full in _names(one.name, (origin,)):
                 for address in (one.address4, one.address6):
-                    pointer = _data(dns.rdatatype.PTR, full.to_text())
-                    self._pointers[dns.reversename.from_address(str(address))] = pointer
+                    self._pointers[dns.reversename.from_address(str(address))] = full
         # Names above names: there is nothing there, but they are.
-        self._above = {
-            parent for name in (*self._hosts, *self._pointers, origin) for parent in _parents(name)
-        }
-        self._above |= {origin, *self._pointers}
+        self._above = {origin, *self._pointers}
+        for name in (*self._hosts, *self._pointers, origin):
+            while len(name) > 2 and (name := name.parent()) not in self._above:
+                self._above.add(name)
 
-    def _add(self, name: dns.name.Name, one: Resident | None) -> None:
-        data = self._hosts.setdefault(name, {})
-        if one:
-            data.setdefault(dns.rdatatype.A, []).append(_data(dns.rdatatype.A, str(one.address4)))
-            data.setdefault(dns.rdatatype.AAAA, []).append(_data(dns.rdatatype.AAAA, str(one.address6)))
+    def _add(self, name: dns.name.Name, *data: dns.rdata.Rdata) -> None:
+        host = self._hosts.setdefault(name, {})
+        for one in data:
+            host.setdefault(one.rdtype, []).append(one)
 
     def answer(self, name: dns.name.Name, kind: dns.rdatatype.RdataType) -> Answer | None:
         """The answer; None: the name is somebody else's."""
@@ -106,7 +105,7 @@ class LocalNames:
         if name.is_subdomain(_LOCALHOST):
             return _found(name, kind, _LOOPBACK[kind]) if kind in _LOOPBACK else _nothing(_LOCALHOST)
         if kind == dns.rdatatype.PTR and (pointer := self._pointers.get(name)):
-            return _found(name, kind, pointer)
+            return _found(name, kind, _data(kind, pointer.to_text()))
         apex = next((one for one in (name, *_parents(name)) if one in _PRIVATE), None)
         if apex is None and len(name) == 2:  # one label, and the root's
             apex = dns.name.root

@@ -55,27 +55,32 @@ class Pinning:
                 raise
 
     def permit(self, permitted: Mapping[Address, Iterable[NameRule]]) -> None:
-        """From now on others are not allowed any more; `clean` takes back what they have."""
+        """From now on others are not allowed any more; `repair` takes back what they have."""
         self._permitted = permitted
 
-    async def clean(self) -> None:
-        """Return when nothing else is in the tables than what is held and permitted. Raises NetworkError."""
+    async def repair(self) -> None:
+        """Return when the tables say what is held and permitted, whoever changed them.
+
+        Raises NetworkError.
+        """
         async with self._turn:
             if self._is_clean and not self._pins.count():
                 return
             now = trio.current_time()
-            self._pins.keep(self._permitted, now)
-            text = self._pins.everything(now)
-            await trio.to_thread.run_sync(self._run_where_tables_are, text)
+            change = self._pins.keep(self._permitted, now)
+            try:
+                await self._run(change if self._is_clean else self._pins.everything(now))
+            except NetworkError:
+                # Before the first network there are no tables, and nothing is pinned.
+                if await trio.to_thread.run_sync(self._are_tables_there):
+                    await self._run(self._pins.everything(now))
             self._is_clean = True
 
     async def _run(self, text: str) -> None:
         await trio.to_thread.run_sync(lambda: self._tables().run(text))
 
-    def _run_where_tables_are(self, text: str) -> None:
-        # Before the first network there are none, and nothing is pinned.
-        if self._tables().has_table("inet", table_name(self.owner)):
-            self._tables().run(text)
+    def _are_tables_there(self) -> bool:
+        return self._tables().has_table("inet", table_name(self.owner))
 
     def _tables(self) -> Nft:
         if self._nft is None:

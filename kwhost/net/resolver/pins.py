@@ -43,15 +43,22 @@ class Pins:
         """How many addresses may be called, of all instances."""
         return sum(len(targets) for targets in self._held.values())
 
-    def keep(self, permitted: Mapping[Address, Iterable[NameRule]], now: float) -> None:
-        """Forget what nobody has, or may call, any more."""
-        self._held = {own: targets for own, targets in self._held.items() if own in permitted}
-        for own, targets in self._held.items():
-            rules = frozenset(permitted[own])
-            for target in targets.values():
-                target.until = {
-                    rule: time for rule, time in target.until.items() if rule in rules and time > now
-                }
+    def keep(self, permitted: Mapping[Address, Iterable[NameRule]], now: float) -> str:
+        """Take back what nobody has, or may call, any more; the text says again what all others may."""
+        text = ""
+        for own, targets in [*self._held.items()]:
+            rules = frozenset(permitted.get(own, ()))
+            for address, target in [*targets.items()]:
+                until = {rule: time for rule, time in target.until.items() if rule in rules and time > now}
+                if until != target.until:
+                    text += self._delete(own, target.keys)
+                target.until = until
+                text += self._added(own, address, target, now)
+                if not until:
+                    del targets[address]
+            if not targets:
+                del self._held[own]
+        return text
 
     def lacking(
         self, own: Address, targets: Iterable[Address], rules: Iterable[NameRule], until: float
@@ -75,7 +82,7 @@ class Pins:
             held[address] = target
             target.until = {rule: time for rule, time in target.until.items() if time > now}
             target.until |= dict.fromkeys(rules, until)
-            text += self._changed(own, address, target, now)
+            text += self._delete(own, target.keys) + self._added(own, address, target, now)
         while len(held) > _TARGETS_MAX:
             oldest = next(iter(held))
             text += self._delete(own, held.pop(oldest).keys)
@@ -90,29 +97,21 @@ class Pins:
         """One transaction after which there are these pins and no others."""
         text = f"flush set {self._table} pinned4\nflush set {self._table} pinned6\n"
         for own, targets in self._held.items():
-            for address, target in list(targets.items()):
-                times = pinned_keys(own, address, ((time, rule) for rule, time in target.until.items()))
-                target.keys = frozenset(times)
-                if not times:
-                    del targets[address]
-                text += self._add(own, times, now)
-        self._held = {own: targets for own, targets in self._held.items() if targets}
+            for address, target in targets.items():
+                target.until = {rule: time for rule, time in target.until.items() if time > now}
+                text += self._added(own, address, target, now)
         return text
 
-    def _changed(self, own: Address, address: Address, target: _Target, now: float) -> str:
+    def _added(self, own: Address, address: Address, target: _Target, now: float) -> str:
         times = pinned_keys(own, address, ((time, rule) for rule, time in target.until.items()))
-        text = self._delete(own, target.keys) + self._add(own, times, now)
         target.keys = frozenset(times)
-        return text
+        return self._command("add", own, _elements(times, now))
 
     def _delete(self, own: Address, keys: Iterable[Key]) -> str:
         """Also of what has timed out: what is added first is there to be deleted."""
         elements = [" . ".join(key) for key in sorted(keys)]
         added = (f"{element} timeout 1s" for element in elements)
         return self._command("add", own, added) + self._command("delete", own, elements)
-
-    def _add(self, own: Address, times: Mapping[Key, float], now: float) -> str:
-        return self._command("add", own, _elements(times, now))
 
     def _command(self, verb: str, own: Address, elements: Iterable[str]) -> str:
         listed = ", ".join(elements)

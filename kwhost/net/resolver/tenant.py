@@ -49,6 +49,10 @@ class Tenant:
     """`counts` are of questions, by what became of them."""
 
     def __init__(self, zone: Zone, outside: Outside) -> None:
+        self.zone = Zone(tenant=zone.tenant, subnet=zone.subnet)
+        self._names = LocalNames(self.zone)
+        self._cache = Cache()
+        self._lookups: dict[_Question, _Lookup] = {}
         self._waiting = 0
         self._askers: dict[str, Asker] = {}
         self._others = Asker()
@@ -57,12 +61,14 @@ class Tenant:
 
     def update(self, zone: Zone, outside: Outside) -> None:
         """Answer by another zone from now on."""
-        self.zone = zone
         self._outside = outside
+        if zone == self.zone:
+            return
+        if zone.private_answers != self.zone.private_answers:
+            # Replaced, not cleared: a lookup that began before keeps its answer in those of before.
+            self._cache, self._lookups = Cache(), {}
+        self.zone = zone
         self._names = LocalNames(zone)
-        # Replaced, not cleared: a lookup that began before keeps its answer in the one of before.
-        self._cache = Cache()
-        self._lookups: dict[_Question, _Lookup] = {}
         before, self._askers = self._askers, {}
         for resident in zone.residents:
             asker = before.get(str(resident.address4)) or Asker()
