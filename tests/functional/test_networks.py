@@ -370,3 +370,49 @@ def test_a_reload_changes_ports_and_traffic_of_what_runs() -> None:
             connection.sendall(b"same run")
             assert connection.recv(100) == b"same run"
         assert can_call(daemon, "127.0.0.1", 8080) == "one"
+
+
+PLUGIN = """
+from pathlib import Path
+from pyroute2 import IPRoute
+from kwhost.hookspecs import NetworkOffer, hookimpl
+
+def attach(request):
+    with IPRoute() as host:
+        host.link("add", ifname="lab0", kind="veth", peer={"ifname": "lab1", "net_ns_fd": request.namespace})
+
+def detach(request):
+    Path(__file__).with_name("detached").write_text(request.name)
+
+@hookimpl
+def networks():
+    return [NetworkOffer(name="lab", summary="a laboratory", attach=attach, detach=detach)]
+"""
+
+
+def test_a_plugins_network_attaches_an_instance() -> None:
+    with network_daemon("") as daemon:
+        daemon.signal(signal.SIGTERM)
+        plugin = daemon.directory / "lab.py"
+        plugin.write_text(PLUGIN)
+        daemon.config.write_text(
+            f"[host]\nplugins = ['{plugin}']\n[tenants.acme]\n" + instance("acme", "one", "network = 'lab'")
+        )
+        daemon.start()
+        daemon.wait_state("acme/one", "running")
+
+        links = daemon.run("exec", "acme/one", "--", "ls", "/sys/class/net").stdout.split()
+        daemon.run("stop", "acme/one")
+
+        assert links == ["lab1", "lo"]
+        assert (daemon.directory / "detached").read_text() == "one"
+
+
+def test_run_publishes_a_port() -> None:
+    with network_daemon("[tenants.acme]\nnetwork = {}\n") as daemon:
+        program = ["python3", "-S", "-E", "-c", SERVER, "80"]
+        done = daemon.run("run", "-d", "--tenant", "acme", "--name", "web", "-p", "8080:80", "--", *program)
+        assert done.returncode == 0, done.stderr
+
+        assert eventually(lambda: can_call(daemon, "127.0.0.1", 8080)) == "web"
+        assert "127.0.0.1:8080->80/tcp" in daemon.run("ps").stdout

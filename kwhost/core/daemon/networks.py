@@ -86,7 +86,11 @@ class DaemonNetworks:
         name, offers = definition.network or default, self._offers()
         if name not in offers:
             raise UsageError(f"there is no network {name!r}; there are {', '.join(sorted(offers))}")
-        if name == HOST_NETWORK and (confined or not self._host.allow_host_network):
+        if confined and name not in (NO_NETWORK, default):
+            raise UsageError(
+                f"the network {name!r} is for the operator to give: there are none and {default}"
+            )
+        if name == HOST_NETWORK and not self._host.allow_host_network:
             raise UsageError("the network 'host' is not allowed here: see [host] allow_host_network")
         if definition.ports and name != TENANT_NETWORK:
             raise UsageError(f"ports cannot be published with the network {name!r}: 'tenant' has them")
