@@ -81,8 +81,10 @@ def _alone(asking: socket.socket) -> Iterator[float]:
     for _ in range(_ALONE):
         begin = time.perf_counter_ns()
         asking.send(_QUESTION)
-        asking.recv(512)
+        answer = asking.recv(512)
         yield time.perf_counter_ns() - begin
+        if answer[7] != 1:
+            raise MeasurementError("the resolver does not know an instance")
 
 
 def _together(asking: list[socket.socket]) -> float:

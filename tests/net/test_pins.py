@@ -243,10 +243,10 @@ async def test_memory_is_bounded_whatever_an_instance_asks(world: World, tmp_pat
         async with resolving(
             world, tmp_path, zones_of(world, egress=(NameRule(to="*.example.org"),))
         ) as resolver:
-            await in_thread(flood, 0, 1500)
+            await in_thread(flood, 0, 400)
             before = await in_thread(size, resolver._child)
             with trio.fail_after(100):
-                await in_thread(flood, 1500, 4500)
+                await in_thread(flood, 400, 1400)
             after = await in_thread(size, resolver._child)
 
     assert after - before < 4096

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from kwhost.net.resolver.answers import Answer, clean_answer
 from kwhost.net.resolver.cache import Cache
-from tests.unit.names_parts import AAAA, TXT, A, name_of, told
+from kwhost.net.resolver.responses import Reading, read_response
+from tests.unit.names_parts import AAAA, A, name_of, told
 
 NAME = "www.example.org"
 SOA = "example.org 600 SOA ns.example.org. root.example.org. 1 2 3 4 50"
@@ -27,7 +28,10 @@ def response(*lines: str, authority: str = "", kind: str = "A", rcode: int = 0) 
 
 
 def clean(made: dns.message.Message, *, private: bool = False, kind: dns.rdatatype.RdataType = A) -> Answer:
-    return clean_answer(made, name_of(NAME), kind, private=private)
+    query = dns.message.make_query(NAME, kind, id=made.id)
+    reading = read_response(made.to_wire(), query)
+    assert reading is not None
+    return clean_answer(reading.response, name_of(NAME), kind, private=private)
 
 
 def test_addresses_at_the_end_of_a_chain_are_kept() -> None:
@@ -93,17 +97,43 @@ def test_a_long_time_to_live_is_cut() -> None:
     assert clean(response(f"{NAME} 999999 A 8.8.8.8")).ttl == 3600
 
 
-@given(st.binary(max_size=400))
-def test_random_records_do_no_harm(body: bytes) -> None:
-    head = response(f"{NAME} 60 A 8.8.8.8").to_wire()
-    try:
-        made = dns.message.from_wire(
-            head[:6] + b"\0\x05\0\x02\0\x02" + head[12:] + body, ignore_trailing=True
-        )
-    except Exception:  # noqa: BLE001 - as the resolver does
-        return
-    for kind in (A, AAAA, TXT):
-        clean(made, kind=kind)
+def read(body: bytes, answers: int, authorities: int = 0) -> Reading | None:
+    """A response to the question whose records are any bytes."""
+    query = dns.message.make_query(NAME, "A", id=7)
+    counts = answers.to_bytes(2) + authorities.to_bytes(2) + b"\0\0"
+    return read_response(b"\0\7\x81\x80\0\1" + counts + query.to_wire()[12:] + body, query)
+
+
+@given(st.binary(max_size=400), st.integers(0, 3), st.integers(0, 3))
+def test_random_records_do_no_harm(body: bytes, answers: int, authorities: int) -> None:
+    if reading := read(body, answers, authorities):
+        clean_answer(reading.response, name_of(NAME), A, private=False)
+
+
+def test_a_response_made_to_be_slow_is_none() -> None:
+    """Names of 110 labels, each a reference to the first: dnspython would read it for seconds."""
+    long = b"\1a" * 110 + b"\xc0\x0c"
+    reference = (0xC000 | 12 + len(NAME) + 2 + 4).to_bytes(2)
+    record = b"\0\5\0\1\0\0\0\1\0\2" + reference
+    reading = read(long + record + (reference + record) * 255, 256)
+
+    assert reading is not None
+    assert (reading.response.rcode, reading.response.answer) == (dns.rcode.SERVFAIL, ())
+
+
+def test_more_records_than_anybody_needs_are_none() -> None:
+    reading = read(b"", 257)
+
+    assert reading is not None
+    assert reading.response.rcode == dns.rcode.SERVFAIL
+
+
+def test_of_many_addresses_some_are_kept() -> None:
+    made = response(f"{NAME} 60 A 8.8.8.0")
+    for number in range(1, 200):
+        made.answer[0].add(dns.rrset.from_text("x.", 60, "IN", "A", f"8.8.8.{number}")[0])
+
+    assert 30 < len(told(clean(made))) < 100
 
 
 def test_the_cache_gives_answers_until_their_time_is_over() -> None:

@@ -110,6 +110,22 @@ def test_what_is_not_offered_is_refused(message: dns.message.Message, fault: dns
     assert read(message).fault == fault
 
 
+@pytest.mark.parametrize(
+    "wire",
+    [
+        dns.message.make_query("a." * 120, "A").to_wire(),
+        QUESTION[:-11] + b"\1a\0\0\2\0\1\0\0\0\1\0\2\xc0\x0c",
+        QUESTION[:11] + b"\2" + QUESTION[12:] + QUESTION[-11:],
+    ],
+    ids=["labels", "record", "records"],
+)
+def test_what_takes_long_to_read_is_not_read(wire: bytes) -> None:
+    answer = read_query(wire)
+
+    assert isinstance(answer, bytes)
+    assert dns.message.from_wire(answer).rcode() == dns.rcode.FORMERR
+
+
 def test_a_response_is_never_answered() -> None:
     assert read_query(dns.message.make_response(dns.message.make_query("a.b", "A")).to_wire()) is None
 

@@ -1,15 +1,13 @@
 """Answers as values, and what is kept of those that others give."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from ipaddress import ip_address, ip_network
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
-import dns.message
 import dns.name
 import dns.rcode
 import dns.rdata
-import dns.rdataclass
 import dns.rdatatype
 import dns.rdtypes.svcbbase
 import dns.rrset
@@ -17,7 +15,7 @@ import dns.rrset
 from kwhost.core.model.network import Address
 from kwhost.net.egress import is_special
 
-__all__ = ["FAILED", "REFUSED", "Answer", "Records", "clean_answer"]
+__all__ = ["FAILED", "REFUSED", "Answer", "Records", "Response", "clean_answer"]
 
 _TTL_MAX = 3600
 _NEGATIVE_TTL_MAX = 300
@@ -39,6 +37,14 @@ class Records(NamedTuple):
     def rrset(self) -> dns.rrset.RRset:
         """As dnspython has it."""
         return dns.rrset.from_rdata_list(self.name, self.ttl, self.data)
+
+
+class Response(NamedTuple):
+    """What somebody else answered, one record each."""
+
+    rcode: dns.rcode.Rcode
+    answer: tuple[Records, ...] = ()
+    authority: tuple[Records, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,39 +75,33 @@ FAILED = Answer(rcode=dns.rcode.SERVFAIL, ttl=_FAILURE_TTL)
 
 
 def clean_answer(
-    response: dns.message.Message,
-    name: dns.name.Name,
-    kind: dns.rdatatype.RdataType,
-    *,
-    private: bool,
+    response: Response, name: dns.name.Name, kind: dns.rdatatype.RdataType, *, private: bool
 ) -> Answer:
     """What answers the question, and nothing else of a response that others composed.
 
     Unless `private` it tells no special addresses: no name of others leads an instance to its neighbours.
     """
-    if response.rcode() not in (dns.rcode.NOERROR, dns.rcode.NXDOMAIN):
+    if response.rcode not in (dns.rcode.NOERROR, dns.rcode.NXDOMAIN):
         return FAILED
-    found = {
-        (one.name.canonicalize(), one.rdtype): one
-        for one in response.answer
-        if one.rdclass == dns.rdataclass.IN
-    }
+    found: dict[tuple[dns.name.Name, dns.rdatatype.RdataType], list[Records]] = {}
+    for one in response.answer:
+        found.setdefault((one.name, one.kind), []).append(one)
     records: list[Records] = []
     for _ in range(_CHAIN_MAX):
-        alias = found.get((name, dns.rdatatype.CNAME))
-        if alias is None or kind == dns.rdatatype.CNAME:
+        aliases = found.get((name, dns.rdatatype.CNAME))
+        if aliases is None or kind == dns.rdatatype.CNAME:
             break
-        records.append(Records(name, alias.rdtype, alias.ttl, (alias[0],)))
-        name = alias[0].target.canonicalize()
-    if final := found.get((name, kind)):
-        data = tuple(_allowed(final, private=private))
-        records += [Records(name, kind, final.ttl, data)] if data else []
-    complete = bool(records) and records[-1].kind == kind
+        records.append(aliases[0])
+        name = _target(aliases[0].data[0])
+    final = found.get((name, kind), [])
+    if data := tuple(_allowed(kind, final, private=private)):
+        records.append(Records(name, kind, min(one.ttl for one in final), data))
+    complete = bool(data)
     authority = () if complete else _denial(response, name)
-    limits = [one.ttl for one in records] + [one.ttl for one in authority]
+    limits = [one.ttl for one in (*records, *authority)]
     ttl = min((*limits, _TTL_MAX if complete else _NEGATIVE_TTL_MAX)) if limits else 0
     answer = Answer(
-        rcode=dns.rcode.NOERROR if complete else response.rcode(),
+        rcode=dns.rcode.NOERROR if complete else response.rcode,
         records=tuple(records),
         authority=authority,
         ttl=ttl,
@@ -113,13 +113,19 @@ def _address(data: Any) -> Address:
     return ip_address(data.address)
 
 
-def _allowed(rrset: dns.rrset.RRset, *, private: bool) -> Iterable[dns.rdata.Rdata]:
-    if rrset.rdtype in _ADDRESS_TYPES and not private:
-        return (one for one in rrset if not is_special(ip_network(one.address)))
-    if rrset.rdtype in _SERVICE_TYPES:
-        # Addresses are asked for by name: only then are they judged, and may be called.
-        return (_without_hints(one) for one in rrset)
-    return rrset
+def _target(data: Any) -> dns.name.Name:
+    return cast("dns.name.Name", data.target.canonicalize())
+
+
+def _allowed(
+    kind: dns.rdatatype.RdataType, records: Iterable[Records], *, private: bool
+) -> Iterator[dns.rdata.Rdata]:
+    for one in (data for part in records for data in part.data):
+        if kind in _SERVICE_TYPES:
+            # Addresses are asked for by name: only then are they judged, and may be called.
+            yield _without_hints(one)
+        elif private or kind not in _ADDRESS_TYPES or not is_special(ip_network(_address(one))):
+            yield one
 
 
 def _without_hints(data: Any) -> dns.rdata.Rdata:
@@ -127,10 +133,13 @@ def _without_hints(data: Any) -> dns.rdata.Rdata:
     return data.replace(params=params)  # type: ignore[no-any-return]
 
 
-def _denial(response: dns.message.Message, name: dns.name.Name) -> tuple[Records, ...]:
+def _denial(response: Response, name: dns.name.Name) -> tuple[Records, ...]:
     """Who says that there is nothing, and for how long (RFC 2308, 5)."""
     for one in response.authority:
-        is_soa = (one.rdclass, one.rdtype) == (dns.rdataclass.IN, dns.rdatatype.SOA)
-        if is_soa and name.is_subdomain(one.name):
-            return (Records(one.name.canonicalize(), one.rdtype, min(one.ttl, one[0].minimum), (one[0],)),)
+        if one.kind == dns.rdatatype.SOA and name.is_subdomain(one.name):
+            return (one._replace(ttl=min(one.ttl, _minimum(one.data[0]))),)
     return ()
+
+
+def _minimum(data: Any) -> int:
+    return int(data.minimum)

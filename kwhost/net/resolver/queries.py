@@ -15,12 +15,16 @@ import dns.rrset
 
 from kwhost.net.resolver.answers import Answer
 
-__all__ = ["PAYLOAD", "QUERY_MAX", "Query", "read_query", "write_answer"]
+__all__ = ["LABELS_MAX", "PAYLOAD", "QUERY_MAX", "Query", "read_query", "write_answer"]
 
 # What passes in one packet everywhere (dnsflagday.net/2020).
 PAYLOAD: Final = 1232
 QUERY_MAX: Final = 1232
+# dnspython's time goes with the square of it. The reverse of an IPv6 address has 34, and the root's.
+LABELS_MAX: Final = 40
 _LEAST_PAYLOAD = 512
+_LABEL_MAX = 63
+_OPT = b"\0\0\x29"  # the beginning of the only other record that a question may have
 _HEADER = struct.Struct("!6H")
 _META_TYPES = range(128, 256)
 
@@ -47,16 +51,29 @@ def read_query(wire: bytes) -> Query | bytes | None:
         return None
     if dns.opcode.from_flags(flags) != dns.opcode.QUERY:
         return _bare(number, flags, dns.rcode.NOTIMP)
-    questions, answers, authorities, others = counts
-    if questions != 1 or answers or authorities or others > 2:
-        return _bare(number, flags, dns.rcode.FORMERR)
     try:
+        _refuse_slow(wire, counts)
         message = dns.message.from_wire(wire)
     except Exception:  # noqa: BLE001 - whatever a hostile message does to the parser, it is no question
         return _bare(number, flags, dns.rcode.FORMERR)
     question = message.question[0]
     room = min(max(message.payload, _LEAST_PAYLOAD), PAYLOAD) if message.edns >= 0 else _LEAST_PAYLOAD
     return Query(message, question.name.canonicalize(), question.rdtype, room, _fault(message, question))
+
+
+def _refuse_slow(wire: bytes, counts: list[int]) -> None:
+    """Raise an error for all but one question, with few labels, and what extends DNS (EDNS)."""
+    questions, answers, authorities, others = counts
+    place = _HEADER.size
+    for _ in range(LABELS_MAX):
+        size = wire[place]
+        place += size + 1
+        if not 0 < size <= _LABEL_MAX:
+            break
+    ends = size == 0 and (questions, answers, authorities) == (1, 0, 0)
+    has_edns = others == 1 and wire.startswith(_OPT, place + 4)  # behind the type and the class
+    if not ends or not (others == 0 or has_edns):
+        raise ValueError("it is no question")
 
 
 def _bare(number: int, flags: int, rcode: dns.rcode.Rcode) -> bytes:

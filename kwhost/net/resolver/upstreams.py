@@ -4,16 +4,17 @@ import secrets
 import socket
 import struct
 from string import ascii_letters
-from typing import Any, Final
+from typing import Final
 
-import dns.flags
 import dns.message
 import dns.name
 import dns.rcode
 import dns.rdatatype
 import trio
 
+from kwhost.net.resolver.answers import Response
 from kwhost.net.resolver.queries import PAYLOAD
+from kwhost.net.resolver.responses import read_response
 from kwhost.net.resolver.servers import Server, Servers
 
 __all__ = ["RESPONSE_MAX", "Upstreams"]
@@ -41,13 +42,13 @@ class Upstreams:
         self._servers = servers
         self._avoided: dict[Server, float] = {}
 
-    async def ask(self, name: dns.name.Name, kind: dns.rdatatype.RdataType) -> dns.message.Message | None:
+    async def ask(self, name: dns.name.Name, kind: dns.rdatatype.RdataType) -> Response | None:
         """The first response that says something; None: nobody answered in time."""
         with trio.move_on_after(_ALL_SECONDS):
             for _ in range(_ROUNDS):
                 for server in self._in_order():
                     response = await self._ask_one(server, name, kind)
-                    if response and response.rcode() in (dns.rcode.NOERROR, dns.rcode.NXDOMAIN):
+                    if response and response.rcode in (dns.rcode.NOERROR, dns.rcode.NXDOMAIN):
                         self._avoided.pop(server, None)
                         return response
                     self._avoided[server] = trio.current_time() + _AVOID_SECONDS
@@ -60,7 +61,7 @@ class Upstreams:
 
     async def _ask_one(
         self, server: Server, name: dns.name.Name, kind: dns.rdatatype.RdataType
-    ) -> dns.message.Message | None:
+    ) -> Response | None:
         query = dns.message.make_query(
             _random_case(name), kind, use_edns=0, payload=PAYLOAD, id=secrets.randbits(16)
         )
@@ -86,28 +87,31 @@ def _random_case(name: dns.name.Name) -> dns.name.Name:
     )
 
 
-async def _ask_by_udp(server: Server, query: dns.message.Message) -> dns.message.Message:
+async def _ask_by_udp(server: Server, query: dns.message.Message) -> Response:
     # A port of its own for each question, that the kernel chooses; connected, so that it hears nobody else.
     with trio.socket.socket(server.family, socket.SOCK_DGRAM) as asking:
         await asking.connect(server.address)
         await asking.send(query.to_wire())
         for _ in range(_WRONG_MAX):
-            response = _read(await asking.recv(_DATAGRAM_MAX), query)
-            if response is None:
+            reading = read_response(await asking.recv(_DATAGRAM_MAX), query)
+            if reading is None:
                 continue
-            if response.flags & dns.flags.TC or not _same_case(response, query):
+            if not reading.is_whole:
                 break
-            return response
+            return reading.response
     raise _AskByTcp
 
 
-async def _ask_by_tcp(server: Server, query: dns.message.Message) -> dns.message.Message | None:
+async def _ask_by_tcp(server: Server, query: dns.message.Message) -> Response | None:
     with trio.socket.socket(server.family, socket.SOCK_STREAM) as asking:
         await asking.connect(server.address)
         stream = trio.SocketStream(asking)
         await stream.send_all(query.to_wire(prepend_length=True))
         size = struct.unpack("!H", await _exactly(stream, 2))[0]
-        return _read(await _exactly(stream, size), query) if size <= RESPONSE_MAX else None
+        if size > RESPONSE_MAX:
+            return None
+        reading = read_response(await _exactly(stream, size), query, by_tcp=True)
+        return reading.response if reading else None
 
 
 async def _exactly(stream: trio.SocketStream, size: int) -> bytes:
@@ -118,21 +122,3 @@ async def _exactly(stream: trio.SocketStream, size: int) -> bytes:
             raise ConnectionResetError
         data += part
     return data
-
-
-def _read(wire: bytes, query: dns.message.Message) -> dns.message.Message | None:
-    """The response, if it is one to the question."""
-    try:
-        response = dns.message.from_wire(wire, ignore_trailing=True)
-    except Exception:  # noqa: BLE001 - a response that the parser cannot take is none
-        return None
-    is_ours = (
-        response.id == query.id and response.flags & dns.flags.QR and response.opcode() == query.opcode()
-    )
-    # Compared without the case: a server that does not keep it is asked by TCP.
-    return response if is_ours and response.question == query.question else None
-
-
-def _same_case(response: dns.message.Message, query: dns.message.Message) -> bool:
-    names: list[Any] = [message.question[0].name.labels for message in (response, query)]
-    return bool(names[0] == names[1])
