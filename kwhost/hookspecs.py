@@ -19,6 +19,7 @@ May import: core.model, core.errors, pluggy. Importing it loads neither trio nor
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -27,9 +28,10 @@ import pluggy
 from kwhost.core.model.decisions import Answer, Decision, Question
 from kwhost.core.model.definition import InstanceDefinition
 from kwhost.core.model.events import Event
-from kwhost.core.model.ids import InstanceId, InstanceName
+from kwhost.core.model.ids import InstanceId, InstanceName, TenantName
 from kwhost.core.model.instance import Isolation
 from kwhost.core.model.mounts import Mount
+from kwhost.core.model.network import Uplink
 from kwhost.core.model.rules import RuleKind
 from kwhost.core.model.statistics import InstanceStatistics
 from kwhost.core.model.status import InstanceStatus, TenantStatus, Usage
@@ -49,8 +51,10 @@ __all__ = [
     "Metric",
     "MetricKind",
     "NetworkOffer",
+    "NetworkRequest",
     "PluginHost",
     "Sample",
+    "Uplink",
     "hookimpl",
     "hookspec",
 ]
@@ -72,6 +76,10 @@ class HostView(Protocol):
     @property
     def run_dir(self) -> Path:
         """Where sockets belong: gone after a reboot."""
+
+    @property
+    def state_dir(self) -> Path:
+        """For what outlives a reboot: a plugin has the directory plugins/NAME beneath it, and makes it."""
 
     def tenants(self) -> tuple[TenantStatus, ...]:
         """Every tenant with its quotas and their use."""
@@ -178,16 +186,48 @@ def image_sources() -> Sequence[ImageSource]:  # type: ignore[empty-body]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NetworkRequest:
+    """An instance that is to be attached, or that was. `namespace` is the path of its network namespace, for
+    the daemon's own processes: it has a loopback interface and nothing else, and goes with the instance."""
+
+    instance: InstanceId
+    tenant: TenantName
+    name: InstanceName
+    namespace: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NetworkOffer:
-    """A kind of network, for `network = "NAME"`; `summary` says in one line what an instance reaches."""
+    """A kind of network, for `network = "NAME"`; `summary` says in one line what an instance reaches.
+
+    `attach` puts something into the instance's namespace, before its program starts, and `detach` removes
+    what is outside of it after the end, also where `attach` failed. Each is called in a thread and has
+    DEADLINE_SECONDS; what they raise fails the start, or is told. Without `attach` an instance has its
+    loopback alone.
+    """
 
     name: str
     summary: str
+    attach: Callable[[NetworkRequest], None] | None = None
+    detach: Callable[[NetworkRequest], None] | None = None
 
 
 @hookspec
 def networks() -> Sequence[NetworkOffer]:  # type: ignore[empty-body]
     """The networks that the plugin offers."""
+
+
+@hookspec
+def network_uplinks(  # type: ignore[empty-body]
+    tenant: Tenant, subnet: tuple[IPv4Network, IPv6Network], host: PluginHost, configuration: Any
+) -> Sequence[Uplink]:
+    """The interfaces behind which the network of a tenant, whose addresses here are `subnet`, goes on.
+
+    The plugin makes them before it answers, down and without addresses; kwhost sets routes and rules, and
+    brings them up once the rules hold. Through an uplink pass packets between `subnet` and the uplink's
+    subnets, and nothing else. Asked when networks are set up: at the daemon's start and after each reload. A
+    plugin that fails leaves the uplinks as they were.
+    """
 
 
 # --------------------------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -36,6 +37,7 @@ from kwhost.core.model.decisions import (
 from kwhost.core.model.definition import InstanceDefinition
 from kwhost.core.model.events import Event, EventKind
 from kwhost.core.model.ids import InstanceId, InstanceName, TenantName, new_instance_id
+from kwhost.core.model.network import Uplink
 from kwhost.core.model.statistics import InstanceStatistics
 from kwhost.core.model.status import Health, InstanceState, InstanceStatus, TenantStatus, Usage
 from kwhost.core.model.tenant import Tenant
@@ -145,6 +147,7 @@ class FakeHost:
     layers a plugin wanted to be asked for again; `refresh_error`: what that raises."""
 
     run_dir: Path
+    state_dir: Path
     refreshed: list[InstanceId] = field(default_factory=list)
     refresh_error: KwhostError | None = None
     _tenants: tuple[TenantStatus, ...] = ()
@@ -234,6 +237,12 @@ class LoadedPlugin:
         (answer,) = await self.plugins.policies.layers(tenant, definition, instance)
         return answer.table
 
+    async def network_uplinks(
+        self, subnet: tuple[IPv4Network, IPv6Network], tenant: Tenant | None = None
+    ) -> tuple[Uplink, ...]:
+        """Behind which interfaces a tenant's network goes on, while the plugin is being served."""
+        return await self.plugins.network_uplinks(tenant or make_tenant(), subnet)
+
     async def answer(self, question: Question) -> Answer | None:
         """What the plugin says to a question, while it is being served; None: it leaves it to others."""
         found = await self.plugins.policies.answer(question, question.deadline - time.time())
@@ -279,7 +288,10 @@ async def wait_until(condition: Callable[[], object]) -> None:
 def fake_host() -> Iterator[FakeHost]:
     """A host without tenants and instances; its run directory has a path short enough for sockets."""
     with tempfile.TemporaryDirectory(prefix="kwhost-") as directory:
-        yield FakeHost(run_dir=Path(directory))
+        run_dir, state_dir = Path(directory) / "run", Path(directory) / "state"
+        run_dir.mkdir()
+        state_dir.mkdir(mode=0o700)
+        yield FakeHost(run_dir=run_dir, state_dir=state_dir)
 
 
 @pytest.fixture

@@ -9,10 +9,10 @@ FORMATTER = Path(sys.executable).with_name("clang-format")
 
 
 def sources() -> list[str]:
-    """Every C file that is ours: the monitor, and programs of tests and benchmarks."""
+    """Every C file that is ours: the monitor, the forwarder, and programs of tests and benchmarks."""
     found = [
         path
-        for folder in ("kwhost/monitor", "tests", "benchmarks")
+        for folder in ("kwhost/monitor", "kwhost/net/forward", "tests", "benchmarks")
         for suffix in ("*.c", "*.h")
         for path in (ROOT / folder).rglob(suffix)
     ]

@@ -44,8 +44,8 @@ others is open only where the policy's ceiling has a call of the program's that 
 | init | {init} | the reaper of `--init` |
 | supervise | {supervise} | of an instance in the foreground, once the instance was made |
 | supervise, hosted | {hosted} | likewise of a hosted instance |
-| joiner | {least_joiner} to {joiner} | of a hosted instance: makes the processes that join it. Their monitors \
-inherit this filter and set their own upon it, so it has the monitor's of the same ceiling too |
+| joiner | {least_joiner} to {joiner} | of a hosted instance: makes the processes that join it. Their \
+monitors inherit this filter and set their own upon it, so it has the monitor's of the same ceiling too |
 
 A monitor under the built-in profiles (a ceiling counts what the profile permits and, unless it says
 `ceiling = "policy"`, what `default` does):

@@ -8,10 +8,12 @@ from benchmarks.measures.calls import measure_calls
 from benchmarks.measures.command import measure_command
 from benchmarks.measures.compute import measure_clock, measure_compute
 from benchmarks.measures.files import measure_files
+from benchmarks.measures.forward import measure_forward
 from benchmarks.measures.hosting import measure_hosting
 from benchmarks.measures.idle import measure_idle
 from benchmarks.measures.interpreters import measure_interpreters
 from benchmarks.measures.memory import measure_memory
+from benchmarks.measures.names import measure_names
 from benchmarks.measures.policy import measure_policy
 from benchmarks.measures.policy_start import measure_policy_start
 from benchmarks.measures.processes import measure_processes
@@ -36,4 +38,6 @@ MEASURES: dict[str, Callable[[Bench], list[Figure]]] = {
     "interpreters": measure_interpreters,
     "starts": measure_starts,
     "hosting": measure_hosting,
+    "forward": measure_forward,
+    "names": measure_names,
 }

@@ -6,6 +6,7 @@
     ├── ConfigError        125  a configuration file or environment variable is wrong
     ├── HostError          125  this host lacks something
     │   ├── KvmError       125  /dev/kvm is missing, closed to the caller or unusable
+    │   ├── NetworkError   125  a network of this host cannot be made, changed or used
     │   └── LimitError     125  a limit cannot be held, or the control group behind it not be used
     ├── ImageError         125  the root file system or something in it cannot be used
     ├── StoreError         125  the database of instances and events, or a log, cannot be used
@@ -36,6 +37,7 @@ __all__ = [
     "KwhostError",
     "LaunchError",
     "LimitError",
+    "NetworkError",
     "NotAvailableYet",
     "NotFound",
     "PermissionDenied",
@@ -82,6 +84,10 @@ class KvmError(HostError):
 
 class LimitError(HostError):
     """A limit cannot be held, or the control group that holds it cannot be made, changed or removed."""
+
+
+class NetworkError(HostError):
+    """A link, address, rule or limit of a network cannot be made, changed or removed."""
 
 
 class ImageError(KwhostError):

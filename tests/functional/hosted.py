@@ -42,6 +42,7 @@ __all__ = [
 
 SECONDS = 40
 _UID_BASE = 1_879_048_192
+_ROOT = Identity(uid=0, gid=0)
 
 
 def wait_until(condition: Callable[[], Any]) -> Any:
@@ -126,6 +127,8 @@ class HostedInstance:
         cgroups: tuple[tuple[int, ...], tuple[int, ...]] = ((), ()),
         policy: bytes = b"",
         ceiling: bytes = b"",
+        netns: int = -1,
+        identity: Identity = _ROOT,
         **options: Any,
     ) -> None:
         """Launch it; returns at once. The options are fields of the launch plan."""
@@ -145,7 +148,7 @@ class HostedInstance:
                 argv=argv,
                 environment={"PATH": "/bin"},
                 workdir="/",
-                identity=Identity(uid=0, gid=0),
+                identity=identity,
                 ids=lease.ids,
                 mounts=self._mounts or rootfs_image(str(self._root)).mounts,
                 nofile=1024,
@@ -164,6 +167,7 @@ class HostedInstance:
                 guest_cgroups=cgroups[1],
                 policy=PolicyFds(*files),
                 stdio=stdio,
+                netns=netns,
             )
             self.process = launch_hosted(plan, ends, kvm, lease.fd)
 

@@ -270,6 +270,9 @@ class FakeHosting:
     def definition(self, id: InstanceId) -> InstanceDefinition:
         return self.definitions[id]
 
+    async def count_traffic(self) -> None:
+        pass
+
     def usage(self, id: InstanceId) -> Usage:
         return Usage(cpu_seconds=1.5, memory=4096)
 

@@ -13,6 +13,7 @@ STRUCTURES = (
     *("kw_policy_path", "kw_policy_network", "kw_policy_rate", "kw_policy_verdict"),
     *("kw_policy_table", "kw_policy_shared", "kw_policy_count", "kw_policy_event"),
     *("kw_policy_question", "kw_policy_asked", "kw_policy_answer"),
+    *("kw_forward_port", "kw_forward_target", "kw_forward_counts", "kw_forward_end", "kw_forward_message"),
 )
 
 
@@ -35,7 +36,10 @@ def test_c_and_cffi_agree_on_every_offset(tmp_path: Path, project: Path) -> None
     )
     prints += "".join(f'printf("%zu\\n", sizeof(struct {structure}));' for structure in STRUCTURES)
     source = tmp_path / "layout.c"
-    source.write_text(f'#include <stdio.h>\n#include "abi/kw_policy.h"\nint main(void) {{ {prints} }}\n')
+    source.write_text(
+        f'#include <stdio.h>\n#include "abi/kw_policy.h"\n'
+        f'#include "../net/forward/protocol.h"\nint main(void) {{ {prints} }}\n'
+    )
     subprocess.run(["gcc", "-I", project / "kwhost/monitor", source, "-o", tmp_path / "layout"], check=True)
     printed = subprocess.run([tmp_path / "layout"], check=True, capture_output=True, text=True).stdout
 

@@ -39,15 +39,6 @@ def test_the_commands_own_options_are_left_alone() -> None:
 
 
 @pytest.mark.parametrize(
-    "option",
-    ["-p=80", "--publish=80", "--network=x"],
-)
-def test_options_to_come_are_refused_by_name(option: str) -> None:
-    with pytest.raises(NotAvailableYet, match="not available yet"):
-        parse_run([*option.split("="), "--", "true"])
-
-
-@pytest.mark.parametrize(
     "arguments",
     [
         ["--host", "/nowhere/s", "run", "true"],
@@ -99,6 +90,10 @@ def test_what_only_a_daemon_can_do_is_refused_without_one(capsys: pytest.Capture
         ["--pids", "1.5", "true"],
         ["--pids", str(2**62), "true"],
         ["--tenant", "No", "true"],
+        ["-p", "80", "true"],
+        ["-p", "1.2.3.400:80:80", "true"],
+        ["--publish", "70000:80", "true"],
+        ["-p", "80:80/icmp", "true"],
         ["-d", "--stats", "true"],
     ],
 )

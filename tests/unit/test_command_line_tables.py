@@ -41,7 +41,7 @@ def instance(**changes: Any) -> dict[str, Any]:
 def usage(**changes: Any) -> dict[str, Any]:
     names = (
         "cpu_seconds memory memory_peak memory_limit pids pids_limit read_bytes written_bytes calls refused "
-        "exits faults start_seconds"
+        "exits faults start_seconds sent_bytes received_bytes"
     )
     return dict.fromkeys(names.split()) | changes
 
@@ -54,7 +54,7 @@ def test_an_instance_is_a_line_with_its_health_and_age() -> None:
     shown = format_instances([instance()], NOW)
 
     assert [cell.strip() for cell in cells(shown)] == [
-        *("0123456789ab", "acme", "web-1", "running", "healthy", "3 minutes", "0", "direct", "sleep 60"),
+        *("0123456789ab", "acme", "web-1", "running", "healthy", "3 minutes", "0", "direct", "-", "sleep 60"),
     ]
 
 
@@ -111,7 +111,7 @@ def test_processors_are_measured_between_two_samples() -> None:
 def test_what_is_not_known_is_a_dash() -> None:
     use = {"id": "a", "tenant": "acme", "name": "web", "state": "running", "usage": usage()}
 
-    assert [cell.strip() for cell in cells(format_usage(Sample([use], {})))][2:] == ["-"] * 8
+    assert [cell.strip() for cell in cells(format_usage(Sample([use], {})))][2:] == ["-"] * 10
 
 
 def test_a_tenant_shows_what_it_uses_of_its_quotas() -> None:

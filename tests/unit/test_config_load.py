@@ -76,7 +76,9 @@ def test_what_is_not_set_is_as_the_records_have_it(tmp_path: Path) -> None:
 
     assert configuration.tenants == (Tenant(name=TenantName("t")),)
     assert configuration.definitions == (
-        InstanceDefinition(tenant=TenantName("t"), name=InstanceName("web"), command=("true",)),
+        InstanceDefinition(
+            tenant=TenantName("t"), name=InstanceName("web"), command=("true",), network="none"
+        ),
     )
 
 
@@ -102,6 +104,7 @@ def test_every_key_of_an_instance_arrives(tmp_path: Path) -> None:
             block=BlockLimits(read_bytes=2**20, write_operations=7),
         ),
         volumes=(Volume(str(tmp_path / "a"), "/a", read_only=True), Volume("/b", "/b")),
+        network="none",
         init=True,
         read_only=True,
         interactive=True,

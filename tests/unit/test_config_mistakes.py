@@ -37,15 +37,11 @@ def test_an_unknown_key_is_answered_with_the_nearest_one(tmp_path: Path, text: s
 @pytest.mark.parametrize(
     ("text", "key"),
     [
-        ("[host]\nsubnet_pool = '10.0.0.0/8'", "2: host.subnet_pool"),
         ("[host]\nmetrics = ':9090'", "2: host.metrics"),
-        ("[tenants.t.network]\nrate = 1", "1: tenants.t.network"),
         ("[tenants.t]\nprivate_images = true", "2: tenants.t.private_images"),
         ("[tenants.t]\nisolation = 'kernel'", "2: tenants.t.isolation"),
-        (INSTANCE + "ports = ['80:80']", "3: tenants.t.instances.web.ports"),
         (INSTANCE + "secrets = ['key']", "3: tenants.t.instances.web.secrets"),
         (INSTANCE + "image = 'debian'", "3: tenants.t.instances.web.image"),
-        (INSTANCE + "network = 'tenant'", "3: tenants.t.instances.web.network"),
         (INSTANCE + "engine = 'kernel'", "3: tenants.t.instances.web.engine"),
         (INSTANCE + "volumes = ['data:/data']", "3: tenants.t.instances.web.volumes[0]"),
         (

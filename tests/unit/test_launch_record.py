@@ -71,6 +71,7 @@ def test_every_descriptor_has_its_place(plan: LaunchPlan) -> None:
         exit=14,
         cgroups=(15, 16),
         guest_cgroups=(17,),
+        netns=18,
         attached=True,
     )
 
@@ -80,8 +81,9 @@ def test_every_descriptor_has_its_place(plan: LaunchPlan) -> None:
     assert (header.listen_fd, header.log_dir_fd, header.exit_fd) == (12, 13, 14)
     assert list(header.cgroup_fds) == [15, 16, *[-1] * 14]
     assert list(header.guest_cgroup_fds) == [17, *[-1] * 15]
+    assert header.netns_fd == 18
     assert header.flags & lib.KW_LAUNCH_ATTACHED
-    assert fds.inherited() == tuple(range(9, 18))
+    assert set(fds.inherited()) == set(range(9, 19))
 
 
 def test_too_many_cgroups_are_refused(plan: LaunchPlan) -> None:

@@ -52,7 +52,7 @@ def test_the_built_in_plugins_offer_what_the_contract_names() -> None:
     assert [plugin.version for plugin in registry.plugins.values()] == [__version__] * len(BUILT_IN)
     assert registry.offers("engines").keys() == {"direct"}
     assert registry.offers("image_sources").keys() == {"host", "rootfs"}
-    assert registry.offers("networks").keys() == {"none"}
+    assert registry.offers("networks").keys() == {"none", "tenant", "host"}
 
 
 def test_every_plugin_can_be_blocked_by_name() -> None:

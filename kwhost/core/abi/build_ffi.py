@@ -1,4 +1,4 @@
-"""Describes the cffi module `kwhost.core.abi._abi` from the monitor's own headers.
+"""Describes the cffi module `kwhost.core.abi._abi` from the headers of the native programs.
 
 Run by CMake through `cffi-gen-src`, which takes the variable `ffi`. The names of the system calls
 come from the monitor's table, so that Python shows what C counts.
@@ -9,12 +9,19 @@ from pathlib import Path
 from cffi import FFI
 
 _BEGIN, _END = "/* cdef: begin */", "/* cdef: end */"
-_headers = Path(__file__).resolve().parents[2] / "monitor" / "abi"
+_package = Path(__file__).resolve().parents[2]
+_HEADERS = (
+    "monitor/abi/kw_abi.h",
+    "monitor/abi/kw_policy.h",
+    "monitor/abi/kw_learn.h",
+    "net/forward/protocol.h",
+)
 
 _SOURCE = r"""
 #include "abi/kw_abi.h"
 #include "abi/kw_learn.h"
 #include "abi/kw_policy.h"
+#include "forward/protocol.h"
 #include <asm/unistd.h>
 #include <errno.h>
 #include <linux/openat2.h>
@@ -44,8 +51,8 @@ static int kw_enter_user_namespace(int pidfd) {
 """
 
 ffi = FFI()
-for header in ("kw_abi.h", "kw_policy.h", "kw_learn.h"):
-    text = (_headers / header).read_text(encoding="utf-8")
+for header in _HEADERS:
+    text = (_package / header).read_text(encoding="utf-8")
     ffi.cdef(text.split(_BEGIN, 1)[1].split(_END, 1)[0])
 ffi.cdef("const char *kw_call_name(uint32_t number);")
 # System calls that Python 3.11 does not have: a descriptor or 0, or a negative errno.

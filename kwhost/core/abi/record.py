@@ -41,6 +41,7 @@ class LaunchFds(NamedTuple):
     ceiling: int = -1
     policy: int = -1
     learn: int = -1
+    netns: int = -1
     attached: bool = False
 
     def inherited(self) -> tuple[int, ...]:
@@ -57,6 +58,7 @@ class LaunchFds(NamedTuple):
             self.ceiling,
             self.policy,
             self.learn,
+            self.netns,
         )
         return tuple(fd for fd in (*single, *self.cgroups, *self.guest_cgroups) if fd >= 0)
 
@@ -158,6 +160,7 @@ def _set_fds(header: Any, fds: LaunchFds) -> None:
     header.kvm_fd, header.stats_fd, header.lease_fd = fds.kvm, fds.stats, fds.lease
     header.listen_fd, header.log_dir_fd, header.exit_fd = fds.listen, fds.log_dir, fds.exit
     header.ceiling_fd, header.policy_fd, header.learn_fd = fds.ceiling, fds.policy, fds.learn
+    header.netns_fd = fds.netns
     for field, cgroups in ((header.cgroup_fds, fds.cgroups), (header.guest_cgroup_fds, fds.guest_cgroups)):
         if len(cgroups) > lib.KW_CGROUPS_MAX:
             raise LaunchError(f"{len(cgroups)} cgroups are more than {lib.KW_CGROUPS_MAX}")

@@ -7,6 +7,7 @@ from kwhost.core.model.addresses import http_address, tcp_address
 from kwhost.core.model.definition import Healthcheck, InstanceDefinition, Limits, ProbeKind
 from kwhost.core.model.ids import instance_name, tenant_name
 from kwhost.core.model.policy import policy_name
+from kwhost.core.model.ports import check_port, check_traffic
 
 __all__ = ["check_command", "check_definition", "check_environment"]
 
@@ -77,6 +78,9 @@ def check_definition(definition: InstanceDefinition) -> None:
             raise UsageError("a volume cannot be the instance's root; use rootfs for that")
     for field, value in _positive(definition.limits):
         _check_positive(field, value)
+    for published in definition.ports:
+        check_port(published)
+    check_traffic(definition.traffic)
     policy_name(definition.policy)
     _check_positive("timeout", definition.timeout)
     if not 0 <= definition.stop_timeout <= _LONGEST:

@@ -102,7 +102,8 @@ async def _events(call: Call) -> None:
     await call.connection.end()
 
 
-def _sample(call: Call) -> tuple[InstanceUse, ...]:
+async def _sample(call: Call) -> tuple[InstanceUse, ...]:
+    await call.hosting.count_traffic()
     tenants = call.selected()
     return tuple(
         use_of(status, call.hosting.usage(status.id))
@@ -112,7 +113,7 @@ def _sample(call: Call) -> tuple[InstanceUse, ...]:
 
 
 async def _stats(call: Call) -> None:
-    sample = _sample(call)
+    sample = await _sample(call)
     await call.connection.begin(Form.EVENTS.value)
     while True:
         due = trio.current_time() + _STATS_SECONDS
@@ -122,7 +123,7 @@ async def _stats(call: Call) -> None:
         late = trio.current_time() - due
         await _send(call, _left_out(int(late / _STATS_SECONDS)))
         await trio.sleep_until(max(due, trio.current_time()))
-        sample = _sample(call)
+        sample = await _sample(call)
     await call.connection.end()
 
 

@@ -134,6 +134,7 @@ async def _definition(call: Call) -> InstanceDefinition:
 
 async def _stats(call: Call) -> StatsAnswer:
     status = call.instance()
+    await call.hosting.count_traffic()
     return stats_of(status, call.hosting.usage(status.id), call.hosting.call_statistics(status.id))
 
 

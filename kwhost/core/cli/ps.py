@@ -19,7 +19,7 @@ _EPILOG = """examples:
   kwhost ps -a --tenant acme
   kwhost ps --json | jq -r '.[] | select(.health == "unhealthy") | .name'"""
 
-_HEADER = ("ID", "TENANT", "NAME", "STATE", "HEALTH", "FOR", "RESTARTS", "ENGINE", "COMMAND")
+_HEADER = ("ID", "TENANT", "NAME", "STATE", "HEALTH", "FOR", "RESTARTS", "ENGINE", "PORTS", "COMMAND")
 # So much of a command's text; all of it is in --json.
 _COMMAND_MAX = 60
 
@@ -52,6 +52,7 @@ def format_instances(instances: Sequence[dict[str, Any]], now: float, width: int
             _age(instance, now),
             str(instance["restarts"]),
             "process, no VM" if instance["isolation"] == "process" else instance["engine"],
+            ", ".join(instance["ports"]) or "-",
             _command(instance),
         )
         for instance in instances

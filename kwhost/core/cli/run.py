@@ -7,13 +7,14 @@ from pathlib import Path
 
 from kwhost.core.cli.connection import add_host_option, daemon_answers
 from kwhost.core.cli.diagnostics import notice, show_tracebacks
-from kwhost.core.cli.options import CommandParser, add_later_option
+from kwhost.core.cli.options import CommandParser
 from kwhost.core.cli.variables import add_variable_option, read_variables
 from kwhost.core.config.host import HostConfig, load_host_config
-from kwhost.core.errors import NotAvailableYet, UsageError
+from kwhost.core.errors import UsageError
 from kwhost.core.model.ids import InstanceName, instance_name, tenant_name
 from kwhost.core.model.instance import Engine, GuestLimits, InstanceSpec, Isolation
 from kwhost.core.model.policy import DEFAULT_POLICY
+from kwhost.core.model.ports import parse_port
 from kwhost.core.model.units import parse_bytes, parse_duration
 from kwhost.core.model.volume import parse_volume
 
@@ -33,11 +34,10 @@ _EPILOG = """examples:
   kwhost run -it -- bash
   kwhost run -v ./data:/data:ro -w /data --timeout 30s --stats -- sha256sum file
   kwhost run --rootfs ./alpine -u nobody -- /bin/sh -c id
-  kwhost run -d --name web --memory 128M --cpus 0.5 -- python3 -m http.server"""
+  kwhost run -d --name web --memory 128M --cpus 0.5 -p 8080:8000 -- python3 -m http.server"""
 
 # What counts memory and processes is a signed 64-bit number further down.
 _LIMIT_MOST = 2**62
-_LATER_WITH_ARGUMENT = (("-p", "--publish"),)
 
 
 def _add_program_options(parser: CommandParser) -> None:
@@ -82,7 +82,16 @@ def _add_limit_options(parser: CommandParser) -> None:
     parser.add_argument("--memory", metavar="SIZE", help="what it may use, such as 256M")
     parser.add_argument("--cpus", metavar="N", help="CPUs' worth of time, such as 1.5; needs a daemon")
     parser.add_argument("--pids", metavar="N", help="processes and threads")
-    parser.add_argument("--network", default="none", metavar="none", help="what it can reach: nothing (none)")
+    text = "none, tenant, host or a plugin's; the default is the tenant's; without a daemon, none"
+    parser.add_argument("--network", metavar="NAME", help=text)
+    parser.add_argument(
+        "-p",
+        "--publish",
+        action="append",
+        default=[],
+        metavar="[IP:]HOST:GUEST[/udp]",
+        help="lead a port of this host to one of its own; on 127.0.0.1 without an IP; needs a daemon",
+    )
 
 
 def _parser() -> CommandParser:
@@ -91,8 +100,6 @@ def _parser() -> CommandParser:
     _add_instance_options(parser)
     _add_limit_options(parser)
     add_host_option(parser)
-    for names in _LATER_WITH_ARGUMENT:
-        add_later_option(parser, *names, argument=True)
     parser.add_argument("command", nargs=REMAINDER, metavar="COMMAND", help="the program and its arguments")
     return parser
 
@@ -127,8 +134,7 @@ def parse_run(arguments: Sequence[str]) -> tuple[InstanceSpec, Namespace]:
     if timeout is not None and timeout <= 0:
         raise UsageError("--timeout must be longer than nothing")
     _read_limits(options)
-    if options.network != "none":
-        raise NotAvailableYet(f"the network {options.network!r} (there is 'none': its own loopback)")
+    options.publish = tuple(parse_port(text) for text in options.publish)
     if options.tenant is not None:
         tenant_name(options.tenant)
     if options.detach and options.stats:
@@ -156,6 +162,8 @@ def parse_run(arguments: Sequence[str]) -> tuple[InstanceSpec, Namespace]:
 def _run_here(spec: InstanceSpec, options: Namespace, host: HostConfig) -> int:
     if options.cpus is not None:
         raise UsageError("--cpus needs control groups, which only a daemon makes: kwhost up -d starts one")
+    if options.network not in (None, "none") or options.publish:
+        raise UsageError("a network needs a daemon of root's: kwhost up -d starts one")
     if options.tenant is not None:
         raise UsageError("--tenant needs a daemon: kwhost up -d CONFIG starts one")
     from kwhost.core.local import run_instance  # brings trio: not for usage errors and --help

@@ -13,6 +13,7 @@ from kwhost.core.cli.results import show_result
 from kwhost.core.cli.tables import clean
 from kwhost.core.errors import KwhostError, NotAvailableYet, NotFound, UsageError
 from kwhost.core.model.instance import InstanceSpec, Isolation
+from kwhost.core.model.network import PublishedPort
 from kwhost.core.model.policy import policy_name
 
 if TYPE_CHECKING:
@@ -48,6 +49,8 @@ def define(spec: InstanceSpec, options: Namespace) -> dict[str, Any]:
             }
             for volume in spec.volumes
         ],
+        "network": options.network,
+        "ports": [_port(published) for published in options.publish],
         "init": spec.init,
         "read_only": spec.read_only,
         "interactive": spec.interactive,
@@ -55,6 +58,15 @@ def define(spec: InstanceSpec, options: Namespace) -> dict[str, Any]:
         "timeout": spec.timeout,
         **_policy(options.policy),
         "auto_remove": options.rm and options.detach,
+    }
+
+
+def _port(published: PublishedPort) -> dict[str, Any]:
+    return {
+        "address": published.address,
+        "port": published.port,
+        "target": published.target,
+        "transport": published.transport.value,
     }
 
 

@@ -24,7 +24,20 @@ _EPILOG = """examples:
   kwhost stats --follow web-1 web-2
   kwhost stats --json | jq '.[].usage.memory'"""
 
-_HEADER = ("TENANT", "NAME", "CPU", "MEMORY", "PIDS", "READ", "WRITTEN", "CALLS", "REFUSED", "EXITS")
+_HEADER = (
+    "TENANT",
+    "NAME",
+    "CPU",
+    "MEMORY",
+    "PIDS",
+    "READ",
+    "WRITTEN",
+    "SENT",
+    "RECEIVED",
+    "CALLS",
+    "REFUSED",
+    "EXITS",
+)
 _CLEAR_SCREEN = "\x1b[H\x1b[2J"
 
 
@@ -63,7 +76,10 @@ def format_usage(sample: Sample, width: int | None = None) -> str:
                 _amount(usage["memory"], usage["memory_limit"], is_bytes=True),
                 _amount(usage["pids"], usage["pids_limit"]),
                 _amount(usage["read_bytes"], is_bytes=True),
-                _amount(usage["written_bytes"], is_bytes=True),
+                *(
+                    _amount(usage[name], is_bytes=True)
+                    for name in ("written_bytes", "sent_bytes", "received_bytes")
+                ),
                 *(_amount(usage[name]) for name in ("calls", "refused", "exits")),
             )
         )

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from kwhost.core.config.env_file import read_env_file
+from kwhost.core.config.network_schema import tenant_network, traffic
 from kwhost.core.config.problems import Place
 from kwhost.core.config.tables import Settings
 from kwhost.core.model.definition import BlockLimits, Healthcheck, InstanceDefinition, Limits, ProbeKind
@@ -23,6 +24,7 @@ _FIELDS = (
     "workdir",
     "user",
     "network",
+    "ports",
     "policy",
     "init",
     "read_only",
@@ -108,6 +110,7 @@ def _declare_instance(
         limits=Limits(**_chosen(settings, _LIMITS), block=BlockLimits(**settings.get("block", {}))),
         healthcheck=_healthcheck(check, place.below("healthcheck")) if check is not None else None,
         depends_on=tuple(InstanceName(other) for other in settings.get("depends_on", ())),
+        traffic=traffic(settings.get("traffic", {})),
         terminal=settings.get("tty", False),
         **_chosen(settings, _FIELDS),
     )
@@ -119,6 +122,7 @@ def declare_tenant(name: str, settings: Settings, place: Place, folder: Path) ->
     tenant = Tenant(
         name=TenantName(name),
         quota=Quota(**_chosen(settings, _QUOTA)),
+        network=tenant_network(settings["network"]) if "network" in settings else None,
         **_chosen(settings, ("users", "isolation", "binds", "policy")),
     )
     instances = tuple(

@@ -8,6 +8,7 @@ from kwhost.core.config.configuration import Configuration
 from kwhost.core.config.host import HostConfig
 from kwhost.core.model.definition import BlockLimits, InstanceDefinition, Restart
 from kwhost.core.model.ids import InstanceName, TenantName
+from kwhost.core.model.network import NO_TRAFFIC_OF_ITS_OWN
 from kwhost.core.model.policy import DEFAULT_POLICY
 from kwhost.core.model.tenant import Tenant
 
@@ -66,6 +67,8 @@ def _fixed_at_start(definition: InstanceDefinition) -> InstanceDefinition:
         healthcheck=None,
         depends_on=(),
         stop_timeout=0.0,
+        ports=(),
+        traffic=NO_TRAFFIC_OF_ITS_OWN,
         # A change beyond what the run was started for waits for its next start.
         policy=DEFAULT_POLICY,
         # Memory, pids and storage are held by the monitors and mounts of the run too.

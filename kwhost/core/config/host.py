@@ -7,11 +7,14 @@ import os
 from collections.abc import Mapping
 from enum import Enum
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kwhost.core.errors import ConfigError
 from kwhost.core.model.ids import DEFAULT_UID_BASE, UID_LIMIT
 from kwhost.core.model.instance import LogLimits
+
+if TYPE_CHECKING:  # it brings ipaddress
+    from kwhost.core.model.network import Prefix
 
 __all__ = [
     "DEFAULT_UID_BASE",
@@ -39,7 +42,7 @@ _DEFAULT_LOG = LogLimits()
 
 class HostConfig(NamedTuple):
     """What applies on this host, for this user; `api` is the daemon's socket, `log` bounds each
-    instance's log."""
+    instance's log; without a `subnet_pool` the built-in one counts where a network is asked for."""
 
     state_dir: Path
     run_dir: Path
@@ -48,6 +51,8 @@ class HostConfig(NamedTuple):
     block_plugins: tuple[str, ...] = ()
     require_plugins: tuple[str, ...] = ()
     uid_base: int = DEFAULT_UID_BASE
+    subnet_pool: "tuple[Prefix, ...]" = ()
+    allow_host_network: bool = False
     log_level: LogLevel = LogLevel.INFO
     log: LogLimits = _DEFAULT_LOG
 
@@ -101,6 +106,8 @@ def host_config(
         block_plugins=settings.get("block_plugins", ()),
         require_plugins=settings.get("require_plugins", ()),
         uid_base=settings.get("uid_base", DEFAULT_UID_BASE),
+        subnet_pool=settings.get("subnet_pool", ()),
+        allow_host_network=settings.get("allow_host_network", False),
         log_level=settings.get("log_level", LogLevel.INFO),
         log=LogLimits(
             size=settings.get("log_size", _DEFAULT_LOG.size),

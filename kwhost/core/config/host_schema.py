@@ -1,7 +1,8 @@
 """The description of `[host]`."""
 
 from kwhost.core.config.host import LogLevel
-from kwhost.core.config.kinds import Choice, Number
+from kwhost.core.config.kinds import Boolean, Choice, Number
+from kwhost.core.config.network_schema import SUBNET_POOL
 from kwhost.core.config.tables import Key, Table
 from kwhost.core.config.values import ABSOLUTE_PATH, PLUGIN_NAMES, PLUGINS, size
 from kwhost.core.model.ids import DEFAULT_UID_BASE, FULL_RANGE, UID_LIMIT
@@ -62,6 +63,22 @@ HOST = Table(
             example=str(DEFAULT_UID_BASE),
         ),
         Key(
+            name="subnet_pool",
+            kind=SUBNET_POOL,
+            meaning="private addresses that tenants' networks are made of, a /24 and a /64 each; where it is "
+            "set, instances are in their tenant's network by default; without it, 10.88.0.0/13 and "
+            "fd6b:7768:6f73::/48 where a network is asked for",
+            example='["10.88.0.0/13", "fd6b:7768:6f73::/48"]',
+        ),
+        Key(
+            name="allow_host_network",
+            kind=Boolean(),
+            default="false",
+            meaning='whether instances may have network = "host": all that this host reaches, its own '
+            "loopback too",
+            example="true",
+        ),
+        Key(
             name="log_level",
             kind=Choice(LogLevel),
             default='"info"',
@@ -83,5 +100,5 @@ HOST = Table(
             example="3",
         ),
     ),
-    later=("subnet_pool", "metrics"),
+    later=("metrics",),
 )

@@ -1,6 +1,7 @@
 """The description of `[tenants.T.instances.N]`."""
 
 from kwhost.core.config.kinds import Boolean, Choice, Command, Number, TextTable
+from kwhost.core.config.network_schema import NETWORK_KEYS
 from kwhost.core.config.policy_schema import INSTANCE_POLICY
 from kwhost.core.config.tables import Key, Table
 from kwhost.core.config.values import (
@@ -8,7 +9,6 @@ from kwhost.core.config.values import (
     HTTP_ADDRESS,
     IMAGE,
     INSTANCES,
-    NETWORK,
     PATH,
     PATHS,
     TCP_ADDRESS,
@@ -156,13 +156,6 @@ _PROGRAM = (
         example="true",
     ),
     Key(
-        name="network",
-        kind=NETWORK,
-        default='"none"',
-        meaning="what the instance can reach; none: nothing but its own loopback",
-        example='"none"',
-    ),
-    Key(
         name="init",
         kind=Boolean(),
         default="false",
@@ -271,6 +264,6 @@ _LIFE = (
 
 INSTANCE = Table(
     meaning="An instance of the tenant.",
-    keys=(*_PROGRAM, *_LIMITS, INSTANCE_POLICY, *_LIFE),
-    later=("ports", "secrets"),
+    keys=(*_PROGRAM, *_LIMITS, *NETWORK_KEYS, INSTANCE_POLICY, *_LIFE),
+    later=("secrets",),
 )

@@ -1,7 +1,7 @@
 """Reads a configuration file as a whole."""
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +10,7 @@ from kwhost.core.config.check import check_tenant
 from kwhost.core.config.configuration import Configuration
 from kwhost.core.config.document import parse_document
 from kwhost.core.config.host import config_file, host_config, read_file
+from kwhost.core.config.network_check import check_networks, default_network
 from kwhost.core.config.problems import Place
 from kwhost.core.config.schema import CONFIGURATION
 from kwhost.core.config.tables import Settings
@@ -64,8 +65,10 @@ def _build(
         for name, table in settings.get("tenants", {}).items()
     ]
     policies = settings.get("policies", {})
+    pooled = "subnet_pool" in settings.get("host", {})
     for tenant in tenants:
         check_tenant(tenant, list(dict.fromkeys([*BUILT_IN_POLICIES, *policies])))
+    check_networks(tenants, settings.get("host", {}), top.below("host"))
     check_policies(policies, top.below("policies"))
     top.problems.raise_any()
     return Configuration(
@@ -76,7 +79,8 @@ def _build(
             os.geteuid() if uid is None else uid,
         ),
         tenants=tuple(tenant.tenant for tenant in tenants),
-        definitions=tuple(definition for tenant in tenants for definition in _expand(tenant)),
+        definitions=tuple(definition for tenant in tenants for definition in _expand(tenant, pooled=pooled)),
+        network_places=_network_places(tenants),
         policy_settings=policies,
         policy_place=top.below("policies"),
         plugin_sections=settings.get("plugins", {}),
@@ -84,8 +88,19 @@ def _build(
     )
 
 
-def _expand(declared: DeclaredTenant) -> Iterator[InstanceDefinition]:
+def _network_places(tenants: Sequence[DeclaredTenant]) -> dict[str, Place]:
+    """Where each network is named first: which there are, plugins say."""
+    places: dict[str, Place] = {}
+    for tenant in tenants:
+        for instance in tenant.instances:
+            if name := instance.definition.network:
+                places.setdefault(name, instance.place.below("network"))
+    return places
+
+
+def _expand(declared: DeclaredTenant, *, pooled: bool) -> Iterator[InstanceDefinition]:
     """Each replica by itself; who needs an instance needs all of its replicas."""
+    network = default_network(declared.tenant, pooled=pooled)
     replicas = {instance.definition.name: instance.names() for instance in declared.instances}
     for instance in declared.instances:
         needed = (
@@ -95,4 +110,10 @@ def _expand(declared: DeclaredTenant) -> Iterator[InstanceDefinition]:
         )
         depends_on = tuple(dict.fromkeys(needed))
         for name in instance.names():
-            yield replace(instance.definition, name=InstanceName(name), depends_on=depends_on)
+            yield replace(
+                instance.definition,
+                name=InstanceName(name),
+                depends_on=depends_on,
+                network=instance.definition.network or network,
+                replica_of=instance.definition.name if instance.replicas > 1 else None,
+            )

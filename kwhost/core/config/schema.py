@@ -10,6 +10,7 @@ from kwhost.core.config.document import parse_document
 from kwhost.core.config.host_schema import HOST
 from kwhost.core.config.instance_schema import INSTANCE
 from kwhost.core.config.kinds import Choice, Number
+from kwhost.core.config.network_schema import TENANT_NETWORK
 from kwhost.core.config.policy_schema import POLICIES, TENANT_POLICY
 from kwhost.core.config.positions import KeyPath
 from kwhost.core.config.tables import AnyTable, Key, Named, Settings, Table
@@ -68,13 +69,19 @@ TENANT = Table(
         ),
         TENANT_POLICY,
         Key(
+            name="network",
+            kind=TENANT_NETWORK,
+            meaning="the network that the tenant's instances have together, apart from everybody else's",
+            example='{ upload = "100M", download = "100M" }',
+        ),
+        Key(
             name="instances",
             kind=Named(item=INSTANCE, check_name=instance_name),
             meaning="the tenant's instances, each a table of its own",
             example='{ web = { command = ["python3", "-m", "http.server"] } }',
         ),
     ),
-    later=("network", "private_images"),
+    later=("private_images",),
 )
 
 CONFIGURATION = Table(

@@ -14,7 +14,6 @@ __all__ = [
     "HTTP_ADDRESS",
     "IMAGE",
     "INSTANCES",
-    "NETWORK",
     "PATH",
     "PATHS",
     "PLUGINS",
@@ -94,17 +93,10 @@ def _image(text: str) -> str:
     return text
 
 
-def _network(text: str) -> str:
-    if text != "none":
-        raise NotAvailableYet(f'the network {text!r} (there is "none")')
-    return text
-
-
 PATH = Text("a path", _not_empty)
 ABSOLUTE_PATH = Text("an absolute path", _absolute_path)
 USER = Text("a user such as nobody or 1000:1000", _user)
 IMAGE = Text('"host"', _image)
-NETWORK = Text('"none"', _network)
 HTTP_ADDRESS = Text("an address such as http://:8000/health", http_address)
 TCP_ADDRESS = Text("an address such as :5432", tcp_address)
 

@@ -12,9 +12,11 @@ from kwhost import __version__
 from kwhost.core.cgroups.groups import Cgroups
 from kwhost.core.config.configuration import Configuration
 from kwhost.core.config.difference import Difference, compare
+from kwhost.core.config.tables import nearest
+from kwhost.core.daemon.networks import DaemonNetworks
 from kwhost.core.daemon.policies import DaemonPolicies
 from kwhost.core.engines.kvm_device import open_kvm
-from kwhost.core.errors import Conflict, KvmError, KwhostError, StoreError
+from kwhost.core.errors import Conflict, KvmError, KwhostError, NetworkError, StoreError
 from kwhost.core.model.daemon import Changes, DaemonInfo, PluginStatus
 from kwhost.core.model.definition import InstanceDefinition, Limits
 from kwhost.core.model.events import EventKind
@@ -22,10 +24,12 @@ from kwhost.core.model.ids import InstanceId
 from kwhost.core.model.status import InstanceState
 from kwhost.core.pluginmgr.manager import Plugins
 from kwhost.core.policy.configured import configured_policies, load_hosting
+from kwhost.core.store.records import InstanceRecord
 from kwhost.core.supervise.applying import start_in_order, stop_in_order
 from kwhost.core.supervise.archive import Copied, FileCopies
 from kwhost.core.supervise.host import HostSupervisor
 from kwhost.core.supervise.hosted import POLICY_CHANGED, HostedInstance
+from kwhost.core.supervise.lifecycle import LIVE_STATES
 from kwhost.core.supervise.surroundings import Surroundings
 
 __all__ = ["DaemonHosting"]
@@ -42,6 +46,7 @@ class DaemonHosting(HostSupervisor):
         configuration: Configuration,
         plugins: Plugins,
         policies: DaemonPolicies,
+        networks: DaemonNetworks,
     ) -> None:
         tenants = {tenant.name: tenant for tenant in configuration.tenants}
         super().__init__(around, tenants, plugins.admit)
@@ -52,6 +57,8 @@ class DaemonHosting(HostSupervisor):
         self._started = time.time()
         self._applying = trio.Lock()
         self._copies = FileCopies()
+        self._networks = networks
+        networks.records = lambda: (instance.record for instance in self.hosted())
 
     # What it is.
 
@@ -77,6 +84,16 @@ class DaemonHosting(HostSupervisor):
         """See Hosting."""
         return self._plugins.statuses()
 
+    # The beginning.
+
+    async def recover(self, records: tuple[InstanceRecord, ...]) -> None:
+        """See HostSupervisor; what is attached to networks stays so."""
+        self._networks.expect(
+            record.id for record in records if record.addresses and record.state in LIVE_STATES
+        )
+        self.spawn(self._networks.run, records)
+        await super().recover(records)
+
     # The configuration.
 
     async def reload(self) -> Changes:
@@ -89,6 +106,10 @@ class DaemonHosting(HostSupervisor):
         """Check and apply the plugins' sections. Raises ConfigErrors."""
         for problem in self._plugins.configure(configuration.plugin_sections):
             configuration.plugin_place.below(*problem.keys).report(problem.text)
+        networks = list(self._plugins.networks())
+        for name, place in configuration.network_places.items():
+            if name not in networks:
+                place.report(f"there is no network {name}{nearest(name, networks, 'there are')}")
         configuration.plugin_place.problems.raise_any()
 
     async def apply(self, configuration: Configuration) -> Changes:
@@ -105,7 +126,9 @@ class DaemonHosting(HostSupervisor):
             self._configuration = configuration
             self.set_tenants({tenant.name: tenant for tenant in configuration.tenants})
             self._policies.library = configured_policies(configuration)
+            await self._networks.set_tenants(self.configured_tenants())
             changes = await self._refresh_policies(await self._change(difference))
+            await self._networks.repair()
             await self._around.journal.tell(EventKind.RELOADED, str(configuration.source))
             return changes
 
@@ -122,8 +145,7 @@ class DaemonHosting(HostSupervisor):
             await self.remove(instance.record.id, force=True)
         for instance, definition in zip(again, difference.to_restart, strict=True):
             await instance.redefine(definition, start=True)
-        for definition in difference.changed_in_place:
-            await self._named(definition.tenant, definition.name).redefine(definition)
+        kept = await self._redefine(difference.changed_in_place)
         new, refused = await self._make(difference.added)
         self._begin([*again, *new])
         return Changes(
@@ -132,9 +154,19 @@ class DaemonHosting(HostSupervisor):
             removed=tuple(f"{key.tenant}/{key.name}" for key in difference.removed),
             restarted=_names(difference.to_restart),
             adjusted=_names(difference.changed_in_place),
-            refused=refused,
+            refused=(*kept, *refused),
             needs_restart=tuple(change.field for change in difference.host if change.needs_restart),
         )
+
+    async def _redefine(self, definitions: tuple[InstanceDefinition, ...]) -> tuple[str, ...]:
+        """A line for each that stays as it was: another program may have taken a port."""
+        kept = []
+        for definition in definitions:
+            try:
+                await self._named(definition.tenant, definition.name).redefine(definition)
+            except (Conflict, NetworkError) as error:
+                kept.append(f"{definition.tenant}/{definition.name}: {error}")
+        return tuple(kept)
 
     async def _refresh_policies(self, changes: Changes) -> Changes:
         """Have the policies of now hold for all that runs; the changes with what became of that."""
@@ -192,6 +224,7 @@ class DaemonHosting(HostSupervisor):
         try:
             if stop_instances:
                 await self.stop_all()
+            await self._networks.finish()
         except KwhostError as error:
             await self._around.journal.tell(EventKind.NOTICE, f"not everything was ended: {error}")
         finally:
@@ -210,6 +243,11 @@ class DaemonHosting(HostSupervisor):
     def run_dir(self) -> Path:
         """For plugins: where sockets belong."""
         return self._around.run_dir
+
+    @property
+    def state_dir(self) -> Path:
+        """For plugins: for what outlives a reboot."""
+        return self._around.state_dir
 
     # Files.
 

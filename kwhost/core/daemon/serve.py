@@ -17,6 +17,7 @@ from kwhost.core.cgroups.groups import Cgroups
 from kwhost.core.config.configuration import Configuration
 from kwhost.core.daemon.hosting import DaemonHosting
 from kwhost.core.daemon.lock import hold_state
+from kwhost.core.daemon.networks import DaemonNetworks
 from kwhost.core.daemon.notify import notify_service_manager
 from kwhost.core.daemon.output import log_event, set_up_log
 from kwhost.core.daemon.policies import DaemonPolicies
@@ -101,6 +102,9 @@ class _Daemon:
             store.append_audit,
             first=journal.last * _QUESTIONS_PER_EVENT + 1,
         )
+        networks = DaemonNetworks(
+            host, plugins.networks, plugins.network_uplinks, partial(journal.tell, EventKind.NOTICE)
+        )
         around = Surroundings(
             run_dir=host.run_dir,
             state_dir=host.state_dir,
@@ -112,8 +116,9 @@ class _Daemon:
             image=partial(_find_image, plugins),
             policies=policies,
             questions=questions,
+            networks=networks,
         )
-        hosting = DaemonHosting(around, self._configuration, plugins, policies)
+        hosting = DaemonHosting(around, self._configuration, plugins, policies, networks)
         hosting.configure_plugins(self._configuration)
         journal.listen = partial(_tell, plugins)
         with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, signal.SIGHUP) as signals:

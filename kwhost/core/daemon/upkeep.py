@@ -3,6 +3,7 @@
 Only files that kwhost made are removed, by name: a state directory may be one that holds other things too.
 """
 
+import os
 import re
 import time
 from collections.abc import Callable, Iterator
@@ -88,6 +89,7 @@ def reset(host: HostConfig, confirm: Callable[[Inventory], bool], patience: floa
         if not confirm(found):
             return False
         trio.run(_stop_all, host, found.running)
+        _remove_networks(host)
         if left := [each for each in found.running if _is_running(host, each)]:
             raise HostError(f"instances {' '.join(left)} do not end; nothing was removed")
         for instance in found.instances:
@@ -125,6 +127,15 @@ def _take_inventory(host: HostConfig) -> Inventory:
 def _instances_in(directory: Path) -> Iterator[InstanceId]:
     if directory.is_dir():
         yield from (InstanceId(path.name) for path in directory.iterdir() if _ID.fullmatch(path.name))
+
+
+def _remove_networks(host: HostConfig) -> None:
+    """What a daemon that was killed left of the instances' networks, and what served them."""
+    if os.geteuid() != 0:  # it had none
+        return
+    from kwhost.core.daemon.network_leftovers import remove_leftovers
+
+    trio.run(remove_leftovers, host)
 
 
 async def _stop_all(host: HostConfig, running: tuple[InstanceId, ...]) -> None:

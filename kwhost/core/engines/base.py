@@ -48,7 +48,8 @@ class HostedEnds(NamedTuple):
 
     `control`: a listening socket; `log_dir`: a directory; `exit`: the pre-allocated exit file; `stats`: the
     statistics page; `cgroups` and `guest_cgroups`: cgroup.procs files, of `supervise` and of the instance's
-    processes; `stdio`: the first attachment's standard input, output and error, or None.
+    processes; `stdio`: the first attachment's standard input, output and error, or None; `netns`: a network
+    namespace that is set up, -1: an empty one is made.
     """
 
     control: int
@@ -59,6 +60,7 @@ class HostedEnds(NamedTuple):
     guest_cgroups: tuple[int, ...] = ()
     policy: PolicyFds = NO_POLICY
     stdio: tuple[int, int, int] | None = None
+    netns: int = -1
 
 
 class Engine(Protocol):

@@ -114,6 +114,7 @@ def launch_hosted(plan: LaunchPlan, ends: HostedEnds, kvm: int, lease: int) -> s
         guest_cgroups=ends.guest_cgroups,
         ceiling=ends.policy.ceiling,
         policy=ends.policy.table,
+        netns=ends.netns,
         attached=ends.stdio is not None,
     )
     stdin, stdout, stderr = (

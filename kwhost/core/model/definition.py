@@ -5,6 +5,7 @@ from enum import Enum
 
 from kwhost.core.model.ids import InstanceName, TenantName
 from kwhost.core.model.instance import Engine
+from kwhost.core.model.network import NO_TRAFFIC_OF_ITS_OWN, PublishedPort, Traffic
 from kwhost.core.model.policy import DEFAULT_POLICY
 from kwhost.core.model.volume import Volume
 
@@ -73,8 +74,11 @@ class Limits:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InstanceDefinition:
     """What an instance is to be; times in seconds. A change of any field but `restart`, `healthcheck`,
-    `depends_on`, `stop_timeout`, the policy and the limits of CPU time and block devices restarts the
-    instance.
+    `depends_on`, `stop_timeout`, `ports`, `traffic`, the policy and the limits of CPU time and block devices
+    restarts the instance.
+
+    `network` None is what the tenant's instances have by default. Replicas name in `replica_of` what they are
+    replicas of: a published port leads to each of them in turn.
 
     `policy` names one of the configuration's policies or a built-in one; with `policy_text`, the TOML of a
     policy file, it is that one's name."""
@@ -90,7 +94,10 @@ class InstanceDefinition:
     user: str | None = None
     limits: Limits = Limits()
     volumes: tuple[Volume, ...] = ()
-    network: str = "none"
+    network: str | None = None
+    ports: tuple[PublishedPort, ...] = ()
+    traffic: Traffic = NO_TRAFFIC_OF_ITS_OWN
+    replica_of: InstanceName | None = None
     policy: str = DEFAULT_POLICY
     policy_text: str | None = None
     init: bool = False

@@ -43,7 +43,8 @@ class EndReason(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InstanceStatus:
-    """One line of `ps`; times are seconds since 1970, None where there is none yet."""
+    """One line of `ps`; times are seconds since 1970, None where there is none yet. `addresses` are those in
+    its tenant's network, `ports` those of the host that lead to it."""
 
     id: InstanceId
     name: InstanceName
@@ -62,13 +63,17 @@ class InstanceStatus:
     reason: EndReason | None
     message: str
     restarts: int
+    network: str = "none"
+    addresses: tuple[str, ...] = ()
+    mac: str | None = None
     ports: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Usage:
     """What an instance uses; None: not known. `cpu_seconds` since its start, `memory` and `memory_peak` in
-    bytes, `pids` in guest processes and threads; calls since the start."""
+    bytes, `pids` in guest processes and threads; calls since the start. What the instance sent and received
+    through its network, and the packets that were refused, by reason."""
 
     cpu_seconds: float | None = None
     memory: int | None = None
@@ -83,6 +88,11 @@ class Usage:
     exits: int | None = None
     faults: int | None = None
     start_seconds: float | None = None
+    sent_bytes: int | None = None
+    sent_packets: int | None = None
+    received_bytes: int | None = None
+    received_packets: int | None = None
+    refused_packets: dict[str, int] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

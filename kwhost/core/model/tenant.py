@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from kwhost.core.model.ids import TenantName
 from kwhost.core.model.instance import Isolation
+from kwhost.core.model.network import TenantNetwork
 
 __all__ = ["Quota", "Tenant"]
 
@@ -25,7 +26,7 @@ class Quota:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tenant:
     """An owner. `users` are names of this host's users; `binds` are directories they may bind. `policy` holds
-    for all instances, besides their own; None: none."""
+    for all instances, besides their own; None: none. `network` None: none was configured."""
 
     name: TenantName
     users: tuple[str, ...] = ()
@@ -33,3 +34,4 @@ class Tenant:
     quota: Quota = Quota()
     binds: tuple[str, ...] = ()
     policy: str | None = None
+    network: TenantNetwork | None = None

@@ -4,6 +4,7 @@ import dataclasses
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
+from ipaddress import IPv4Network, IPv6Network
 from types import MappingProxyType
 from typing import TypeVar
 
@@ -12,6 +13,7 @@ import msgspec
 from kwhost.core.model.decisions import Answer, Scope
 from kwhost.core.model.instance import Isolation
 from kwhost.core.model.mounts import Mount
+from kwhost.core.model.network import Uplink
 from kwhost.core.model.rules import EVERY_RULE
 from kwhost.core.pluginmgr.faults import PluginFault
 from kwhost.hookspecs import (
@@ -39,6 +41,15 @@ _TABLE_MAX = 20_000
 _TABLE_DEPTH = 8
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,31}")
 _METRIC_NAME = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]{0,127}")
+# Not "all" and "default", which mean every interface to the kernel.
+_INTERFACE = re.compile(r"(?!(?:all|default|lo)$)[a-zA-Z][a-zA-Z0-9_-]{0,14}")
+_SUBNETS_MAX = 1000
+_MTU_MIN, _MTU_MAX = 1280, 65_535  # IPv6 needs the one, no packet is larger than the other
+# What networks of their own may have: the private ranges, and shared and unique local addresses.
+_OWN_RANGES = (
+    *map(IPv4Network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10")),
+    IPv6Network("fc00::/7"),
+)
 _LABEL_NAME = re.compile(r"(?!__)[a-zA-Z_][a-zA-Z0-9_]{0,63}")
 
 
@@ -97,7 +108,38 @@ def _check_networks(value: object) -> object:
     networks = _offers(value, NetworkOffer)
     for network in networks:
         _require(_is_line(network.summary, _REASON_MAX), f"network {network.name}: summary is no short line")
+        for function in (network.attach, network.detach):
+            callable_or_none = function is None or callable(function)
+            _require(callable_or_none, f"network {network.name}: attach or detach cannot be called")
     return networks
+
+
+def _is_own_range(subnet: object) -> bool:
+    if isinstance(subnet, IPv4Network):
+        return any(isinstance(own, IPv4Network) and subnet.subnet_of(own) for own in _OWN_RANGES)
+    if isinstance(subnet, IPv6Network):
+        return any(isinstance(own, IPv6Network) and subnet.subnet_of(own) for own in _OWN_RANGES)
+    return False
+
+
+def _check_uplink(uplink: Uplink) -> Uplink:
+    name: object = uplink.interface
+    _require(_matches(_INTERFACE, name), f"{name!r} is no interface for an uplink")
+    mtu: object = uplink.mtu
+    valid = isinstance(mtu, int) and _MTU_MIN <= mtu <= _MTU_MAX
+    _require(valid, f"uplink {name}: the mtu is {mtu!r}, not {_MTU_MIN} to {_MTU_MAX}")
+    subnets = _sequence(uplink.subnets, object, _SUBNETS_MAX)
+    _require(subnets, f"uplink {name}: there are no subnets")
+    for subnet in subnets:
+        _require(_is_own_range(subnet), f"uplink {name}: {subnet} is no network of private addresses")
+    return dataclasses.replace(uplink, subnets=tuple(uplink.subnets))
+
+
+def _check_network_uplinks(value: object) -> object:
+    uplinks = tuple(_check_uplink(uplink) for uplink in _sequence(value, Uplink, _OFFERS_MAX))
+    names = [uplink.interface for uplink in uplinks]
+    _require(len(set(names)) == len(names), "an uplink comes twice")
+    return uplinks
 
 
 def _check_cli_commands(value: object) -> object:
@@ -219,6 +261,7 @@ CHECKS: Mapping[str, Callable[[object], object]] = MappingProxyType(
         "engines": _check_engines,
         "image_sources": _check_image_sources,
         "networks": _check_networks,
+        "network_uplinks": _check_network_uplinks,
         "cli_commands": _check_cli_commands,
         "admit_instance": _check_reason,
         "policy_layer": _check_policy_layer,

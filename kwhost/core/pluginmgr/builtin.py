@@ -6,5 +6,6 @@ BUILT_IN = (
     "kwhost.plugins.engine_direct",
     "kwhost.plugins.images_local",
     "kwhost.plugins.network_none",
+    "kwhost.plugins.network_tenant",
     "kwhost.plugins.daemon_metrics",
 )

@@ -46,6 +46,11 @@ class HostOfPlugin:
         """Where sockets belong."""
         return self._view.run_dir
 
+    @property
+    def state_dir(self) -> Path:
+        """For what outlives a reboot."""
+        return self._view.state_dir
+
     def tenants(self) -> tuple[TenantStatus, ...]:
         """Every tenant."""
         return self._in_loop(self._view.tenants)

@@ -3,6 +3,7 @@ reported, and disabled after FAULTS_MAX failures in a row. Where one decides, it
 
 from collections.abc import Callable, Mapping
 from functools import partial
+from ipaddress import IPv4Network, IPv6Network
 from typing import cast
 
 import trio
@@ -11,7 +12,8 @@ from kwhost.core.errors import ImageError
 from kwhost.core.model.daemon import PluginStatus
 from kwhost.core.model.definition import InstanceDefinition
 from kwhost.core.model.events import Event
-from kwhost.core.model.ids import InstanceName
+from kwhost.core.model.ids import InstanceName, TenantName
+from kwhost.core.model.network import Uplink
 from kwhost.core.model.tenant import Tenant
 from kwhost.core.pluginmgr.background import Service
 from kwhost.core.pluginmgr.calls import THREADS_MAX, call_hook
@@ -26,6 +28,8 @@ from kwhost.core.pluginmgr.sections import SectionProblem, read_section
 from kwhost.hookspecs import DEADLINE_SECONDS, EngineOffer, HostView, ImagePlan, Metric, NetworkOffer
 
 __all__ = ["Plugins"]
+
+_Subnet = tuple[IPv4Network, IPv6Network]
 
 
 class Plugins:
@@ -44,6 +48,8 @@ class Plugins:
         self._hosts: dict[str, HostOfPlugin] = {}
         self.policies = PolicyPlugins(registry, self._call, self._hosts, self._report_of)
         self._services: dict[str, Service] = {}
+        # By plugin and tenant: what a plugin answered last, for a subnet.
+        self._uplinks: dict[tuple[str, TenantName], tuple[_Subnet, tuple[Uplink, ...]]] = {}
 
     def configure(self, sections: Mapping[str, Mapping[str, object]]) -> tuple[SectionProblem, ...]:
         """Give each plugin its section, by the plugins' names; all sections apply, or none where something is
@@ -112,6 +118,26 @@ class Plugins:
         if owner:
             owner.count_success("image_sources")
         return plan
+
+    async def network_uplinks(self, tenant: Tenant, subnet: _Subnet) -> tuple[Uplink, ...]:
+        """Behind which interfaces the tenant's network goes on; to be called while `serve` runs.
+
+        Of a plugin that fails it is what it answered before for that subnet.
+        """
+        for plugin in self._registry.implementers("network_uplinks"):
+            arguments = {"tenant": tenant, "subnet": subnet, "host": self._hosts[plugin.name]}
+            try:
+                answer = await self._call(plugin, "network_uplinks", arguments)
+            except PluginFault:
+                continue  # it is counted and reported
+            uplinks = cast("tuple[Uplink, ...]", answer)
+            self._uplinks[plugin.name, tenant.name] = subnet, uplinks
+        return tuple(
+            uplink
+            for (_, name), (known, uplinks) in sorted(self._uplinks.items(), key=lambda item: item[0])
+            if name == tenant.name and known == subnet
+            for uplink in uplinks
+        )
 
     async def admit(self, tenant: Tenant, definition: InstanceDefinition) -> str | None:
         """Why the tenant may not have the instance; None: it may."""

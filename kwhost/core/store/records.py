@@ -5,6 +5,7 @@ from typing import Literal
 
 from kwhost.core.model.definition import InstanceDefinition
 from kwhost.core.model.ids import InstanceId, InstanceName, TenantName
+from kwhost.core.model.network import InstanceAddresses
 from kwhost.core.model.status import EndReason, InstanceState
 
 __all__ = ["Desired", "ExitHistory", "InstanceRecord"]
@@ -18,7 +19,7 @@ class InstanceRecord:
 
     `desired` is what its owner wants it to be. `engine` is the one that was chosen for it. `configured`:
     the configuration file has it, else it was made through the API. `confined`: one of its tenant's users
-    made it, so that it may bind what the tenant's users may.
+    made it, so that it may bind what the tenant's users may. `addresses` are those in its tenant's network.
     """
 
     id: InstanceId
@@ -37,6 +38,7 @@ class InstanceRecord:
     engine: str = ""
     configured: bool = False
     confined: bool = False
+    addresses: InstanceAddresses | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,6 +6,7 @@ One nursery for each tenant, and in it one for each instance: a failure of one n
 import time
 from collections.abc import Awaitable, Callable, Container, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import trio
@@ -157,7 +158,11 @@ class HostSupervisor:
     def usage(self, id: InstanceId) -> Usage:  # noqa: A002
         """See Hosting."""
         instance = self.instance(id)
-        return measure(instance.run, instance.definition.limits)
+        return measure(instance.run, instance.definition.limits, self._around.networks.counts(id))
+
+    async def count_traffic(self) -> None:
+        """See Hosting."""
+        await self._around.networks.count()
 
     def call_statistics(self, id: InstanceId) -> InstanceStatistics | None:  # noqa: A002
         """See Hosting."""
@@ -199,6 +204,7 @@ class HostSupervisor:
             raise NotFound(f"there is no tenant {definition.tenant!r}; kwhost tenant ls shows all")
         check_engine(definition.engine, tenant.isolation)
         self._around.policies.configured(tenant, definition, confined=confined)  # there are such policies
+        self._around.networks.choose(tenant, definition, confined=confined)
         of_tenant = [each for each in self._instances.values() if each.record.tenant == tenant.name]
         if any(each.record.name == definition.name for each in of_tenant):
             raise Conflict(f"tenant {tenant.name} has an instance {definition.name} already; remove it first")
@@ -216,6 +222,8 @@ class HostSupervisor:
         if reason := await self._admit(tenant, definition):
             raise QuotaExceeded(f"{definition.name} is not admitted: {reason}")
         tenant = self._check_new(definition, confined=confined)  # others may have come meanwhile
+        network = self._around.networks.choose(tenant, definition, confined=confined)
+        definition = replace(definition, network=network)
         record = InstanceRecord(
             id=new_instance_id(),
             tenant=tenant.name,

@@ -29,6 +29,7 @@ from kwhost.core.model.status import EndReason, Health, InstanceState
 from kwhost.core.model.tenant import Tenant
 from kwhost.core.store.records import ExitHistory, InstanceRecord
 from kwhost.core.store.tables import EXITS_KEPT
+from kwhost.core.supervise.attachment import InstanceAttachment
 from kwhost.core.supervise.control import Control
 from kwhost.core.supervise.ends import End, describe_end, end_of
 from kwhost.core.supervise.health import watch_health
@@ -64,6 +65,7 @@ class HostedInstance(InstanceLife):
         super().__init__(record, tenant, around)
         self._short_runs = 0
         self._pausing = trio.Lock()
+        self.attachment = InstanceAttachment(self, around.networks)
         self._kill_at = math.inf  # in trio's time, of what is stopping
 
     # The beginning of a run.
@@ -102,6 +104,8 @@ class HostedInstance(InstanceLife):
             try:
                 image = await find_image(self._around, start)
                 policy = await self.policy.prepare()
+                if (addresses := await self.attachment.plan()) != self.record.addresses:
+                    await self._note(addresses=addresses)
                 async with STARTS:
                     await self._launch(start, image, policy)
                     with trio.move_on_after(START_SECONDS):
@@ -112,7 +116,13 @@ class HostedInstance(InstanceLife):
                 raise
 
     async def _launch(self, start: Start, image: Image, policy: StartPolicy) -> None:
-        launch = await launch_instance(self._around, start, image, policy)
+        attached = await self.attachment.make()
+        try:
+            launch = await launch_instance(self._around, start._replace(attached=attached), image, policy)
+        except BaseException:
+            with trio.CancelScope(shield=True):
+                await self.attachment.remove()
+            raise
         self.run = InstanceRun(self, launch.group, launch, Control(launch.connection))
         self.changed.ring()
         self.spawn(self._watch, self.run)
@@ -169,6 +179,7 @@ class HostedInstance(InstanceLife):
         """See run.RunWatcher."""
         if self.run and self.definition.healthcheck:  # before anybody takes it for ready
             self.run.health = Health.STARTING
+        await self.attachment.running(self.run)
         if self.record.state is S.STARTING:
             await self._step(S.RUNNING, EventKind.STARTED, started=time.time())
             return
@@ -229,6 +240,7 @@ class HostedInstance(InstanceLife):
             self.changed.ring()
         kinds = {Health.HEALTHY: EventKind.HEALTHY, Health.UNHEALTHY: EventKind.UNHEALTHY}
         if health in kinds:
+            await self.attachment.serve(health)
             await self._around.journal.commit(self.record, kinds[health])
 
     async def run_probe(self, command: tuple[str, ...]) -> int:
@@ -269,6 +281,7 @@ class HostedInstance(InstanceLife):
                 await run.clean()
             except LimitError as error:  # the next daemon tries again
                 await self.on_notice(str(error))
+            await self.attachment.remove()
             self._dirs.remove_run()
             self.run = None
             await self._end(
@@ -454,6 +467,7 @@ class HostedInstance(InstanceLife):
         """Make it something else; the present run goes on, within the new limits. With `start` there is none,
         and one is to follow."""
         desired = "running" if start else self.record.desired
+        await self.attachment.change(definition)
         await self._note(definition=definition, desired=desired)
         self.changed.ring()
         if self.run and not self.run.is_over:

@@ -111,6 +111,9 @@ class Hosting(Protocol):
     def definition(self, id: InstanceId) -> InstanceDefinition:
         """What the instance was asked to be. Raises NotFound."""
 
+    async def count_traffic(self) -> None:
+        """Have what `usage` says of networks be of now."""
+
     def usage(self, id: InstanceId) -> Usage:
         """What the instance uses now. Raises NotFound; an instance that does not run uses nothing."""
 

@@ -23,6 +23,7 @@ from kwhost.core.model.instance import GuestLimits, InstanceSpec, LaunchPlan
 from kwhost.core.model.mounts import Mount, MountKind
 from kwhost.core.model.tenant import Tenant
 from kwhost.core.supervise.hosting import StdioFds
+from kwhost.core.supervise.networking import Attached
 from kwhost.core.supervise.planning import check_engine, chosen_engine, plan_instance, spec_of
 from kwhost.core.supervise.policies import StartPolicy
 from kwhost.core.supervise.surroundings import Surroundings
@@ -31,14 +32,15 @@ __all__ = ["Launch", "Start", "find_image", "guest_limits", "launch_instance", "
 
 
 class Start(NamedTuple):
-    """One run of an instance: the instance, what it is to be, whose it is, its first attachment, and whether
-    it may only use what its tenant's users may."""
+    """One run of an instance: the instance, what it is to be, whose it is, its first attachment, whether it
+    may only use what its tenant's users may, and its way into a network."""
 
     instance: InstanceId
     definition: InstanceDefinition
     tenant: Tenant
     stdio: StdioFds | None = None
     confined: bool = False
+    attached: Attached = Attached()
 
     def spec(self) -> InstanceSpec:
         """What `kwhost run` would be asked for."""
@@ -92,6 +94,12 @@ def _bound_storage(mounts: tuple[Mount, ...], size: int | None) -> tuple[Mount, 
     return tuple(map(bound, mounts))
 
 
+def _files(start: Start, mounts: tuple[Mount, ...]) -> list[Mount]:
+    """What tells of the network, unless the instance has files of its own there."""
+    targets = {mount.target for mount in mounts if mount.kind is MountKind.BIND}
+    return [file for file in start.attached.files if file.target not in targets]
+
+
 def _plan(around: Surroundings, start: Start, image: Image, ids: IdRange, *, sampled: bool) -> LaunchPlan:
     limits = start.definition.limits
     within = start.tenant.binds if start.confined else None
@@ -101,7 +109,7 @@ def _plan(around: Surroundings, start: Start, image: Image, ids: IdRange, *, sam
         hosted=True,
         log=around.log,
         limits=guest_limits(limits, sampled=sampled),
-        mounts=_bound_storage(plan.mounts, limits.storage),
+        mounts=(*_bound_storage(plan.mounts, limits.storage), *_files(start, plan.mounts)),
     )
 
 
@@ -138,6 +146,7 @@ def _launch(
             cgroups=tuple(own(fd) for fd in group.open_procs()),
             guest_cgroups=tuple(own(fd) for fd in group.open_guest_procs()),
             policy=PolicyFds(own(policy_file(policy.table)), own(ceiling_file(policy.ceiling))),
+            netns=start.attached.namespace,
             stdio=(start.stdio.stdin, start.stdio.stdout, start.stdio.stderr) if start.stdio else None,
         )
         engine = around.engine(chosen_engine(start.definition).value, lease)

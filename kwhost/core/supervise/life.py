@@ -12,6 +12,7 @@ import trio
 from kwhost.core.errors import EXIT_INTERNAL, StoreError
 from kwhost.core.model.definition import InstanceDefinition
 from kwhost.core.model.events import EventKind
+from kwhost.core.model.network import NO_NETWORK
 from kwhost.core.model.status import EndReason, Health, InstanceState, InstanceStatus
 from kwhost.core.model.tenant import Tenant
 from kwhost.core.store.records import ExitHistory, InstanceRecord
@@ -89,6 +90,10 @@ class InstanceLife:
             reason=record.reason,
             message=record.message,
             restarts=record.restarts,
+            network=definition.network or NO_NETWORK,
+            addresses=(record.addresses.address4, record.addresses.address6) if record.addresses else (),
+            mac=record.addresses.mac if record.addresses else None,
+            ports=tuple(str(port) for port in definition.ports),
         )
 
     # Its task.

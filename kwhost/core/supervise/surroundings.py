@@ -12,6 +12,7 @@ from kwhost.core.images.image import Image
 from kwhost.core.model.ids import InstanceId
 from kwhost.core.model.instance import InstanceSpec, LogLimits
 from kwhost.core.supervise.journal import Journal
+from kwhost.core.supervise.networking import Networks
 from kwhost.core.supervise.policies import PolicySource
 from kwhost.core.supervise.questions import Questions
 
@@ -33,6 +34,7 @@ class Surroundings:
     image: Callable[[InstanceSpec], Awaitable[Image]]
     policies: PolicySource
     questions: Questions
+    networks: Networks
 
     def dirs(self, instance: InstanceId) -> InstanceDirs:
         """The directories of an instance."""

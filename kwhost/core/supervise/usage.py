@@ -7,12 +7,13 @@ from kwhost.core.cgroups.version import GroupUsage
 from kwhost.core.engines.kernel_version import kernel_version
 from kwhost.core.model.definition import Limits
 from kwhost.core.model.status import Usage
+from kwhost.core.supervise.networking import TrafficCounts
 from kwhost.core.supervise.run import InstanceRun
 
 __all__ = ["measure"]
 
 
-def measure(run: InstanceRun | None, limits: Limits) -> Usage:
+def measure(run: InstanceRun | None, limits: Limits, traffic: TrafficCounts | None) -> Usage:
     """Figures that nobody has are None. Raises nothing: a run may end while it is looked at."""
     found = run.group.usage() if run else None
     counted = run.statistics() if run else None
@@ -30,6 +31,7 @@ def measure(run: InstanceRun | None, limits: Limits) -> Usage:
         exits=counted.exits if counted else None,
         faults=counted.faults if counted else None,
         start_seconds=counted.start_seconds if counted else None,
+        **(traffic._asdict() if traffic else {}),
     )
 
 

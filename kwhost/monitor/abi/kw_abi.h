@@ -79,11 +79,13 @@ struct kw_launch {
     int32_t ceiling_fd;    /* memfd of a struct kw_ceiling (kw_policy.h); none: no narrowing */
     int32_t policy_fd;     /* memfd of a struct kw_policy (kw_policy.h) */
     int32_t learn_fd;      /* foreground, with a policy: memfd of a struct kw_learn (kw_learn.h) */
-    uint32_t log_files;    /* how many log files there are at most */
-    uint64_t log_size;     /* bytes of one of them */
+    int32_t netns_fd;      /* network namespace, set up, that is no instance's to change; none: an
+                              empty one of its own */
+    uint64_t log_size;     /* bytes of one log file */
     uint64_t memory_limit; /* bytes of private writable memory, kept by the monitors; 0: none */
     uint64_t resident_limit; /* bytes, sampled by supervise; 0: none */
-    uint32_t reserved[4];
+    uint32_t log_files;      /* how many log files there are at most */
+    uint32_t reserved[3];
 };
 
 /* Mounts are made in order, targets inside the new root, missing target directories are made. */

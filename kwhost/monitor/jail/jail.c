@@ -134,13 +134,18 @@ static bool split_init(struct entry *entry) {
         host(__NR_exit_group, STATUS_OWN);
 }
 
+/* A namespace that was given is set up, and not this process's to change. */
+static bool start_network(struct entry *entry) {
+    return entry->launch->record->netns_fd != KW_NO_FD ||
+           network_start(entry->proc, &entry->failure);
+}
+
 static bool enter(struct first *first) {
     struct entry *entry = &first->entry;
     const struct launch *launch = entry->launch;
     return follow_parent(entry) && wait_for_start(first) && entry_become_root(entry) &&
            follow_parent(entry) && make_root(first) &&
-           entry_make_terminal(entry, first->root.devpts) &&
-           network_start(entry->proc, &entry->failure) &&
+           entry_make_terminal(entry, first->root.devpts) && start_network(entry) &&
            network_name(launch->record->name, &entry->failure) &&
            mounts_enter(launch, &first->root, &entry->failure) && entry_go_to_workdir(entry) &&
            make_table(entry) && hand_over_join(first) && entry_place_descriptors(entry) &&

@@ -211,6 +211,13 @@ static bool make_proc(struct builder *builder, const struct launch_mount *mount)
     return attach(builder, mount, sealed);
 }
 
+static bool make_sysfs(struct builder *builder, const struct launch_mount *mount) {
+    int made = take_source(builder);
+    if (made < 0)
+        return make_filesystem(builder, mount, "sysfs", NULL, FILESYSTEM_SAFE | MOUNT_ATTR_NOEXEC);
+    return attach(builder, mount, made);
+}
+
 static bool make_mount(struct builder *builder, const struct launch_mount *mount) {
     int source;
     switch (mount->kind) {
@@ -224,7 +231,7 @@ static bool make_mount(struct builder *builder, const struct launch_mount *mount
     case KW_MOUNT_PROC:
         return make_proc(builder, mount);
     case KW_MOUNT_SYSFS:
-        return make_filesystem(builder, mount, "sysfs", NULL, FILESYSTEM_SAFE | MOUNT_ATTR_NOEXEC);
+        return make_sysfs(builder, mount);
     case KW_MOUNT_DEVPTS:
         return make_devpts(builder, mount);
     case KW_MOUNT_MQUEUE:

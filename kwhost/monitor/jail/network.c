@@ -3,6 +3,7 @@
 #include <linux/sched.h>
 #include <linux/sockios.h>
 
+#include "abi/kw_abi.h"
 #include "base/text.h"
 #include "jail/channel.h"
 #include "jail/kernel.h"
@@ -14,6 +15,31 @@ struct interface_request { /* struct ifreq */
     u16 flags;
     u8 unused[22];
 };
+
+static bool enter(int fd, struct failure *failure) {
+    long result = host(__NR_setns, fd, CLONE_NEWNET);
+    return result >= 0 ||
+           fail(failure, STATUS_OWN, result, "entering the instance's network namespace");
+}
+
+bool network_visit(int fd, int *home, struct failure *failure) {
+    *home = KW_NO_FD;
+    if (fd == KW_NO_FD)
+        return true;
+    long own = host(__NR_openat, AT_FDCWD, "/proc/self/ns/net", O_RDONLY | O_CLOEXEC, 0);
+    if (own < 0)
+        return fail(failure, STATUS_OWN, own, "opening this host's network namespace");
+    *home = (int)own;
+    return enter(fd, failure);
+}
+
+bool network_return(int home, struct failure *failure) {
+    if (home == KW_NO_FD)
+        return true;
+    bool back = enter(home, failure);
+    host(__NR_close, home);
+    return back;
+}
 
 bool network_start(int proc, struct failure *failure) {
     struct interface_request request = {.name = "lo", .flags = INTERFACE_UP};

@@ -4,6 +4,11 @@
 
 #include "jail/errors.h"
 
+/* From here on the caller's new processes and file systems belong to the network namespace behind
+ * `fd`; *home leads back. With KW_NO_FD everything stays as it is, and *home is that too. */
+bool network_visit(int fd, int *home, struct failure *failure);
+bool network_return(int home, struct failure *failure);
+
 /* Brings the loopback interface up, and lets every user of the instance bind ports below 1024, as
  * containers do. `proc` is a procfs of the instance. */
 bool network_start(int proc, struct failure *failure);

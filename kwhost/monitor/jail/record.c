@@ -47,6 +47,8 @@ static bool check_descriptors(const struct kw_launch *record) {
         return false;
     if (record->learn_fd >= 0 && (hosted || record->policy_fd < 0))
         return false;
+    if (record->netns_fd >= 0 && record->flags & KW_LAUNCH_ROOTLESS)
+        return false;
     if (hosted)
         return record->lifeline_fd < 0;
     return record->control_fd >= 0 && record->listen_fd < 0 && record->log_dir_fd < 0 &&

@@ -9,9 +9,9 @@
 
 #define LAUNCH_SIZE_MAX (16ul << 20)
 #define LAUNCH_MOUNTS_MAX 512u
-/* How many descriptors a record names: those from control_fd up to log_files. */
+/* How many descriptors a record names: those from control_fd up to log_size. */
 #define LAUNCH_FDS                                                                                 \
-    ((offsetof(struct kw_launch, log_files) - offsetof(struct kw_launch, control_fd)) / sizeof(int))
+    ((offsetof(struct kw_launch, log_size) - offsetof(struct kw_launch, control_fd)) / sizeof(int))
 
 struct launch_mount {
     u32 kind, flags, mode;

@@ -5,6 +5,7 @@
 #include "base/text.h"
 #include "jail/filesystem.h"
 #include "jail/kernel.h"
+#include "jail/network.h"
 #include "jail/overlay.h"
 
 size_t layer_length(const char *list) {
@@ -143,6 +144,25 @@ static bool make_sealed(struct sources *sources, int ids, struct failure *failur
     return true;
 }
 
+/* Of a network namespace that was given, the instance may make no sysfs itself. */
+static bool make_sysfs(const struct launch *launch, const struct launch_mount *mount,
+                       struct sources *sources, struct failure *failure) {
+    char log[FILESYSTEM_LOG];
+    int home, given = launch->record->netns_fd;
+    long fd = -1;
+    if (given != KW_NO_FD) {
+        if (!network_visit(given, &home, failure))
+            return false;
+        fd = filesystem_new("sysfs", NULL, attributes_of(mount), log);
+        if (!network_return(home, failure))
+            return false;
+        if (fd < 0)
+            return fail(failure, STATUS_OWN, fd, "making /sys of the instance's network%s", log);
+    }
+    sources->fds[sources->count++] = (int)fd;
+    return true;
+}
+
 bool sources_open(const struct launch *launch, int ids, struct sources *sources,
                   struct failure *failure) {
     bool probed = false;
@@ -164,6 +184,8 @@ bool sources_open(const struct launch *launch, int ids, struct sources *sources,
                     make_overlay(launch, sources, first, mount->data, failure));
         } else if (mount->kind == KW_MOUNT_PROC)
             good = make_sealed(sources, ids, failure);
+        else if (mount->kind == KW_MOUNT_SYSFS)
+            good = make_sysfs(launch, mount, sources, failure);
         if (!good)
             return false;
     }

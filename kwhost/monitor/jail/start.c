@@ -11,11 +11,11 @@
 #include "jail/executable.h"
 #include "jail/idmap.h"
 #include "jail/kernel.h"
+#include "jail/network.h"
 #include "jail/sources.h"
 
 #define NEW_NAMESPACES                                                                             \
-    (CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP |  \
-     CLONE_NEWNET)
+    (CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP)
 
 /* A pipe for descriptor `number` of the program; its inode belongs to the program's user, who may
  * open it anew through /dev/stdout. */
@@ -52,9 +52,10 @@ static bool make_stdio(const struct launch *launch, struct instance *instance, s
            fail(failure, STATUS_OWN, result, "making the program's input and output");
 }
 
-static long clone_into_namespaces(int *pidfd) {
-    struct clone_args args = {
-        .flags = NEW_NAMESPACES | CLONE_PIDFD, .pidfd = (u64)pidfd, .exit_signal = SIGCHLD};
+static long clone_into_namespaces(u64 network, int *pidfd) {
+    struct clone_args args = {.flags = NEW_NAMESPACES | network | CLONE_PIDFD,
+                              .pidfd = (u64)pidfd,
+                              .exit_signal = SIGCHLD};
     return host(__NR_clone3, &args, sizeof args);
 }
 
@@ -80,9 +81,15 @@ static bool fail_clone(struct failure *failure, long error) {
 static bool make_process(const struct jail *jail, struct instance *instance,
                          struct failure *failure) {
     bool rootless = launch_is(jail->launch, KW_LAUNCH_ROOTLESS);
-    long pid = clone_into_namespaces(&instance->pidfd);
+    int given = jail->launch->record->netns_fd, home;
+    /* A network namespace that was given belongs to the host: nobody in the instance has a
+     * capability over it. */
+    u64 network = given == KW_NO_FD ? CLONE_NEWNET : 0;
+    if (!network_visit(given, &home, failure))
+        return false;
+    long pid = clone_into_namespaces(network, &instance->pidfd);
     if (pid == -EPERM && !rootless && chroot_leave()) /* no user namespace below a changed root */
-        pid = clone_into_namespaces(&instance->pidfd);
+        pid = clone_into_namespaces(network, &instance->pidfd);
     if (pid == 0) {
         /* Supervise's own ends, so that their closing there is seen here. */
         host(__NR_close, instance->channel);
@@ -92,7 +99,7 @@ static bool make_process(const struct jail *jail, struct instance *instance,
         jail_enter(jail);
     }
     instance->pid = (int)pid;
-    return pid > 0 || fail_clone(failure, pid);
+    return pid > 0 ? network_return(home, failure) : fail_clone(failure, pid);
 }
 
 /* Opens the sources with host root's rights and sends them to the process. */
@@ -167,8 +174,11 @@ bool instance_start(const struct launch *launch, struct instance *instance,
         return false;
     host(__NR_prctl, PR_SET_DUMPABLE, 0, 0, 0, 0);
     /* The child goes on while this process waits for its own cgroups. */
-    return send_sources(launch, instance, failure) &&
-           cgroup_join(launch->record->cgroup_fds, failure);
+    if (!send_sources(launch, instance, failure))
+        return false;
+    if (launch->record->netns_fd != KW_NO_FD) /* it ends with the instance's last process */
+        host(__NR_close, launch->record->netns_fd);
+    return cgroup_join(launch->record->cgroup_fds, failure);
 }
 
 bool instance_notice(const struct instance *instance, struct kw_message *event) {

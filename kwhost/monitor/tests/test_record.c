@@ -46,7 +46,8 @@ static struct sample good_sample(void) {
                    .exit_fd = KW_NO_FD,
                    .ceiling_fd = KW_NO_FD,
                    .policy_fd = KW_NO_FD,
-                   .learn_fd = KW_NO_FD},
+                   .learn_fd = KW_NO_FD,
+                   .netns_fd = KW_NO_FD},
     };
     memset(sample.header.cgroup_fds, 0xff, sizeof sample.header.cgroup_fds);
     memset(sample.header.guest_cgroup_fds, 0xff, sizeof sample.header.guest_cgroup_fds);
@@ -147,6 +148,8 @@ static void test_hosted(void) {
     REFUSES_HOSTED(header.cgroup_fds[0], -2);
     REFUSES_HOSTED(header.log_size, KW_LOG_SIZE_LEAST - 1);
     REFUSES_HOSTED(header.log_size, ~0ul);
+    REFUSES_HOSTED(header.netns_fd, 2);
+    REFUSES_HOSTED(header.netns_fd, -2);
     REFUSES_HOSTED(header.log_files, 0);
     REFUSES_HOSTED(header.log_files, KW_LOG_FILES_MAX + 1);
     REFUSES(header.exit_fd, 8);

@@ -66,6 +66,20 @@ _COLUMNS = (
     _Column(
         "written_bytes", "Written to block devices.", CounterMetricFamily, lambda row: row.usage.written_bytes
     ),
+    _Column("sent_bytes", "Sent to networks.", CounterMetricFamily, lambda row: row.usage.sent_bytes),
+    _Column("sent_packets", "Likewise packets.", CounterMetricFamily, lambda row: row.usage.sent_packets),
+    _Column(
+        "received_bytes", "Received from networks.", CounterMetricFamily, lambda row: row.usage.received_bytes
+    ),
+    _Column(
+        "received_packets", "Likewise packets.", CounterMetricFamily, lambda row: row.usage.received_packets
+    ),
+    _Column(
+        "refused_packets",
+        "Packets that were refused.",
+        CounterMetricFamily,
+        lambda row: None if row.usage.refused_packets is None else sum(row.usage.refused_packets.values()),
+    ),
     _Column("exits", "Exits of the virtual machine.", CounterMetricFamily, lambda row: row.usage.exits),
     _Column("faults", "Page faults.", CounterMetricFamily, lambda row: row.usage.faults),
 )

@@ -1,0 +1,9 @@
+"""The resolver: a process that answers the questions of tenants' instances, each tenant by its own zone.
+
+`python -I -m kwhost.net.resolver` is started and told what to answer by `kwhost.net.resolving`. Within it,
+`queries`, `responses` and `answers` are the boundary to the wire, `local` knows the names of instances,
+`upstreams` asks others, `pins` lets instances call what they were answered; `tenant` decides, `listening` and
+`control` serve.
+
+May import: core.model, core.errors, kwhost.net's records and nft; alone in kwhost dnspython.
+"""

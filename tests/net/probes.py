@@ -1,0 +1,103 @@
+"""Real packets between namespaces. A socket belongs to the namespace where it was made, whoever uses it."""
+
+import os
+import select
+import socket
+import struct
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from ipaddress import ip_address
+
+from kwhost.core.model.network import Transport
+from kwhost.net.namespaces import run_inside
+from kwhost.net.wishes import Namespace
+
+__all__ = ["DEADLINE", "checksum", "icmp_echo", "listening", "make_socket", "reaches", "readable", "until"]
+
+# An answer takes microseconds; what is dropped without a word takes all of it.
+DEADLINE = 0.5
+_PORT = 7000
+
+
+def until(condition: Callable[[], bool], seconds: float = 5) -> None:
+    """Wait for something that happens by itself."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        select.select([], [], [], 0.005)
+
+
+def make_socket(namespace: Namespace, family: int, kind: int, protocol: int = 0) -> socket.socket:
+    made = run_inside(namespace, lambda: socket.socket(family, kind, protocol))
+    made.settimeout(DEADLINE)
+    return made
+
+
+def _family(address: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in address else socket.AF_INET
+
+
+def readable(*sockets: socket.socket) -> list[socket.socket]:
+    return select.select(sockets, [], [], DEADLINE)[0]
+
+
+@contextmanager
+def listening(namespace: Namespace, address: str, kind: int, port: int = _PORT) -> Iterator[socket.socket]:
+    """A socket bound to every address of the namespace, of the family of `address`."""
+    with make_socket(namespace, _family(address), kind) as made:
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        made.bind(("", port))
+        if kind == socket.SOCK_STREAM:
+            made.listen()
+        yield made
+
+
+def reaches(source: Namespace, target: Namespace, address: str, transport: Transport) -> bool:
+    """Whether something at `address`, in `target`, hears what is sent from `source`."""
+    if transport is Transport.ICMP:
+        return _echoes(source, address)
+    kind = socket.SOCK_STREAM if transport is Transport.TCP else socket.SOCK_DGRAM
+    with listening(target, address, kind) as server, make_socket(source, _family(address), kind) as client:
+        try:
+            client.connect((address, _PORT))
+            if kind == socket.SOCK_DGRAM:
+                client.send(b"hello")
+        except OSError:
+            return False
+        return server in readable(server, client)
+
+
+def checksum(data: bytes) -> int:
+    """Of the internet (RFC 1071)."""
+    padded = data + b"\0" * (len(data) % 2)
+    total = sum(struct.unpack(f"!{len(padded) // 2}H", padded))
+    while total >> 16:
+        total = (total & 0xFFFF) + (total >> 16)
+    return int(~total & 0xFFFF)
+
+
+def icmp_echo(identifier: int) -> bytes:
+    head = struct.pack("!BBHHH", 8, 0, 0, identifier, 1)
+    return head[:2] + struct.pack("!H", checksum(head)) + head[4:]
+
+
+def _echoes(source: Namespace, address: str) -> bool:
+    """Whether an echo request is answered; a message that it was refused ends the waiting."""
+    six = ip_address(address).version == 6
+    protocol = socket.IPPROTO_ICMPV6 if six else socket.IPPROTO_ICMP
+    identifier = int.from_bytes(os.urandom(2))
+    with make_socket(source, _family(address), socket.SOCK_RAW, protocol) as pinger:
+        request = struct.pack("!BBHHH", 128, 0, 0, identifier, 1) if six else icmp_echo(identifier)
+        reply, refused = (129, 1) if six else (0, 3)
+        try:
+            pinger.sendto(request, (address, 0))
+            while readable(pinger):
+                message = pinger.recv(2048)[0 if six else 20 :]
+                if message[0] == refused:
+                    return False
+                if message[0] == reply and message[4:6] == identifier.to_bytes(2):
+                    return True
+        except OSError:
+            return False
+    return False

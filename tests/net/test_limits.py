@@ -1,0 +1,194 @@
+"""Rates and connections stay within their limits, in both directions; measured with real packets."""
+
+import select
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from threading import Thread
+
+import pytest
+
+from kwhost.core.errors import NetworkError
+from kwhost.core.model.network import NetworkLimits, Transport
+from kwhost.net.reasons import Reason
+from kwhost.net.statistics import read_counts
+from kwhost.net.wishes import Namespace, Published
+from tests.net.namespaces import filter_bridged, write_setting
+from tests.net.probes import listening, make_socket, reaches
+from tests.net.world import HOST4, OUTSIDE4, WORLD, World
+
+pytestmark = [pytest.mark.net, pytest.mark.root]
+RATE = 20_000_000
+# What the limit counts and a program does not see: headers of Ethernet, IP and TCP, of 1448 bytes of data.
+HEADERS = 1514 / 1448
+
+
+def _send_until(client: socket.socket, deadline: float) -> None:
+    data = bytes(65536)
+    while time.monotonic() < deadline:
+        try:
+            client.send(data)
+        except OSError:
+            return
+
+
+def throughput(source: Namespace, target: Namespace, address: str, seconds: float = 3) -> float:
+    """Bits a second on the wire, of a TCP connection, after the burst that may pass at first."""
+    with (
+        listening(target, address, socket.SOCK_STREAM) as server,
+        make_socket(source, socket.AF_INET, socket.SOCK_STREAM) as client,
+    ):
+        client.settimeout(5)
+        client.connect((address, 7000))
+        connection, _ = server.accept()
+        begin = time.monotonic() + 0.5
+        sender = Thread(target=_send_until, args=(client, begin + seconds))
+        sender.start()
+        with connection:
+            while time.monotonic() < begin:
+                connection.recv(1 << 20)
+            received = 0
+            while (now := time.monotonic()) < begin + seconds:
+                received += len(connection.recv(1 << 20))
+            elapsed = now - begin
+        sender.join()
+    return received * 8 * HEADERS / elapsed
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("direction", ["upload", "download"])
+def test_an_instance_sends_and_receives_at_its_rate(world: World, direction: str) -> None:
+    limits = NetworkLimits(upload=RATE) if direction == "upload" else NetworkLimits(download=RATE)
+    one, other = world.change(world.of(0, 0), limits=limits), world.of(0, 1)
+    source, target = (one, other) if direction == "upload" else (other, one)
+
+    rate = throughput(world.place(source), world.place(target), str(target.address4))
+
+    assert rate == pytest.approx(RATE, rel=0.1)
+
+
+@pytest.mark.slow
+def test_a_changed_rate_holds_at_once_for_what_runs(world: World) -> None:
+    one, other = world.change(world.of(0, 0), limits=NetworkLimits(upload=4 * RATE)), world.of(0, 1)
+    one = world.change(one, limits=NetworkLimits(upload=RATE))
+
+    rate = throughput(world.place(one), world.place(other), str(other.address4))
+
+    assert rate == pytest.approx(RATE, rel=0.1)
+
+
+def test_a_tenants_upload_limit_that_cannot_work_here_is_an_error_that_says_why(world: World) -> None:
+    try:
+        write_setting(world.namespace, "bridge/bridge-nf-call-iptables", "1")
+    except FileNotFoundError:
+        pytest.skip("this kernel does not filter bridged packets (br_netfilter)")
+    networks = tuple(replace(net, limits=NetworkLimits(upload=RATE)) for net in world.wishes.networks)
+
+    with pytest.raises(NetworkError, match=r"upload rate of kwhost tenant acme cannot.*sysctl net\.bridge"):
+        world.host.reconcile(replace(world.wishes, networks=networks))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("direction", ["upload", "download"])
+def test_instances_of_a_tenant_share_its_rate_to_the_outside(world: World, direction: str) -> None:
+    filter_bridged(world.namespace, on=False)
+    attachments = tuple(replace(one, egress=WORLD) for one in world.wishes.attachments)
+    networks = tuple(replace(net, limits=NetworkLimits(**{direction: RATE})) for net in world.wishes.networks)
+    world.apply(replace(world.wishes, networks=networks, attachments=attachments))
+    one, other = world.of(0, 0), world.of(0, 1)
+
+    if direction == "upload":
+        outward = throughput(world.place(one), world.outside, OUTSIDE4)
+    else:
+        world.apply(
+            replace(
+                world.wishes,
+                published=(
+                    Published(transport=Transport.TCP, port=7000, target_port=7000, targets=(one.instance,)),
+                ),
+            )
+        )
+        outward = throughput(world.outside, world.place(one), HOST4)
+    within = throughput(world.place(one), world.place(other), str(other.address4), seconds=1)
+
+    assert outward == pytest.approx(RATE, rel=0.1)
+    assert within > 5 * RATE
+
+
+def hears(server: socket.socket, seconds: float) -> bool:
+    if not select.select([server], [], [], seconds)[0]:
+        return False
+    return server.recv(10) == b"x"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("direction", ["upload", "download"])
+def test_packets_pass_at_their_rate_and_the_rest_is_counted(world: World, direction: str) -> None:
+    rate, seconds = 500, 2.0
+    limits = (
+        NetworkLimits(upload_packets=rate) if direction == "upload" else NetworkLimits(download_packets=rate)
+    )
+    one, other = world.change(world.of(0, 0), limits=limits), world.of(0, 1)
+    source, target = (one, other) if direction == "upload" else (other, one)
+
+    with (
+        listening(world.place(target), str(target.address4), socket.SOCK_DGRAM) as server,
+        make_socket(world.place(source), socket.AF_INET, socket.SOCK_DGRAM) as client,
+    ):
+        client.connect((str(target.address4), 7000))
+        sent = heard = 0
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            client.send(b"x")
+            sent += 1
+            heard += hears(server, 0)
+        while hears(server, 0.2):
+            heard += 1
+
+    burst = rate // 10
+    assert heard == pytest.approx(rate * seconds + burst, rel=0.1)
+    refused = read_counts(world.host, world.wishes)[one.instance].refused[Reason.PACKET_RATE]
+    assert refused == pytest.approx(sent - heard, abs=20)
+
+
+@contextmanager
+def connected(source: Namespace, count: int) -> Iterator[int]:
+    """As many connections to the outside as can be, at most `count`; says how many."""
+    with ExitStack() as stack:
+        made = 0
+        for _ in range(count):
+            client = stack.enter_context(make_socket(source, socket.AF_INET, socket.SOCK_STREAM))
+            try:
+                client.connect((OUTSIDE4, 7000))
+            except OSError:
+                continue
+            made += 1
+        yield made
+
+
+@pytest.mark.hw
+def test_an_instance_has_as_many_connections_as_its_limit(world: World) -> None:
+    one = world.change(world.of(0, 0), egress=WORLD, limits=NetworkLimits(connections=5))
+
+    with listening(world.outside, OUTSIDE4, socket.SOCK_STREAM), connected(world.place(one), 10) as made:
+        assert made == 5
+    assert read_counts(world.host, world.wishes)[one.instance].refused[Reason.CONNECTIONS] >= 5
+
+
+def test_a_tenant_has_as_many_connections_as_its_limit(world: World) -> None:
+    attachments = tuple(replace(one, egress=WORLD) for one in world.wishes.attachments)
+    networks = tuple(replace(net, limits=NetworkLimits(connections=7)) for net in world.wishes.networks)
+    world.apply(replace(world.wishes, networks=networks, attachments=attachments))
+
+    with (
+        listening(world.outside, OUTSIDE4, socket.SOCK_STREAM),
+        connected(world.place(world.of(0, 0)), 5) as first,
+        connected(world.place(world.of(1, 0)), 5) as others,
+    ):
+        second = sum(
+            reaches(world.place(world.of(0, 1)), world.outside, OUTSIDE4, Transport.UDP) for _ in range(5)
+        )
+
+    assert (first, second, others) == (5, 2, 5)

@@ -1,0 +1,174 @@
+"""Who reaches whom, measured by real connections."""
+
+import socket
+from dataclasses import replace
+from ipaddress import IPv4Network
+from itertools import permutations
+
+import pytest
+
+from kwhost.core.model.network import EgressRule, PortSpan, Transport
+from kwhost.net.addresses import gateway
+from kwhost.net.namespaces import run_inside
+from kwhost.net.netlink import open_session
+from kwhost.net.wishes import Attachment, HostService
+from tests.net.namespaces import filter_bridged
+from tests.net.probes import listening, make_socket, reaches
+from tests.net.world import HOST4, HOST6, LOCAL4, LOCAL6, METADATA, OUTSIDE4, OUTSIDE6, WORLD, World
+
+pytestmark = [pytest.mark.net, pytest.mark.root]
+ALL = (Transport.TCP, Transport.UDP, Transport.ICMP)
+HW_TCP = (pytest.param(Transport.TCP, marks=pytest.mark.hw), Transport.UDP, Transport.ICMP)
+
+
+@pytest.mark.parametrize("transport", HW_TCP)
+@pytest.mark.parametrize("version", [4, 6])
+@pytest.mark.parametrize("filtered", [True, False])
+def test_instances_reach_those_of_their_tenant_and_no_others(
+    world: World, transport: Transport, version: int, *, filtered: bool
+) -> None:
+    """Whether or not bridged packets pass the rules for routed ones too."""
+    filter_bridged(world.namespace, on=filtered)
+    pairs = list(permutations(world.wishes.attachments, 2))
+
+    def address(one: Attachment) -> str:
+        return str(one.address4 if version == 4 else one.address6)
+
+    reached = {
+        (a.instance, b.instance)
+        for a, b in pairs
+        if reaches(world.place(a), world.place(b), address(b), transport)
+    }
+
+    assert reached == {(a.instance, b.instance) for a, b in pairs if a.tenant == b.tenant}
+
+
+@pytest.mark.parametrize("transport", ALL)
+@pytest.mark.parametrize("address", [OUTSIDE4, OUTSIDE6, LOCAL4, LOCAL6, METADATA])
+def test_nobody_calls_outside_unless_allowed(world: World, transport: Transport, address: str) -> None:
+    assert not reaches(world.place(world.of(0, 0)), world.outside, address, transport)
+
+
+@pytest.mark.parametrize("transport", HW_TCP)
+def test_who_may_call_the_world_reaches_public_addresses_only(world: World, transport: Transport) -> None:
+    one = world.change(world.of(0, 0), egress=WORLD)
+
+    reached = [
+        address
+        for address in (OUTSIDE4, OUTSIDE6, LOCAL4, LOCAL6, METADATA)
+        if reaches(world.place(one), world.outside, address, transport)
+    ]
+
+    assert reached == [OUTSIDE4, OUTSIDE6]
+    assert not reaches(world.place(world.of(0, 1)), world.outside, OUTSIDE4, transport)
+
+
+def test_a_private_address_is_reached_by_a_rule_that_names_it(world: World) -> None:
+    one = world.change(world.of(0, 0), egress=(EgressRule(to=IPv4Network(f"{METADATA}/32")),))
+
+    assert reaches(world.place(one), world.outside, METADATA, Transport.TCP)
+    assert not reaches(world.place(one), world.outside, LOCAL4, Transport.TCP)
+
+
+def test_a_rule_allows_its_ports_and_transport_only(world: World) -> None:
+    allowed = EgressRule(
+        to=IPv4Network(f"{OUTSIDE4}/32"), transport=Transport.TCP, ports=PortSpan(7000, 7001)
+    )
+    narrow = replace(allowed, ports=PortSpan(1, 6999))
+    one = world.change(world.of(0, 0), egress=(allowed,))
+    two = world.change(world.of(0, 1), egress=(narrow,))
+
+    assert reaches(world.place(one), world.outside, OUTSIDE4, Transport.TCP)
+    assert not reaches(world.place(one), world.outside, OUTSIDE4, Transport.UDP)
+    assert not reaches(world.place(two), world.outside, OUTSIDE4, Transport.TCP)
+
+
+def test_rules_that_overlap_all_count(world: World) -> None:
+    rules = (
+        EgressRule(to=IPv4Network("8.0.0.0/8"), ports=PortSpan(80, 90)),
+        EgressRule(to=IPv4Network(f"{OUTSIDE4}/32")),
+        EgressRule(to=IPv4Network("0.0.0.0/0"), transport=Transport.TCP, ports=PortSpan(85, 8000)),
+    )
+
+    one = world.change(world.of(0, 0), egress=rules)
+
+    assert reaches(world.place(one), world.outside, OUTSIDE4, Transport.UDP)
+
+
+@pytest.mark.parametrize("transport", HW_TCP)
+def test_the_host_is_out_of_reach(world: World, transport: Transport) -> None:
+    one = world.change(world.of(0, 0), egress=WORLD)
+    nets = next(net.subnet for net in world.wishes.networks if net.tenant == one.tenant)
+
+    for address in (HOST4, HOST6, *(str(gateway(net)) for net in nets)):
+        assert not reaches(world.place(one), world.namespace, address, transport)
+
+
+def test_a_service_of_the_host_is_reached_at_the_gateway_only(world: World) -> None:
+    networks = tuple(
+        replace(one, services=(HostService(Transport.UDP, 7000),)) for one in world.wishes.networks
+    )
+    world.apply(replace(world.wishes, networks=networks))
+    place, own = world.place(world.of(0, 0)), gateway(networks[0].subnet.net4)
+
+    assert reaches(place, world.namespace, str(own), Transport.UDP)
+    assert not reaches(place, world.namespace, str(own), Transport.TCP)
+    assert not reaches(place, world.namespace, HOST4, Transport.UDP)
+    assert not reaches(place, world.namespace, str(gateway(networks[1].subnet.net4)), Transport.UDP)
+
+
+def test_nobody_outside_calls_an_instance(world: World) -> None:
+    one = world.of(0, 0)
+
+    def route() -> None:
+        with open_session() as session:
+            session.route("add", dst=f"{one.address4}/32", gateway=HOST4)
+
+    run_inside(world.outside, route)
+
+    assert not reaches(world.outside, world.place(one), str(one.address4), Transport.TCP)
+
+
+@pytest.mark.parametrize("transport", ALL)
+@pytest.mark.parametrize("version", [4, 6])
+def test_an_isolated_instance_sees_nobody(world: World, transport: Transport, version: int) -> None:
+    alone = world.change(world.of(0, 0), isolated=True, egress=WORLD)
+    other, third = world.of(0, 1), world.of(0, 2)
+    mine, theirs = (str(one.address4 if version == 4 else one.address6) for one in (alone, other))
+
+    assert not reaches(world.place(alone), world.place(other), theirs, transport)
+    assert not reaches(world.place(other), world.place(alone), mine, transport)
+    assert reaches(world.place(third), world.place(other), theirs, transport)
+    assert reaches(world.place(alone), world.outside, OUTSIDE4 if version == 4 else OUTSIDE6, transport)
+
+
+def test_the_outside_sees_the_host_and_not_the_instance(world: World) -> None:
+    one = world.change(world.of(0, 0), egress=WORLD)
+
+    with (
+        listening(world.outside, OUTSIDE4, socket.SOCK_STREAM) as server,
+        make_socket(world.place(one), socket.AF_INET, socket.SOCK_STREAM) as client,
+    ):
+        client.connect((OUTSIDE4, 7000))
+        connection, peer = server.accept()
+        connection.close()
+
+    assert peer[0] == HOST4
+
+
+def test_a_connection_outlives_new_rules_and_the_end_of_its_permission(world: World) -> None:
+    one = world.change(world.of(0, 0), egress=WORLD)
+
+    with (
+        listening(world.outside, OUTSIDE4, socket.SOCK_STREAM) as server,
+        make_socket(world.place(one), socket.AF_INET, socket.SOCK_STREAM) as client,
+    ):
+        client.connect((OUTSIDE4, 7000))
+        connection, _ = server.accept()
+        with connection:
+            world.host._known_rules.clear()  # as a daemon that was started again
+            world.change(one, egress=())
+            client.send(b"still here")
+
+            assert connection.recv(100) == b"still here"
+    assert not reaches(world.place(one), world.outside, OUTSIDE4, Transport.TCP)

@@ -1,0 +1,164 @@
+"""Tasks attach and detach at the same time, and get what they asked for or an error of their own."""
+
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import replace
+
+import pytest
+import trio
+
+from kwhost.core.errors import Conflict, NetworkError
+from kwhost.core.model.ids import InstanceId, InstanceName
+from kwhost.core.model.network import NetworkLimits, Transport
+from kwhost.net.addresses import assign_addresses
+from kwhost.net.layout import port_of
+from kwhost.net.reconcile import Reconciler
+from kwhost.net.wishes import Attachment, Namespace, VethEnd
+from tests.net.namespaces import new_namespace, write_setting
+from tests.net.probes import reaches, until
+from tests.net.test_repair import links
+from tests.net.world import WORLD, World
+
+pytestmark = [pytest.mark.net, pytest.mark.root]
+LIMITS = NetworkLimits(upload=8_000_000)
+
+
+@pytest.fixture
+def places() -> Iterator[list[Namespace]]:
+    with ExitStack() as stack:
+        yield [stack.enter_context(new_namespace()) for _ in range(20)]
+
+
+def attachments(world: World, places: list[Namespace]) -> list[Attachment]:
+    """One in each place, of the first tenant."""
+    network = world.wishes.networks[0]
+    names = [InstanceName(f"i{number}") for number in range(len(places))]
+    addresses = assign_addresses(network.subnet, names)
+    return [
+        Attachment(
+            instance=InstanceId(os.urandom(6).hex()),
+            tenant=network.tenant,
+            name=name,
+            end=VethEnd(namespace=place),
+            address4=addresses[name][0],
+            address6=addresses[name][1],
+            limits=LIMITS,
+        )
+        for name, place in zip(names, places, strict=True)
+    ]
+
+
+async def test_many_cycles_at_the_same_time_leave_nothing(bare_world: World, places: list[Namespace]) -> None:
+    """Ten times in each of twenty namespaces."""
+    before = links(bare_world.namespace)
+    reconciler = Reconciler(bare_world.host)
+    await reconciler.set_networks(bare_world.wishes.networks)
+    empty = links(bare_world.namespace)
+    made: list[set[str]] = []
+
+    async def cycle(one: Attachment) -> None:
+        for _ in range(10):
+            again = replace(one, instance=InstanceId(os.urandom(6).hex()))
+            await reconciler.attach(again)
+            made.append(links(bare_world.namespace))
+            await reconciler.detach(again.instance)
+
+    async with trio.open_nursery() as nursery:
+        for one in attachments(bare_world, places):
+            nursery.start_soon(cycle, one)
+
+    assert len(made) == 200
+    assert links(bare_world.namespace) == empty
+    assert bare_world.host.steps(reconciler.wishes) == ()
+    await reconciler.set_networks(())
+    assert links(bare_world.namespace) == before
+
+
+async def test_those_who_attach_together_reach_each_other(bare_world: World, places: list[Namespace]) -> None:
+    reconciler = Reconciler(bare_world.host)
+    await reconciler.set_networks(bare_world.wishes.networks)
+    first, second = attachments(bare_world, places[:2])
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(reconciler.attach, first)
+        nursery.start_soon(reconciler.attach, second)
+
+    assert reaches(places[0], places[1], str(second.address4), Transport.TCP)
+
+
+async def test_who_cannot_be_attached_has_an_error_and_the_others_have_a_network(
+    bare_world: World, places: list[Namespace]
+) -> None:
+    reconciler = Reconciler(bare_world.host)
+    await reconciler.set_networks(bare_world.wishes.networks)
+    lost, first, second = attachments(bare_world, places[:3])
+    lost = replace(lost, end=VethEnd(namespace=Namespace("/proc/self/fd/9999")))
+    errors: list[str] = []
+
+    async def attach_lost() -> None:
+        try:
+            await reconciler.attach(lost)
+        except NetworkError as error:
+            errors.append(str(error))
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(attach_lost)
+        nursery.start_soon(reconciler.attach, first, second)
+
+    assert len(errors) == 1
+    assert reconciler.wishes.attachments == (first, second)
+    assert reaches(places[1], places[2], str(second.address4), Transport.TCP)
+    assert bare_world.host.steps(reconciler.wishes) == ()
+
+
+async def test_a_wish_that_contradicts_others_changes_nothing(
+    bare_world: World, places: list[Namespace]
+) -> None:
+    reconciler = Reconciler(bare_world.host)
+    await reconciler.set_networks(bare_world.wishes.networks)
+    first, second = attachments(bare_world, places[:2])
+    await reconciler.attach(first)
+
+    with pytest.raises(Conflict, match="instance acme/i0 has it"):
+        await reconciler.attach(replace(second, address4=first.address4))
+
+    assert reconciler.wishes.attachments == (first,)
+    assert bare_world.host.steps(reconciler.wishes) == ()
+
+
+async def test_what_concerns_all_is_an_error_and_keeps_nobody_else_out(
+    bare_world: World, places: list[Namespace]
+) -> None:
+    """An instance that may call outside, where the host does not forward."""
+    write_setting(bare_world.namespace, "ipv4/ip_forward", "0")
+    reconciler = Reconciler(bare_world.host)
+    await reconciler.set_networks(bare_world.wishes.networks)
+    first, second = attachments(bare_world, places[:2])
+
+    with pytest.raises(NetworkError, match="does not forward"):
+        await reconciler.attach(replace(first, egress=WORLD))
+    await reconciler.attach(second)
+
+    assert reconciler.wishes.attachments == (second,)
+    assert bare_world.host.steps(reconciler.wishes) == ()
+
+
+async def test_an_instance_that_ended_by_itself_leaves_nothing(
+    bare_world: World, places: list[Namespace]
+) -> None:
+    """With its namespace the kernel removes both ends of the pair."""
+    reconciler = Reconciler(bare_world.host)
+    await reconciler.set_networks(bare_world.wishes.networks)
+    first, second = attachments(bare_world, places[:2])
+    empty = links(bare_world.namespace)
+    with new_namespace() as place:
+        ended = replace(first, end=VethEnd(namespace=place))
+        await reconciler.attach(ended)
+    until(lambda: port_of(ended) not in links(bare_world.namespace))
+
+    await reconciler.attach(second)
+    await reconciler.detach(ended.instance, second.instance)
+
+    assert links(bare_world.namespace) == empty
+    assert bare_world.host.steps(reconciler.wishes) == ()

@@ -1,0 +1,91 @@
+"""Which networks and ports an instance may have."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kwhost.core.config.host import HostConfig
+from kwhost.core.daemon.networks import DaemonNetworks
+from kwhost.core.errors import UsageError
+from kwhost.core.model.network import Egress, PublishedPort, TenantNetwork, Traffic, Uplink
+from kwhost.core.model.tenant import Tenant
+from kwhost.hookspecs import NetworkOffer
+from kwhost.net.addresses import Subnet
+from tests.unit.fake_hosting import ACME, make_definition
+
+HOST = HostConfig(state_dir=Path("/s"), run_dir=Path("/r"), api=Path("/r/api.sock"))
+PLAIN, NETWORKED = Tenant(name=ACME), Tenant(name=ACME, network=TenantNetwork())
+
+
+def offers() -> Mapping[str, NetworkOffer]:
+    return {name: NetworkOffer(name=name, summary="-") for name in ("none", "tenant", "host", "lab")}
+
+
+async def no_uplinks(_tenant: Tenant, _subnet: Subnet) -> tuple[Uplink, ...]:
+    return ()
+
+
+async def tell(_text: str) -> None:
+    pass
+
+
+def choose(tenant: Tenant, host: HostConfig = HOST, *, confined: bool = False, **fields: Any) -> str:
+    networks = DaemonNetworks(host, offers, no_uplinks, tell)
+    return networks.choose(tenant, make_definition(**fields), confined=confined)
+
+
+def test_the_default_is_what_the_tenant_has() -> None:
+    assert choose(PLAIN) == "none"
+    assert choose(NETWORKED) == "tenant"
+    assert choose(NETWORKED, network="lab") == "lab"
+
+
+def test_an_unknown_network_is_an_error_that_names_those_that_there_are() -> None:
+    with pytest.raises(UsageError, match="host, lab, none, tenant"):
+        choose(PLAIN, network="labs")
+
+
+def test_the_hosts_network_has_to_be_allowed_and_is_for_the_operator() -> None:
+    allowing = HOST._replace(allow_host_network=True)
+
+    assert choose(PLAIN, allowing, network="host") == "host"
+    with pytest.raises(UsageError, match="not allowed"):
+        choose(PLAIN, network="host")
+
+
+@pytest.mark.parametrize("network", ["host", "lab", "tenant"])
+def test_tenants_users_have_what_was_configured_for_them(network: str) -> None:
+    allowing = HOST._replace(allow_host_network=True)
+
+    assert choose(NETWORKED, confined=True, network="tenant") == "tenant"
+    assert choose(NETWORKED, confined=True, network="none") == "none"
+    with pytest.raises(UsageError, match="for the operator to give"):
+        choose(PLAIN, allowing, confined=True, network=network)
+
+
+def test_ports_need_the_tenants_network() -> None:
+    with pytest.raises(UsageError, match="ports cannot be published"):
+        choose(PLAIN, ports=(PublishedPort(port=8080, target=80),))
+
+
+@pytest.mark.parametrize(
+    "port",
+    [
+        PublishedPort(port=1023, target=80),
+        PublishedPort(port=8080, target=80, address=""),
+        PublishedPort(port=8080, target=80, address="192.0.2.1"),
+    ],
+)
+def test_tenants_users_publish_high_ports_on_loopback_only(port: PublishedPort) -> None:
+    assert choose(NETWORKED, ports=(port,)) == "tenant"
+    with pytest.raises(UsageError, match="tenants' users may publish"):
+        choose(NETWORKED, confined=True, ports=(port,))
+
+
+def test_tenants_users_do_not_allow_themselves_calls() -> None:
+    traffic = Traffic(egress=(Egress(to="0.0.0.0/0"),))
+
+    with pytest.raises(UsageError, match="for the operator"):
+        choose(NETWORKED, confined=True, traffic=traffic)
