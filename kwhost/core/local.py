@@ -23,6 +23,7 @@ from kwhost.core.model.policy import DEFAULT_POLICY
 from kwhost.core.operator.signals import hold_signals, release_signals
 from kwhost.core.operator.terminal import OperatorTerminal
 from kwhost.core.policy.tables import RunTable, table_of
+from kwhost.core.supervise.driver import Driven, prepare_driven
 from kwhost.core.supervise.planning import check_engine, local_image, plan_instance
 
 if TYPE_CHECKING:
@@ -51,10 +52,18 @@ def run_instance(  # noqa: PLR0913 - what there is to say about a run
     if terminal:
         _load_watch()  # first: the terminal is raw before the instance writes to it
     table = table_of(policy)
+    network = _prepare_network(spec)
+    if network.lacking:
+        report(network.lacking)
     lease = lease_ids(host.uid_base)
     try:
         plan = plan_instance(spec, local_image(spec), lease.ids, terminal.size() if terminal else None)
-        plan = replace(plan, limits=limits)
+        plan = replace(
+            plan,
+            limits=limits,
+            mounts=(*plan.mounts, *network.files),
+            waits_for_network=network.driver is not None,
+        )
         hold_signals()
         launched = _launch(DirectEngine(lease), plan, spec, table, learn)
         watch = _load_watch_for(launched)
@@ -65,10 +74,21 @@ def run_instance(  # noqa: PLR0913 - what there is to say about a run
             report=report,
             want_statistics=want_statistics,
             numbering=table.numbering,
+            driver=network.driver,
         )
     finally:
         release_signals()
         lease.close()
+
+
+def _prepare_network(spec: InstanceSpec) -> Driven:
+    if spec.network == "none":
+        if spec.ports:
+            raise UsageError("publishing ports needs a network: --network tenant")
+        return Driven()
+    if os.geteuid() == 0:
+        raise UsageError("root's instances have networks from a daemon: kwhost up -d starts one")
+    return prepare_driven(spec.ports)
 
 
 def _launch(

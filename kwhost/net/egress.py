@@ -13,7 +13,7 @@ from kwhost.net.state import Key
 __all__ = ["Box", "as_listed", "disjoint", "egress_keys", "is_special", "pinned_keys"]
 
 # tables/inet.nft has the same.
-_SPECIAL: tuple[Prefix, ...] = tuple(
+SPECIAL: tuple[Prefix, ...] = tuple(
     IPv4Network(text)
     for text in [
         "0.0.0.0/8",
@@ -54,7 +54,7 @@ class Box(NamedTuple):
 
 def is_special(prefix: Prefix) -> bool:
     """Whether all of it is private, link-local, reserved or the like."""
-    return any(prefix.version == one.version and _within(prefix, one) for one in _SPECIAL)
+    return any(prefix.version == one.version and _within(prefix, one) for one in SPECIAL)
 
 
 def _within(inner: Prefix, outer: Prefix) -> bool:

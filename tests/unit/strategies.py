@@ -40,6 +40,7 @@ plans = st.builds(
     init=st.booleans(),
     read_only=st.booleans(),
     rootless=st.booleans(),
+    waits_for_network=st.booleans(),
     hosted=st.booleans(),
     log=st.builds(LogLimits, size=st.integers(0, 2**63), files=ids32),
     limits=st.builds(GuestLimits, pids=ids32, memory=st.integers(0, 2**63), resident=st.integers(0, 2**63)),

@@ -55,6 +55,7 @@ def test_reading_the_record_back_gives_the_plan(plan: LaunchPlan, started_ns: in
     assert (header.control_fd, header.lifeline_fd, header.kvm_fd, header.stats_fd) == (7, 8, 9, 10)
     assert header.started_ns == started_ns
     assert bool(header.flags & lib.KW_LAUNCH_HOSTED) == plan.hosted
+    assert bool(header.flags & lib.KW_LAUNCH_NETWORK) == plan.waits_for_network
     assert (header.log_size, header.log_files) == plan.log
     assert (header.pids_limit, header.memory_limit, header.resident_limit) == plan.limits
 

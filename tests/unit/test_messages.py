@@ -13,8 +13,11 @@ from kwhost.core.abi.messages import (
     ask_root,
     attach,
     clean_text,
+    drive_network,
     execute,
+    fail_network,
     hello,
+    network_ready,
     resize,
     send_signal,
     stop,
@@ -60,10 +63,22 @@ def test_control_messages_carry_their_values() -> None:
         (attach(AttachFlag.STDIN | AttachFlag.CLOSE_STDIN), lib.KW_CONTROL_ATTACH, 5, 0),
         (ask_root(), lib.KW_CONTROL_ROOT, 0, 0),
         (execute(), lib.KW_CONTROL_EXEC, 0, 0),
+        (drive_network(), lib.KW_CONTROL_NETWORK, lib.KW_NETWORK_DRIVER, 0),
+        (network_ready(), lib.KW_CONTROL_NETWORK, lib.KW_NETWORK_READY, 0),
+        (fail_network("why"), lib.KW_CONTROL_NETWORK, lib.KW_NETWORK_FAILED, 0),
     ):
         message = ffi.new("struct kw_message *")
         ffi.memmove(message, data, MESSAGE_SIZE)
         assert (message.type, message.value, message.extra) == (kind, value, extra)
+
+
+def test_the_reason_of_a_failure_fits_into_its_message() -> None:
+    message = ffi.new("struct kw_message *")
+    ffi.memmove(message, fail_network("because " * 1000), MESSAGE_SIZE)
+
+    text = bytes(ffi.buffer(message.text))
+    assert text.startswith(b"because because ")
+    assert text[-1] == 0
 
 
 def exit_record(**changes: int) -> bytes:

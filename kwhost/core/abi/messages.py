@@ -20,9 +20,12 @@ __all__ = [
     "ask_root",
     "attach",
     "clean_text",
+    "drive_network",
     "execute",
     "exit_status",
+    "fail_network",
     "hello",
+    "network_ready",
     "new_socket",
     "replace_policy",
     "resize",
@@ -40,7 +43,7 @@ EVENT_FDS_MAX = 2
 
 class EventType(Enum):
     """What `supervise` reports. HELLO, SOCKET and STARTED of a process with a terminal bring a descriptor,
-    ROOT brings two."""
+    ROOT and NETWORK bring two."""
 
     STARTED = lib.KW_EVENT_STARTED
     EXITED = lib.KW_EVENT_EXITED
@@ -56,6 +59,7 @@ class EventType(Enum):
     POLICY = lib.KW_EVENT_POLICY
     QUESTION = lib.KW_EVENT_QUESTION
     ANSWERED = lib.KW_EVENT_ANSWERED
+    NETWORK = lib.KW_EVENT_NETWORK
 
 
 class AttachFlag(Flag):
@@ -106,9 +110,10 @@ def clean_text(data: bytes) -> str:
     return "".join(char if char.isprintable() else "?" for char in text)
 
 
-def _control(kind: int, value: int = 0, extra: int = 0) -> bytes:
+def _control(kind: int, value: int = 0, extra: int = 0, text: str = "") -> bytes:
     message = ffi.new("struct kw_message *")
     message.type, message.value, message.extra = kind, value, extra
+    message.text = text.encode(errors="replace")[: lib.KW_ERROR_MAX - 1]
     return bytes(ffi.buffer(message))
 
 
@@ -159,6 +164,21 @@ def answer(question: int, *, allow: bool) -> bytes:
     """Answer the question of a QUESTION event by its number. An ANSWERED follows, unless it is not open any
     more."""
     return _control(lib.KW_CONTROL_ANSWER, question, int(allow))
+
+
+def drive_network() -> bytes:
+    """Tell which process drives the instance's network from now on, by its pidfd, sent along."""
+    return _control(lib.KW_CONTROL_NETWORK, lib.KW_NETWORK_DRIVER)
+
+
+def network_ready() -> bytes:
+    """Let the program begin, which waits for its network."""
+    return _control(lib.KW_CONTROL_NETWORK, lib.KW_NETWORK_READY)
+
+
+def fail_network(why: str) -> bytes:
+    """Have the start fail, since there is no network; nothing where the program has begun."""
+    return _control(lib.KW_CONTROL_NETWORK, lib.KW_NETWORK_FAILED, text=why)
 
 
 def attach(flags: AttachFlag) -> bytes:

@@ -133,6 +133,7 @@ def _flags(plan: LaunchPlan, fds: LaunchFds) -> int:
         (plan.rootless, lib.KW_LAUNCH_ROOTLESS),
         (plan.hosted, lib.KW_LAUNCH_HOSTED),
         (fds.attached, lib.KW_LAUNCH_ATTACHED),
+        (plan.waits_for_network, lib.KW_LAUNCH_NETWORK),
     ):
         flags |= flag if wanted else 0
     return flags

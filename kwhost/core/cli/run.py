@@ -3,6 +3,7 @@
 import os
 from argparse import REMAINDER, Namespace
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from kwhost.core.cli.connection import add_host_option, daemon_answers
@@ -90,7 +91,7 @@ def _add_limit_options(parser: CommandParser) -> None:
         action="append",
         default=[],
         metavar="[IP:]HOST:GUEST[/udp]",
-        help="lead a port of this host to one of its own; on 127.0.0.1 without an IP; needs a daemon",
+        help="lead a port of this host to one of its own; on 127.0.0.1 without an IP",
     )
 
 
@@ -162,12 +163,13 @@ def parse_run(arguments: Sequence[str]) -> tuple[InstanceSpec, Namespace]:
 def _run_here(spec: InstanceSpec, options: Namespace, host: HostConfig) -> int:
     if options.cpus is not None:
         raise UsageError("--cpus needs control groups, which only a daemon makes: kwhost up -d starts one")
-    if options.network not in (None, "none") or options.publish:
-        raise UsageError("a network needs a daemon of root's: kwhost up -d starts one")
+    if options.network not in (None, "none", "tenant"):
+        raise UsageError(f"the network {options.network!r} needs a daemon: kwhost up -d starts one")
     if options.tenant is not None:
         raise UsageError("--tenant needs a daemon: kwhost up -d CONFIG starts one")
     from kwhost.core.local import run_instance  # brings trio: not for usage errors and --help
 
+    spec = replace(spec, network=options.network or "none", ports=options.publish)
     limits = GuestLimits(pids=options.pids or 0, memory=options.memory or 0)
     outcome = run_instance(spec, host, limits, notice, want_statistics=options.stats, policy=options.policy)
     if outcome.crash:

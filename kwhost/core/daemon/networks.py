@@ -11,13 +11,15 @@ import trio
 
 from kwhost.core.config.host import HostConfig
 from kwhost.core.config.network_check import default_network
-from kwhost.core.errors import NetworkError, UsageError
+from kwhost.core.daemon.driven_networks import DrivenNetworks
+from kwhost.core.errors import UsageError
 from kwhost.core.model.definition import InstanceDefinition
 from kwhost.core.model.ids import InstanceId, TenantName
 from kwhost.core.model.network import HOST_NETWORK, NO_NETWORK, TENANT_NETWORK, InstanceAddresses
 from kwhost.core.model.tenant import Tenant
 from kwhost.core.store.records import InstanceRecord
 from kwhost.core.supervise.bell import Bell
+from kwhost.core.supervise.driver import NetworkDriver
 from kwhost.core.supervise.networking import Attached, TrafficCounts
 
 if TYPE_CHECKING:
@@ -60,6 +62,7 @@ class DaemonNetworks:
         self._count_asked = Bell()
         self._made: TenantNetworks | None = None
         self._made_offered: OfferedNetworks | None = None
+        self._driven = None if os.geteuid() == 0 else DrivenNetworks()
 
     @property
     def _tenants(self) -> "TenantNetworks":
@@ -103,8 +106,8 @@ class DaemonNetworks:
         self._forget(record.id)
         if record.definition.network != TENANT_NETWORK:
             return None
-        if os.geteuid() != 0:
-            raise NetworkError("a tenant's network needs a daemon of root's")
+        if self._driven:
+            return None
         await self._settled.wait()
         return await self._tenants.plan(record, tenant)
 
@@ -119,10 +122,19 @@ class DaemonNetworks:
                 namespace = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
                 self._host_namespaces[record.id] = namespace
                 return Attached(namespace)
+            case "tenant" if self._driven:
+                driven = self._driven.prepare(record, tenant)
+                return Attached(files=driven.files, driven=driven)
             case "tenant":
                 return await self._tenants.attach(record, tenant)
             case _:
                 return await self._offered.attach(record)
+
+    def driver(self, record: InstanceRecord, tenant: Tenant) -> NetworkDriver | None:
+        """See Networks."""
+        if self._driven and record.definition.network == TENANT_NETWORK:
+            return self._driven.driver(record, tenant)
+        return None
 
     async def adopt(self, record: InstanceRecord, tenant: Tenant, pid: int) -> None:
         """See Networks."""
@@ -145,12 +157,16 @@ class DaemonNetworks:
 
     async def redefine(self, record: InstanceRecord) -> None:
         """See Networks."""
+        if self._driven:
+            self._driven.redefine(record)
         if self._made:
             await self._made.redefine(record)
 
     async def detach(self, record: InstanceRecord) -> None:
         """See Networks."""
         self._forget(record.id)
+        if self._driven:
+            self._driven.forget(record.id)
         if namespace := self._host_namespaces.pop(record.id, None):
             os.close(namespace)
         if self._made_offered:

@@ -2,11 +2,14 @@
 
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from kwhost.core.model.ids import IdRange, InstanceName
 from kwhost.core.model.mounts import Mount
 from kwhost.core.model.volume import Volume
+
+if TYPE_CHECKING:
+    from kwhost.core.model.network import PublishedPort
 
 __all__ = [
     "Engine",
@@ -55,6 +58,8 @@ class InstanceSpec:
     read_only: bool = False
     engine: Engine = Engine.AUTO
     isolation: Isolation = Isolation.VM
+    network: str = "none"
+    ports: "tuple[PublishedPort, ...]" = ()
     timeout: float | None = None
 
 
@@ -117,3 +122,4 @@ class LaunchPlan:
     hosted: bool = False
     log: LogLimits = _DEFAULT_LOG
     limits: GuestLimits = _NO_LIMITS
+    waits_for_network: bool = False  # see supervise.driver

@@ -10,6 +10,7 @@ from kwhost.core.model.network import InstanceAddresses
 from kwhost.core.model.status import Health
 from kwhost.core.model.tenant import Tenant
 from kwhost.core.store.records import InstanceRecord
+from kwhost.core.supervise.driver import NetworkDriver
 from kwhost.core.supervise.networking import Attached, Networks
 from kwhost.core.supervise.run import InstanceRun
 
@@ -36,7 +37,14 @@ class InstanceAttachment:
 
     async def make(self) -> Attached:
         """For a run that is to begin. Raises KwhostError, with nothing left behind."""
-        return await self._networks.attach(self._instance.record, self._instance.tenant)
+        attached = await self._networks.attach(self._instance.record, self._instance.tenant)
+        if attached.driven.lacking:
+            await self._instance.on_notice(attached.driven.lacking)
+        return attached
+
+    def driver(self) -> NetworkDriver | None:
+        """What drives its network in a run that an earlier daemon began, if it needs that."""
+        return self._networks.driver(self._instance.record, self._instance.tenant)
 
     async def change(self, definition: InstanceDefinition) -> None:
         """As it is to be defined. Raises Conflict, NetworkError: then nothing has changed."""

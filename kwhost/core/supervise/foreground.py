@@ -17,6 +17,7 @@ from kwhost.core.supervise.instance import RunningInstance, SupervisedInstance
 
 if TYPE_CHECKING:
     from kwhost.core.policy.numbering import Numbering
+    from kwhost.core.supervise.driver import NetworkDriver
 
 __all__ = ["Outcome", "run_foreground", "watch_launched"]
 
@@ -169,7 +170,7 @@ async def run_foreground(
         await instance.aclose()
 
 
-def watch_launched(
+def watch_launched(  # noqa: PLR0913 - what there is to say about a run
     launched: Launched,
     *,
     timeout: float | None,
@@ -177,12 +178,13 @@ def watch_launched(
     report: Callable[[str], None],
     want_statistics: bool,
     numbering: NameRules,
+    driver: "NetworkDriver | None" = None,
 ) -> Outcome:
     """Run an event loop that watches a launched instance to its end."""
 
     async def watch() -> Outcome:
         return await run_foreground(
-            SupervisedInstance(launched),
+            SupervisedInstance(launched, driver),
             timeout=timeout,
             terminal=terminal,
             report=report,

@@ -123,7 +123,8 @@ class HostedInstance(InstanceLife):
             with trio.CancelScope(shield=True):
                 await self.attachment.remove()
             raise
-        self.run = InstanceRun(self, launch.group, launch, Control(launch.connection))
+        control = Control(launch.connection)
+        self.run = InstanceRun(self, launch.group, launch, control, attached.driven.driver)
         self.changed.ring()
         self.spawn(self._watch, self.run)
         if launch.sampled:
@@ -140,7 +141,8 @@ class HostedInstance(InstanceLife):
                 await self._begin()
             return
         group = self._around.cgroups.instance(self.record.tenant, self.record.id)
-        self.run = run = InstanceRun(self, group, None, Control(connection) if connection else None)
+        control = Control(connection) if connection else None
+        self.run = run = InstanceRun(self, group, None, control, self.attachment.driver())
         if unknown := self.policy.adopt():
             await self.on_notice(unknown)
         if connection is None:

@@ -6,13 +6,15 @@ from typing import TYPE_CHECKING, Protocol
 
 import trio
 
-from kwhost.core.abi.messages import MESSAGE_SIZE, Event
+from kwhost.core.abi.messages import Event, EventType
 from kwhost.core.abi.statistics_page import STATS_SIZE
 from kwhost.core.engines.base import Launched
 from kwhost.core.model.statistics import InstanceStatistics
+from kwhost.core.supervise.control import Control, Report
 
 if TYPE_CHECKING:
     from kwhost.core.abi.policy_counts import RuleCount
+    from kwhost.core.supervise.driver import NetworkDriver
 
 __all__ = ["RunningInstance", "SupervisedInstance"]
 
@@ -40,30 +42,40 @@ class RunningInstance(Protocol):
 
 
 class SupervisedInstance:
-    """An instance behind its `supervise` process; takes the launched instance over."""
+    """An instance behind its `supervise` process; takes the launched instance over, and what drives its
+    network, if anything does."""
 
-    def __init__(self, launched: Launched) -> None:
+    def __init__(self, launched: Launched, driver: "NetworkDriver | None" = None) -> None:
         self._launched = launched
-        self._control = trio.socket.from_stdlib_socket(launched.control)
+        self._driver = driver
+        self._control = Control(launched.control)
 
     async def wait_event(self) -> Event | None:
         """The next event that this version knows; None once `supervise` has hung up."""
-        while True:
-            try:
-                data = await self._control.recv(MESSAGE_SIZE + 1)
-            except ConnectionError:
-                return None
-            if not data:
-                return None
-            if event := Event.decode(data):
-                return event
+        while report := await self._control.receive():
+            if report.event.type is not EventType.NETWORK:
+                return report.event
+            if notice := await self._connect(report):
+                return notice
+        return None
+
+    async def _connect(self, report: Report) -> Event | None:
+        """Have its network driven; a network that was lost stays so, which the answer tells."""
+        from kwhost.core.supervise.driving import LOST, drive  # few instances need it
+
+        try:
+            if report.event.value:
+                return report.event._replace(type=EventType.NOTICE, text=LOST)
+            if self._driver and report.fds:
+                await drive(self._driver, report.fds, self._control.send)
+            return None
+        finally:
+            for fd in report.fds:
+                os.close(fd)
 
     async def send(self, message: bytes) -> None:
         """Send a control message; an instance that is gone no longer cares."""
-        try:
-            await self._control.send(message)
-        except ConnectionError:
-            await trio.lowlevel.checkpoint()
+        await self._control.send(message)
 
     def statistics(self) -> InstanceStatistics | None:
         """What the instance's monitors have counted."""
@@ -87,6 +99,8 @@ class SupervisedInstance:
             if limit.cancelled_caught:
                 process.kill()
             process.wait()
+            if self._driver:
+                self._driver.end()
             self._control.close()
             os.close(self._launched.stats)
 

@@ -110,6 +110,7 @@ def _plan(around: Surroundings, start: Start, image: Image, ids: IdRange, *, sam
         log=around.log,
         limits=guest_limits(limits, sampled=sampled),
         mounts=(*_bound_storage(plan.mounts, limits.storage), *_files(start, plan.mounts)),
+        waits_for_network=start.attached.driven.driver is not None,
     )
 
 

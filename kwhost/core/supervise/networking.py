@@ -8,16 +8,18 @@ from kwhost.core.model.mounts import Mount
 from kwhost.core.model.network import InstanceAddresses
 from kwhost.core.model.tenant import Tenant
 from kwhost.core.store.records import InstanceRecord
+from kwhost.core.supervise.driver import Driven, NetworkDriver
 
 __all__ = ["Attached", "Networks", "TrafficCounts"]
 
 
 class Attached(NamedTuple):
     """A network namespace for an instance, as a descriptor that stays open until `detach` (-1: the jail makes
-    an empty one), and the files in the instance that tell of its network."""
+    an empty one, which `driven` is about), and the files in the instance that tell of its network."""
 
     namespace: int = -1
     files: tuple[Mount, ...] = ()
+    driven: Driven = Driven()
 
 
 class TrafficCounts(NamedTuple):
@@ -50,6 +52,9 @@ class Networks(Protocol):
 
         Raises KwhostError, with nothing left behind.
         """
+
+    def driver(self, record: InstanceRecord, tenant: Tenant) -> NetworkDriver | None:
+        """What drives the network of an instance that an earlier daemon started, if it needs that."""
 
     async def adopt(self, record: InstanceRecord, tenant: Tenant, pid: int) -> None:
         """Go on with an instance that an earlier daemon attached; `pid` is one of its processes."""

@@ -8,6 +8,7 @@ import os
 import signal
 import time
 from contextlib import suppress
+from functools import partial
 from typing import Protocol
 
 import trio
@@ -22,6 +23,8 @@ from kwhost.core.model.statistics import InstanceStatistics
 from kwhost.core.model.status import Health
 from kwhost.core.supervise.bell import Bell
 from kwhost.core.supervise.control import Control, Report
+from kwhost.core.supervise.driver import NetworkDriver
+from kwhost.core.supervise.driving import NetworkUpkeep
 from kwhost.core.supervise.launching import Launch
 
 __all__ = ["InstanceRun", "RunWatcher"]
@@ -50,10 +53,16 @@ class RunWatcher(Protocol):
 
 
 class InstanceRun:
-    """`launch` is None for a run that an earlier daemon began, `control` where nobody is there any more."""
+    """`launch` is None for a run that an earlier daemon began, `control` where nobody is there any more;
+    `driver` drives its network if it waits for one."""
 
     def __init__(
-        self, watcher: RunWatcher, group: Cgroup, launch: Launch | None, control: Control | None
+        self,
+        watcher: RunWatcher,
+        group: Cgroup,
+        launch: Launch | None,
+        control: Control | None,
+        driver: NetworkDriver | None = None,
     ) -> None:
         self.group = group
         self.pid: int | None = None
@@ -68,6 +77,7 @@ class InstanceRun:
         self._started_ns = time.monotonic_ns()
         self._policy_answer: Event | None = None
         self._policy_bell = Bell()
+        self._network = NetworkUpkeep(driver, self.send, watcher.on_notice) if driver else None
 
     @property
     def is_adopted(self) -> bool:
@@ -86,7 +96,11 @@ class InstanceRun:
             async with trio.open_nursery() as nursery:
                 if control and await control.send(hello()):
                     while report := await control.receive():
-                        await self._handle(report, nursery)
+                        if report.event.type is EventType.NETWORK and self._network and report.fds:
+                            lost = bool(report.event.value)
+                            nursery.start_soon(partial(self._network.connect, report.fds, lost=lost))
+                        else:
+                            await self._handle(report, nursery)
                 nursery.cancel_scope.cancel()
         finally:
             self._control = None
@@ -206,5 +220,7 @@ class InstanceRun:
     async def clean(self) -> None:
         """After the end: nothing of the run is left. Raises LimitError."""
         self.close()
+        if self._network:
+            self._network.end()
         await self.group.kill()
         await self.group.remove()

@@ -32,6 +32,7 @@
 #define KW_LAUNCH_HOSTED 32   /* outlives its caller: no lifeline; output goes to the log */
 #define KW_LAUNCH_ATTACHED 64 /* hosted: descriptors 0 to 2 of supervise are a first attachment */
 #define KW_LAUNCH_EXEC 128    /* a further process for a running instance (KW_CONTROL_EXEC) */
+#define KW_LAUNCH_NETWORK 256 /* the program waits for its network (KW_CONTROL_NETWORK) */
 
 /* The launch record: header, then mounts, arguments and strings in one blob. Offsets count from the
  * start of the record; a string ends with NUL; offset 0 means none. Of a record with KW_LAUNCH_EXEC
@@ -144,8 +145,9 @@ enum kw_message_type {
                                for KW_EVENT_POLICY */
     KW_CONTROL_ANSWER = 11, /* value: the question's number; extra: 1 allows the call, 0 refuses it;
                                of a question that is no longer open nothing happens */
-    KW_EVENT_STARTED = 16,  /* value, extra: host pid of the instance's pid 1, or of the process; of
-                               one with a terminal, a descriptor: the master */
+    KW_CONTROL_NETWORK = 12, /* value: KW_NETWORK_*, of an instance with KW_LAUNCH_NETWORK */
+    KW_EVENT_STARTED = 16, /* value, extra: host pid of the instance's pid 1, or of the process; of
+                              one with a terminal, a descriptor: the master */
     KW_EVENT_EXITED =
         17, /* value: exit code 0-255, or 256 + signal number; text: crash line or "" */
     KW_EVENT_FAILED = 18,  /* value: exit status for the command (125, 126, 127); text: one line */
@@ -172,10 +174,19 @@ enum kw_message_type {
                                path or address (may be empty), of two paths both: /old//new. Bytes
                                of the text that are not printable ASCII, and the backslash, are
                                \xNN. Those that are open are told again after KW_EVENT_HELLO */
-    KW_EVENT_ANSWERED = 29  /* value: a question's number; extra: 1 allowed, 0 refused, 2 nobody
+    KW_EVENT_ANSWERED = 29, /* value: a question's number; extra: 1 allowed, 0 refused, 2 nobody
                                answered in time, 3 withdrawn: the caller is gone, or a signal ended
                                the call */
+    KW_EVENT_NETWORK = 30 /* value: 0 the instance waits for KW_CONTROL_NETWORK, 1 the process that
+                             drove its network ended; with two descriptors, the instance's user
+                             and network namespaces. Told in the foreground, and to those who
+                             said KW_CONTROL_HELLO; as long as it is so, again after that */
 };
+#define KW_NETWORK_READY 1  /* the program may begin */
+#define KW_NETWORK_FAILED 2 /* text: why; the start fails, where the program has not begun */
+#define KW_NETWORK_DRIVER                                                                          \
+    3 /* a descriptor: pidfd of the process that drives the network from now on;                   \
+         supervise ends it with the instance, or for the next one */
 #define KW_ATTACH_STDIN 1
 #define KW_ATTACH_OUTPUT 2
 #define KW_ATTACH_CLOSE_STDIN 4 /* the end of this input is the end of the program's */

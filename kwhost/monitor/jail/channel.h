@@ -14,12 +14,19 @@ struct channel_start {
     u8 present[SOURCE_LIMIT]; /* which of them have a descriptor attached, in order */
 };
 
+/* From supervise: the network is ready. */
+struct channel_network {
+    u32 ready;
+};
+
 /* From the child. When the child's end closes without a failure the program is running. */
 enum channel_type {
     CHANNEL_FAILED = 1,
     CHANNEL_NOTICE = 2,
     CHANNEL_TERMINAL = 3, /* with two descriptors: master and slave */
     CHANNEL_JOIN = 4,     /* hosted: with the descriptors of enum join_fd */
+    CHANNEL_NETWORK = 5,  /* with the descriptors of enum network_fd: the child goes on after a
+                             struct channel_network */
 };
 /* What a later process of the instance gets from supervise, beside /dev/kvm and the statistics. */
 enum join_fd {
@@ -30,6 +37,8 @@ enum join_fd {
     JOIN_DEVPTS,   /* left out when there is none */
     JOIN_FDS
 };
+/* Namespaces, for whoever drives the instance's network. */
+enum network_fd { NETWORK_USER, NETWORK_NET, NETWORK_FDS };
 struct channel_report {
     u32 type;
     u32 value; /* CHANNEL_JOIN: flags for the exec records of later processes */

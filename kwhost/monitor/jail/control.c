@@ -19,7 +19,8 @@ void control_prepare(struct supervisor *supervisor) {
 void control_add(struct supervisor *supervisor, int fd) {
     for (u32 i = 0; i < KW_CONNECTIONS_MAX; i++)
         if (supervisor->connections[i].fd < 0) {
-            supervisor->connections[i] = (struct connection){.fd = fd};
+            supervisor->connections[i] =
+                (struct connection){.fd = fd, .greeted = !supervisor->hosted};
             return;
         }
     host(__NR_close, fd);
@@ -81,6 +82,8 @@ static void answer_hello(struct supervisor *supervisor, struct connection *conne
         instance_notice(&supervisor->instance, &notice))
         control_send(supervisor, connection, &notice, NULL, 0);
     questions_tell_again(supervisor, connection);
+    connection->greeted = true;
+    companion_tell_again(supervisor, connection);
 }
 
 static void stop(struct supervisor *supervisor, u32 signal, u32 milliseconds) {
@@ -175,6 +178,9 @@ static void obey(struct supervisor *supervisor, struct connection *connection,
         break;
     case KW_CONTROL_ANSWER:
         questions_answer(supervisor, message->value, message->extra);
+        break;
+    case KW_CONTROL_NETWORK:
+        companion_obey(supervisor, message, fds, count);
         break;
     case KW_CONTROL_ATTACH:
         refusal = attach(supervisor, message->value, fds, count);

@@ -10,6 +10,7 @@ struct supervisor;
 
 struct connection {
     int fd;           /* -1: this one is free */
+    bool greeted;     /* it said KW_CONTROL_HELLO, or is the foreground's */
     bool watches_log; /* it asked for KW_EVENT_LOGGED */
     u64 logged;       /* log_file.written when it was told last */
 };

@@ -108,6 +108,17 @@ static bool hand_over_join(struct first *first) {
            fail(&entry->failure, STATUS_OWN, result, "handing descriptors to the supervisor");
 }
 
+static bool offer_network(struct entry *entry) {
+    return !launch_is(entry->launch, KW_LAUNCH_NETWORK) ||
+           network_offer(entry->channel, entry->proc, &entry->failure);
+}
+
+/* As late as can be: the network is made while the jail is. */
+static bool wait_for_network(struct entry *entry) {
+    return !launch_is(entry->launch, KW_LAUNCH_NETWORK) ||
+           network_wait(entry->channel, &entry->failure);
+}
+
 static bool make_table(struct entry *entry) {
     entry->table = table_create();
     return entry->table >= 0 ||
@@ -146,11 +157,11 @@ static bool enter(struct first *first) {
     return follow_parent(entry) && wait_for_start(first) && entry_become_root(entry) &&
            follow_parent(entry) && make_root(first) &&
            entry_make_terminal(entry, first->root.devpts) && start_network(entry) &&
-           network_name(launch->record->name, &entry->failure) &&
+           offer_network(entry) && network_name(launch->record->name, &entry->failure) &&
            mounts_enter(launch, &first->root, &entry->failure) && entry_go_to_workdir(entry) &&
            make_table(entry) && hand_over_join(first) && entry_place_descriptors(entry) &&
-           entry_give_up_privileges(entry) && follow_parent(entry) && split_init(entry) &&
-           entry_take_stdio(entry) && entry_start_monitor(entry);
+           entry_give_up_privileges(entry) && follow_parent(entry) && wait_for_network(entry) &&
+           split_init(entry) && entry_take_stdio(entry) && entry_start_monitor(entry);
 }
 
 _Noreturn void jail_enter(const struct jail *jail) {

@@ -7,7 +7,7 @@
 
 #define KNOWN_FLAGS                                                                                \
     (KW_LAUNCH_TTY | KW_LAUNCH_STDIN | KW_LAUNCH_INIT | KW_LAUNCH_READ_ONLY | KW_LAUNCH_ROOTLESS | \
-     KW_LAUNCH_HOSTED | KW_LAUNCH_ATTACHED)
+     KW_LAUNCH_HOSTED | KW_LAUNCH_ATTACHED | KW_LAUNCH_NETWORK)
 #define EXEC_FLAGS (KW_LAUNCH_TTY | KW_LAUNCH_STDIN | KW_LAUNCH_EXEC | KW_LAUNCH_ROOTLESS)
 #define KNOWN_MOUNT_FLAGS                                                                          \
     (KW_MOUNT_READ_ONLY | KW_MOUNT_ID_MAPPED | KW_MOUNT_RECURSIVE | KW_MOUNT_NO_EXEC |             \
@@ -75,6 +75,8 @@ static bool check_header(const struct kw_launch *record, u64 size, struct failur
         return bad(failure, "unknown flags");
     if (record->flags & KW_LAUNCH_ATTACHED && !(record->flags & KW_LAUNCH_HOSTED))
         return bad(failure, "attached, but not hosted");
+    if (record->flags & KW_LAUNCH_NETWORK && record->netns_fd != KW_NO_FD)
+        return bad(failure, "a network that is there is waited for");
     if (!record->name[0] || !memchr(record->name, 0, sizeof record->name))
         return bad(failure, "the name");
     if (record->nofile < NOFILE_LEAST || record->nofile > NOFILE_MOST)

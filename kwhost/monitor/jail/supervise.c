@@ -31,6 +31,7 @@ static void reap(struct supervisor *supervisor) {
 
 _Noreturn void supervisor_end_at_once(struct supervisor *supervisor) {
     supervisor_signal(supervisor, SIGKILL);
+    companion_end(&supervisor->companion);
     reap(supervisor);
     for (;;)
         host(__NR_exit_group, 0);
@@ -146,6 +147,8 @@ static void handle_channel(struct supervisor *supervisor) {
     } else if (size == sizeof report && report.type == CHANNEL_JOIN && count >= JOIN_DEVPTS) {
         memcpy(supervisor->hosted->join, fds, count * sizeof(int));
         supervisor->hosted->join_flags = report.value;
+    } else if (size == sizeof report && report.type == CHANNEL_NETWORK && count == NETWORK_FDS) {
+        companion_want(supervisor, fds);
     } else {
         host(__NR_close, supervisor->instance.channel);
         supervisor->instance.channel = -1;
@@ -190,6 +193,7 @@ enum {
     EXIT,
     LISTEN,
     POLICY,
+    COMPANION,
     CONNECTIONS,
     IO = CONNECTIONS + KW_CONNECTIONS_MAX,
     JOINED = IO + STREAMS_POLLS,
@@ -207,6 +211,7 @@ static bool wait_until(struct supervisor *supervisor, struct pollfd polls[POLLS]
     polls[EXIT] = (struct pollfd){.fd = supervisor->exited ? -1 : supervisor->instance.pidfd,
                                   .events = POLLIN};
     polls[LISTEN] = (struct pollfd){.fd = supervisor->listen, .events = POLLIN};
+    polls[COMPANION] = (struct pollfd){.fd = supervisor->companion.pidfd, .events = POLLIN};
     polls[POLICY] = (struct pollfd){.fd = policies_wants(&supervisor->policies), .events = POLLIN};
     for (u32 i = 0; i < KW_CONNECTIONS_MAX; i++)
         polls[CONNECTIONS + i] =
@@ -247,6 +252,8 @@ static void wait_and_handle(struct supervisor *supervisor) {
     for (u32 i = 0; i < KW_CONNECTIONS_MAX; i++)
         if (polls[CONNECTIONS + i].revents && supervisor->connections[i].fd >= 0)
             control_receive(supervisor, &supervisor->connections[i]);
+    if (polls[COMPANION].revents)
+        companion_ended(supervisor);
     if (polls[LISTEN].revents)
         control_accept(supervisor);
     if (polls[EXIT].revents)
@@ -285,6 +292,7 @@ _Noreturn void supervise_main(int record_fd, int self) {
         .master = -1,
         .slave = -1,
         .policies = {.table_fd = -1, .bell = -1, .learn = -1},
+        .companion = {.fds = {-1, -1}, .pidfd = -1},
         .started = clock_realtime(),
         .instance = {.pid = -1, .pidfd = -1, .channel = -1, .self = self}};
     for (u32 i = 0; i < 3; i++)
@@ -301,6 +309,7 @@ _Noreturn void supervise_main(int record_fd, int self) {
         supervisor_signal(&supervisor, SIGKILL);
         reap(&supervisor);
     }
+    companion_end(&supervisor.companion);
     end_report(&supervisor);
     for (;;)
         host(__NR_exit_group, started ? 0 : supervisor.failure.status);

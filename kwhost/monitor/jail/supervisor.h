@@ -2,6 +2,7 @@
 #ifndef KW_JAIL_SUPERVISOR_H
 #define KW_JAIL_SUPERVISOR_H
 
+#include "jail/companion.h"
 #include "jail/control.h"
 #include "jail/hosted.h"
 #include "jail/policies.h"
@@ -16,6 +17,7 @@ struct supervisor {
     struct relay relays[3]; /* foreground: of standard input, output and error */
     u8 *buffers;            /* foreground: RELAY_SIZE each */
     struct policies policies;
+    struct companion companion;
     int listen, lifeline, stats, exit_file; /* -1: none */
     int master, slave; /* of the program's terminal. The slave is held so that the terminal stays up
                         * while no process has it open */

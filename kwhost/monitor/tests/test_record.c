@@ -155,6 +155,14 @@ static void test_hosted(void) {
     REFUSES(header.exit_fd, 8);
 }
 
+static void test_network(void) {
+    struct sample sample = good_sample();
+    sample.header.flags |= KW_LAUNCH_NETWORK;
+    CHECK(passes(&sample));
+    sample.header.netns_fd = 9;
+    CHECK(!passes(&sample));
+}
+
 static void test_exec(void) {
     struct sample sample = good_sample();
     struct kw_launch *header = &sample.header;
@@ -276,6 +284,7 @@ int main(void) {
     test_good();
     test_header();
     test_hosted();
+    test_network();
     test_exec();
     test_a_record_for_exec_gets_the_instances_ids();
     test_ids();
