@@ -29,8 +29,10 @@ def _cases() -> list[object]:
 def test_only_itself_is_harmed(source: Path, workshop: Workshop, run_inside: Run) -> None:
     mark = f"HOSTILE={uuid.uuid4()}"
     mounts = Path("/proc/self/mountinfo").read_text()
+    policy = source.with_suffix(".toml")
+    options = ["-e", mark, *(["--policy", str(policy)] if policy.exists() else [])]
 
-    outcome = run_inside([workshop.build(source), *emulated_arguments(source)], options=["-e", mark])
+    outcome = run_inside([workshop.build(source), *emulated_arguments(source)], options=options)
 
     _check(outcome)
     _nobody_has(mark)

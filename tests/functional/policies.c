@@ -232,6 +232,67 @@ static int race_removal(void) {
     return 0;
 }
 
+static void *exchange(void *unused) {
+    while (!stop)
+        *changes += renameat2(AT_FDCWD, "/tmp/a/b", AT_FDCWD, "/tmp/a/c", RENAME_EXCHANGE) == 0;
+    return unused;
+}
+
+/* Moves what is now a file, now a directory to a name beneath which more is granted. Returns
+ * whether a directory got there. */
+static int move_changing(void) {
+    struct stat moved = {0};
+    int files = 0;
+    await_first_change();
+    unsigned long since = *changes;
+    for (int tried = 0; !S_ISDIR(moved.st_mode) && (!files || races_on(tried, 2000, since));
+         tried++)
+        if (rename("/tmp/a/b", "/tmp/z") == 0) {
+            files++;
+            lstat("/tmp/z", &moved);
+            rename("/tmp/z", "/tmp/a/b");
+        }
+    return S_ISDIR(moved.st_mode);
+}
+
+static int race_move(void) {
+    pthread_t thread;
+    mkdir("/tmp/a", 0700);
+    mkdir("/tmp/a/c", 0700);
+    close(open("/tmp/a/b", O_CREAT | O_WRONLY, 0600));
+    pid_t child = fork();
+    if (child == 0)
+        exchange(NULL);
+    int won = move_changing();
+    kill(child, 9);
+    waitpid(child, NULL, 0);
+    pthread_create(&thread, NULL, exchange, NULL);
+    won = won || move_changing();
+    stop = 1;
+    pthread_join(thread, NULL);
+    puts(won ? "moved a directory" : "moved files");
+    return 0;
+}
+
+/* Renames with a table of descriptors that has room for one more, whichever. */
+static int rename_with_room_for_one(void) {
+    const char *name[] = {"/tmp/loose/file", "/tmp/z"};
+    int moved = 0;
+    pthread_t idle;
+    for (int threads = 1; threads <= 2; threads++) {
+        while (open("/tmp", O_PATH) >= 0)
+            ;
+        for (int i = 0; i < 8; i++) {
+            close(3 + i);
+            moved += rename(name[i % 2], name[(i + 1) % 2]) == 0;
+            open("/tmp", O_PATH);
+        }
+        pthread_create(&idle, NULL, do_nothing, NULL);
+    }
+    printf("%d of 16\n", moved);
+    return 0;
+}
+
 int main(int argc, char **argv) {
     const char *what = argc > 1 ? argv[1] : "";
     changes =
@@ -270,6 +331,10 @@ int main(int argc, char **argv) {
         pthread_create(&idle, NULL, do_nothing, NULL);
     if (!strncmp(what, "race-removal", 12))
         return race_removal();
+    if (!strcmp(what, "race-move"))
+        return race_move();
+    if (!strcmp(what, "rename-with-room-for-one"))
+        return rename_with_room_for_one();
     if (!strcmp(what, "forks")) {
         int made = 0;
         for (int i = 0; i < 10; i++) {

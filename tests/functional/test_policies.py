@@ -11,6 +11,7 @@ import pytest
 from kwhost.core.abi._abi import ffi, lib
 from kwhost.core.abi.messages import EventType, hello, replace_policy
 from kwhost.core.engines.launch import sealed_record
+from kwhost.core.hostcheck.kernel import landlock_version
 from kwhost.core.model.instance import TerminalSize
 from tests.engine.workshop import open_workshop
 from tests.functional.hosted import Client, HostedInstance, wait_until
@@ -21,7 +22,7 @@ pytestmark = pytest.mark.kvm
 EPERM, EAGAIN, EACCES = 1, 11, 13
 TCGETS = 0x5401
 ALLOW = ("ALLOW", 0, 0)
-COMMANDS = "cat mkdir rm mv ln chmod touch cp echo true head sethostname".split()
+COMMANDS = "cat mkdir rm mv ln chmod touch cp echo true head sethostname readlink".split()
 
 Run = Callable[..., HostedInstance]
 
@@ -212,6 +213,41 @@ def test_a_directory_that_changes_during_the_call_never_wins(instance: HostedIns
     assert ran(instance, careful(), "/bin/policies", race) == ["always kept"]
 
 
+NEEDS_LANDLOCK = pytest.mark.skipif(landlock_version()[0] < 2, reason="this kernel has no Landlock")
+
+
+def more_beneath() -> ByHand:
+    """What is written may be executed beneath a name where there is nothing yet."""
+    return careful().path("/tmp/z/cgi/**", READ | WRITE | EXECUTE)
+
+
+@NEEDS_LANDLOCK
+def test_directories_stay_where_rules_speak_of_what_is_beneath(instance: HostedInstance) -> None:
+    printed = shell(
+        instance,
+        more_beneath(),
+        "cd /tmp; mv open z && mv z loose/ && mv loose/z z && ln -s loose l && mv -T l m && mv -T m z\n"
+        "readlink z; rm z; mv loose z; mkdir z && mv z y; echo *",
+    )
+
+    assert printed == [
+        "loose",
+        "mv: can't rename 'loose': Permission denied",
+        "mv: can't rename 'z': Permission denied",
+        "kept loose priv z",
+    ]
+
+
+@NEEDS_LANDLOCK
+def test_a_directory_in_a_files_place_is_never_moved(instance: HostedInstance) -> None:
+    assert ran(instance, more_beneath(), "/bin/policies", "race-move") == ["moved files"]
+
+
+@NEEDS_LANDLOCK
+def test_files_move_with_hardly_any_descriptor_left(instance: HostedInstance) -> None:
+    assert ran(instance, more_beneath(), "/bin/policies", "rename-with-room-for-one") == ["16 of 16"]
+
+
 def test_the_root_stays_where_rules_speak_of_paths(instance: HostedInstance) -> None:
     (instance._root / "bin/chroot").symlink_to("busybox")
 
@@ -327,3 +363,14 @@ def test_what_joins_has_the_instances_policy(instance: HostedInstance) -> None:
     joined = Joined(instance, ["/bin/mkdir", "/tmp/new"])
 
     assert joined.client.event(EventType.EXITED).value == 1
+
+
+@NEEDS_LANDLOCK
+def test_what_joins_moves_files_where_directories_stay(instance: HostedInstance) -> None:
+    from tests.functional.test_join import Joined
+
+    instance.shell("read go", interactive=True, policy=more_beneath().compiled())
+    instance.connect().started()
+    joined = Joined(instance, ["/bin/mv", "/tmp/open", "/tmp/z"])
+
+    assert joined.client.event(EventType.EXITED).value == 0

@@ -25,8 +25,8 @@ struct change {
     bool follow;     /* path[0] */
     bool descriptor; /* path[0] is empty or none: the directory itself is meant */
     u32 access;
-    bool alone; /* nobody else uses the descriptor table, which is the guest's */
-    int opened[2];
+    bool alone;    /* nobody else uses the descriptor table, which is the guest's */
+    int opened[4]; /* for the call, in the table that it is made with */
     u32 opened_count;
     struct kw_policy_verdict verdict;
     char text[PATH_MAX];
@@ -42,8 +42,26 @@ void change_set(struct change *change, long nr, u32 count, const u64 *value);
  * gives a few back that the call does not name. */
 long change_open(struct change *change, int dirfd, const char *path, int flags);
 
-/* Notes a verdict on a path, and tells whether it refuses. */
+/* A name, and the directory that it is in. */
+struct name {
+    int directory;
+    const char *last;
+    char real[PATH_MAX];
+};
+
+/* Opens the directory of path number `which`. */
+long change_find_name(struct change *change, u32 which, struct name *name);
+
+/* Notes a verdict on a path, or on two, and tells whether it refuses. */
 bool change_refuses(struct change *change, struct kw_policy_verdict verdict, const char *path);
+bool change_refuses_pair(struct change *change, struct kw_policy_verdict verdict, const char *old,
+                         const char *new);
+
+/* Makes the call. */
+long change_make(const struct change *change);
+
+/* Judges and makes a rename. */
+long change_place(struct change *change);
 
 /* The result of the call, or that of the verdict that was noted. */
 long change_finish(struct call *call, const struct change *change, long result);

@@ -1,49 +1,48 @@
 /* Changes run in a thread with a descriptor table and a working directory of its own: what it holds
  * there by descriptor, and has judged, is what it changes. */
 #include <linux/fcntl.h>
-#include <linux/fs.h>
-#include <linux/stat.h>
-#include <asm/stat.h>
 
 #include "base/text.h"
 #include "calls/broker.h"
 #include "calls/changes.h"
+#include "calls/sockets.h"
 #include "policy/learn.h"
 #include "process/errand.h"
 #include "process/question.h"
 #include "process/thread.h"
 #include "procfs/procfs.h"
 
-static long make_call(const struct change *change) {
+long change_make(const struct change *change) {
     const u64 *v = change->value;
     return host6(change->nr, (long)v[0], (long)v[1], (long)v[2], (long)v[3], (long)v[4],
                  (long)v[5]);
 }
 
+/* Whether the call names the descriptor, or it was opened for it. */
+static bool is_needed(const struct change *change, int number) {
+    for (u32 i = 0; i < array_size(change->value); i++)
+        if ((int)change->value[i] == number)
+            return true;
+    for (u32 i = 0; i < change->opened_count; i++)
+        if (change->opened[i] == number)
+            return true;
+    return false;
+}
+
 long change_open(struct change *change, int dirfd, const char *path, int flags) {
     long fd = host(__NR_openat, dirfd, path, O_PATH | O_CLOEXEC | flags, 0);
-    if (change->alone && fd >= 0 && change->opened_count < array_size(change->opened))
-        change->opened[change->opened_count++] = (int)fd;
     for (int number = 0, closed = 0; !change->alone && fd == -EMFILE && closed < 4; number++) {
-        bool named = false;
-        for (u32 i = 0; i < array_size(change->value); i++)
-            named |= (int)change->value[i] == number;
-        if (!named) {
+        if (!is_needed(change, number)) {
             host(__NR_close, number);
             closed++;
         }
         if (closed == 4)
             fd = host(__NR_openat, dirfd, path, O_PATH | O_CLOEXEC | flags, 0);
     }
+    if (fd >= 0 && change->opened_count < array_size(change->opened))
+        change->opened[change->opened_count++] = (int)fd;
     return fd;
 }
-
-/* A name, and the directory that it is in. */
-struct name {
-    int directory;
-    const char *last;
-    char real[PATH_MAX];
-};
 
 /* Names that no call makes or removes: the kernel says what is wrong with them. */
 static bool is_special(const char *path) {
@@ -58,7 +57,7 @@ static bool is_special(const char *path) {
            (length == 2 && last[0] == '.' && last[1] == '.');
 }
 
-static long find_name(struct change *change, u32 which, struct name *name) {
+long change_find_name(struct change *change, u32 which, struct name *name) {
     u32 at = change->path[which];
     const char *path = (const char *)change->value[at];
     u64 length = strlen(path), end;
@@ -97,8 +96,8 @@ bool change_refuses(struct change *change, struct kw_policy_verdict verdict, con
     return verdict_stops(verdict);
 }
 
-/* Likewise on two names. Whoever is asked has to know both: in a real path no slash is doubled. */
-static bool refuses_pair(struct change *change, struct kw_policy_verdict verdict, const char *old,
+/* Whoever is asked has to know both: in a real path no slash is doubled. */
+bool change_refuses_pair(struct change *change, struct kw_policy_verdict verdict, const char *old,
                          const char *new) {
     char both[2 * PATH_MAX];
     if (verdict.action != KW_POLICY_ASK)
@@ -109,7 +108,7 @@ static bool refuses_pair(struct change *change, struct kw_policy_verdict verdict
 
 static long change_name(struct change *change) {
     struct name name;
-    long result = find_name(change, 0, &name);
+    long result = change_find_name(change, 0, &name);
     if (result)
         return result;
     if (change_refuses(change, judge_path(name.real, change->access), name.real))
@@ -118,7 +117,7 @@ static long change_name(struct change *change) {
         learn_made(__NR_mkdirat, name.real);
     change->value[change->path[0] - 1] = (u64)name.directory;
     change->value[change->path[0]] = (u64)name.last;
-    return make_call(change);
+    return change_make(change);
 }
 
 /* The descriptor of the object: O_PATH, or the guest's own. */
@@ -153,45 +152,15 @@ static long change_object(struct change *change) {
     if (real[0] == '/' && change_refuses(change, judge_path(real, change->access), real))
         return -EACCES;
     if (change->descriptor)
-        return make_call(change);
+        return change_make(change);
     name_held(fd, link);
     change->value[change->path[0]] = (u64)link;
     if (change->directory) {
         change->value[change->path[0] - 1] = (u64)own_fd(OWN_PROC);
-        return make_call(change);
+        return change_make(change);
     }
     long result = host(__NR_fchdir, own_fd(OWN_PROC)); /* this thread's alone */
-    return result ? result : make_call(change);
-}
-
-/* With a directory all that is beneath it would get other rules. */
-static bool moves_rules(const struct name *old, const struct name *new) {
-    struct stat status;
-    return host(__NR_newfstatat, old->directory, old->last, &status, AT_SYMLINK_NOFOLLOW) == 0 &&
-           (status.st_mode & S_IFMT) == S_IFDIR &&
-           (judge_speaks_beneath(old->real) || judge_speaks_beneath(new->real));
-}
-
-static long change_place(struct change *change) {
-    static const struct kw_policy_verdict kept = {.action = KW_POLICY_ERRNO, .error = EACCES};
-    struct name old, new;
-    bool exchange = change->value[4] & RENAME_EXCHANGE;
-    long result = find_name(change, 0, &old);
-    if (!result)
-        result = find_name(change, 1, &new);
-    if (result)
-        return result;
-    if (refuses_pair(change, judge_new_name(old.real, new.real, KW_POLICY_WRITE), old.real,
-                     new.real) ||
-        (exchange && refuses_pair(change, judge_new_name(new.real, old.real, KW_POLICY_WRITE),
-                                  new.real, old.real)))
-        return -EACCES;
-    if ((moves_rules(&old, &new) && change_refuses(change, kept, old.real)) ||
-        (exchange && moves_rules(&new, &old) && change_refuses(change, kept, new.real)))
-        return -EACCES;
-    change_set(change, __NR_renameat2, 4,
-               (u64[]){(u64)old.directory, (u64)old.last, (u64) new.directory, (u64) new.last});
-    return make_call(change);
+    return result ? result : change_make(change);
 }
 
 static long change_links(struct change *change) {
@@ -200,17 +169,18 @@ static long change_links(struct change *change) {
     long fd = find_object(change, real);
     if (fd < 0)
         return fd;
-    long result = find_name(change, 1, &new);
+    long result = change_find_name(change, 1, &new);
     if (result)
         return result;
-    if (real[0] == '/' && refuses_pair(change, judge_new_name(real, new.real, 0), real, new.real))
+    if (real[0] == '/' &&
+        change_refuses_pair(change, judge_new_name(real, new.real, 0), real, new.real))
         return -EACCES;
     u64 flags = (change->value[4] & ~(u64)AT_EMPTY_PATH) | AT_SYMLINK_FOLLOW;
     name_held(fd, link);
     change_set(
         change, __NR_linkat, 5,
         (u64[]){(u64)own_fd(OWN_PROC), (u64)link, (u64) new.directory, (u64) new.last, flags});
-    return make_call(change);
+    return change_make(change);
 }
 
 static long run(void *argument) {
@@ -298,18 +268,12 @@ long change_finish(struct call *call, const struct change *change, long result) 
     return refused ? refused : result;
 }
 
-/* struct sockaddr_un */
-struct local_address {
-    u16 family;
-    char path[108];
-};
-
 /* The name is made in the directory that was judged: it is this thread's own working directory. */
 static long run_bind(void *argument) {
     struct change *change = argument;
     struct name name;
     struct local_address address = {.family = (u16)change->value[3]};
-    long result = find_name(change, 0, &name);
+    long result = change_find_name(change, 0, &name);
     if (result)
         return result;
     if (change_refuses(change, judge_path(name.real, KW_POLICY_WRITE), name.real))
@@ -344,7 +308,7 @@ long judged_change(struct call *call, const struct host_args *args) {
         return -ENOMEM;
     change_describe(change, call->thread, call->nr, args->value);
     if (fails_anyway(change))
-        return make_call(change);
+        return change_make(change);
     if (paths_are_unknown())
         return -EACCES;
     long result = leave_proc(change, true);

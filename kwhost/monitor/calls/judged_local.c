@@ -21,11 +21,6 @@
 enum { FAMILY_UNIX = 1, SOCK_DGRAM = 2, LEVEL_SOCKET = 1 };
 #define MOMENT_NS 1000000
 
-struct local_address { /* struct sockaddr_un */
-    u16 family;
-    char path[108];
-};
-
 /* A call with an address that is a path. */
 struct reach {
     struct change change; /* its arguments: AT_FDCWD, the path, the socket */

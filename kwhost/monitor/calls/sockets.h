@@ -18,6 +18,12 @@ struct message {
 };
 #define MSG_DONTWAIT_FLAG 0x40
 
+/* struct sockaddr_un */
+struct local_address {
+    u16 family;
+    char path[108];
+};
+
 /* After a socket call: turns -ERESTARTSYS into -EINTR where the socket has a time-out. */
 long socket_restart(struct call *call, long result);
 

@@ -32,6 +32,7 @@ enum {
         NR_fchownat, NR_utime, NR_utimes, NR_futimesat, NR_utimensat, NR_setxattr, NR_lsetxattr,   \
         NR_fsetxattr, NR_getxattr, NR_lgetxattr, NR_listxattr, NR_llistxattr, NR_removexattr,      \
         NR_lremovexattr, NR_fremovexattr, NR_inotify_add_watch, NR_bind
+#define RENAMES NR_rename, NR_renameat, NR_renameat2
 /* What may be judged by the path of the socket that it reaches. */
 #define REACHES NR_connect, NR_sendto, NR_sendmsg, NR_sendmmsg
 /* Where sockets come from. */
