@@ -68,6 +68,12 @@ def test_the_ceilings_grants_hold_whatever_may_be_permitted(policy: Policy, use:
         assert use.access in granted
 
 
+def test_rules_on_files_in_memory_grant_nothing_on_directories() -> None:
+    files = 'files = [{ path = "/memfd:*", access = "rw" }, { path = "/srv/**", access = "r" }]\n'
+
+    assert ceiling_grants(policy_from(SEALED + files)) == (Grant(b"/srv", beneath=True, access=Access.READ),)
+
+
 def test_a_policy_that_is_its_own_ceiling_grants_what_its_rules_do() -> None:
     files = "files = [{ path = '/srv/**', access = 'rw' }, { path = '/a/*', access = 'r' }]"
 

@@ -21,6 +21,8 @@ from kwhost.core.policy.ranking import ranked_calls, ranked_files, ranked_networ
 __all__ = ["Grant", "ceiling_calls", "ceiling_grants", "needs_restart", "within_ceiling"]
 
 _EVERYWHERE = parse_pattern("/**")
+# What the kernel calls files of memfd_create(2): they are in no directory, and Landlock has no say on them.
+_MEMORY_FILE = b"memfd:"
 _LETTERS = (Access.READ, Access.WRITE, Access.EXECUTE)
 
 
@@ -208,6 +210,8 @@ def ceiling_grants(policy: Policy) -> tuple[Grant, ...]:
         for entry, _ in _permitting(_file_entries(each, letter)):
             pattern = entry.region
             assert isinstance(pattern, PathPattern)
+            if pattern.components[:1] and pattern.components[0].startswith(_MEMORY_FILE):
+                continue
             place = (path_of(pattern.literal_components), not pattern.is_literal)
             found[place] = found.get(place, Access.NONE) | letter
     return tuple(Grant(*place, access) for place, access in found.items())
