@@ -330,3 +330,5 @@ def test_guest_processes_and_threads_are_counted_as_the_guest_counts_them(daemon
         return answer_to(daemon, "GET", "/v1/instances/one/stats")[1]["usage"]["pids"]
 
     eventually(lambda: present() == 5)
+    act(daemon, "pause", "one")
+    assert present() == 5, "also where KVM's workers had to leave the group that is frozen"

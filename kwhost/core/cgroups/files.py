@@ -13,6 +13,7 @@ __all__ = [
     "Setting",
     "add_up",
     "apply",
+    "count_processes",
     "make_directories",
     "open_for_writing",
     "read_keyed",
@@ -81,6 +82,12 @@ def read_keyed(file: Path, key: str) -> int | None:
 def add_up(values: Iterable[str]) -> int:
     """The sum of those that are numbers."""
     return sum(int(value) for value in values if value.isdecimal())
+
+
+def count_processes(groups: Iterable[Path]) -> int | None:
+    """How many processes are in these groups together; None where there is none of the groups."""
+    texts = [text for group in groups if (text := read_text(group / "cgroup.procs")) is not None]
+    return sum(len(text.split()) for text in texts) if texts else None
 
 
 def make_directories(directories: Iterable[Path]) -> list[Path]:

@@ -17,9 +17,9 @@ __all__ = ["GroupUsage", "Version"]
 class GroupUsage(NamedTuple):
     """What a group has used so far or uses now; None: not known on this host.
 
-    `memory` is in bytes as the kernel charges it, page cache included; `tasks` are the host's, those of
-    `supervise` included; `processes` are the others' alone; `oom_kills` are processes that were killed
-    because the memory had run out.
+    `memory` is in bytes as the kernel charges it, page cache included; `tasks` and `processes` are the
+    host's, kwhost's own and KVM's included; `oom_kills` are processes that were killed because the memory
+    had run out.
     """
 
     cpu_seconds: float | None = None

@@ -9,7 +9,15 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from kwhost.core.cgroups.disks import whole_disks
-from kwhost.core.cgroups.files import Setting, add_up, make_directories, read_keyed, read_number, read_text
+from kwhost.core.cgroups.files import (
+    Setting,
+    add_up,
+    count_processes,
+    make_directories,
+    read_keyed,
+    read_number,
+    read_text,
+)
 from kwhost.core.cgroups.hierarchies import Controller
 from kwhost.core.cgroups.limits import CPU_PERIOD, Caps, Missing, cpu_quota, find_missing
 from kwhost.core.cgroups.version import GroupUsage
@@ -79,6 +87,7 @@ class Version1:
         nanoseconds = self._number(Controller.ACCOUNTING, group, "cpuacct.usage")
         block = self._directory(Controller.BLOCK, group)
         memory = self._directory(Controller.MEMORY, group)
+        pids = self._directory(Controller.PIDS, group)
         served = block and read_text(block / "blkio.throttle.io_service_bytes")
         counted = [fields for line in (served or "").splitlines() if len(fields := line.split()) == 3]
         return GroupUsage(
@@ -87,16 +96,10 @@ class Version1:
             memory_peak=self._number(Controller.MEMORY, group, "memory.max_usage_in_bytes"),
             read_bytes=add_up(value for _, kind, value in counted if kind == "Read") if counted else None,
             written_bytes=add_up(value for _, kind, value in counted if kind == "Write") if counted else None,
-            tasks=self._number(Controller.PIDS, group, "pids.current"),
-            processes=self._count_processes(group),
+            tasks=read_number(pids / "pids.current") if pids else None,
+            processes=count_processes([pids]) if pids else None,
             oom_kills=read_keyed(memory / "memory.oom_control", "oom_kill") if memory else None,
         )
-
-    def _count_processes(self, group: str) -> int | None:
-        """Without `supervise`, which is in the same group."""
-        directory = self._directory(Controller.PIDS, group)
-        pids = read_text(directory / "cgroup.procs") if directory else None
-        return None if pids is None else max(0, len(pids.split()) - 1)
 
     def freezing(self, group: str, *, frozen: bool) -> list[Setting]:
         """The freezer's state."""

@@ -13,6 +13,7 @@ from kwhost.core.cgroups.files import (
     Setting,
     add_up,
     apply,
+    count_processes,
     make_directories,
     read_keyed,
     read_number,
@@ -116,7 +117,7 @@ class Version2:
             read_bytes=None if served is None else add_up(v for key, _, v in counted if key == "rbytes"),
             written_bytes=None if served is None else add_up(v for key, _, v in counted if key == "wbytes"),
             tasks=read_number(directory / "pids.current"),
-            processes=_count_processes(self.guest_directories(group)),
+            processes=count_processes(self.instance_directories(group)),
             oom_kills=read_keyed(directory / "memory.events", "oom_kill"),
         )
 
@@ -193,10 +194,3 @@ def _block_settings(directory: Path, limits: BlockLimits) -> list[Setting]:
     }
     text = " ".join(f"{key}={'max' if limit is None else limit}" for key, limit in values.items())
     return [Setting(file, f"{disk} {text}") for disk in whole_disks()]
-
-
-def _count_processes(directories: tuple[Path, ...]) -> int | None:
-    texts = [read_text(directory / "cgroup.procs") for directory in directories]
-    return (
-        sum(len(text.split()) for text in texts if text) if any(text is not None for text in texts) else None
-    )

@@ -42,8 +42,10 @@ def _workers_are_threads() -> bool:
 
 
 def _guest_tasks(found: GroupUsage) -> int | None:
-    """Guest processes and threads, without `supervise` and the worker that KVM adds to each process."""
+    """Guest processes and threads: the host's without `supervise`, the joiner (which may have ended) and the
+    worker that KVM adds to each process."""
     if found.tasks is None or found.processes is None:
         return None
-    workers = found.processes if _workers_are_threads() else found.processes // 2
-    return max(0, found.tasks - 1 - workers)
+    workers = 0 if _workers_are_threads() else (found.processes - 1) // 2
+    # A process that is no worker is kwhost's own, or a guest's with one worker: so many tasks are no guest's.
+    return max(0, found.tasks - (found.processes - workers))
