@@ -69,8 +69,11 @@ write_initramfs() {
   (cd "$root" && find . | cpio -o -H newc -R 0:0 --quiet | gzip -1) >"$scratch/initramfs"
 }
 
-# Runs the machine. Its port "output" ends in a pipe that we copy to standard output (QEMU's own stdio
-# device counts as unplugged once our standard input ends), its port "status" in a file.
+# Runs the machine, its virtual CPUs by turns: side by side, QEMU before 8.1 may keep running code that
+# another CPU has just replaced. A kernel that patches its own, as KVM does with each first and last
+# virtual machine, then traps for ever.
+# The port "output" ends in a pipe that we copy to standard output (QEMU's own stdio device counts as
+# unplugged once our standard input ends), the port "status" in a file.
 boot() {
   local share=() copier keep code=0
   mkfifo "$scratch/output"
@@ -79,7 +82,7 @@ boot() {
   copier=$!
   [[ -z $out ]] || share=(-virtfs "local,path=$out,mount_tag=out,security_model=none,multidevs=remap")
   timeout --kill-after=5 "$limit" qemu-system-x86_64 \
-    -machine q35 -accel tcg,thread=multi -cpu max,la57=off -smp "$cpus" -m "$memory" \
+    -machine q35 -accel tcg,thread=single -cpu max,la57=off -smp "$cpus" -m "$memory" \
     -nodefaults -display none -no-reboot -nic none \
     -kernel "$kernel_image" -initrd "$scratch/initramfs" \
     -append "console=ttyS0 panic=-1 loglevel=4 mitigations=off" \
