@@ -20,6 +20,7 @@ from typing import NamedTuple
 import trio
 
 from kwhost.core.abi import forward as wire
+from kwhost.core.abi.rights import pack_rights
 from kwhost.core.errors import Conflict, NetworkError
 from kwhost.core.model.ids import InstanceId
 from kwhost.core.model.network import Address, Transport
@@ -272,7 +273,7 @@ class Forwarder:
             try:
                 with trio.fail_after(_ANSWER_SECONDS) as scope:
                     scope.shield = True
-                    await self._control.sendmsg([request], _rights(descriptors))
+                    await self._control.sendmsg([request], pack_rights(descriptors))
                     return wire.Answer(await self._control.recv(wire.ANSWER_SIZE))
             except (OSError, ValueError, trio.TooSlowError) as error:
                 self.close()
@@ -282,10 +283,3 @@ class Forwarder:
     def _raise_if_lost(self, error: Conflict | NetworkError) -> None:
         if self.lost:
             raise error
-
-
-def _rights(descriptors: Sequence[int]) -> list[tuple[int, int, bytes]]:
-    if not descriptors:
-        return []
-    packed = b"".join(descriptor.to_bytes(4, "little") for descriptor in descriptors)
-    return [(socket.SOL_SOCKET, socket.SCM_RIGHTS, packed)]

@@ -2,19 +2,17 @@
 
 import os
 import socket
-from array import array
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import trio
 
 from kwhost.core.abi.messages import MESSAGE_SIZE, Event
+from kwhost.core.abi.rights import pack_rights, rights_room, unpack_rights
 
 __all__ = ["Control", "Report"]
 
-_FDS_MAX = 4
-_INT = array("i").itemsize
-_ROOM = socket.CMSG_SPACE(_FDS_MAX * _INT)
+_ROOM = rights_room(4)
 
 
 class Report(NamedTuple):
@@ -22,14 +20,6 @@ class Report(NamedTuple):
 
     event: Event
     fds: tuple[int, ...] = ()
-
-
-def _descriptors(ancillary: Sequence[tuple[int, int, bytes]]) -> tuple[int, ...]:
-    fds = array("i")
-    for level, kind, data in ancillary:
-        if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
-            fds.frombytes(data[: len(data) - len(data) % _INT])
-    return tuple(fds)
 
 
 class Control:
@@ -41,9 +31,8 @@ class Control:
 
     async def send(self, message: bytes, fds: Sequence[int] = ()) -> bool:
         """Send a message; False where nobody is there any more. The caller keeps its descriptors."""
-        ancillary = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array("i", fds).tobytes())] if fds else []
         try:
-            await self._socket.sendmsg([message], ancillary)
+            await self._socket.sendmsg([message], pack_rights(fds))
         except OSError:
             return False
         return True
@@ -57,7 +46,7 @@ class Control:
                 )
             except OSError:
                 return None
-            fds = _descriptors(ancillary)
+            fds = unpack_rights(ancillary)
             if not data:
                 return None
             if event := Event.decode(data):

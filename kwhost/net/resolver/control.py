@@ -3,7 +3,7 @@
 import os
 import socket
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Final
 
@@ -82,7 +82,7 @@ class Control:
             except (OSError, ValueError) as error:
                 complain(f"the daemon is gone: {error}")
 
-    async def _take(self, message: Any, fds: list[int]) -> Any:
+    async def _take(self, message: Any, fds: Sequence[int]) -> Any:
         """Do what a message says; the answer is for who sent it. Raises ValueError."""
         match message:
             case {"do": "listen", "zone": str(zone)}:
