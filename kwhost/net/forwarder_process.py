@@ -16,6 +16,7 @@ from pathlib import Path
 from kwhost.core.abi import _abi
 from kwhost.core.errors import Conflict, HostError, NetworkError
 from kwhost.core.model.network import Address, Transport
+from kwhost.net.ports import bound_socket
 
 __all__ = ["bind_port", "find_forwarder", "forward_path", "start_forwarder"]
 
@@ -71,26 +72,18 @@ def start_forwarder(run_dir: Path) -> bool:
 
 def bind_port(transport: Transport, address: Address, number: int) -> socket.socket:
     """A socket that is bound to a port, and listens if it is TCP. Raises Conflict where the port is taken."""
-    family = socket.AF_INET if address.version == 4 else socket.AF_INET6
-    kind = socket.SOCK_STREAM if transport is Transport.TCP else socket.SOCK_DGRAM
-    made = socket.socket(family, kind | socket.SOCK_NONBLOCK)
     try:
-        if address.version == 6:
-            made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        if transport is Transport.TCP:
-            # Ended connections do not keep a port from being used again. With UDP the option would let
-            # others take the port away.
-            made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        made.bind((str(address), number))
-        if transport is Transport.TCP:
-            made.listen(_CALLS_WAITING)
+        with ExitStack() as undo:
+            made = undo.enter_context(bound_socket(transport, address, number))
+            if transport is Transport.TCP:
+                made.listen(_CALLS_WAITING)
+            undo.pop_all()
+            return made
     except OSError as error:
-        made.close()
         where = f"the {transport.value} port {number} of {address}"
         if error.errno == errno.EADDRINUSE:
             raise Conflict(f"{where} is taken by another program: publish another port") from error
         raise NetworkError(f"cannot listen at {where}: {error.strerror}") from error
-    return made
 
 
 @contextmanager

@@ -1,22 +1,22 @@
 """The network of an ordinary user's instance: Debian's passt package's `pasta` makes a tap in the instance's
 network namespace, and calls from outside for it, as the user (docs/networks-rootless.md).
 
-May import: kwhost.net.guard and what that may; no pyroute2, which takes long to load.
+May import: kwhost.net.guard and what that may, kwhost.net.ports; no pyroute2, which takes long to load.
 """
 
 import os
 import select
 import shutil
-import socket
 import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from ipaddress import IPv4Network, IPv6Network
+from ipaddress import IPv4Network, IPv6Network, ip_address
 from typing import NamedTuple
 
 from kwhost.core.errors import Conflict, NetworkError
 from kwhost.core.model.network import EgressRule, PublishedPort, Transport
 from kwhost.net.guard import GATEWAY4, GATEWAY6, INSTANCE4, INSTANCE6, RESOLVER, Guard, host_addresses
+from kwhost.net.ports import bound_socket
 
 __all__ = ["Pasta", "missing_pasta", "plan_pasta"]
 
@@ -81,15 +81,11 @@ def missing_pasta() -> str:
 
 
 def _check_free(port: PublishedPort) -> None:
-    kind = socket.SOCK_STREAM if port.transport is Transport.TCP else socket.SOCK_DGRAM
-    family = socket.AF_INET6 if ":" in port.address else socket.AF_INET
-    with socket.socket(family, kind) as probe:
-        if port.transport is Transport.TCP:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((port.address, port.port))
-        except OSError as error:
-            raise Conflict(f"cannot publish {port}: {error.strerror}") from error
+    address = ip_address(port.address or "0.0.0.0")  # noqa: S104 - nobody listens
+    try:
+        bound_socket(port.transport, address, port.port, both_versions=True).close()
+    except OSError as error:
+        raise Conflict(f"cannot publish {port}: {error.strerror}") from error
 
 
 class Pasta:
