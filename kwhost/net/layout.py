@@ -38,18 +38,7 @@ if TYPE_CHECKING:
 
 __all__ = ["lay_out", "port_of", "refuse_conflicts"]
 
-# Of each bridge: no address but ours, no router but us, and forwarding whatever the other links do.
-_BRIDGE_SETTINGS = (
-    ("ipv4/conf/{}/forwarding", "1"),
-    ("ipv4/conf/{}/send_redirects", "0"),
-    ("ipv4/conf/{}/accept_redirects", "0"),
-    ("ipv4/conf/{}/route_localnet", "0"),
-    ("ipv6/conf/{}/accept_ra", "0"),
-    ("ipv6/conf/{}/accept_redirects", "0"),
-    ("ipv6/conf/{}/accept_dad", "0"),
-    ("ipv6/conf/{}/addr_gen_mode", "1"),
-)
-# Of each uplink: what it receives is forwarded, whatever the other links do.
+# Of each uplink: what it receives is forwarded, whatever the other links do, and no router but us.
 _UPLINK_SETTINGS = (
     ("ipv4/conf/{}/forwarding", "1"),
     ("ipv4/conf/{}/send_redirects", "0"),
@@ -57,6 +46,12 @@ _UPLINK_SETTINGS = (
     ("ipv4/conf/{}/route_localnet", "0"),
     ("ipv6/conf/{}/accept_ra", "0"),
     ("ipv6/conf/{}/accept_redirects", "0"),
+)
+# Of each bridge: the same, with no address but ours.
+_BRIDGE_SETTINGS = (
+    *_UPLINK_SETTINGS,
+    ("ipv6/conf/{}/accept_dad", "0"),
+    ("ipv6/conf/{}/addr_gen_mode", "1"),
 )
 # A port or mirror only carries frames: the host itself has no address there.
 _PORT_SETTINGS = (("ipv6/conf/{}/disable_ipv6", "1"),)
