@@ -22,11 +22,10 @@ struct channel_network {
 /* From the child. When the child's end closes without a failure the program is running. */
 enum channel_type {
     CHANNEL_FAILED = 1,
-    CHANNEL_NOTICE = 2,
-    CHANNEL_TERMINAL = 3, /* with two descriptors: master and slave */
-    CHANNEL_JOIN = 4,     /* hosted: with the descriptors of enum join_fd */
-    CHANNEL_NETWORK = 5,  /* with the descriptors of enum network_fd: the child goes on after a
-                             struct channel_network */
+    CHANNEL_TERMINAL, /* with two descriptors: master and slave */
+    CHANNEL_JOIN,     /* hosted: with the descriptors of enum join_fd */
+    CHANNEL_NETWORK,  /* with the descriptors of enum network_fd: the child goes on after a
+                         struct channel_network */
 };
 /* What a later process of the instance gets from supervise, beside /dev/kvm and the statistics. */
 enum join_fd {

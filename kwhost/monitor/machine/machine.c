@@ -25,10 +25,6 @@ u32 machine_gpa_bits(void) {
     return machine.gpa_bits;
 }
 
-enum syscall_landing machine_landing(void) {
-    return machine.landing;
-}
-
 /* A signal that the monitor may not block (a kick, a fault sent by a program) interrupts the making
  * of KVM objects: again. */
 static long kvm_ioctl(int fd, unsigned long request, u64 argument) {

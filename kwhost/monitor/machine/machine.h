@@ -22,7 +22,6 @@ int machine_create(int kvm_fd, enum syscall_landing landing, const char **what);
 /* Runs one SYSCALL in ring 3 to see where it lands, and closes what that answer makes unnecessary.
  */
 enum syscall_landing machine_self_test(void);
-enum syscall_landing machine_landing(void);
 
 /* After fork, in the child: closes the parent's VM, makes one of its own with the same memory slots
  * and the same page tables (which the child has a copy of). Returns 0 or a negative errno. */

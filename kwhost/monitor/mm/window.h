@@ -23,11 +23,6 @@ static inline void *window_ptr(gva_t address) {
     return address ? (void *)(WINDOW_BASE + (address & (WINDOW_SIZE - 1))) : NULL;
 }
 
-/* Guest address of a host address inside the window. */
-static inline gva_t window_gva(const void *host) {
-    return (u64)host - WINDOW_BASE;
-}
-
 /* True when [address, address + size) does not wrap and lies below 2^46. */
 static inline bool window_range_ok(gva_t address, u64 size) {
     return address <= WINDOW_SIZE && size <= WINDOW_SIZE - address;

@@ -43,12 +43,6 @@ long guest_link_text(const char *path, char *text, u64 size) {
     return length;
 }
 
-long procfs_fd_name(int fd, char *name, u64 size) {
-    char path[64];
-    format(path, sizeof(path), "thread-self/fd/%d", fd);
-    return guest_link_text(path, name, size);
-}
-
 long their_target(const struct place *place, char path[JUMP_PATH]) {
     char link[PATH_MAX];
     struct place itself;

@@ -92,9 +92,4 @@ long procfs_getcwd(struct thread *thread, gva_t buffer, u64 size);
  * start: sets process->cwd_in_proc. */
 void procfs_cwd_changed(struct thread *thread);
 
-/* The path by which the guest would name an open descriptor of this process (for OWN_PROGRAM and
- * the like): as readlink("/proc/self/fd/N"). Returns the length, not NUL-terminated, or a negative
- * errno. */
-long procfs_fd_name(int fd, char *name, u64 size);
-
 #endif
