@@ -11,7 +11,6 @@ from kwhost.core.errors import EXIT_SIGNAL_BASE
 
 __all__ = [
     "CONNECTIONS_MAX",
-    "EVENT_FDS_MAX",
     "MESSAGE_SIZE",
     "AttachFlag",
     "Event",
@@ -37,8 +36,6 @@ __all__ = [
 MESSAGE_SIZE: int = ffi.sizeof("struct kw_message")
 # Control connections to one instance at once; `supervise` closes those beyond.
 CONNECTIONS_MAX: int = lib.KW_CONNECTIONS_MAX
-# Descriptors that may come with one event.
-EVENT_FDS_MAX = 2
 
 
 class EventType(Enum):

@@ -1,14 +1,12 @@
-"""Parsing a command's options so that errors are one line, and options of the contract that are not
-built yet are refused by name instead of being ignored."""
+"""Parsing a command's options so that errors are one line."""
 
 import argparse
-from collections.abc import Sequence
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from kwhost.core.cli.results import show_result
-from kwhost.core.errors import NotAvailableYet, UsageError
+from kwhost.core.errors import UsageError
 
-__all__ = ["CommandParser", "add_later_option"]
+__all__ = ["CommandParser"]
 
 
 class CommandParser(argparse.ArgumentParser):
@@ -31,19 +29,3 @@ class CommandParser(argparse.ArgumentParser):
     def print_help(self, file: object = None) -> None:  # noqa: ARG002 - the option --help gives none
         """Show the help as a result; argparse itself would ignore that it cannot be written."""
         show_result(self.format_help())
-
-
-class _LaterAction(argparse.Action):
-    def __call__(
-        self,
-        _parser: argparse.ArgumentParser,
-        _namespace: argparse.Namespace,
-        _values: str | Sequence[Any] | None,
-        option_string: str | None = None,
-    ) -> NoReturn:
-        raise NotAvailableYet(f"the option {option_string}")
-
-
-def add_later_option(parser: argparse.ArgumentParser, *names: str, argument: bool) -> None:
-    """Declare an option of the contract that does not exist yet."""
-    parser.add_argument(*names, action=_LaterAction, nargs=None if argument else 0, help=argparse.SUPPRESS)

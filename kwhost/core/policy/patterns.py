@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from kwhost.core.errors import UsageError
 
-__all__ = ["PathPattern", "Specificity", "literal_pattern", "parse_pattern", "path_of"]
+__all__ = ["PathPattern", "Specificity", "parse_pattern", "path_of"]
 
 _ANY_COMPONENTS = b"**"
 _LENGTH_MAX = 255
@@ -124,11 +124,6 @@ def parse_pattern(text: str) -> PathPattern:
     if wildcards > _WILDCARDS_MAX:
         raise UsageError(f"{text!r} has {wildcards} wildcards; {_WILDCARDS_MAX} are allowed")
     return PathPattern(text, components)
-
-
-def literal_pattern(path: str) -> PathPattern:
-    """The pattern that matches a path alone. Raises UsageError."""
-    return parse_pattern(re.sub(r"([*?\\])", r"\\\1", path))
 
 
 def _check_component(text: str, component: bytes) -> None:
