@@ -13,10 +13,10 @@
 
 #include "base/own_fd.h"
 #include "calls/addresses.h"
-#include "calls/call.h"
 #include "calls/interruptible.h"
 #include "calls/sockets.h"
 #include "calls/stats.h"
+#include "fuzz/calls.h"
 #include "mm/space.h"
 #include "policy/learn.h"
 #include "policy/table.h"
@@ -24,13 +24,7 @@
 #include "process/question.h"
 #include "process/thread.h"
 #include "procfs/procfs.h"
-#include "tests/fake_calls.h"
 
-#define MUST(condition)                                                                            \
-    do {                                                                                           \
-        if (!(condition))                                                                          \
-            __builtin_trap();                                                                      \
-    } while (0)
 #define OWN_DUPLICATE (FAKE_FD_BASE + 7)
 
 static u64 current;    /* the number of the call that is made */
@@ -226,23 +220,10 @@ int LLVMFuzzerTestOneInput(const u8 *data, u64 size);
 int LLVMFuzzerTestOneInput(const u8 *data, u64 size) {
     static struct process process;
     struct call call = {.thread = fake_caller()};
-    u16 nr;
 
-    if (size < sizeof(nr) + sizeof(call.arg))
+    if (take_call(&call, data, size) < 0)
         return 0;
-    __builtin_memcpy(&nr, data, sizeof(nr));
-    __builtin_memcpy(call.arg, data + sizeof(nr), sizeof(call.arg));
-    data += sizeof(nr) + sizeof(call.arg);
-    size -= sizeof(nr) + sizeof(call.arg);
-    if (size > FAKE_MEMORY_SIZE)
-        size = FAKE_MEMORY_SIZE;
-    __builtin_memset(fake_memory, 0, sizeof(fake_memory));
-    __builtin_memcpy(fake_memory, data, size);
-    /* Half of the addresses shall hit the guest's memory. */
-    for (u32 i = 0; i < 6; i++)
-        if (call.arg[i] & 0x8000)
-            call.arg[i] = FAKE_MEMORY_AT + (call.arg[i] & 0xfff);
-    call.nr = current = nr % (CALL_LIMIT + 16);
+    call.nr = current = call.nr % (CALL_LIMIT + 16);
     call.thread->process = &process;
     if (call.nr >= CALL_LIMIT)
         current = 0; /* never made */

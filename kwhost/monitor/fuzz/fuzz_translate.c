@@ -2,17 +2,9 @@
 /* Whatever the registers and the guest's memory hold: after translation the host can only be told
  * of guest memory, of copies, or of addresses that are never valid. Input: call number, six
  * registers, then the guest's memory. */
-#include "calls/call.h"
 #include "calls/control_data.h"
 #include "calls/translate.h"
-
-#include "tests/fake_calls.h"
-
-#define MUST(condition)                                                                            \
-    do {                                                                                           \
-        if (!(condition))                                                                          \
-            __builtin_trap();                                                                      \
-    } while (0)
+#include "fuzz/calls.h"
 
 static void check_pointer(u64 value, u64 size) {
     MUST(value == 0 || (value & ~7ul) == WILD_POINTER || fake_is_copy(value, 1) ||
@@ -72,30 +64,17 @@ int LLVMFuzzerTestOneInput(const u8 *data, u64 size);
 int LLVMFuzzerTestOneInput(const u8 *data, u64 size) {
     struct call call = {.thread = fake_caller()};
     struct host_args host_args;
-    u16 nr;
-    u32 i;
+    s64 filled = take_call(&call, data, size);
 
-    if (size < sizeof(nr) + sizeof(call.arg))
+    if (filled < 0)
         return 0;
-    __builtin_memcpy(&nr, data, sizeof(nr));
-    __builtin_memcpy(call.arg, data + sizeof(nr), sizeof(call.arg));
-    data += sizeof(nr) + sizeof(call.arg);
-    size -= sizeof(nr) + sizeof(call.arg);
-    if (size > FAKE_MEMORY_SIZE)
-        size = FAKE_MEMORY_SIZE;
-    __builtin_memset(fake_memory, 0, sizeof(fake_memory));
-    __builtin_memcpy(fake_memory, data, size);
-    /* Half of the addresses shall hit the guest's memory. */
-    for (i = 0; i < 6; i++)
-        if (call.arg[i] & 0x8000)
-            call.arg[i] = FAKE_MEMORY_AT + (call.arg[i] & 0xfff);
-    (void)control_data_check(fake_memory, size);
-    call.nr = nr % CALL_LIMIT;
+    (void)control_data_check(fake_memory, (u64)filled);
+    call.nr %= CALL_LIMIT;
     if (!call_table[call.nr].name)
         return 0;
     if (translate_args(&call, &call_table[call.nr], &host_args))
         return 0;
-    for (i = 0; i < 6; i++)
+    for (u32 i = 0; i < 6; i++)
         check_argument(&call, &call_table[call.nr].arg[i], host_args.value[i]);
     return 0;
 }
