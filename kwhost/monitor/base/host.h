@@ -1,25 +1,14 @@
-/* Raw system calls to the host. The monitor links no C library (docs/adr/0001): results are the
- * kernel's own, a value or a negative errno; there is no errno variable and no thread-local state.
- */
+/* System calls to the host with as many arguments as they have. The monitor links no C library
+ * (docs/adr/0001): results are the kernel's own, a value or a negative errno; there is no errno
+ * variable and no thread-local state. */
 #ifndef KW_BASE_HOST_H
 #define KW_BASE_HOST_H
 
 #include <asm/unistd.h>
 #include <linux/errno.h>
 
+#include "base/host6.h"
 #include "base/types.h"
-
-static inline long host6(long nr, long a, long b, long c, long d, long e, long f) {
-    register long r10 __asm__("r10") = d;
-    register long r8 __asm__("r8") = e;
-    register long r9 __asm__("r9") = f;
-    long result;
-    __asm__ volatile("syscall"
-                     : "=a"(result)
-                     : "a"(nr), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9)
-                     : "rcx", "r11", "memory");
-    return result;
-}
 
 /* host(nr, ...): a host system call with up to six arguments, each converted to long. */
 #define HOST_PICK(_0, _1, _2, _3, _4, _5, _6, name, ...) name
