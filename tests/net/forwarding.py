@@ -28,6 +28,7 @@ __all__ = [
     "free_port",
     "made_place",
     "open_forwarder",
+    "publish",
     "receive_all",
     "relays",
     "serving",
@@ -81,6 +82,14 @@ async def open_forwarder(run_dir: Path) -> AsyncIterator[Forwarder]:
         with trio.CancelScope(shield=True):
             forwarder.close()
             await Forwarder.end(run_dir)
+
+
+async def publish(forwarder: Forwarder, port: ForwardedPort, *places: Place) -> None:
+    """Have a port lead to places, in turn."""
+    for place in places:
+        await forwarder.attach(place.target)
+    await forwarder.listen(port)
+    await forwarder.lead(port, [place.at() for place in places])
 
 
 def free_port(transport: Transport = Transport.TCP, address: str = "127.0.0.1") -> ForwardedPort:

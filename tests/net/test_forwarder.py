@@ -6,7 +6,7 @@ import signal
 import socket
 import struct
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -24,8 +24,7 @@ from tests.net.forwarding import (
     connect,
     echo,
     free_port,
-    made_place,
-    open_forwarder,
+    publish,
     receive_all,
     relays,
     serving,
@@ -35,31 +34,6 @@ from tests.net.probes import make_socket
 pytestmark = [pytest.mark.net, pytest.mark.root]
 SECONDS = 20
 MEBIBYTE = 1 << 20
-
-
-@pytest.fixture
-async def forwarder(tmp_path: Path) -> AsyncIterator[Forwarder]:
-    async with open_forwarder(tmp_path) as forwarder:
-        yield forwarder
-
-
-@pytest.fixture
-def place() -> Iterator[Place]:
-    with made_place(1) as place:
-        yield place
-
-
-@pytest.fixture
-def other() -> Iterator[Place]:
-    with made_place(2) as place:
-        yield place
-
-
-async def publish(forwarder: Forwarder, port: ForwardedPort, *places: Place) -> None:
-    for place in places:
-        await forwarder.attach(place.target)
-    await forwarder.listen(port)
-    await forwarder.lead(port, [place.at() for place in places])
 
 
 def call_is_reset(port: ForwardedPort) -> bool:

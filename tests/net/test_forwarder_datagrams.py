@@ -1,9 +1,8 @@
 """UDP ports of loopback addresses lead to instances."""
 
 import socket
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from pathlib import Path
 from threading import Thread
 
 import pytest
@@ -12,36 +11,11 @@ import trio
 from kwhost.core.model.network import Transport
 from kwhost.net.forwarder import ForwardedPort, Forwarder
 from kwhost.net.wishes import Namespace
-from tests.net.forwarding import INNER, Place, free_port, made_place, open_forwarder
+from tests.net.forwarding import INNER, Place, free_port, publish
 from tests.net.probes import make_socket
 
 pytestmark = [pytest.mark.net, pytest.mark.root]
 SECONDS = 10
-
-
-@pytest.fixture
-async def forwarder(tmp_path: Path) -> AsyncIterator[Forwarder]:
-    async with open_forwarder(tmp_path) as forwarder:
-        yield forwarder
-
-
-@pytest.fixture
-def place() -> Iterator[Place]:
-    with made_place(1) as place:
-        yield place
-
-
-@pytest.fixture
-def other() -> Iterator[Place]:
-    with made_place(2) as place:
-        yield place
-
-
-async def publish(forwarder: Forwarder, port: ForwardedPort, *places: Place) -> None:
-    for place in places:
-        await forwarder.attach(place.target)
-    await forwarder.listen(port)
-    await forwarder.lead(port, [place.at() for place in places])
 
 
 @contextmanager

@@ -6,7 +6,6 @@ import signal
 import socket
 import struct
 import threading
-from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
@@ -23,8 +22,7 @@ from tests.net.forwarding import (
     echo,
     forwarders,
     free_port,
-    made_place,
-    open_forwarder,
+    publish,
     relays,
     serving,
 )
@@ -35,28 +33,20 @@ AT_ONCE = struct.pack("ii", 1, 0)
 
 
 @pytest.fixture
-async def forwarder(tmp_path: Path) -> AsyncIterator[Forwarder]:
-    async with open_forwarder(tmp_path) as forwarder:
-        yield forwarder
+def hostile(place: Place) -> Place:
+    return place
 
 
 @pytest.fixture
-def hostile() -> Iterator[Place]:
-    with made_place(1) as place:
-        yield place
+def well(other: Place) -> Place:
+    return other
 
 
-@pytest.fixture
-def well() -> Iterator[Place]:
-    with made_place(2) as place:
-        yield place
-
-
-async def publish(forwarder: Forwarder, place: Place, transport: Transport = Transport.TCP) -> ForwardedPort:
+async def published(
+    forwarder: Forwarder, place: Place, transport: Transport = Transport.TCP
+) -> ForwardedPort:
     port = free_port(transport)
-    await forwarder.attach(place.target)
-    await forwarder.listen(port)
-    await forwarder.lead(port, [place.at()])
+    await publish(forwarder, port, place)
     return port
 
 
@@ -87,7 +77,7 @@ def call_badly(port: ForwardedPort) -> None:
 async def test_resets_and_halves_at_every_moment_leave_nothing_open(
     forwarder: Forwarder, tmp_path: Path, hostile: Place, well: Place
 ) -> None:
-    port, other = await publish(forwarder, hostile), await publish(forwarder, well)
+    port, other = await published(forwarder, hostile), await published(forwarder, well)
 
     def call_many() -> None:
         for _ in range(100):
@@ -112,7 +102,7 @@ async def test_a_flood_of_answers_does_not_hold_up_others(
     forwarder: Forwarder, hostile: Place, well: Place
 ) -> None:
     """To one datagram the instance answers without end."""
-    flooded, other = await publish(forwarder, hostile, Transport.UDP), await publish(forwarder, well)
+    flooded, other = await published(forwarder, hostile, Transport.UDP), await published(forwarder, well)
     over = threading.Event()
 
     def flood(server: socket.socket) -> None:
@@ -139,9 +129,9 @@ async def test_a_flood_of_answers_does_not_hold_up_others(
 async def test_a_killed_relay_ends_its_own_connections_alone(
     forwarder: Forwarder, tmp_path: Path, hostile: Place, well: Place
 ) -> None:
-    port = await publish(forwarder, hostile)
+    port = await published(forwarder, hostile)
     [relay] = relays(tmp_path)
-    other = await publish(forwarder, well)
+    other = await published(forwarder, well)
 
     with serving(hostile.namespace, echo), serving(well.namespace, echo), ExitStack() as stack:
         lost = stack.enter_context(await trio.to_thread.run_sync(connect, port))

@@ -7,7 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -27,7 +27,6 @@ from tests.net.forwarding import (
     echo,
     forwarders,
     free_port,
-    made_place,
     open_forwarder,
     relays,
     serving,
@@ -53,18 +52,6 @@ async def main(run_dir, number, instance, namespace, uid):
     await trio.sleep_forever()
 trio.run(main, *sys.argv[1:])
 """
-
-
-@pytest.fixture
-async def forwarder(tmp_path: Path) -> AsyncIterator[Forwarder]:
-    async with open_forwarder(tmp_path) as forwarder:
-        yield forwarder
-
-
-@pytest.fixture
-def place() -> Iterator[Place]:
-    with made_place(1) as place:
-        yield place
 
 
 def started_daemon(*arguments: str) -> "subprocess.Popen[bytes]":
@@ -124,21 +111,20 @@ async def test_it_outlives_a_killed_daemon_and_tells_the_next_one_what_it_does(
 
 
 async def test_synchronising_keeps_what_is_wanted_and_ends_the_rest(
-    forwarder: Forwarder, place: Place
+    forwarder: Forwarder, place: Place, other: Place
 ) -> None:
     kept, gone, fresh = free_port(), free_port(), free_port()
-    with made_place(2) as other:
-        assert await forwarder.synchronise({kept: [place.at()], gone: [other.at()]}, [place.target]) == {}
-        with serving(place.namespace, echo), await trio.to_thread.run_sync(connect, kept) as client:
-            client.sendall(b"before")
-            assert client.recv(100) == b"before"
-            wanted = {kept: [place.at()], fresh: [other.at()]}
-            assert await forwarder.synchronise(wanted, [place.target, other.target]) == {}
-            client.sendall(b"after")
-            assert client.recv(100) == b"after"
+    assert await forwarder.synchronise({kept: [place.at()], gone: [other.at()]}, [place.target]) == {}
+    with serving(place.namespace, echo), await trio.to_thread.run_sync(connect, kept) as client:
+        client.sendall(b"before")
+        assert client.recv(100) == b"before"
+        wanted = {kept: [place.at()], fresh: [other.at()]}
+        assert await forwarder.synchronise(wanted, [place.target, other.target]) == {}
+        client.sendall(b"after")
+        assert client.recv(100) == b"after"
 
-        assert set(await forwarder.ports()) == {kept, fresh}
-        assert set(await forwarder.targets()) == {place.target.instance, other.target.instance}
+    assert set(await forwarder.ports()) == {kept, fresh}
+    assert set(await forwarder.targets()) == {place.target.instance, other.target.instance}
 
 
 async def test_many_that_open_it_at_once_find_the_same_one(tmp_path: Path) -> None:
