@@ -1,11 +1,12 @@
 """Puts the table of routes into docs/api.md; with --check tells whether it is up to date."""
 
 import sys
-from pathlib import Path
+
+from pages import ROOT, write_or_check
 
 from kwhost.core.api.routes import ROUTES, Access, Parameter, Route
 
-PAGE = Path(__file__).resolve().parents[1] / "docs/api.md"
+PAGE = ROOT / "docs/api.md"
 BEGIN = "<!-- routes: made by tools/api_docs.py from kwhost/core/api/routes.py -->\n"
 END = "<!-- end of routes -->\n"
 WHO = {Access.ANYBODY: "anybody", Access.USER: "users", Access.OPERATOR: "operators"}
@@ -41,19 +42,12 @@ def table() -> str:
     return BEGIN + "\n" + head + "".join(map(row, ROUTES)) + "\n" + END
 
 
-def main() -> int:
-    """Write the page, or check it."""
-    text = PAGE.read_text()
-    before, _, rest = text.partition(BEGIN)
+def make_page() -> str:
+    """The page as it is, with the table of now."""
+    before, _, rest = PAGE.read_text().partition(BEGIN)
     _, _, after = rest.partition(END)
-    made = before + table() + after
-    if "--check" in sys.argv[1:]:
-        if made != text:
-            sys.stderr.write("docs/api.md is out of date: run tools/api_docs.py\n")
-        return int(made != text)
-    PAGE.write_text(made)
-    return 0
+    return before + table() + after
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(write_or_check(PAGE, make_page()))

@@ -3,12 +3,12 @@ up to date."""
 
 import sys
 from collections.abc import Iterator
-from pathlib import Path
+
+from pages import ROOT, write_or_check
 
 from kwhost.core.config.schema import CONFIGURATION
 from kwhost.core.config.tables import Named, Table
 
-ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs/configuration.md"
 HEAD = """# Configuration
 
@@ -107,16 +107,5 @@ def make_page() -> str:
     return HEAD + "".join(describe(*entry) for entry in tables(CONFIGURATION, "") if entry[0]) + TAIL
 
 
-def main() -> int:
-    text = make_page()
-    if "--check" not in sys.argv[1:]:
-        PAGE.write_text(text)
-        return 0
-    if not PAGE.exists() or PAGE.read_text() != text:
-        print(f"{PAGE.relative_to(ROOT)} is out of date: run tools/config_docs.py", file=sys.stderr)
-        return 1
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(write_or_check(PAGE, make_page()))

@@ -6,13 +6,13 @@ Needs the package, for the ceilings of the profiles.
 import re
 import sys
 from dataclasses import dataclass
-from pathlib import Path
+
+from pages import ROOT, write_or_check
 
 from kwhost.core.policy.ceiling import ceiling_calls
 from kwhost.core.policy.library import built_in
 from kwhost.core.policy.model import Layer
 
-ROOT = Path(__file__).resolve().parents[1]
 MONITOR = ROOT / "kwhost/monitor"
 PAGE = ROOT / "docs/jail.md"
 ROLES = ("MONITOR", "INIT", "SUPERVISE", "HOSTED", "JOINER")
@@ -216,16 +216,5 @@ def page() -> str:
     return "".join(parts)
 
 
-def main() -> int:
-    text = page()
-    if "--check" not in sys.argv[1:]:
-        PAGE.write_text(text)
-        return 0
-    if not PAGE.exists() or PAGE.read_text() != text:
-        print(f"{PAGE.relative_to(ROOT)} is out of date: run tools/jail_docs.py", file=sys.stderr)
-        return 1
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(write_or_check(PAGE, page()))

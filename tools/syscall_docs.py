@@ -3,9 +3,9 @@
 import re
 import sys
 from dataclasses import dataclass
-from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
+from pages import ROOT, write_or_check
+
 TABLE = ROOT / "kwhost/monitor/calls/table.def"
 PAGE = ROOT / "docs/syscalls.md"
 ROW = re.compile(r'^(CALL|REFUSE)\((\d+), (\w+), (.*?)ARGS\((.*?)\), "(.*)"\)$', re.MULTILINE)
@@ -91,17 +91,5 @@ def page(calls: list[Call]) -> str:
     return HEAD.format(total=len(calls), **counts) + "".join(rows)
 
 
-def main() -> int:
-    text = page(parse(TABLE.read_text()))
-    if "--check" not in sys.argv[1:]:
-        PAGE.parent.mkdir(exist_ok=True)
-        PAGE.write_text(text)
-        return 0
-    if not PAGE.exists() or PAGE.read_text() != text:
-        print(f"{PAGE.relative_to(ROOT)} is out of date: run tools/syscall_docs.py", file=sys.stderr)
-        return 1
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(write_or_check(PAGE, page(parse(TABLE.read_text()))))
