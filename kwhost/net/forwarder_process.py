@@ -13,26 +13,17 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from kwhost.core.abi import _abi
-from kwhost.core.errors import Conflict, HostError, NetworkError
+from kwhost.core.abi.programs import program_path
+from kwhost.core.errors import Conflict, NetworkError
 from kwhost.core.model.network import Address, Transport
 from kwhost.net.ports import bound_socket
 
-__all__ = ["bind_port", "find_forwarder", "forward_path", "start_forwarder"]
+__all__ = ["bind_port", "find_forwarder", "start_forwarder"]
 
 _SOCKET, _LOCK = "forward.sock", "forward.lock"
 _BACKLOG = 8
 # Calls that wait to be accepted; the host's net.core.somaxconn may allow fewer.
 _CALLS_WAITING = 4096
-
-
-def forward_path() -> Path:
-    """The forwarder's executable; it is installed beside the ABI module that it was built with."""
-    assert _abi.__file__
-    path = Path(_abi.__file__).parents[2] / "libexec" / "kwhost-forward"
-    if not path.is_file():
-        raise HostError(f"the forwarder {path} is missing: install kwhost again")
-    return path
 
 
 def find_forwarder(run_dir: Path) -> socket.socket | None:
@@ -127,7 +118,7 @@ def _listen(listener: socket.socket, directory: int) -> None:
 def _spawn(*descriptors: int) -> None:
     """Start the program, which detaches itself and says by its status whether it could."""
     done = subprocess.run(
-        [forward_path(), "serve", *map(str, descriptors)],
+        [program_path("kwhost-forward", "the forwarder"), "serve", *map(str, descriptors)],
         env={},
         cwd="/",
         stdin=subprocess.DEVNULL,

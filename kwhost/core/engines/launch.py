@@ -13,12 +13,11 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
-from kwhost.core.abi import _abi
 from kwhost.core.abi.learn_memory import LEARN_SIZE, new_learn_memory
+from kwhost.core.abi.programs import program_path
 from kwhost.core.abi.record import POLICY_SIZE, LaunchFds, encode_launch
 from kwhost.core.abi.statistics_page import STATS_FILE_SIZE, new_statistics
 from kwhost.core.engines.base import NO_POLICY, HostedEnds, Launched, PolicyFds
-from kwhost.core.errors import HostError
 from kwhost.core.model.instance import LaunchPlan
 
 __all__ = [
@@ -42,12 +41,8 @@ _SEALS_RECORD = _SEALS_STATS | fcntl.F_SEAL_WRITE
 
 
 def monitor_path() -> Path:
-    """The monitor's executable; it is installed beside the ABI module that it was built with."""
-    assert _abi.__file__
-    path = Path(_abi.__file__).parents[2] / "libexec" / "kwhost-monitor"
-    if not path.is_file():
-        raise HostError(f"the monitor {path} is missing: install kwhost again")
-    return path
+    """The monitor's executable. Raises HostError."""
+    return program_path("kwhost-monitor", "the monitor")
 
 
 def _write_at(fd: int, content: bytes, at: int) -> None:
