@@ -2,25 +2,22 @@
 
 from dataclasses import dataclass
 from enum import Enum
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import NamedTuple
 
 from kwhost.core.errors import UsageError
+from kwhost.core.model.network import Address, Prefix
 
 __all__ = [
-    "Address",
     "Destination",
     "Direction",
     "PortRange",
-    "Prefix",
     "Protocol",
     "parse_ports",
     "parse_prefix",
     "plain_address",
 ]
 
-Address = IPv4Address | IPv6Address
-Prefix = IPv4Network | IPv6Network
 _MAPPED = IPv6Network("::ffff:0:0/96")
 _PORT_MAX = 65_535
 

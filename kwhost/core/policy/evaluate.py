@@ -3,7 +3,8 @@
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from kwhost.core.policy.destinations import Address, Direction, Protocol, plain_address
+from kwhost.core.model.network import Address
+from kwhost.core.policy.destinations import Direction, Protocol, plain_address
 from kwhost.core.policy.model import ALLOW, NO_ACCESS, Access, Action, Layer, Policy, Rule, Verdict
 from kwhost.core.policy.ranking import ranked_calls, ranked_files, ranked_network
 

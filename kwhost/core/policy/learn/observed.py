@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 from kwhost.core.abi._abi import lib
 from kwhost.core.abi.learn_memory import Note, NoteKind
-from kwhost.core.policy.destinations import Address, Protocol
+from kwhost.core.model.network import Address
+from kwhost.core.policy.destinations import Protocol
 from kwhost.core.policy.model import Access
 
 __all__ = ["NOTED_ARGUMENTS", "Observed", "Refusal", "Renaming", "Seen", "SeenAddress", "observe"]
