@@ -13,7 +13,17 @@ from kwhost.core.model.network import Transport
 from kwhost.net.namespaces import run_inside
 from kwhost.net.wishes import Namespace
 
-__all__ = ["DEADLINE", "checksum", "icmp_echo", "listening", "make_socket", "reaches", "readable", "until"]
+__all__ = [
+    "DEADLINE",
+    "checksum",
+    "connected",
+    "icmp_echo",
+    "listening",
+    "make_socket",
+    "reaches",
+    "readable",
+    "until",
+]
 
 # An answer takes microseconds; what is dropped without a word takes all of it.
 DEADLINE = 0.5
@@ -51,6 +61,19 @@ def listening(namespace: Namespace, address: str, kind: int, port: int = _PORT) 
         if kind == socket.SOCK_STREAM:
             made.listen()
         yield made
+
+
+@contextmanager
+def connected(
+    source: Namespace, target: Namespace, address: str
+) -> Iterator[tuple[socket.socket, socket.socket]]:
+    """The ends of a TCP connection from `source` to `address`, in `target`."""
+    kind = socket.SOCK_STREAM
+    with listening(target, address, kind) as server, make_socket(source, _family(address), kind) as caller:
+        caller.connect((address, _PORT))
+        called, _ = server.accept()
+        with called:
+            yield caller, called
 
 
 def reaches(source: Namespace, target: Namespace, address: str, transport: Transport) -> bool:

@@ -1,6 +1,5 @@
 """Who reaches whom, measured by real connections."""
 
-import socket
 from dataclasses import replace
 from ipaddress import IPv4Network
 from itertools import permutations
@@ -13,7 +12,7 @@ from kwhost.net.namespaces import run_inside
 from kwhost.net.netlink import open_session
 from kwhost.net.wishes import Attachment, HostService
 from tests.net.namespaces import filter_bridged
-from tests.net.probes import listening, make_socket, reaches
+from tests.net.probes import connected, reaches
 from tests.net.world import HOST4, HOST6, LOCAL4, LOCAL6, METADATA, OUTSIDE4, OUTSIDE6, WORLD, World
 
 pytestmark = [pytest.mark.net, pytest.mark.root]
@@ -145,30 +144,17 @@ def test_an_isolated_instance_sees_nobody(world: World, transport: Transport, ve
 def test_the_outside_sees_the_host_and_not_the_instance(world: World) -> None:
     one = world.change(world.of(0, 0), egress=WORLD)
 
-    with (
-        listening(world.outside, OUTSIDE4, socket.SOCK_STREAM) as server,
-        make_socket(world.place(one), socket.AF_INET, socket.SOCK_STREAM) as client,
-    ):
-        client.connect((OUTSIDE4, 7000))
-        connection, peer = server.accept()
-        connection.close()
-
-    assert peer[0] == HOST4
+    with connected(world.place(one), world.outside, OUTSIDE4) as (_, called):
+        assert called.getpeername()[0] == HOST4
 
 
 def test_a_connection_outlives_new_rules_and_the_end_of_its_permission(world: World) -> None:
     one = world.change(world.of(0, 0), egress=WORLD)
 
-    with (
-        listening(world.outside, OUTSIDE4, socket.SOCK_STREAM) as server,
-        make_socket(world.place(one), socket.AF_INET, socket.SOCK_STREAM) as client,
-    ):
-        client.connect((OUTSIDE4, 7000))
-        connection, _ = server.accept()
-        with connection:
-            world.host._known_rules.clear()  # as a daemon that was started again
-            world.change(one, egress=())
-            client.send(b"still here")
+    with connected(world.place(one), world.outside, OUTSIDE4) as (caller, called):
+        world.host._known_rules.clear()  # as a daemon that was started again
+        world.change(one, egress=())
+        caller.send(b"still here")
 
-            assert connection.recv(100) == b"still here"
+        assert called.recv(100) == b"still here"
     assert not reaches(world.place(one), world.outside, OUTSIDE4, Transport.TCP)

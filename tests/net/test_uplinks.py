@@ -24,7 +24,7 @@ from kwhost.net.state import TableSet
 from kwhost.net.wishes import Attachment, Namespace, Uplink, Wishes
 from tests.net.frames import ethernet, ipv4_echo, packet_socket
 from tests.net.namespaces import join, new_namespace, set_address, write_setting
-from tests.net.probes import listening, make_socket, reaches, readable, until
+from tests.net.probes import connected, reaches, readable, until
 from tests.net.world import HOST4, OUTSIDE4, OWNER, WORLD, World
 
 pytestmark = [pytest.mark.net, pytest.mark.root]
@@ -144,15 +144,8 @@ def test_the_host_has_no_part_in_it(across: Across, transport: Transport) -> Non
 def test_what_is_beyond_sees_the_instance_itself(across: Across) -> None:
     one = across.world.of(0, 0)
 
-    with (
-        listening(across.beyond, THERE4, socket.SOCK_STREAM) as server,
-        make_socket(across.world.place(one), socket.AF_INET, socket.SOCK_STREAM) as client,
-    ):
-        client.connect((THERE4, 7000))
-        connection, peer = server.accept()
-        connection.close()
-
-    assert peer[0] == str(one.address4)
+    with connected(across.world.place(one), across.beyond, THERE4) as (_, called):
+        assert called.getpeername()[0] == str(one.address4)
 
 
 def heard_sources(listener: socket.socket, last: IPv4Address) -> set[IPv4Address]:
@@ -193,18 +186,12 @@ def test_a_false_source_does_not_leave(across: Across) -> None:
 def test_large_packets_pass_as_the_uplink_lets_them(across: Across) -> None:
     one = across.world.of(0, 0)
 
-    with (
-        listening(across.beyond, THERE4, socket.SOCK_STREAM) as server,
-        make_socket(across.world.place(one), socket.AF_INET, socket.SOCK_STREAM) as client,
-    ):
-        client.connect((THERE4, 7000))
-        connection, _ = server.accept()
-        with connection:
-            connection.settimeout(5)
-            client.sendall(bytes(60_000))
-            received = 0
-            while received < 60_000:
-                received += len(connection.recv(65_536))
+    with connected(across.world.place(one), across.beyond, THERE4) as (caller, called):
+        called.settimeout(5)
+        caller.sendall(bytes(60_000))
+        received = 0
+        while received < 60_000:
+            received += len(called.recv(65_536))
 
 
 def test_a_second_reconcile_finds_nothing_to_do(across: Across) -> None:
