@@ -180,13 +180,19 @@ def webhook(asked: list[dict[str, Any]], allowed: str) -> Iterator[int]:
         server.server_close()
 
 
+@pytest.fixture
+def secret(tmp_path: Path) -> Path:
+    """A file of what requests to a webhook are signed with."""
+    path = tmp_path / "secret"
+    path.write_text("0123456789abcdef")
+    path.chmod(0o600)
+    return path
+
+
 def test_the_webhook_decides_on_each_connection(
-    kwhostd: StartDaemon, tmp_path: Path, project: Path, monkeypatch: pytest.MonkeyPatch
+    kwhostd: StartDaemon, tmp_path: Path, project: Path, monkeypatch: pytest.MonkeyPatch, secret: Path
 ) -> None:
     install(tmp_path, project, monkeypatch, "approve")
-    secret = tmp_path / "secret"
-    secret.write_text("0123456789abcdef")
-    secret.chmod(0o600)
     asked: list[dict[str, Any]] = []
     with webhook(asked, "127.0.0.1:7001/tcp") as port:
         daemon = kwhostd(
@@ -201,12 +207,9 @@ def test_the_webhook_decides_on_each_connection(
 
 
 def test_without_a_webhook_connections_are_refused(
-    kwhostd: StartDaemon, tmp_path: Path, project: Path, monkeypatch: pytest.MonkeyPatch
+    kwhostd: StartDaemon, tmp_path: Path, project: Path, monkeypatch: pytest.MonkeyPatch, secret: Path
 ) -> None:
     install(tmp_path, project, monkeypatch, "approve")
-    secret = tmp_path / "secret"
-    secret.write_text("0123456789abcdef")
-    secret.chmod(0o600)
     daemon = kwhostd(
         f'[plugins.approve]\nurl = "http://127.0.0.1:1/"\nsecret_file = "{secret}"\ntimeout = "200ms"\n'
         '[policies.asking]\nbase = "default"\nnetwork = [{ to = "any", action = "ask" }]\n'
