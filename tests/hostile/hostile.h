@@ -7,6 +7,7 @@
 #include "../guest/check.h"
 #include <pthread.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 
 /* Runs `body` in a child process that may do anything to itself, for at most some seconds. */
 static inline void in_child(const char *name, void (*body)(void), int seconds) {
@@ -62,6 +63,20 @@ static inline bool is_listed(long number, const long *list, size_t size) {
             return true;
     return false;
 }
+
+/* Sends a descriptor by a socket; negative where it cannot be. */
+static inline long pass(int to, int fd) {
+    char control[CMSG_SPACE(sizeof fd)] = {0};
+    struct iovec part = {"x", 1};
+    struct msghdr message = {.msg_iov = &part,
+                             .msg_iovlen = 1,
+                             .msg_control = control,
+                             .msg_controllen = sizeof control};
+    *CMSG_FIRSTHDR(&message) = (struct cmsghdr){CMSG_LEN(sizeof fd), SOL_SOCKET, SCM_RIGHTS};
+    memcpy(CMSG_DATA(CMSG_FIRSTHDR(&message)), &fd, sizeof fd);
+    return sendmsg(to, &message, MSG_DONTWAIT);
+}
+
 /* Calls that at random end or stop the caller by design, or take its memory away (memory.c does
  * that). */
 static inline bool proves_nothing(long number) {
