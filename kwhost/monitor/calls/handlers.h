@@ -11,9 +11,4 @@
 #undef CALL
 #undef REFUSE
 
-/* Called after the thread's credentials changed: the kernel then forgets the parent-death signal
- * and may make the process dumpable by another rule. calls/identity.c. */
-struct thread;
-void credentials_changed(struct thread *thread);
-
 #endif

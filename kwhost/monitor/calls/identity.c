@@ -7,7 +7,7 @@
 #include "process/thread.h"
 
 /* The kernel forgets the parent-death signal and decides anew about dumpability when ids change. */
-void credentials_changed(struct thread *thread) {
+static void credentials_changed(struct thread *thread) {
     if (thread->process->is_first)
         host(__NR_prctl, PR_SET_PDEATHSIG, SIGKILL);
     host(__NR_prctl, PR_SET_DUMPABLE, 0);

@@ -11,7 +11,8 @@ long filesystem_option(int context, const char *key, const char *value) {
     return host(__NR_fsconfig, context, value ? CONFIG_STRING : CONFIG_FLAG, key, value, 0);
 }
 
-long filesystem_options(int context, const char *options) {
+/* Sets "key=value,flag,..." (NULL: none). */
+static long set_options(int context, const char *options) {
     char part[256];
     while (options && *options) {
         const char *comma = strchr(options, ',');
@@ -64,7 +65,7 @@ long filesystem_new(const char *type, const char *options, u64 attributes,
         return context;
     long result = filesystem_option((int)context, "source", type); /* what df and mount show */
     if (result >= 0)
-        result = filesystem_options((int)context, options);
+        result = set_options((int)context, options);
     if (result < 0) {
         read_log((int)context, log);
         host(__NR_close, context);

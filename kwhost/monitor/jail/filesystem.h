@@ -13,9 +13,6 @@
 long filesystem_open(const char *type);
 long filesystem_option(int context, const char *key, const char *value); /* value NULL: a flag */
 
-/* Sets "key=value,flag,..." (NULL: none). */
-long filesystem_options(int context, const char *options);
-
 /* Creates the instance and a detached mount of it, and closes `context`. On an error `log` holds
  * what the file system said about it, or "". Returns the mount's descriptor or a negative errno. */
 long filesystem_mount(int context, u64 attributes, char log[FILESYSTEM_LOG]);

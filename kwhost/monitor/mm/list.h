@@ -32,7 +32,6 @@ void list_add(struct mapping mapping);
 void list_merge_around(gva_t start, gva_t end);
 /* Room for any one change. */
 bool list_has_room(void);
-bool list_all_mapped(gva_t start, gva_t end);
 /* Whether the mapping counts once it has these rights: what was writable goes on to count until it
  * cannot be accessed any more. */
 bool list_is_charged(const struct mapping *mapping, int prot);

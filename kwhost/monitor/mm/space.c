@@ -154,7 +154,7 @@ bool space_any_in(gva_t start, gva_t end) {
     return at < space.count && space.list[at].start < end;
 }
 
-bool list_all_mapped(gva_t start, gva_t end) {
+static bool all_mapped(gva_t start, gva_t end) {
     for (u32 at = list_first_after(start); start < end; at++) {
         if (at == space.count || space.list[at].start > start)
             return false;
@@ -227,7 +227,7 @@ void space_each(void (*each)(const struct mapping *mapping, void *context), void
 
 bool space_all_mapped(gva_t start, u64 size) {
     lock_take(&space.lock);
-    bool all = list_all_mapped(start, start + size);
+    bool all = all_mapped(start, start + size);
     lock_release(&space.lock);
     return all;
 }

@@ -14,8 +14,10 @@
 #define RFLAGS_DF 0x400ul
 #define RFLAGS_RF 0x10000ul
 
-gva_t frame_place(const struct thread *thread, u64 action_flags, gva_t sp, u32 area_size,
-                  gva_t *area) {
+/* The guest's stack pointer inside a handler for that action when it is interrupted at `sp`; 0 when
+ * the alternate stack would overflow. *area is where the XSAVE area goes. */
+static gva_t place_frame(const struct thread *thread, u64 action_flags, gva_t sp, u32 area_size,
+                         gva_t *area) {
     bool nested = altstack_state(thread, sp) == SS_ONSTACK, entering = false;
     sp -= RED_ZONE;
     if ((action_flags & SA_ONSTACK) && altstack_state(thread, sp) == 0) {
@@ -81,7 +83,7 @@ long frame_push(struct thread *thread, int signal, const struct guest_action *ac
     struct kvm_regs *regs = vcpu_regs(thread->vcpu);
     gva_t area;
     u32 area_size = vcpu_xstate_size() + (u32)FP_XSTATE_MAGIC2_SIZE;
-    gva_t sp = frame_place(thread, action->flags, regs->rsp, area_size, &area);
+    gva_t sp = place_frame(thread, action->flags, regs->rsp, area_size, &area);
     /* A 64-bit program without a restorer cannot come back: Linux refuses it too. */
     if (!sp || !(action->flags & SA_RESTORER))
         return -EFAULT;

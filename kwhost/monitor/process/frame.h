@@ -26,11 +26,6 @@ _Static_assert(offsetof(struct signal_frame, mask) == 304, "the frame is the ker
 long frame_push(struct thread *thread, int signal, const struct guest_action *action,
                 const siginfo_t *info, u64 mask);
 
-/* The guest's stack pointer inside a handler for that action when it is interrupted at `sp`; 0 when
- * the alternate stack would overflow. *area is where the XSAVE area goes. */
-gva_t frame_place(const struct thread *thread, u64 action_flags, gva_t sp, u32 area_size,
-                  gva_t *area);
-
 /* The general registers out of a frame, with what the guest must not choose left as it is. False
  * when RIP is no user address: it is loaded all the same and must not reach the vCPU. */
 bool frame_load_registers(struct kvm_regs *regs, const struct sigcontext_64 *context);

@@ -19,6 +19,14 @@
 #define ACCESS_EXECUTE 1u
 #define STATX_FLAGS (AT_STATX_FORCE_SYNC | AT_STATX_DONT_SYNC)
 
+/* Where the host can be asked about a place: arguments for the *at calls. */
+struct host_object {
+    int dirfd;
+    const char *path;
+    int flags; /* AT_* */
+    char buffer[JUMP_PATH];
+};
+
 /* The part behind the process's (or thread's) directory. */
 static const char *after_process(const struct place *place) {
     const char *path = strchr(place->inside, '/');
@@ -76,7 +84,8 @@ static long their_descriptor_exists(const struct place *place) {
     return result;
 }
 
-long host_object(const struct place *place, struct host_object *object) {
+/* Returns 0, or a negative errno when the asker may not follow the link. */
+static long host_object(const struct place *place, struct host_object *object) {
     if (place->followed && place->entry->kind == PLACE_PROGRAM)
         return object_of_exe(place, object);
     object->dirfd = own_fd(OWN_PROC);

@@ -130,7 +130,8 @@ static bool part_number(const char *path, u64 limit, u64 *number) {
     return *number < limit;
 }
 
-bool place_own_thread(struct thread *thread, u64 tid) {
+/* Whether `tid` is a thread of the asking process. */
+static bool is_own_thread(struct thread *thread, u64 tid) {
     struct process *process = thread->process;
     bool found = tid == (u64)process->pid;
     lock_take(&process->threads_lock);
@@ -226,8 +227,7 @@ static long find_in_process(struct place *place, const char *path) {
 
 static long find_task(struct place *place, const char *path) {
     u64 tid;
-    if (!part_number(path, PID_LIMIT, &tid) ||
-        (place->own && !place_own_thread(place->thread, tid)))
+    if (!part_number(path, PID_LIMIT, &tid) || (place->own && !is_own_thread(place->thread, tid)))
         return -ENOENT;
     place->tid = (int)tid;
     return find_in_process(place, part_after(path));
@@ -242,7 +242,7 @@ long place_find(struct thread *thread, const char *inside, struct place *place) 
     }
     if (part_number(inside, PID_LIMIT, &number) && number) {
         place->pid = (int)number;
-        place->own = place_own_thread(thread, number);
+        place->own = is_own_thread(thread, number);
         return find_in_process(place, part_after(inside));
     }
     place->entry = find_entry(root_entries, array_size(root_entries), inside, length);
@@ -304,7 +304,7 @@ bool place_shows(const struct place *place, const char *name) {
     if (!strcmp(name, ".") || !strcmp(name, ".."))
         return true;
     if (place->own && !strcmp(place->entry->name, "task"))
-        return part_number(name, PID_LIMIT, &number) && place_own_thread(place->thread, number);
+        return part_number(name, PID_LIMIT, &number) && is_own_thread(place->thread, number);
     if (format(path, sizeof(path), "%s%s%s", place->inside, place->inside[0] ? "/" : "", name) >=
         (int)sizeof(path))
         return false;

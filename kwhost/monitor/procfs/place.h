@@ -56,7 +56,4 @@ long place_may_read(const struct place *place);
 /* Whether a directory listing shows `name`. `place` is a directory. */
 bool place_shows(const struct place *place, const char *name);
 
-/* Whether `tid` is a thread of the asking process. */
-bool place_own_thread(struct thread *thread, u64 tid);
-
 #endif

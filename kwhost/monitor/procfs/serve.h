@@ -11,16 +11,6 @@
  * "thread-self/fd/5/beyond". To be used with own_fd(OWN_PROC). `path` has JUMP_PATH bytes. */
 void jump_path(const struct place *place, char *path);
 
-/* Where the host can be asked about a place: arguments for the *at calls. */
-struct host_object {
-    int dirfd;
-    const char *path;
-    int flags; /* AT_* */
-    char buffer[JUMP_PATH];
-};
-/* Returns 0, or a negative errno when the asker may not follow the link. */
-long host_object(const struct place *place, struct host_object *object);
-
 /* 0 when the host knows the place (-ENOENT when its process is gone). */
 long place_exists(const struct place *place);
 
