@@ -47,18 +47,13 @@ void watch_change(struct watch *watch, uint32_t wants) {
     epoll_ctl(epoll_fd, EPOLL_CTL_MOD, watch->fd, &event);
 }
 
-int watch_release(struct watch *watch) {
-    int fd = watch->fd;
-    if (fd >= 0)
-        epoll_ctl(epoll_fd, EPOLL_CTL_DEL, fd, NULL);
-    watch->fd = -1;
-    return fd;
-}
-
 void watch_end(struct watch *watch) {
-    int fd = watch_release(watch);
-    if (fd >= 0)
-        close(fd);
+    if (watch->fd < 0)
+        return;
+    /* Others may hold the same open file, so that closing it alone would not end its events. */
+    epoll_ctl(epoll_fd, EPOLL_CTL_DEL, watch->fd, NULL);
+    close(watch->fd);
+    watch->fd = -1;
 }
 
 uint64_t now_ms(void) {

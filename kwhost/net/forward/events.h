@@ -24,9 +24,7 @@ int events_wait(int milliseconds);
  */
 int watch_begin(struct watch *watch, int fd, uint32_t wants);
 void watch_change(struct watch *watch, uint32_t wants);
-/* Stop watching and hand the descriptor back: -1 if there is none. Others may hold the same open
- * file, so that closing it alone would not end its events. */
-int watch_release(struct watch *watch);
+/* Stop watching, and close the descriptor if there is one. */
 void watch_end(struct watch *watch);
 
 /* Milliseconds of a clock that never goes back. */
