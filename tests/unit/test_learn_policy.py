@@ -4,7 +4,7 @@ from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from kwhost.core.abi._abi import lib
@@ -232,6 +232,7 @@ def test_a_program_that_did_nothing_may_do_nothing() -> None:
 
 
 @given(st.lists(notes(), max_size=40))
+@example([Note(NoteKind.CALL, "prctl", 0, 0, (1 << 32, 0, 0), (), (False, False))])
 @settings(deadline=None)
 def test_whatever_was_noted_a_policy_comes_of_it(written: list[Note]) -> None:
     learnt = learn_policy(Notes(tuple(written), 0, 0), ["true"], DEFAULT)

@@ -90,7 +90,9 @@ def _access(bits: int) -> Access:
 
 
 def _seen(note: Note) -> Seen:
-    return Seen(note.call, note.values[: len(NOTED_ARGUMENTS.get(note.call, ()))])
+    """What is more than the 32 bits that a monitor notes of an argument was made up."""
+    values = note.values[: len(NOTED_ARGUMENTS.get(note.call, ()))]
+    return Seen(note.call, tuple(value & 0xFFFF_FFFF for value in values))
 
 
 def _address(note: Note) -> SeenAddress:
