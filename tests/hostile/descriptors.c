@@ -93,8 +93,7 @@ static void all_closed(void) {
         close(fd);
     syscall(SYS_close_range, 3, ~0u, 0);
     pthread_t thread;
-    printf("thread %d\n",
-           pthread_create(&thread, NULL, brief, NULL) == 0 && pthread_join(thread, NULL) == 0);
+    IS(pthread_create(&thread, NULL, brief, NULL) == 0 && pthread_join(thread, NULL) == 0);
     pid_t child = fork_flushed();
     if (!child) {
         char *arguments[] = {"descriptors", "after", NULL}, *none[] = {NULL};

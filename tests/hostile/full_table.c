@@ -104,8 +104,7 @@ int main(void) {
     fill();
     nothing_fits();
     raise_limit();
-    printf("thread %d\n",
-           pthread_create(&thread, NULL, brief, NULL) == 0 && pthread_join(thread, NULL) == 0);
+    IS(pthread_create(&thread, NULL, brief, NULL) == 0 && pthread_join(thread, NULL) == 0);
     syscall(SYS_close_range, 3, ~0u, 0);
     survived();
     return 0;
