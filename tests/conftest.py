@@ -18,9 +18,9 @@ import pytest
 from kwhost.core.engines.kvm_device import open_kvm
 from kwhost.core.engines.launch import monitor_path as find_monitor
 from kwhost.core.errors import KvmError
+from tests.patience import SECONDS
 
 # An instance starts in milliseconds here, and on emulated hardware within seconds.
-RUN_SECONDS = 60
 
 
 # A suite in the background of a script ignores ^C, and what it starts would too.
@@ -87,7 +87,7 @@ def run_kwhost(kwhost_command: list[str]) -> RunKwhost:
     """`run_kwhost(["--", "ls"])`: captures text unless told otherwise, never waits for input."""
 
     def run(args: Sequence[str], **options: Any) -> "subprocess.CompletedProcess[Any]":
-        settings: dict[str, Any] = {"text": True, "timeout": RUN_SECONDS}
+        settings: dict[str, Any] = {"text": True, "timeout": SECONDS}
         if "input" not in options:
             settings["stdin"] = subprocess.DEVNULL
         if not {"stdout", "stderr"} & options.keys():

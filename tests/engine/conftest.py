@@ -9,8 +9,7 @@ import pytest
 
 from tests.conftest import RunKwhost
 from tests.engine.workshop import CONTAIN, INSIDE, Workshop, open_workshop
-
-SECONDS = 120
+from tests.patience import SECONDS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

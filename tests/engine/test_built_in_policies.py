@@ -15,10 +15,10 @@ import pytest
 from kwhost.core.policy.constants import CONSTANTS
 from tests.engine.conftest import Outcome, Run
 from tests.engine.workshop import INSIDE, Workshop
+from tests.patience import SECONDS
 
 pytestmark = [pytest.mark.kvm, pytest.mark.root]
 
-SECONDS = 120
 ROW = re.compile(r"^(CALL|REFUSE)\((\d+), (\w+), (\w+)", re.MULTILINE)
 
 RunUnder = Callable[..., Outcome]

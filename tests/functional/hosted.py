@@ -24,12 +24,12 @@ from kwhost.core.images.rootfs import rootfs_image
 from kwhost.core.model.ids import InstanceName, new_instance_id
 from kwhost.core.model.instance import Identity, LaunchPlan, TerminalSize
 from kwhost.core.model.mounts import Mount
+from tests.patience import SECONDS
 
 if TYPE_CHECKING:
     import subprocess
 
 __all__ = [
-    "SECONDS",
     "Client",
     "HostedInstance",
     "LogLine",
@@ -40,7 +40,6 @@ __all__ = [
     "wait_until",
 ]
 
-SECONDS = 40
 _UID_BASE = 1_879_048_192
 _ROOT = Identity(uid=0, gid=0)
 

@@ -18,10 +18,10 @@ import pytest
 
 from kwhost.core.api.client import Client
 from kwhost.core.errors import ApiError
+from tests.patience import SECONDS
 
-__all__ = ["SECONDS", "Daemon", "StartDaemon", "eventually"]
+__all__ = ["Daemon", "StartDaemon", "eventually"]
 
-SECONDS = 60
 
 StartDaemon = Callable[..., "Daemon"]
 

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from kwhost.core.errors import KwhostError
-from tests.functional.hosting import SECONDS, Daemon, StartDaemon, eventually
+from tests.functional.hosting import Daemon, StartDaemon, eventually
 from tests.functional.test_terminal import Session
+from tests.patience import SECONDS
 
 pytestmark = pytest.mark.kvm
 

@@ -9,7 +9,8 @@ import pytest
 
 from kwhost.core.errors import Conflict, LaunchError, NotFound, QuotaExceeded, UsageError
 from tests.functional.daemon_requests import act, answer_to, create, kinds_of, log_of, remove, wait_log
-from tests.functional.hosting import SECONDS, Daemon, StartDaemon, eventually
+from tests.functional.hosting import Daemon, StartDaemon, eventually
+from tests.patience import SECONDS
 
 pytestmark = [pytest.mark.kvm, pytest.mark.root]
 

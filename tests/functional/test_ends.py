@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.kvm
+from tests.patience import SECONDS
 
-SECONDS = 40
+pytestmark = pytest.mark.kvm
 
 
 def start(

@@ -26,7 +26,8 @@ from kwhost.core.abi.messages import (
 from kwhost.core.abi.statistics import decode_statistics
 from kwhost.core.abi.statistics_page import STATS_SIZE
 from kwhost.core.model.instance import GuestLimits
-from tests.functional.hosted import SECONDS, HostedInstance, Pipes, wait_until
+from tests.functional.hosted import HostedInstance, Pipes, wait_until
+from tests.patience import SECONDS
 
 pytestmark = pytest.mark.kvm
 

@@ -18,7 +18,8 @@ from kwhost.core.abi.messages import (
     attach,
 )
 from kwhost.core.model.instance import LogLimits
-from tests.functional.hosted import SECONDS, HostedInstance, New, Pipes, read_until, wait_until
+from tests.functional.hosted import HostedInstance, New, Pipes, read_until, wait_until
+from tests.patience import SECONDS
 
 pytestmark = pytest.mark.kvm
 

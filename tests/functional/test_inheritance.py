@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = [pytest.mark.kvm, pytest.mark.root]
+from tests.patience import SECONDS
 
-SECONDS = 40
+pytestmark = [pytest.mark.kvm, pytest.mark.root]
 
 
 def test_a_stack_without_limit_does_not_move_the_window(kwhost_command: list[str]) -> None:

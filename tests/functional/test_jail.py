@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import RunKwhost
+from tests.patience import SECONDS
 
 pytestmark = [pytest.mark.kvm, pytest.mark.root]
 
-SECONDS = 40
 NAMESPACES = ("user", "mnt", "pid", "ipc", "uts", "cgroup", "net")
 # CHOWN, DAC_OVERRIDE, FOWNER, FSETID, KILL, SETGID, SETUID, SETPCAP, NET_BIND_SERVICE and SYS_CHROOT.
 ROOT_CAPABILITIES = 0x405FB

@@ -18,7 +18,8 @@ from kwhost.core.engines.kvm_device import open_kvm
 from kwhost.core.engines.launch import sealed_record
 from kwhost.core.model.instance import GuestLimits, Identity, TerminalSize
 from tests.engine.workshop import open_workshop
-from tests.functional.hosted import SECONDS, Client, HostedInstance, read_all, read_until, wait_until
+from tests.functional.hosted import Client, HostedInstance, read_all, read_until, wait_until
+from tests.patience import SECONDS
 
 pytestmark = pytest.mark.kvm
 

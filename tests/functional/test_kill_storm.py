@@ -14,8 +14,9 @@ import pytest
 
 from kwhost.core.api.client import instance_path
 from kwhost.core.errors import ApiError, Conflict, KwhostError, LaunchError
-from tests.functional.hosting import SECONDS, Daemon, StartDaemon, eventually
+from tests.functional.hosting import Daemon, StartDaemon, eventually
 from tests.functional.leftovers import control_groups, find_leftovers, group_processes
+from tests.patience import SECONDS
 
 pytestmark = [pytest.mark.kvm, pytest.mark.root, pytest.mark.slow, pytest.mark.timeout(300)]
 

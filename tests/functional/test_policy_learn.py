@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import RUN_SECONDS
 from tests.functional.hosted import wait_until
+from tests.patience import SECONDS
 
 pytestmark = pytest.mark.kvm
 
@@ -93,7 +93,7 @@ def run(kwhost_command: list[str]) -> Run:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=RUN_SECONDS,
+            timeout=SECONDS,
             check=False,
         )
 
@@ -128,7 +128,7 @@ def run_under(policy: Path, *arguments: str) -> tuple[str, set[str]]:
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=RUN_SECONDS,
+        timeout=SECONDS,
         check=False,
     )
     return done.stdout, {line.split()[-1] for line in report.read_text().splitlines()}

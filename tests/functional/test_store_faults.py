@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from kwhost.core.store.tables import Tables
+from tests.patience import SECONDS
 
 WRITER = [sys.executable, "-m", "tests.functional.store_writer"]
-SECONDS = 60
 
 
 def kill_while_writing(path: Path, lines: int) -> list[int]:

@@ -13,10 +13,10 @@ from kwhost.core.cli.system import main
 from kwhost.core.engines.instance_dirs import InstanceDirs
 from kwhost.core.model.ids import InstanceId
 from kwhost.core.store.logs import LogQuery, read_log
+from tests.patience import SECONDS
 
 pytestmark = [pytest.mark.kvm, pytest.mark.slow]
 
-SECONDS = 40
 DAEMON = """
 import sys
 from pathlib import Path

@@ -11,10 +11,9 @@ from collections.abc import Iterator
 import pytest
 
 from kwhost.core.operator.terminal import terminal_size
+from tests.patience import SECONDS
 
 pytestmark = pytest.mark.kvm
-
-SECONDS = 40
 
 
 class Session:
