@@ -141,6 +141,8 @@ class DaemonNetworks:
         network = record.definition.network or NO_NETWORK
         if network == TENANT_NETWORK and record.addresses:
             self._tenants.adopt(record, tenant, pid)
+            if self._settled.is_set():  # it answered late
+                await self._tenants.settle()
         elif network not in (NO_NETWORK, HOST_NETWORK, TENANT_NETWORK):
             self._offered.adopt(record, pid)
         self._forget(record.id)
