@@ -11,7 +11,7 @@ where none does, or a port has no target, the call is reset. Datagrams of one cl
 import os
 import socket
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
@@ -20,11 +20,11 @@ from typing import NamedTuple
 import trio
 
 from kwhost.core.abi import forward as wire
-from kwhost.core.abi.rights import pack_rights
+from kwhost.core.abi.rights import pack_rights, rights_room, unpack_rights
 from kwhost.core.errors import Conflict, NetworkError
 from kwhost.core.model.ids import InstanceId
-from kwhost.core.model.network import Address, Transport
-from kwhost.net.forwarder_process import bind_port, find_forwarder, start_forwarder
+from kwhost.net.forwarded import ForwardedPort, Listeners
+from kwhost.net.forwarder_process import find_forwarder, start_forwarder
 from kwhost.net.wishes import Namespace
 
 __all__ = ["Counts", "Destination", "ForwardTarget", "ForwardedPort", "Forwarder", "TargetState"]
@@ -33,20 +33,10 @@ __all__ = ["Counts", "Destination", "ForwardTarget", "ForwardedPort", "Forwarder
 _ANSWER_SECONDS = 10
 _START_SECONDS = 10
 _RETRY_SECONDS = 0.01
+# Of what comes along with an answer: one descriptor.
+_ROOM = rights_room(1)
 
 Counts = wire.CountsRecord
-
-
-class ForwardedPort(NamedTuple):
-    """A TCP or UDP port of one address of the host."""
-
-    transport: Transport
-    address: Address
-    number: int
-
-    def __str__(self) -> str:
-        host = f"[{self.address}]" if self.address.version == 6 else str(self.address)
-        return f"{host}:{self.number}/{self.transport.value}"
 
 
 class Destination(NamedTuple):
@@ -89,25 +79,28 @@ class Forwarder:
 
     Every method raises NetworkError when the forwarder is gone, does not answer or cannot do it; `lost` is
     True when another connection is needed: `open` and `synchronise` then make everything as it was, but for
-    the connections that ended with a forwarder that was killed.
+    the connections that ended with a forwarder that was killed. With the `listeners` of before, its ports
+    are never free in between.
     """
 
-    def __init__(self, run_dir: Path, control: socket.socket) -> None:
+    def __init__(self, run_dir: Path, control: socket.socket, listeners: Listeners | None = None) -> None:
         """Use `open` or `find`."""
         self._run_dir = run_dir
+        self._own_listeners = Listeners()
+        self._listeners = self._own_listeners if listeners is None else listeners
         self._control = trio.socket.from_stdlib_socket(control)
         self._turn = trio.Lock()
         self._known: set[ForwardedPort] = set()
         self.lost = False
 
     @classmethod
-    async def find(cls, run_dir: Path) -> "Forwarder | None":
+    async def find(cls, run_dir: Path, listeners: Listeners | None = None) -> "Forwarder | None":
         """The forwarder that runs; None where none does. One of another version, with no connection open, is
         ended; with one open it is a NetworkError."""
         control = find_forwarder(run_dir)
         if control is None:
             return None
-        forwarder = cls(run_dir, control)
+        forwarder = cls(run_dir, control, listeners)
         try:
             if not await forwarder._greet():
                 return None
@@ -118,11 +111,11 @@ class Forwarder:
         return forwarder
 
     @classmethod
-    async def open(cls, run_dir: Path) -> "Forwarder":
+    async def open(cls, run_dir: Path, listeners: Listeners | None = None) -> "Forwarder":
         """The forwarder that runs, or one that is started. Raises NetworkError and HostError."""
         with trio.move_on_after(_START_SECONDS):
             while True:
-                if forwarder := await cls.find(run_dir):
+                if forwarder := await cls.find(run_dir, listeners):
                     return forwarder
                 if not await trio.to_thread.run_sync(start_forwarder, run_dir):
                     await trio.sleep(_RETRY_SECONDS)  # it is starting, or ending
@@ -156,34 +149,37 @@ class Forwarder:
                 failures[target.instance] = error
         for port, destinations in ports.items():
             try:
-                await self.listen(port)
-                await self.lead(port, destinations)
+                if port in self._known:
+                    await self.lead(port, destinations)
+                else:
+                    await self.listen(port, destinations)
             except (Conflict, NetworkError) as error:
                 self._raise_if_lost(error)
                 failures[port] = error
         return failures
 
-    async def listen(self, port: ForwardedPort) -> None:
-        """Take a port, which leads nowhere yet. One that this forwarder has already stays as it is.
+    async def listen(self, port: ForwardedPort, destinations: Sequence[Destination] = ()) -> None:
+        """Take a port, and lead it to these from its first call on; one that it has already stays as it is.
 
         Raises Conflict where another program has it.
         """
         if port in self._known:
             return
-        with await trio.to_thread.run_sync(bind_port, port.transport, port.address, port.number) as listener:
-            await self._ask(f"serve {port}", wire.add_port(*port), listener.fileno())
+        _refuse_too_many(port, destinations)
+        listener = await self._listeners.get(port)
+        await self._ask(f"serve {port}", wire.add_port(*port, destinations), listener.fileno())
         self._known.add(port)
 
     async def lead(self, port: ForwardedPort, destinations: Sequence[Destination]) -> None:
         """Lead new connections of a port that it listens at to these; those that are open stay."""
-        if len(destinations) > wire.DESTINATIONS_MAX:
-            raise NetworkError(f"{port} cannot lead to more than {wire.DESTINATIONS_MAX} instances")
+        _refuse_too_many(port, destinations)
         await self._ask(f"lead {port} to its instances", wire.set_ends(*port, destinations))
 
     async def unpublish(self, port: ForwardedPort) -> None:
         """Listen at a port no more, also where it does not; TCP connections made through it stay."""
         await self._ask(f"give up {port}", wire.remove_port(*port))
         self._known.discard(port)
+        self._listeners.drop(port)
 
     async def attach(self, target: ForwardTarget) -> None:
         """Make an instance one that ports can lead to, also where it is.
@@ -209,16 +205,20 @@ class Forwarder:
     async def ports(self) -> dict[ForwardedPort, tuple[Destination, ...]]:
         """The ports that it listens at, and where they lead."""
         found, index = {}, 0
-        while (answer := await self._ask_for_record(wire.ask_port(index))) is not None:
-            ends = tuple(Destination(InstanceId(name), port) for name, port in answer.ends())
-            found[ForwardedPort(*answer.port())] = ends
+        while (listed := await self._ask_for_record(wire.ask_port(index))) is not None:
+            answer, descriptors = listed
+            port = ForwardedPort(*answer.port())
+            for descriptor in descriptors:
+                self._listeners.keep(port, descriptor)
+            found[port] = tuple(Destination(InstanceId(name), number) for name, number in answer.ends())
             index = answer.index
         return found
 
     async def targets(self) -> dict[InstanceId, TargetState]:
         """The instances that are attached, and what passed through their relays."""
         found, index = {}, 0
-        while (answer := await self._ask_for_record(wire.ask_target(index))) is not None:
+        while (listed := await self._ask_for_record(wire.ask_target(index))) is not None:
+            answer, _ = listed
             name, namespace, alive = answer.target()
             instance = InstanceId(name)
             found[instance] = TargetState(
@@ -227,20 +227,31 @@ class Forwarder:
             index = answer.index
         return found
 
+    async def wait_loss(self) -> None:
+        """Return as soon as an attached instance's relay has ended by itself, or the forwarder has."""
+        control = find_forwarder(self._run_dir)
+        if control is None:
+            return
+        with trio.socket.from_stdlib_socket(control) as watching, suppress(OSError):
+            await watching.send(wire.ask_to_watch())
+            await watching.recv(wire.ANSWER_SIZE)
+
     async def stop(self) -> None:
         """End the forwarder and all its connections; it leaves nothing behind."""
         await self._ask("stop", wire.ask_to_stop())
+        self._listeners.close()
         self.close()
 
     def close(self) -> None:
         """Leave the forwarder to itself."""
         self.lost = True
         self._control.close()
+        self._own_listeners.close()
 
     async def _greet(self) -> bool:
         """Whether it is there and of this version. One of another version is ended if nobody needs it."""
         try:
-            answer = await self._exchange(wire.ask_hello())
+            answer, _ = await self._exchange(wire.ask_hello())
         except NetworkError:
             return False  # it has just ended
         if answer.version == wire.VERSION:
@@ -253,19 +264,18 @@ class Forwarder:
         await self.stop()
         return False
 
-    async def _ask(self, what: str, request: bytes, *descriptors: int) -> wire.Answer:
-        answer = await self._exchange(request, *descriptors)
+    async def _ask(self, what: str, request: bytes, *descriptors: int) -> None:
+        answer, _ = await self._exchange(request, *descriptors)
         if answer.error:
             text = os.strerror(answer.error)
             raise NetworkError(f"the forwarder in {self._run_dir} cannot {what}: {text}")
-        return answer
 
-    async def _ask_for_record(self, request: bytes) -> wire.Answer | None:
-        """One record of a list; None behind its end."""
-        answer = await self._exchange(request)
-        return None if answer.error else answer
+    async def _ask_for_record(self, request: bytes) -> tuple[wire.Answer, tuple[int, ...]] | None:
+        """One record of a list, with descriptors that the caller closes; None behind its end."""
+        answer, descriptors = await self._exchange(request)
+        return None if answer.error else (answer, descriptors)
 
-    async def _exchange(self, request: bytes, *descriptors: int) -> wire.Answer:
+    async def _exchange(self, request: bytes, *descriptors: int) -> tuple[wire.Answer, tuple[int, ...]]:
         """Once begun it goes to its end: an answer that nobody reads would be taken for the next one's."""
         async with self._turn:
             if self.lost:
@@ -274,12 +284,27 @@ class Forwarder:
                 with trio.fail_after(_ANSWER_SECONDS) as scope:
                     scope.shield = True
                     await self._control.sendmsg([request], pack_rights(descriptors))
-                    return wire.Answer(await self._control.recv(wire.ANSWER_SIZE))
+                    return await self._answer()
             except (OSError, ValueError, trio.TooSlowError) as error:
                 self.close()
                 text = f"the forwarder in {self._run_dir} does not answer: {str(error) or 'it took too long'}"
                 raise NetworkError(text) from error
 
+    async def _answer(self) -> tuple[wire.Answer, tuple[int, ...]]:
+        data, ancillary, *_ = await self._control.recvmsg(wire.ANSWER_SIZE, _ROOM, socket.MSG_CMSG_CLOEXEC)
+        descriptors = unpack_rights(ancillary)
+        try:
+            return wire.Answer(data), descriptors
+        except ValueError:
+            for descriptor in descriptors:
+                os.close(descriptor)
+            raise
+
     def _raise_if_lost(self, error: Conflict | NetworkError) -> None:
         if self.lost:
             raise error
+
+
+def _refuse_too_many(port: ForwardedPort, destinations: Sequence[Destination]) -> None:
+    if len(destinations) > wire.DESTINATIONS_MAX:
+        raise NetworkError(f"{port} cannot lead to more than {wire.DESTINATIONS_MAX} instances")

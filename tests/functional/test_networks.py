@@ -1,15 +1,19 @@
 """Instances of tenants in networks, from a configuration file to connections that are made from inside."""
 
 import json
+import os
 import signal
 import socket
 from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
 from kwhost.net.netlink import open_session
 from tests.functional.hosting import eventually
 from tests.functional.network_hosting import NetworkDaemon, network_daemon
+from tests.net.forwarding import forwarders
 from tests.net.namespaces import write_setting
 
 pytestmark = [pytest.mark.kvm, pytest.mark.root, pytest.mark.net]
@@ -311,6 +315,41 @@ def test_a_connection_through_a_published_port_outlives_the_daemon() -> None:
 
             assert connection.recv(100) == b"adopted"
         assert can_call(daemon, "127.0.0.1", 8080) == "one"
+
+
+def test_a_call_is_answered_right_after_the_forwarder_was_killed() -> None:
+    """The daemon has its ports; a later daemon too."""
+    with network_daemon("[tenants.acme]\nnetwork = {}\n" + instance("acme", "one", PORT)) as daemon:
+        wait_serving(daemon, "acme/one")
+        eventually(lambda: can_call(daemon, "127.0.0.1", 8080), "the port is served")
+        for _ in range(2):
+            [process] = forwarders(daemon.run_dir)
+
+            os.kill(process, signal.SIGKILL)
+
+            assert can_call(daemon, "127.0.0.1", 8080) == "one"
+            assert forwarders(daemon.run_dir) != [process]
+            assert "the forwarder of published ports has ended" in daemon.said
+            daemon.kill()
+            daemon.start()
+            daemon.wait_state("acme/one", "running")
+            eventually(lambda: holds_ports(daemon), "the daemon has the ports too")
+
+
+def holds_ports(daemon: NetworkDaemon) -> bool:
+    """Whether the daemon and the forwarder have a socket in common."""
+    assert daemon.process
+    [forwarder] = forwarders(daemon.run_dir)
+    return bool(sockets_of(daemon.process.pid) & sockets_of(forwarder))
+
+
+def sockets_of(pid: int) -> set[str]:
+    """Names of the sockets that a process has open now."""
+    names = set()
+    for link in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(FileNotFoundError):
+            names.add(os.readlink(link))
+    return {name for name in names if name.startswith("socket:")}
 
 
 def test_instances_find_each_other_by_name_and_nobody_elses(hosting: NetworkDaemon) -> None:

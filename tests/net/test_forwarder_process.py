@@ -279,7 +279,7 @@ async def test_another_user_is_refused(forwarder: Forwarder, tmp_path: Path) -> 
 async def test_a_socket_that_is_not_what_was_said_is_refused(forwarder: Forwarder) -> None:
     port = free_port()
     with socket.create_server(("127.0.0.1", 0)) as server, pytest.raises(NetworkError, match="Invalid"):
-        await forwarder._ask("serve it", wire.add_port(*port), server.fileno())
+        await forwarder._ask("serve it", wire.add_port(*port, ()), server.fileno())
     assert await forwarder.ports() == {}
 
 
@@ -287,7 +287,7 @@ GOOD = (
     wire.ask_hello(),
     wire.ask_port(0),
     wire.ask_target(0),
-    wire.add_port(*free_port()),
+    wire.add_port(*free_port(), [("one", 80)]),
     wire.remove_port(*free_port()),
     wire.set_ends(*free_port(), [("one", 80), ("two", 81)]),
     wire.put_target("one", 65534, 65534, None, None),

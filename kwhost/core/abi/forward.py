@@ -20,6 +20,7 @@ __all__ = [
     "ask_port",
     "ask_target",
     "ask_to_stop",
+    "ask_to_watch",
     "put_target",
     "remove_port",
     "remove_target",
@@ -111,6 +112,11 @@ def ask_to_stop() -> bytes:
     return _encode(_new(lib.KW_FORWARD_STOP))
 
 
+def ask_to_watch() -> bytes:
+    """Have an answer as soon as a target's relay has ended by itself."""
+    return _encode(_new(lib.KW_FORWARD_WATCH))
+
+
 def ask_port(index: int) -> bytes:
     """Ask for the first port at `index` or behind."""
     return _encode(_new(lib.KW_FORWARD_LIST, index))
@@ -121,9 +127,9 @@ def ask_target(index: int) -> bytes:
     return _encode(_new(lib.KW_FORWARD_COUNTS, index))
 
 
-def add_port(transport: Transport, address: Address, number: int) -> bytes:
-    """Serve a port, whose listening (UDP: bound) socket goes along."""
-    return _encode(_port(lib.KW_FORWARD_ADD, transport, address, number))
+def add_port(transport: Transport, address: Address, number: int, ends: Sequence[tuple[str, int]]) -> bytes:
+    """Serve a port, whose listening (UDP: bound) socket goes along, and lead it as set_ends does."""
+    return _encode(_led(lib.KW_FORWARD_ADD, transport, address, number, ends))
 
 
 def remove_port(transport: Transport, address: Address, number: int) -> bytes:
@@ -133,11 +139,7 @@ def remove_port(transport: Transport, address: Address, number: int) -> bytes:
 
 def set_ends(transport: Transport, address: Address, number: int, ends: Sequence[tuple[str, int]]) -> bytes:
     """Lead a port to these, which are names of targets with ports; at most DESTINATIONS_MAX."""
-    message = _port(lib.KW_FORWARD_TARGETS, transport, address, number)
-    message.count = len(ends)
-    for at, (name, port) in enumerate(ends):
-        message.ends[at].target, message.ends[at].port = _name(name), port
-    return _encode(message)
+    return _encode(_led(lib.KW_FORWARD_TARGETS, transport, address, number, ends))
 
 
 def put_target(
@@ -171,6 +173,16 @@ def _port(kind: int, transport: Transport, address: Address, number: int) -> Any
     message.port.transport, message.port.family = _TRANSPORTS[transport], address.version
     message.port.number = number
     message.port.address = list(address.packed.ljust(16, b"\0"))
+    return message
+
+
+def _led(
+    kind: int, transport: Transport, address: Address, number: int, ends: Sequence[tuple[str, int]]
+) -> Any:
+    message = _port(kind, transport, address, number)
+    message.count = len(ends)
+    for at, (name, port) in enumerate(ends):
+        message.ends[at].target, message.ends[at].port = _name(name), port
     return message
 
 

@@ -62,12 +62,12 @@ class TenantNetworks:
         self._owner = owner_of(str(host.state_dir))
         self._network = Reconciler(HostNetwork(self._owner))
         self._addresses = Addresses(self._owner, host.subnet_pool, records)
-        self._ports = LoopbackPorts(host.run_dir)
+        self._members: dict[InstanceId, Member] = {}
+        self._ports = LoopbackPorts(host.run_dir, self._members.values)
         self._resolver = Resolver(host.run_dir)
         self._tell = tell
         self._ask_uplinks = uplinks
         self._uplinks: dict[TenantName, tuple[Uplink, ...]] = {}
-        self._members: dict[InstanceId, Member] = {}
         self._published: set[PublishedPort] = set()
         self._problem = ""
         self._counts: dict[InstanceId, TrafficCounts] = {}
@@ -153,6 +153,7 @@ class TenantNetworks:
                 await self._leave(instance)
         finally:
             os.close(member.namespace)
+            member.namespace = -1
 
     async def _join(self, member: Member) -> None:
         groups(self._members.values())  # conflicts, before anything is made
@@ -221,7 +222,9 @@ class TenantNetworks:
 
     async def keep(self) -> None:
         """Never returns: has what serves instances run."""
-        await self._resolver.keep()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._resolver.keep)
+            nursery.start_soon(self._ports.keep, self._tell)
 
     async def _reconcile(self) -> None:
         try:
@@ -269,13 +272,12 @@ class TenantNetworks:
     async def _publish(self) -> None:
         if not self._is_settled:
             return
-        members = tuple(self._members.values())
-        found = groups(members)
         await self._publish_names()
+        found = groups(self._members.values())
         published = tuple(published_of(found))
         if published != self._network.wishes.published:
             await self._network.publish(published)
-        await self._ports.publish(found, members)
+        await self._ports.publish()
         self._published = {group.port for group in found}
 
     async def _publish_names(self) -> None:

@@ -17,10 +17,12 @@
 
 #define CONNECTIONS_MAX 8
 
-/* One request at a time: while `waits_for` starts, the next one is not read. */
+/* One request at a time: while `waits_for` starts, or no relay is lost, the next one is not read.
+ */
 struct connection {
     struct watch watch;
     struct target *waits_for;
+    bool waits_for_loss;
 };
 
 static struct watch listener;
@@ -32,16 +34,44 @@ static void disconnect(struct connection *connection) {
     if (connection->waits_for)
         connection->waits_for->started = NULL;
     connection->waits_for = NULL;
+    connection->waits_for_loss = false;
 }
 
-/* Who does not read its answers is disconnected. */
-static void answer(struct connection *connection, struct kw_forward_message *message, int error) {
-    struct packet packet = {.head = message, .head_size = sizeof(*message)};
+/* With a descriptor, or -1. Who does not read its answers is disconnected. */
+static void answer_with(struct connection *connection, struct kw_forward_message *message,
+                        int error, int fd) {
+    struct packet packet = {
+        .head = message, .head_size = sizeof(*message), .fds = {fd}, .fd_count = fd >= 0};
     message->magic = KW_FORWARD_MAGIC;
     message->version = KW_FORWARD_VERSION;
     message->error = -error;
     if (packet_send(connection->watch.fd, &packet) < 0)
         disconnect(connection);
+}
+
+static void answer(struct connection *connection, struct kw_forward_message *message, int error) {
+    answer_with(connection, message, error, -1);
+}
+
+static void relay_lost(void) {
+    struct kw_forward_message message = {.type = KW_FORWARD_WATCH};
+    for (unsigned i = 0; i < CONNECTIONS_MAX; i++) {
+        struct connection *connection = &connections[i];
+        if (connection->watch.fd < 0 || !connection->waits_for_loss)
+            continue;
+        connection->waits_for_loss = false;
+        watch_change(&connection->watch, EPOLLIN);
+        answer(connection, &message, 0);
+    }
+}
+
+/* Returns 1 when the answer follows later. */
+static int watch_relays(struct connection *connection) {
+    if (targets_have_lost())
+        return 0;
+    connection->waits_for_loss = true;
+    watch_change(&connection->watch, 0);
+    return 1;
 }
 
 static void relay_started(struct target *target, int error) {
@@ -71,7 +101,8 @@ static int put_target(struct connection *connection, const struct kw_forward_mes
     return result;
 }
 
-static int list_port(struct kw_forward_message *message) {
+/* Answers itself where there is one. */
+static int list_port(struct connection *connection, struct kw_forward_message *message) {
     const struct published *port = port_at(&message->index);
     if (!port)
         return -ENOENT;
@@ -79,7 +110,8 @@ static int list_port(struct kw_forward_message *message) {
     message->count = port->count;
     memcpy(message->ends, port->ends, sizeof(message->ends));
     message->index++;
-    return 0;
+    answer_with(connection, message, 0, port->listener.fd);
+    return 1;
 }
 
 static int list_target(struct kw_forward_message *message) {
@@ -100,7 +132,8 @@ static int remove_target(const struct kw_forward_message *message) {
     return 0;
 }
 
-/* Carry a checked request out: 0, 1 when the answer follows later, or a negative errno. */
+/* Carry a checked request out: 0, 1 when it is or will be answered otherwise, or a negative errno.
+ */
 static int carry_out(struct connection *connection, struct kw_forward_message *message,
                      const struct packet *packet) {
     switch (message->type) {
@@ -111,7 +144,7 @@ static int carry_out(struct connection *connection, struct kw_forward_message *m
         stop_all();
         return 0;
     case KW_FORWARD_ADD:
-        return port_add(&message->port, packet->fds[0]);
+        return port_add(&message->port, packet->fds[0], message->ends, message->count);
     case KW_FORWARD_TARGETS:
         return port_lead(&message->port, message->ends, message->count);
     case KW_FORWARD_REMOVE_PORT:
@@ -122,9 +155,11 @@ static int carry_out(struct connection *connection, struct kw_forward_message *m
     case KW_FORWARD_REMOVE_TARGET:
         return remove_target(message);
     case KW_FORWARD_LIST:
-        return list_port(message);
+        return list_port(connection, message);
     case KW_FORWARD_COUNTS:
         return list_target(message);
+    case KW_FORWARD_WATCH:
+        return watch_relays(connection);
     default:
         return -EINVAL;
     }
@@ -135,7 +170,7 @@ static void request_arrived(struct watch *watch, uint32_t events) {
     static struct kw_forward_message message;
     struct packet packet = {.head = &message, .head_size = sizeof(message)};
     memset(&message, 0, sizeof(message));
-    if (connection->waits_for) { /* watched for its end only */
+    if (connection->waits_for || connection->waits_for_loss) { /* watched for its end only */
         if (events & (EPOLLHUP | EPOLLERR))
             disconnect(connection);
         return;
@@ -178,6 +213,7 @@ static void connection_arrived(struct watch *watch, uint32_t events) {
 int control_open(int fd, void (*stop)(void)) {
     _Static_assert(offsetof(struct connection, watch) == 0, "a watch is its connection");
     stop_all = stop;
+    targets_open(relay_lost);
     for (unsigned i = 0; i < CONNECTIONS_MAX; i++)
         connections[i].watch = (struct watch){-1, 0, request_arrived};
     listener.ready = connection_arrived;

@@ -148,7 +148,8 @@ static bool is_listener(const struct kw_forward_port *key, int fd) {
     return port_is_same(&found, key);
 }
 
-int port_add(const struct kw_forward_port *key, int listener) {
+int port_add(const struct kw_forward_port *key, int listener, const struct kw_forward_end *ends,
+             uint32_t count) {
     struct published *port = find(key);
     if (port)
         return 0;
@@ -166,7 +167,7 @@ int port_add(const struct kw_forward_port *key, int listener) {
     if (!error)
         error = watch_begin(&port->listener, copy, EPOLLIN);
     port->used = !error;
-    return error;
+    return error ? error : port_lead(key, ends, count);
 }
 
 int port_lead(const struct kw_forward_port *key, const struct kw_forward_end *ends,

@@ -20,7 +20,8 @@ struct published {
 };
 
 /* Both return 0 or a negative errno. The listening socket stays the caller's. */
-int port_add(const struct kw_forward_port *key, int listener);
+int port_add(const struct kw_forward_port *key, int listener, const struct kw_forward_end *ends,
+             uint32_t count);
 int port_lead(const struct kw_forward_port *key, const struct kw_forward_end *ends, uint32_t count);
 void port_remove(const struct kw_forward_port *key);
 void ports_remove_all(void);

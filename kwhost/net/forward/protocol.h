@@ -9,7 +9,7 @@
 
 /* cdef: begin */
 #define KW_FORWARD_MAGIC 0x6b776631
-#define KW_FORWARD_VERSION 1
+#define KW_FORWARD_VERSION 2
 #define KW_FORWARD_NAME_MAX 32
 #define KW_FORWARD_PORTS_MAX 1024
 #define KW_FORWARD_TARGETS_MAX 1024
@@ -20,15 +20,18 @@ enum kw_forward_type {
     KW_FORWARD_HELLO =
         1,               /* the answer: the version, and in `count` how many connections are open */
     KW_FORWARD_STOP = 2, /* ends the process, and with it all connections */
-    KW_FORWARD_ADD = 3,  /* `port`, with its listening socket; a known one is left alone */
+    KW_FORWARD_ADD = 3,  /* `port`, with its listening socket, leads to the first `count` of `ends`
+                           from its first call on; a known one is left alone */
     KW_FORWARD_TARGETS = 4,     /* `port` leads to the first `count` of `ends` from now on */
     KW_FORWARD_REMOVE_PORT = 5, /* `port` listens no more; TCP connections made through it stay */
     KW_FORWARD_NAMESPACE = 6, /* `target`, with its network namespace and perhaps a pidfd whose end
                                  removes it. A known one in another namespace is replaced */
     KW_FORWARD_REMOVE_TARGET = 7, /* `target.name`, and its connections */
-    KW_FORWARD_LIST = 8,  /* the answer: the first port at `index` or behind, its `ends`, and the
-                             `index` to go on from; ENOENT: none */
-    KW_FORWARD_COUNTS = 9 /* the same of targets, and their `counts` */
+    KW_FORWARD_LIST = 8,   /* the answer: the first port at `index` or behind, its `ends`, and the
+                              `index` to go on from, with its listening socket; ENOENT: none */
+    KW_FORWARD_COUNTS = 9, /* the same of targets, and their `counts`, without a descriptor */
+    KW_FORWARD_WATCH = 10  /* answered as soon as a target is there whose relay ended by itself;
+                              until then the connection's next request is not read */
 };
 
 #define KW_FORWARD_TCP 6

@@ -31,7 +31,7 @@ static bool are_ends(const struct kw_forward_message *request) {
 static bool is_good(const struct kw_forward_message *request, unsigned fd_count) {
     switch (request->type) {
     case KW_FORWARD_ADD:
-        return fd_count == 1 && is_port(&request->port);
+        return fd_count == 1 && is_port(&request->port) && are_ends(request);
     case KW_FORWARD_TARGETS:
         return !fd_count && is_port(&request->port) && are_ends(request);
     case KW_FORWARD_REMOVE_PORT:
@@ -44,6 +44,7 @@ static bool is_good(const struct kw_forward_message *request, unsigned fd_count)
         return !fd_count && is_name(request->target.name);
     case KW_FORWARD_LIST:
     case KW_FORWARD_COUNTS:
+    case KW_FORWARD_WATCH:
         return !fd_count;
     default:
         return false;

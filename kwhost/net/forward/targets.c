@@ -15,6 +15,11 @@
 #define REPLIES_A_TURN 16 /* what one relay may say before others are heard */
 
 static struct target targets[KW_FORWARD_TARGETS_MAX];
+static void (*relay_lost)(void);
+
+void targets_open(void (*lost)(void)) {
+    relay_lost = lost;
+}
 
 /* Tell who waits for the relay, once, how its start went. */
 static void say_started(struct target *target, int error) {
@@ -69,6 +74,8 @@ static void calls_ready(struct watch *watch, uint32_t events) {
             return;
         if (size <= 0) {
             end_relay(target, -ECHILD);
+            if (target->used)
+                relay_lost();
             return;
         }
         handle_reply(target, &packet, (size_t)size);
@@ -202,6 +209,13 @@ void targets_remove_all(void) {
 
 bool target_is_alive(const struct target *target) {
     return target->calls.fd >= 0;
+}
+
+bool targets_have_lost(void) {
+    for (uint32_t i = 0; i < KW_FORWARD_TARGETS_MAX; i++)
+        if (targets[i].used && !target_is_alive(&targets[i]))
+            return true;
+    return false;
 }
 
 void target_counts(const struct target *target, struct kw_forward_counts *counts) {

@@ -21,6 +21,11 @@ struct target {
     void (*started)(struct target *target, int error); /* called once; NULL: nobody waits */
 };
 
+/* `lost` is called whenever a target's relay has ended by itself. */
+void targets_open(void (*lost)(void));
+/* Whether there is such a target. */
+bool targets_have_lost(void);
+
 /* Start a relay to `wanted`, in a namespace. Both descriptors stay the caller's; `process` -1:
  * none. Returns 0 when it runs already; 1 when `started` will be called, of `*result`; or a
  * negative errno. */
