@@ -1,10 +1,11 @@
 """Makes docs/jail.md from the tables of the seccomp filters; with --check tells whether it is up to date.
 
-Needs the package, for the ceilings of the profiles.
+Needs the package, for the ceilings of the profiles and for the resolver's calls.
 """
 
 import re
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from pages import ROOT, write_or_check
@@ -12,8 +13,10 @@ from pages import ROOT, write_or_check
 from kwhost.core.policy.ceiling import ceiling_calls
 from kwhost.core.policy.library import built_in
 from kwhost.core.policy.model import Layer
+from kwhost.net.resolver.calls import ALLOWED, DEADLY
 
 MONITOR = ROOT / "kwhost/monitor"
+RELAY = ROOT / "kwhost/net/forward/relay_filter.c"
 PAGE = ROOT / "docs/jail.md"
 ROLES = ("MONITOR", "INIT", "SUPERVISE", "HOSTED", "JOINER")
 # A row of the calls' table whose handler makes the very call on the host (filter_rules.c, passes_on).
@@ -26,12 +29,15 @@ ROW = re.compile(rf'^({"|".join(ROLES)})(?:_FOR)?\((\w+), "(.*?)"(?:, (.*))?\)$'
 GROUP = re.compile(r"^#define (\w+)((?: |\\\n|[\w,])*)$", re.MULTILINE)
 PROFILES = ("strict", "web", "default")
 LIMIT = re.compile(r'^LIMIT\((\w+), (\w+), .*, "(.*)"\)$')
+PERMIT = re.compile(r"^ +PERMIT\((\w+)\)", re.MULTILINE)
 NEVER = re.compile(r"^NEVER\((\w+)\)$", re.MULTILINE)
 TITLE = re.compile(r"^/\* (.*?)\.? \*/$")
 HEAD = """# The jail's seccomp filters
 
-Made by `tools/jail_docs.py` from `kwhost/monitor/jail/filter.def` and `kwhost/monitor/calls/table.def`;
-change those files. Tests try every call number behind each filter, and that no rule is without a user.
+Made by `tools/jail_docs.py` from `kwhost/monitor/jail/filter.def` and `kwhost/monitor/calls/table.def`, and
+for what serves networks from `kwhost/net/resolver/calls.py` and `kwhost/net/forward/relay_filter.c`;
+change those files. Tests try every call number behind each filter but the relay's, and that no rule of the
+jail's is without a user.
 
 Each process of an instance has a filter that lets it make the host calls below, and no other. A program
 makes no host calls: this is what its monitor can still do when the program has taken it over. Filters are set
@@ -46,6 +52,8 @@ others is open only where the policy's ceiling has a call of the program's that 
 | supervise, hosted | {hosted} | likewise of a hosted instance |
 | joiner | {least_joiner} to {joiner} | of a hosted instance: makes the processes that join it. Their \
 monitors inherit this filter and set their own upon it, so it has the monitor's of the same ceiling too |
+| resolver | {resolver} | not of an instance: reads what all of them ask for ([networks.md](networks.md)) |
+| relay | {relay} | of an instance with published ports on loopback addresses, in its network namespace |
 
 A monitor under the built-in profiles (a ceiling counts what the profile permits and, unless it says
 `ceiling = "policy"`, what `default` does):
@@ -189,8 +197,25 @@ def head(rules: list[Rule], passed: list[str], groups: dict[str, list[str]]) -> 
         hosted=len(names["HOSTED"] | names["SUPERVISE"]),
         least_joiner=len(names["JOINER"] | minimum),
         joiner=len(names["JOINER"] | names["MONITOR"] | set(passed)),
+        resolver=len({row.name for row in ALLOWED}),
+        relay=len(relay_calls()),
         profiles=profiles(rules, passed, groups),
     )
+
+
+def relay_calls() -> list[str]:
+    """What a relay may call."""
+    return [*PERMIT.findall(RELAY.read_text()), "socket"]
+
+
+def services() -> Iterator[str]:
+    """The processes that serve networks."""
+    rows = "".join(f"| {row.name} | {row.need} | {row.only} |\n" for row in ALLOWED)
+    yield f"\n## Resolver\n\n| call | what for | only |\n|---|---|---|\n{rows}"
+    yield "\nAll else fails with EPERM, `clone3` with ENOSYS, and these end it: "
+    yield f"{', '.join(DEADLY)}. Landlock rules\nlet it read the directories of `/etc/resolv.conf` alone.\n"
+    yield f"\n## Relay of published ports\n\n{', '.join(sorted(relay_calls()))} (IPv4 and IPv6).\n"
+    yield "All else ends it.\n"
 
 
 def page() -> str:
@@ -212,7 +237,7 @@ def page() -> str:
     parts += ["\n## Init\n", table(of["INIT"], limits), "\n## Supervise\n", table(of["SUPERVISE"], limits)]
     parts += ["\n## Supervise of a hosted instance, besides\n", table(of["HOSTED"], limits)]
     parts += ["\n## Joiner, besides those of the monitor\n", table(of["JOINER"], limits)]
-    parts += ["\n## What ends the process\n", f"\n{', '.join(NEVER.findall(text))}.\n"]
+    parts += ["\n## What ends the process\n", f"\n{', '.join(NEVER.findall(text))}.\n", *services()]
     return "".join(parts)
 
 

@@ -335,6 +335,7 @@ async def test_the_process_has_no_other_right_than_to_change_the_network(
     assert int(status["CapPrm"], 16) == int(status["CapEff"], 16) == 1 << 12
     assert int(status["CapBnd"], 16) == int(status["CapInh"], 16) == int(status["CapAmb"], 16) == 0
     assert status["NoNewPrivs"] == "1"
+    assert status["Seccomp"] == "2"
     assert set(status["Uid"].split()) == {str((1 << 31) + 53)}
     assert status["Groups"].strip() == ""
     assert links == ["/dev/null", str(tmp_path / "resolve.log"), str(tmp_path / "resolve.log")]

@@ -13,13 +13,16 @@ import trio
 from kwhost.core.errors import NetworkError
 from kwhost.net.nft import load_nft
 from kwhost.net.resolver.complaints import complain
+from kwhost.net.resolver.confinement import confine
 from kwhost.net.resolver.control import Control
 from kwhost.net.resolver.privileges import drop_privileges
+from kwhost.net.resolver.servers import RESOLV_CONF
 
 _CONTROL = 3
 
 
 async def _serve(listening: socket.socket, allowed: frozenset[int]) -> None:
+    confine(RESOLV_CONF)  # trio has made all that it needs only once
     async with trio.open_nursery() as nursery:
         control = Control(nursery, allowed)
         nursery.start_soon(control.repair)

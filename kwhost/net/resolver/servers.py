@@ -1,6 +1,9 @@
 """Which resolvers of others are asked: the configured ones, or those of the host, as they are now."""
 
+import codecs
+import fcntl
 import socket
+import struct
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,6 +15,8 @@ __all__ = ["RESOLV_CONF", "Server", "Servers"]
 RESOLV_CONF = Path("/etc/resolv.conf")
 _SERVERS_MAX = 3  # as resolv.conf(5) has it
 _SIZE_MAX = 65_536
+_SIOCGIFINDEX = 0x8933
+codecs.lookup("idna")  # getaddrinfo loads it: later it could not be read
 
 
 class Server(NamedTuple):
@@ -64,9 +69,23 @@ def _parse(text: str) -> Iterator[Server]:
 def _server(upstream: Upstream) -> Server:
     try:
         found = socket.getaddrinfo(
-            upstream.address, upstream.port, type=socket.SOCK_DGRAM, flags=socket.AI_NUMERICHOST
+            _with_index(upstream.address), upstream.port, type=socket.SOCK_DGRAM, flags=socket.AI_NUMERICHOST
         )
     except OSError:
         raise ValueError(f"{upstream.address} is no address of a resolver") from None
     family, _, _, _, address = found[0]
     return Server(family, address)
+
+
+def _with_index(address: str) -> str:
+    """An address on a link ("fe80::1%eth0") with the link's number. Raises OSError.
+
+    The C library would ask for it through a Unix socket, which the resolver cannot have.
+    """
+    host, _, link = address.partition("%")
+    if not link or link.isdecimal():
+        return address
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
+        request = struct.pack("16s16x", link.encode())
+        answer = fcntl.ioctl(any_socket, _SIOCGIFINDEX, request)
+    return f"{host}%{struct.unpack_from('i', answer, 16)[0]}"
