@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from kwhost.net.resolver.answers import Answer, clean_answer
 from kwhost.net.resolver.cache import Cache
 from kwhost.net.resolver.responses import Reading, read_response
+from tests.unit.hostile_messages import hostile_messages
 from tests.unit.names_parts import AAAA, A, name_of, told
 
 NAME = "www.example.org"
@@ -107,6 +108,14 @@ def read(body: bytes, answers: int, authorities: int = 0) -> Reading | None:
 @given(st.binary(max_size=400), st.integers(0, 3), st.integers(0, 3))
 def test_random_records_do_no_harm(body: bytes, answers: int, authorities: int) -> None:
     if reading := read(body, answers, authorities):
+        clean_answer(reading.response, name_of(NAME), A, private=False)
+
+
+@given(hostile_messages(), st.integers(0, 300), st.integers(0, 300))
+def test_records_that_contradict_each_other_do_no_harm(
+    message: bytes, answers: int, authorities: int
+) -> None:
+    if reading := read(message[12:], answers, authorities):
         clean_answer(reading.response, name_of(NAME), A, private=False)
 
 

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from kwhost.net.resolver.answers import Answer, Records
 from kwhost.net.resolver.queries import PAYLOAD, QUERY_MAX, Query, read_query, write_answer
+from tests.unit.hostile_messages import hostile_messages
 from tests.unit.names_parts import TXT, A, name_of
 
 QUESTION = dns.message.make_query("www.example.org", "A", use_edns=0, payload=4096).to_wire()
@@ -53,6 +54,11 @@ def test_random_bytes_do_no_harm(wire: bytes) -> None:
 @example(b"\x3f" + b"a" * 63 + b"\xc0\x0c\x00\x01\x00\x01")
 def test_random_bytes_behind_an_honest_header_do_no_harm(body: bytes) -> None:
     check(b"\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00" + body)
+
+
+@given(hostile_messages())
+def test_messages_whose_parts_contradict_each_other_do_no_harm(wire: bytes) -> None:
+    check(wire)
 
 
 @given(
