@@ -6,8 +6,8 @@ sockets at the gateways' addresses, also before these are there, and hands them 
 
 import os
 import socket
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Awaitable, Callable, Collection, Iterator
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -68,6 +68,8 @@ class Resolver:
         self._link: trio.socket.SocketType | None = None
         self._watched: trio.socket.SocketType | None = None  # the same, for `keep`
         self._held: frozenset[str] = frozenset()  # where it listens, by IPv4 gateway
+        # The same sockets: nobody can take their places while there is no resolver, and questions wait there.
+        self._sockets: dict[str, list[socket.socket]] = {}
         self._published: Zones | None = None
         self._child: int | None = None
 
@@ -85,7 +87,7 @@ class Resolver:
                 try:
                     await self._publish(zones)
                 except _LOST:  # it ended: another one is started
-                    self.close()
+                    self._hang_up()
                 else:
                     return
             await self._trying(partial(self._publish, zones))
@@ -98,7 +100,7 @@ class Resolver:
                     await trio.lowlevel.wait_readable(self._watched)
             async with self._turn:
                 if self._link is not None and _is_lost(self._link):
-                    self.close()
+                    self._hang_up()
                 if self._link is None and self._published is not None:
                     with suppress(NetworkError):  # tried again below
                         await self._trying(partial(self._publish, self._published))
@@ -123,15 +125,19 @@ class Resolver:
         """End the process, if there is one. Raises NetworkError."""
         async with self._turn:
             self._published = None
-            self.close()
+            self._hang_up()
             if link := await self._trying(partial(find_process, self._path)):
                 with link:
                     await end_process(link)
             self._path.unlink(missing_ok=True)
-            self._reap()
+            self.close()
 
     def close(self) -> None:
         """Leave the process alone."""
+        self._hang_up()
+        self._drop_sockets(())
+
+    def _hang_up(self) -> None:
         for one in (self._link, self._watched):
             if one is not None:
                 one.close()
@@ -143,10 +149,10 @@ class Resolver:
         try:
             return await work()
         except NetworkError:
-            self.close()
+            self._hang_up()
             raise
         except _LOST as error:
-            self.close()
+            self._hang_up()
             raise NetworkError(f"the resolver at {self._path} does not answer: {error}") from error
 
     async def _publish(self, zones: Zones) -> None:
@@ -160,17 +166,27 @@ class Resolver:
         if "loaded" not in answer:
             raise NetworkError(f"the resolver cannot answer by these zones: {answer.get('error')}")
         self._held = frozenset(answer["loaded"])
+        self._drop_sockets(self._held)
 
     async def _hand_over(self, zone: Zone) -> None:
         """Sockets at the zone's gateways."""
         assert self._link
-        with ExitStack() as closing:
-            sockets = run_inside(self._namespace, partial(bind_at, gateways(zone)))
-            for one in sockets:
-                closing.callback(one.close)
-            key = str(gateways(zone)[0])
-            await send_message(self._link, {"do": "listen", "zone": key}, *(one.fileno() for one in sockets))
-            self._held |= {key}
+        key = str(gateways(zone)[0])
+        if key not in self._sockets:
+            self._sockets[key] = run_inside(self._namespace, partial(bind_at, gateways(zone)))
+        descriptors = [one.fileno() for one in self._sockets[key]]
+        await send_message(self._link, {"do": "listen", "zone": key}, *descriptors)
+        self._held |= {key}
+
+    async def _take_over(self, key: str) -> None:
+        """The sockets that a process of before was given."""
+        _, descriptors = await self._exchange({"do": "sockets", "zone": key})
+        self._sockets[key] = [socket.socket(fileno=one) for one in descriptors]
+
+    def _drop_sockets(self, kept: Collection[str]) -> None:
+        for key in self._sockets.keys() - frozenset(kept):
+            for one in self._sockets.pop(key):
+                one.close()
 
     async def _open(self) -> None:
         """Find the process, or start one."""
@@ -178,9 +194,11 @@ class Resolver:
             hello = await self._greet(link)
             if hello.get("protocol") == PROTOCOL:
                 self._held = frozenset(hello["zones"])
+                for key in self._held - self._sockets.keys():
+                    await self._take_over(key)
                 return
             await end_process(link)
-            self.close()
+            self._hang_up()
         self._child = start_process(self._path, self._log, self._namespace, self._uid)
         link = await find_process(self._path)
         if link is None:
@@ -193,15 +211,20 @@ class Resolver:
         return await self._ask({"do": "hello"})
 
     async def _ask(self, message: object, *fds: int) -> dict[Any, Any]:
+        answer, others = await self._exchange(message, *fds)
+        for fd in others:
+            os.close(fd)
+        return answer
+
+    async def _exchange(self, message: object, *fds: int) -> tuple[dict[Any, Any], tuple[int, ...]]:
+        """The answer, with descriptors that are the caller's."""
         assert self._link
         with trio.fail_after(_ANSWER_SECONDS):
             await send_message(self._link, message, *fds)
             answer, others = await receive_message(self._link)
-        for fd in others:
-            os.close(fd)
         if not isinstance(answer, dict):
             raise ConnectionResetError(f"it ended: see {self._log}")
-        return answer
+        return answer, others
 
     def _reap(self) -> None:
         """Take note of the end of a process that is our child."""

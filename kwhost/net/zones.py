@@ -24,7 +24,7 @@ __all__ = [
 ]
 
 # Raised whenever a daemon and a resolver of before would not understand each other.
-PROTOCOL = 1
+PROTOCOL = 2
 
 # The top-level domain of instances' names.
 DOMAIN = "kwhost"

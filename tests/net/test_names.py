@@ -5,6 +5,7 @@ import signal
 import socket
 import struct
 import time
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +17,10 @@ import pytest
 import trio
 
 from kwhost.core.errors import NetworkError
+from kwhost.net.namespaces import run_inside
 from kwhost.net.resolving import Resolver
+from kwhost.net.resolving_process import bind_at
+from kwhost.net.zones import gateways
 from tests.net.names import Asking, in_thread, resolving, zones_of
 from tests.net.probes import make_socket
 from tests.net.upstream import serve_upstream
@@ -295,7 +299,8 @@ async def test_a_resolver_of_another_version_is_replaced(
 
     async with resolving(world, tmp_path) as first:
         pid = await first.process()
-        monkeypatch.setattr("kwhost.net.resolving.PROTOCOL", 2)
+        first.close()
+        monkeypatch.setattr("kwhost.net.resolving.PROTOCOL", 3)
         second = Resolver(tmp_path, namespace=world.namespace)
         await second.publish(zones_of(world))
         try:
@@ -320,6 +325,35 @@ async def test_a_resolver_that_is_killed_is_started_again(world: World, tmp_path
             pass
         assert await in_thread(asking.told, "two") == {str(world.of(0, 1).address4)}
         nursery.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize("found", [False, True], ids=["its own", "of an earlier daemon"])
+async def test_a_question_that_comes_after_a_resolver_was_killed_is_answered(
+    world: World, tmp_path: Path, found: bool
+) -> None:
+    """And nobody can take its place meanwhile."""
+    asking, question = Asking(world, world.of(0, 0)), dns.message.make_query("two", "A").to_wire()
+
+    async with resolving(world, tmp_path) as first, AsyncExitStack() as closing:
+        process, resolver = first._child, first
+        assert process
+        if found:
+            first.close()
+            resolver = Resolver(tmp_path, namespace=world.namespace)
+            closing.callback(resolver.close)
+            await resolver.publish(zones_of(world))
+        os.kill(process, signal.SIGKILL)
+        await in_thread(os.waitid, os.P_PID, process, os.WEXITED | os.WNOWAIT)
+        with pytest.raises(NetworkError, match="Address already in use"):
+            run_inside(world.namespace, lambda: bind_at(gateways(zones_of(world).zones[0])))
+        with asking.socket() as waiting:
+            waiting.send(question)
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(resolver.keep)
+                answer = dns.message.from_wire(await in_thread(waiting.recv, 4096))
+                nursery.cancel_scope.cancel()
+
+    assert str(answer.answer[0][0]) == str(world.of(0, 1).address4)
 
 
 async def test_the_process_has_no_other_right_than_to_change_the_network(

@@ -30,9 +30,10 @@ _CREDENTIALS = struct.Struct("3i")
 class _Served:
     """A tenant that is answered, by its IPv4 gateway."""
 
-    def __init__(self, tenant: Tenant, scope: trio.CancelScope) -> None:
+    def __init__(self, tenant: Tenant, scope: trio.CancelScope, sockets: list[socket.socket]) -> None:
         self.tenant = tenant
         self.scope = scope
+        self.sockets = sockets
 
 
 class Control:
@@ -78,7 +79,7 @@ class Control:
                         self._nursery.cancel_scope.cancel()
                     answer = await self._take(message, fds)
                     if answer is not None:
-                        await send_message(link, answer)
+                        await send_message(link, answer, *self._asked_for(message))
             except (OSError, ValueError) as error:
                 complain(f"the daemon is gone: {error}")
 
@@ -98,9 +99,20 @@ class Control:
             case {"do": "hello"}:
                 zones = [*self._served, *self._handed]
                 return {"protocol": PROTOCOL, "pid": os.getpid(), "zones": zones}
+            case {"do": "sockets", "zone": str()}:
+                return {}
             case {"do": "counts"}:
                 return {one.tenant.zone.tenant: dict(one.tenant.counts) for one in self._served.values()}
         raise ValueError(f"{message!r} is no message")
+
+    def _asked_for(self, message: Any) -> list[int]:
+        """The sockets of a zone, which daemons keep too: they outlive a resolver that is killed."""
+        match message:
+            case {"do": "sockets", "zone": str(zone)}:
+                served = self._served.get(zone)
+                sockets = served.sockets if served else self._handed.get(zone, [])
+                return [one.fileno() for one in sockets]
+        return []
 
     def _hand(self, zone: str, sockets: list[socket.socket]) -> None:
         for one in self._handed.pop(zone, []):
@@ -139,7 +151,7 @@ class Control:
 
     def _start(self, key: str, tenant: Tenant, sockets: list[socket.socket]) -> None:
         scope = trio.CancelScope()
-        self._served[key] = _Served(tenant, scope)
+        self._served[key] = _Served(tenant, scope, sockets)
         self._nursery.start_soon(partial(_within, scope, serve_tenant, tenant, sockets))
 
 
