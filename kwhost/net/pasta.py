@@ -4,12 +4,15 @@ network namespace, and calls from outside for it, as the user (docs/networks-roo
 May import: kwhost.net.guard and what that may, kwhost.net.ports; no pyroute2, which takes long to load.
 """
 
+import fcntl
 import os
 import select
 import shutil
+import signal
 import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
+from functools import partial
 from ipaddress import IPv4Network, IPv6Network, ip_address
 from typing import NamedTuple
 
@@ -113,7 +116,7 @@ class Pasta:
         """What /etc/resolv.conf in the instance is to be."""
         return f"# The host's resolver, by way of pasta.\nnameserver {RESOLVER}\n"
 
-    def begin(self, user: int, net: int) -> int:
+    def begin(self, user: int, net: int) -> tuple[int, int]:
         """See NetworkDriver."""
         self.end()
         if missing := missing_pasta():
@@ -121,7 +124,7 @@ class Pasta:
         try:
             self._guard = Guard(self._egress, host_addresses(), user=user, net=net)
             self._pasta = _Process(self._ports, user, net)
-            return os.pidfd_open(self._pasta.pid)
+            return self._pasta.take_ties()
         except BaseException:
             self.end()
             raise
@@ -156,6 +159,8 @@ class _Process:
             undo.callback(os.close, self._ready)
             self._log = os.memfd_create("kwhost-pasta", os.MFD_CLOEXEC)
             undo.callback(os.close, self._log)
+            watched, self._lifeline = os.pipe2(os.O_CLOEXEC)
+            undo.callback(os.close, self._lifeline)
             ends = Ends(user=user, net=net, ready=told, log=self._log)
             program = shutil.which("pasta") or "pasta"
             try:
@@ -166,18 +171,31 @@ class _Process:
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL,
                     stderr=self._log,
-                    pass_fds=ends,
+                    pass_fds=(*ends, watched),
                     start_new_session=True,  # the operator's ^C is not for it
+                    # It makes three calls and takes no lock; done here, it would come too late if this
+                    # process were killed.
+                    preexec_fn=partial(_end_with, watched),  # noqa: PLW1509
                 )
             except OSError as error:
                 raise NetworkError(f"cannot start {program}: {error.strerror}") from error
             finally:
                 os.close(told)
+                os.close(watched)
             undo.pop_all()
 
     @property
     def pid(self) -> int:
         return self._process.pid
+
+    def take_ties(self) -> tuple[int, int]:
+        """Its pidfd and its lifeline, for NetworkDriver."""
+        lifeline, self._lifeline = self._lifeline, -1
+        try:
+            return os.pidfd_open(self.pid), lifeline
+        except OSError:
+            os.close(lifeline)
+            raise
 
     def wait_ready(self) -> None:
         """Pasta tells its pid once everything is set up. Raises NetworkError where it does not."""
@@ -198,3 +216,17 @@ class _Process:
         self._process.wait()
         os.close(self._ready)
         os.close(self._log)
+        if self._lifeline >= 0:
+            os.close(self._lifeline)
+
+
+def _end_with(watched: int) -> None:
+    """Have the kernel kill this process when the other end of a pipe is closed everywhere. It holds across
+    execution, and when the process enters a user namespace, which would undo PR_SET_PDEATHSIG."""
+    fcntl.fcntl(watched, fcntl.F_SETOWN, os.getpid())
+    fcntl.fcntl(watched, fcntl.F_SETSIG, signal.SIGKILL)
+    fcntl.fcntl(watched, fcntl.F_SETFL, os.O_ASYNC)
+    ended = select.poll()
+    ended.register(watched, 0)
+    if ended.poll(0):  # it was closed before
+        os._exit(1)

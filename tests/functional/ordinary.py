@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from tests.functional.hosting import Daemon, eventually
@@ -156,8 +156,9 @@ class Host:
         assert stdout
 
         def say(line: str) -> str:
-            stdin.write(f"{line}\n")
-            stdin.flush()
+            with suppress(BrokenPipeError):  # the connection was refused
+                stdin.write(f"{line}\n")
+                stdin.flush()
             return stdout.readline().rstrip("\n")
 
         yield say

@@ -4,6 +4,7 @@ import json
 import os
 import signal
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -106,6 +107,33 @@ def test_the_next_daemon_drives_what_was_lost_meanwhile(host: Host, daemon: Ordi
     daemon.start()
 
     eventually(lambda: answers(host), "another answer")
+
+
+def test_nothing_is_left_when_the_daemon_and_the_supervisor_are_killed_at_once(
+    host: Host, daemon: OrdinaryDaemon
+) -> None:
+    eventually(lambda: answers(host), "an answer")
+    assert daemon.process
+    both = [daemon.process.pid, *supervisors(daemon.process.pid)]
+    assert len(both) == 2
+    for pid in both:  # neither sees the other's end
+        os.kill(pid, signal.SIGSTOP)
+
+    for pid in both:
+        os.kill(pid, signal.SIGKILL)
+
+    host.wait_clean()
+    daemon.process.wait()
+    daemon.start()
+    assert daemon.run("start", "acme/web").returncode == 0
+    eventually(lambda: answers(host), "an answer of a later run")
+    assert len(host.pastas()) == 1
+
+
+def supervisors(pid: int) -> list[int]:
+    threads = Path(f"/proc/{pid}/task").iterdir()
+    children = [one for thread in threads for one in (thread / "children").read_text().split()]
+    return [int(one) for one in children if Path(f"/proc/{one}/comm").read_text() == "kw-supervise\n"]
 
 
 def test_nothing_is_left_of_an_instance_that_ended(host: Host, daemon: OrdinaryDaemon) -> None:

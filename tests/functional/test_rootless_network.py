@@ -131,11 +131,27 @@ def test_nothing_is_left_when_the_supervisor_is_killed(host: Host) -> None:
     process = host.start("run", "--network", "tenant", "--", *SERVE)
     await_ready(process)
 
-    supervisor = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-    names = {Path(f"/proc/{pid}/comm").read_text(): int(pid) for pid in supervisor}
-    os.kill(names["kw-supervise\n"], signal.SIGKILL)
+    os.kill(supervisor_of(process.pid), signal.SIGKILL)
 
     host.wait_clean()
+
+
+def test_nothing_is_left_when_the_command_and_the_supervisor_are_killed_at_once(host: Host) -> None:
+    process = host.start("run", "--network", "tenant", "-p", "8080:80", "--", *SERVE)
+    await_ready(process)
+    both = [process.pid, supervisor_of(process.pid)]
+    for pid in both:  # neither sees the other's end
+        os.kill(pid, signal.SIGSTOP)
+
+    for pid in both:
+        os.kill(pid, signal.SIGKILL)
+
+    host.wait_clean()
+
+
+def supervisor_of(pid: int) -> int:
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return {Path(f"/proc/{child}/comm").read_text(): int(child) for child in children}["kw-supervise\n"]
 
 
 def test_a_lost_network_is_told_and_the_instance_goes_on(host: Host) -> None:

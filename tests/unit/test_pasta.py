@@ -1,6 +1,7 @@
 """What an ordinary user's instance is connected by: pasta's arguments, and the rules in its namespace."""
 
 import os
+import select
 import socket
 from collections.abc import Sequence
 from ipaddress import IPv4Network, IPv6Network, ip_address
@@ -169,21 +170,49 @@ def test_an_instance_asks_the_hosts_resolver(monkeypatch: pytest.MonkeyPatch) ->
     assert "nameserver 10.0.2.3" in file.source.splitlines()
 
 
-def test_a_program_that_does_not_start_is_told_with_its_last_words(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+@pytest.fixture
+def fake(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """What is started instead of pasta, without rules."""
     fake = tmp_path / "pasta"
     fake.write_text("#!/bin/sh\necho first >&2\necho the reason >&2\nexit 1\n")
     fake.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     monkeypatch.setattr("kwhost.net.pasta.missing_pasta", lambda: "")
     monkeypatch.setattr("kwhost.net.pasta.Guard", FakeGuard)
-    pasta = Pasta(())
+    return fake
+
+
+def begin(pasta: Pasta) -> tuple[int, int]:
     with open("/proc/self/ns/net") as net:
-        os.close(pasta.begin(net.fileno(), net.fileno()))
+        return pasta.begin(net.fileno(), net.fileno())
+
+
+@pytest.mark.usefixtures("fake")
+def test_a_program_that_does_not_start_is_told_with_its_last_words() -> None:
+    pasta = Pasta(())
+    process, lifeline = begin(pasta)
 
     with pytest.raises(NetworkError, match="pasta did not start: the reason"):
         pasta.finish()
+    os.close(process)
+    os.close(lifeline)
+
+
+def test_it_ends_when_nobody_has_its_lifeline_any_more(fake: Path) -> None:
+    fake.write_text("#!/bin/sh\nexec sleep 60\n")
+    pasta = Pasta(())
+    process, lifeline = begin(pasta)
+    copy = os.dup(lifeline)
+    ended = select.poll()
+    ended.register(process, select.POLLIN)
+
+    os.close(lifeline)
+    assert not ended.poll(0)
+    os.close(copy)
+
+    assert ended.poll(10_000)
+    os.close(process)
+    pasta.end()
 
 
 class FakeGuard:

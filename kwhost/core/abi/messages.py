@@ -164,7 +164,7 @@ def answer(question: int, *, allow: bool) -> bytes:
 
 
 def drive_network() -> bytes:
-    """Tell which process drives the instance's network from now on, by its pidfd, sent along."""
+    """Tell which process drives the instance's network from now on: its pidfd and its lifeline go along."""
     return _control(lib.KW_CONTROL_NETWORK, lib.KW_NETWORK_DRIVER)
 
 

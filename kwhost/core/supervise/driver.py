@@ -33,9 +33,12 @@ class NetworkDriver(Protocol):
     def resolv_conf(self) -> str:
         """What /etc/resolv.conf in the instance is to be."""
 
-    def begin(self, user: int, net: int) -> int:
-        """Begin to connect the namespaces behind two descriptors, which stay the caller's; returns a pidfd of
-        the process that does it, the caller's too. Raises NetworkError."""
+    def begin(self, user: int, net: int) -> tuple[int, int]:
+        """Begin to connect the namespaces behind two descriptors, which stay the caller's.
+
+        Returns descriptors that are the caller's too: a pidfd of the process that does it, and its lifeline.
+        The process ends when nobody has the lifeline any more, whoever was killed. Raises NetworkError.
+        """
 
     def finish(self) -> None:
         """Return once the instance is connected. Raises NetworkError."""

@@ -25,12 +25,13 @@ async def drive(driver: NetworkDriver, namespaces: tuple[int, ...], send: Send) 
     """Connect an instance and tell its `supervise`: why that failed, or ""."""
     user, net = namespaces
     try:
-        # `supervise` knows the process before anything can go wrong here, and ends it then.
-        pidfd = await trio.to_thread.run_sync(driver.begin, user, net)
+        # Whatever goes wrong from here on, `supervise` ends the process, or the kernel does.
+        process, lifeline = await trio.to_thread.run_sync(driver.begin, user, net)
         try:
-            await send(drive_network(), (pidfd,))
+            await send(drive_network(), (process, lifeline))
         finally:
-            os.close(pidfd)
+            os.close(process)
+            os.close(lifeline)
         await trio.to_thread.run_sync(driver.finish)
     except (NetworkError, OSError) as error:
         await send(fail_network(str(error)), ())

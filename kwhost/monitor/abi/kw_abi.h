@@ -185,8 +185,9 @@ enum kw_message_type {
 #define KW_NETWORK_READY 1  /* the program may begin */
 #define KW_NETWORK_FAILED 2 /* text: why; the start fails, where the program has not begun */
 #define KW_NETWORK_DRIVER                                                                          \
-    3 /* a descriptor: pidfd of the process that drives the network from now on;                   \
-         supervise ends it with the instance, or for the next one */
+    3 /* two descriptors: pidfd of the process that drives the network from now on, and            \
+         its lifeline, at the end of whose last copy it ends: supervise keeps both, and            \
+         ends it with the instance, or for the next one */
 #define KW_ATTACH_STDIN 1
 #define KW_ATTACH_OUTPUT 2
 #define KW_ATTACH_CLOSE_STDIN 4 /* the end of this input is the end of the program's */

@@ -44,10 +44,11 @@ void companion_obey(struct supervisor *supervisor, const struct kw_message *mess
     struct companion *companion = &supervisor->companion;
     if (companion->fds[NETWORK_NET] < 0)
         return;
-    if (message->value == KW_NETWORK_DRIVER && count == 1) {
+    if (message->value == KW_NETWORK_DRIVER && count == 2) {
         companion_end(companion);
         companion->pidfd = fds[0];
-        fds[0] = -1;
+        companion->lifeline = fds[1];
+        fds[0] = fds[1] = -1;
     } else if (message->value == KW_NETWORK_READY) {
         let_go(supervisor);
     } else if (message->value == KW_NETWORK_FAILED) {
@@ -55,9 +56,14 @@ void companion_obey(struct supervisor *supervisor, const struct kw_message *mess
     }
 }
 
+static void let_go_of(struct companion *companion) {
+    host(__NR_close, companion->pidfd);
+    host(__NR_close, companion->lifeline);
+    companion->pidfd = companion->lifeline = -1;
+}
+
 void companion_ended(struct supervisor *supervisor) {
-    host(__NR_close, supervisor->companion.pidfd);
-    supervisor->companion.pidfd = -1;
+    let_go_of(&supervisor->companion);
     /* Before, whoever started it sees for himself. */
     if (supervisor->companion.ready && !supervisor->exited)
         tell(supervisor);
@@ -67,6 +73,5 @@ void companion_end(struct companion *companion) {
     if (companion->pidfd < 0)
         return;
     host(__NR_pidfd_send_signal, companion->pidfd, SIGKILL, 0, 0);
-    host(__NR_close, companion->pidfd);
-    companion->pidfd = -1;
+    let_go_of(companion);
 }

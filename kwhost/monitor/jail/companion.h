@@ -13,6 +13,7 @@ struct supervisor;
 struct companion {
     int fds[NETWORK_FDS]; /* namespaces that it is for; -1: no network is wanted */
     int pidfd;            /* -1: there is none */
+    int lifeline;         /* the kernel ends it when the last copy is closed */
     bool ready;           /* the program was let go */
 };
 

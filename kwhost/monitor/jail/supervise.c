@@ -292,7 +292,7 @@ _Noreturn void supervise_main(int record_fd, int self) {
         .master = -1,
         .slave = -1,
         .policies = {.table_fd = -1, .bell = -1, .learn = -1},
-        .companion = {.fds = {-1, -1}, .pidfd = -1},
+        .companion = {.fds = {-1, -1}, .pidfd = -1, .lifeline = -1},
         .started = clock_realtime(),
         .instance = {.pid = -1, .pidfd = -1, .channel = -1, .self = self}};
     for (u32 i = 0; i < 3; i++)
