@@ -10,7 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from kwhost.core.model.ids import TenantName
+from kwhost.net.names import bridge_name, owner_of
+from kwhost.net.namespaces import run_inside
 from kwhost.net.netlink import open_session
+from kwhost.net.nft import Nft
+from kwhost.net.wishes import Namespace
 from tests.functional.hosting import eventually
 from tests.functional.network_hosting import NetworkDaemon, network_daemon
 from tests.net.forwarding import forwarders
@@ -191,6 +196,46 @@ def test_reload_keeps_connections_and_puts_back_what_was_removed(hosting: Networ
         assert connection.recv(100) == b"still"
     assert hosting.links() == links
     assert can_call(hosting, hosting.instance("globex/one")["addresses"][0]) == "one"
+
+
+@pytest.mark.parametrize(
+    "loss", ["bridge", "rules", "gateway's address", "interface inside", "address inside"]
+)
+def test_what_somebody_removes_while_instances_run_is_put_back(hosting: NetworkDaemon, loss: str) -> None:
+    """On the host, and in the network namespace of an instance; by a reload, which does what upkeep does."""
+    one, two = (hosting.instance(f"acme/{name}") for name in ("one", "two"))
+    inside = f"/proc/{one['pid']}/ns/net"
+    gateway = one["addresses"][0].rpartition(".")[0] + ".1"
+    bridge = bridge_name(owner_of(str(hosting.state_dir)), TenantName("acme"))
+    links = hosting.links()
+
+    def remove() -> None:
+        with open_session() as session:
+            match loss:
+                case "bridge":
+                    session.link("del", ifname=bridge)
+                case "rules":
+                    Nft().run(f"flush table inet kwhost-{owner_of(str(hosting.state_dir))}")
+                case "gateway's address":
+                    index = session.link_lookup(ifname=bridge)[0]
+                    session.addr("del", index=index, address=gateway, prefixlen=24)
+                case "interface inside":
+                    session.link("del", ifname="eth0")
+                case "address inside":
+                    session.flush_addr(index=session.link_lookup(ifname="eth0")[0])
+
+    if loss.endswith("inside"):
+        run_inside(Namespace(inside), remove)
+    else:
+        hosting.inside(remove)
+    assert hosting.run("reload").returncode == 0
+
+    assert hosting.links() == links
+    places = {two["addresses"][0], two["addresses"][1], gateway}
+    assert reached(hosting, "acme/one", *places) == {
+        (address, transport) for address in two["addresses"] for transport in ("tcp", "udp", "icmp")
+    }
+    assert can_call(hosting, one["addresses"][0]) == "one"
 
 
 def test_an_instance_that_ends_leaves_nothing_and_comes_back_with_its_addresses(

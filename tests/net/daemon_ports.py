@@ -15,7 +15,7 @@ from kwhost.net.forwarder import ForwardedPort
 from kwhost.testing import make_definition, make_tenant
 from tests.net.forwarding import INNER, Place
 
-__all__ = ["running_member"]
+__all__ = ["map_ids", "running_member"]
 
 
 @contextmanager
@@ -29,7 +29,7 @@ def running_member(place: Place, *ports: ForwardedPort, instance: str = "0" * 12
     with ExitStack() as ending:
         process = ending.enter_context(subprocess.Popen(["unshare", "-U", "sleep", "infinity"]))
         ending.callback(process.kill)
-        _map_ids(process.pid, place.target.uid)
+        map_ids(process.pid, place.target.uid)
         namespace = os.open(place.namespace, os.O_RDONLY | os.O_CLOEXEC)
         ending.callback(os.close, namespace)
         yield Member(
@@ -56,7 +56,7 @@ def running_member(place: Place, *ports: ForwardedPort, instance: str = "0" * 12
         )
 
 
-def _map_ids(pid: int, first: int) -> None:
+def map_ids(pid: int, first: int) -> None:
     """Once it is in a user namespace of its own."""
     while os.readlink(f"/proc/{pid}/ns/user") == os.readlink("/proc/self/ns/user"):
         pass
