@@ -11,7 +11,7 @@ from kwhost.core.model.ids import InstanceId, TenantName
 from kwhost.core.model.network import InstanceAddresses, Prefix
 from kwhost.core.model.tenant import Tenant
 from kwhost.core.store.records import InstanceRecord
-from kwhost.net.addresses import Pool, Subnet, assign_addresses, assign_subnets
+from kwhost.net.addresses import Pool, Subnet, Used, assign_addresses, assign_subnets
 from kwhost.net.host import HostNetwork
 from kwhost.net.names import Owner
 
@@ -62,8 +62,14 @@ class Addresses:
         if known and (tenant.name in attached or wanted in (None, str(known.net4))):
             return known
         used = await trio.to_thread.run_sync(HostNetwork(self._owner).used)
-        kept = {name: subnet for name, subnet in self._subnets.items() if name != tenant.name}
-        subnet = assign_subnets(self._pool, [tenant.name], kept=kept, used=used)[tenant.name]
+        # Where another tenant cannot have its own any more, that is an error of its own starts.
+        kept = {
+            Used(net, f"tenant {name}")
+            for name, subnet in self._subnets.items()
+            if name != tenant.name
+            for net in subnet
+        }
+        subnet = assign_subnets(self._pool, [tenant.name], used=used | kept)[tenant.name]
         if wanted:
             subnet = subnet._replace(net4=IPv4Network(wanted))
         self._subnets[tenant.name] = subnet
