@@ -4,12 +4,15 @@ import json
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
-from kwhost.net.names import Owner, table_name
+from kwhost.net.names import Owner, table_name, table_words
 from kwhost.net.nft import Nft
 from kwhost.net.rules import FAMILIES
 from kwhost.net.state import Element, Key, TableSet
 
 __all__ = ["Listing", "Tally", "read_tables"]
+
+# A set that every version has.
+_ALWAYS = {"inet": "bridges", "bridge": "ports"}
 
 
 class Tally(NamedTuple):
@@ -20,11 +23,13 @@ class Tally(NamedTuple):
 
 
 class Listing(NamedTuple):
-    """The tables as they are; `rules` stands for all chains and rules, None where a table is missing."""
+    """The tables as they are; `rules` stands for all chains and rules, None where a table is missing.
+    `strangers` are tables of these names that others made."""
 
     rules: str | None
     elements: dict[TableSet, dict[Key, Element]]
     tallies: dict[TableSet, dict[Key, Tally]]
+    strangers: frozenset[str] = frozenset()
 
 
 def read_tables(nft: Nft, owner: Owner) -> Listing:
@@ -32,8 +37,12 @@ def read_tables(nft: Nft, owner: Owner) -> Listing:
     rules: list[str] | None = []
     elements: dict[TableSet, dict[Key, Element]] = {}
     tallies: dict[TableSet, dict[Key, Tally]] = {}
+    strangers: set[str] = set()
     for family in FAMILIES:
         parts = nft.list_table(family, table_name(owner))
+        if parts and not _is_ours(family, parts):
+            strangers.add(table_words(family, owner))
+            parts = []
         rules = None if rules is None or not parts else rules + list(_rules(parts))
         for part in parts:
             definition = part.get("set") or part.get("map")
@@ -46,7 +55,14 @@ def read_tables(nft: Nft, owner: Owner) -> Listing:
                 elements[place][key] = element
                 if tally:
                     tallies.setdefault(place, {})[key] = tally
-    return Listing(None if rules is None else "\n".join(rules), elements, tallies)
+    return Listing(None if rules is None else "\n".join(rules), elements, tallies, frozenset(strangers))
+
+
+def _is_ours(family: str, parts: Iterable[dict[str, Any]]) -> bool:
+    """A table is made with its sets at once, and these last as long as it does; an empty one is anybody's."""
+    contents = [part for part in parts if not {"metainfo", "table"} & part.keys()]
+    names = {part["set"]["name"] for part in contents if "set" in part}
+    return not contents or _ALWAYS[family] in names
 
 
 def _rules(parts: Iterable[dict[str, Any]]) -> Iterator[str]:

@@ -27,6 +27,7 @@ __all__ = [
     "owner_of",
     "port_name",
     "table_name",
+    "table_words",
 ]
 
 LINK_NAME_MAX = 15
@@ -71,6 +72,11 @@ def doomed_group(owner: Owner) -> int:
 def table_name(owner: Owner) -> str:
     """The name of an owner's nftables tables, one in each family."""
     return f"kwhost-{owner}"
+
+
+def table_words(family: str, owner: Owner) -> str:
+    """The same, as commands of nft have it."""
+    return f"table {family} {table_name(owner)}"
 
 
 def bridge_name(owner: Owner, tenant: TenantName) -> LinkName:

@@ -9,8 +9,9 @@ from dataclasses import replace
 
 from kwhost.core.errors import Conflict, NetworkError
 from kwhost.net.forwarding import FORWARDING
-from kwhost.net.names import LinkKind, LinkName
-from kwhost.net.state import Link, State, TableSet
+from kwhost.net.names import LinkKind, LinkName, table_words
+from kwhost.net.rules import FAMILIES
+from kwhost.net.state import Link, State, Tables, TableSet
 from kwhost.net.steps import (
     AddAddress,
     AddForwarding,
@@ -74,6 +75,10 @@ def plan(desired: State, actual: State) -> tuple[Step, ...]:
 
 
 def _refuse_strangers(desired: State, actual: State) -> None:
+    needs_tables = desired.tables.rules is not None or actual.tables != Tables()
+    for table in (table_words(family, desired.owner) for family in FAMILIES):
+        if needs_tables and table in actual.strangers:
+            raise Conflict(f"cannot make the {table}: there is one that is not kwhost's: nft delete {table}")
     for name, link in desired.links.items():
         if name in actual.strangers:
             raise Conflict(f"cannot make the link {name} ({link.label}): there is one that is not kwhost's")

@@ -78,6 +78,7 @@ def read_state(nft: Nft, desired: State, known_rules: Mapping[str, str]) -> Stat
         insides=insides,
         places={name: desired.places[name] for name in insides},
         tables=Tables(rules=rules, elements=listing.elements),
+        strangers=state.strangers | listing.strangers,
     )
 
 

@@ -138,9 +138,10 @@ class State:
 
     `rates` are those that links send at, in bits a second; `redirects` lead what a link receives through
     another one; `uplinks` are interfaces that others made and that are up, for `routes` (found: whatever is
-    up and not ours). Found only: `strangers` are links named as ours that are not ours, `used` are addresses
-    of links that are not ours, `filters_bridged` is whether bridged packets pass the rules for routed ones
-    too, `not_forwarding` are settings that would let the host forward packets, with the value that they need.
+    up and not ours). Found only: `strangers` are links and tables named as ours that are not ours, `used`
+    are addresses of links that are not ours, `filters_bridged` is whether bridged packets pass the rules for
+    routed ones too, `not_forwarding` are settings that would let the host forward packets, with the value
+    that they need.
     """
 
     owner: Owner

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 
 from kwhost.net.elements import COUNTED_SETS
-from kwhost.net.names import Owner, kind_of, table_name
+from kwhost.net.names import Owner, kind_of, table_name, table_words
 from kwhost.net.rules import FAMILIES
 from kwhost.net.state import Element, Key, State, Tables, TableSet
 from kwhost.net.steps import ChangeTables
@@ -46,13 +46,13 @@ def change_tables(desired: State, actual: State) -> Iterator[ChangeTables]:
 
 def remove_tables(owner: Owner) -> str:
     """Text that removes an owner's tables, whether there are any or not."""
-    names = [f"table {family} {table_name(owner)}" for family in FAMILIES]
+    names = [table_words(family, owner) for family in FAMILIES]
     return "".join(f"{name} {{ }}\ndelete {name}\n" for name in names)
 
 
 def _renewed(owner: Owner, rules: str) -> str:
     """New rules around the sets that are there, whose elements count and limit."""
-    names = [f"table {family} {table_name(owner)}" for family in FAMILIES]
+    names = [table_words(family, owner) for family in FAMILIES]
     return "".join(f"{name} {{ }}\nflush {name}\n" for name in names) + rules
 
 

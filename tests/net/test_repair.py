@@ -228,6 +228,42 @@ def test_a_link_name_that_is_taken_is_an_error_before_anything_is_done(bare_worl
     assert links(bare_world.namespace) == {"lo", "uplink", taken}
 
 
+@pytest.mark.parametrize("family", ["inet", "bridge"])
+def test_a_table_of_somebody_elses_is_an_error_and_stays(bare_world: World, family: str) -> None:
+    table = f"{family} {table_name(OWNER)}"
+    theirs = f"table {table} {{ chain theirs {{ }}; }}"
+    run_inside(bare_world.namespace, lambda: Nft().run(theirs))
+
+    with pytest.raises(Conflict, match=f"cannot make the table {table}: there is one that is not kwhost's"):
+        bare_world.host.reconcile(bare_world.wishes)
+    assert bare_world.host.reconcile(Wishes(owner=OWNER)) == {}
+
+    assert links(bare_world.namespace) == {"lo", "uplink"}
+    assert "theirs" in run_inside(bare_world.namespace, lambda: Nft().run(f"list table {table}"))
+
+
+def test_an_empty_table_is_nobodys(bare_world: World) -> None:
+    run_inside(bare_world.namespace, lambda: Nft().run(f"table inet {table_name(OWNER)} {{ }}"))
+
+    bare_world.apply(bare_world.wishes)
+
+    assert bare_world.host.steps(bare_world.wishes) == ()
+
+
+def test_an_operation_that_fails_is_told_with_its_device(bare_world: World) -> None:
+    """Here: a port that cannot be put into its bridge, which somebody has removed meanwhile."""
+    steps = bare_world.host.steps(bare_world.wishes)
+    bridge = bridge_name(OWNER, bare_world.wishes.networks[0].tenant)
+    port = port_of(bare_world.of(0, 0))
+    without = tuple(step for step in steps if getattr(getattr(step, "link", None), "name", "") != bridge)
+
+    failures = run_inside(bare_world.namespace, lambda: apply_steps(Nft(), OWNER, without))
+
+    assert str(failures[port]).startswith("cannot ")
+    assert port in str(failures[port])
+    assert str(failures[port]).endswith("No such device")
+
+
 def test_a_subnet_of_the_host_is_an_error_before_anything_is_done(bare_world: World) -> None:
     own = bare_world.wishes.networks[0].subnet.net4[9]
 
