@@ -5,12 +5,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import trio
 
 from kwhost.core.config.host import HostConfig
 from kwhost.core.daemon.networks import DaemonNetworks
 from kwhost.core.errors import UsageError
-from kwhost.core.model.network import Egress, PublishedPort, TenantNetwork, Traffic, Uplink
+from kwhost.core.model.ids import InstanceName, new_instance_id
+from kwhost.core.model.network import Egress, InstanceAddresses, PublishedPort, TenantNetwork, Traffic, Uplink
+from kwhost.core.model.status import InstanceState
 from kwhost.core.model.tenant import Tenant
+from kwhost.core.store.records import InstanceRecord
 from kwhost.hookspecs import NetworkOffer
 from kwhost.net.addresses import Subnet
 from tests.unit.fake_hosting import ACME, make_definition
@@ -29,6 +33,58 @@ async def no_uplinks(_tenant: Tenant, _subnet: Subnet) -> tuple[Uplink, ...]:
 
 async def tell(_text: str) -> None:
     pass
+
+
+class FakeTenants:
+    """What was asked of tenants' networks, in order."""
+
+    def __init__(self) -> None:
+        self.calls: list[str] = []
+
+    def adopt(self, record: InstanceRecord, _tenant: Tenant, _pid: int) -> None:
+        self.calls.append(f"adopt {record.name}")
+
+    async def settle(self) -> None:
+        self.calls.append("settle")
+
+    async def repair(self) -> None:
+        self.calls.append("repair")
+
+
+def record_of(name: str) -> InstanceRecord:
+    return InstanceRecord(
+        id=new_instance_id(),
+        tenant=ACME,
+        name=InstanceName(name),
+        definition=make_definition(network="tenant"),
+        state=InstanceState.RUNNING,
+        desired="running",
+        created=0.0,
+        addresses=InstanceAddresses(
+            address4="10.0.0.2", address6="fd00::2", subnet4="10.0.0.0/24", subnet6="fd00::/64", mac="-"
+        ),
+    )
+
+
+async def test_who_answers_late_is_adopted_and_everything_goes_on(
+    autojump_clock: trio.testing.MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Until all have answered nothing is changed, but not for ever."""
+    monkeypatch.setattr("kwhost.core.daemon.networks.os.geteuid", lambda: 0)
+    networks = DaemonNetworks(HOST, offers, no_uplinks, tell)
+    fake = FakeTenants()
+    networks._made = fake  # type: ignore[assignment]
+    punctual, late = record_of("punctual"), record_of("late")
+    networks.expect([punctual.id, late.id])
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(networks.run, [punctual, late])
+        await networks.adopt(punctual, NETWORKED, 1)
+        await trio.sleep(20)
+        await networks.adopt(late, NETWORKED, 2)
+        nursery.cancel_scope.cancel()
+
+    assert fake.calls == ["adopt punctual", "settle", "adopt late", "settle"]
 
 
 def choose(tenant: Tenant, host: HostConfig = HOST, *, confined: bool = False, **fields: Any) -> str:
