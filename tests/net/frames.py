@@ -9,10 +9,14 @@ from kwhost.net.wishes import Namespace
 from tests.net.probes import checksum, icmp_echo, make_socket
 
 __all__ = [
+    "ARP",
     "BROADCAST",
+    "IPV4",
+    "IPV6",
     "arp_reply",
     "ethernet",
     "hears",
+    "ip_packet",
     "ipv4_echo",
     "ipv6_echo",
     "neighbour_advert",
@@ -22,6 +26,7 @@ __all__ = [
 ]
 
 BROADCAST = Mac("ff:ff:ff:ff:ff:ff")
+ARP, IPV4, IPV6 = 0x0806, 0x0800, 0x86DD
 _ETH_P_ALL = 3
 
 
@@ -33,25 +38,37 @@ def ethernet(target: Mac, source: Mac, kind: int, payload: bytes) -> bytes:
     return octets(target) + octets(source) + struct.pack("!H", kind) + payload
 
 
-def ipv4_echo(source: IPv4Address, target: IPv4Address) -> bytes:
-    body = icmp_echo(1)
-    head = struct.pack("!BBHHHBBH", 0x45, 0, 20 + len(body), 0, 0, 64, 1, 0) + source.packed + target.packed
+def ip_packet(
+    source: IPv4Address | IPv6Address, target: IPv4Address | IPv6Address, protocol: int, body: bytes
+) -> bytes:
+    """With the most hops, as neighbour discovery wants it."""
+    ends = source.packed + target.packed
+    if source.version == 6:
+        return struct.pack("!IHBB", 6 << 28, len(body), protocol, 255) + ends + body
+    head = struct.pack("!BBHHHBBH", 0x45, 0, 20 + len(body), 0, 0, 255, protocol, 0) + ends
     return head[:10] + struct.pack("!H", checksum(head)) + head[12:] + body
+
+
+def ipv4_echo(source: IPv4Address, target: IPv4Address) -> bytes:
+    return ip_packet(source, target, 1, icmp_echo(1))
 
 
 def _icmp6(source: IPv6Address, target: IPv6Address, body: bytes) -> bytes:
     pseudo = source.packed + target.packed + struct.pack("!II", len(body), 58)
     body = body[:2] + struct.pack("!H", checksum(pseudo + body)) + body[4:]
-    return struct.pack("!IHBB", 6 << 28, len(body), 58, 255) + source.packed + target.packed + body
+    return ip_packet(source, target, 58, body)
 
 
 def ipv6_echo(source: IPv6Address, target: IPv6Address) -> bytes:
     return _icmp6(source, target, struct.pack("!BBHHH", 128, 0, 0, 1, 1))
 
 
-def neighbour_advert(source: IPv6Address, target: IPv6Address, about: IPv6Address, mac: Mac) -> bytes:
+def neighbour_advert(
+    source: IPv6Address, target: IPv6Address, about: IPv6Address, mac: Mac, *, solicited: bool = False
+) -> bytes:
     """Says that `about` is at `mac`."""
-    body = struct.pack("!BBHI", 136, 0, 0, 0x2000_0000) + about.packed + b"\2\1" + octets(mac)
+    flags = 0x6000_0000 if solicited else 0x2000_0000
+    body = struct.pack("!BBHI", 136, 0, 0, flags) + about.packed + b"\2\1" + octets(mac)
     return _icmp6(source, target, body)
 
 

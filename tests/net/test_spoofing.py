@@ -13,7 +13,10 @@ from kwhost.net.reasons import Reason
 from kwhost.net.statistics import read_counts
 from kwhost.net.wishes import Attachment
 from tests.net.frames import (
+    ARP,
     BROADCAST,
+    IPV4,
+    IPV6,
     arp_reply,
     ethernet,
     hears,
@@ -27,7 +30,7 @@ from tests.net.probes import until
 from tests.net.world import OWNER, World
 
 pytestmark = [pytest.mark.net, pytest.mark.root]
-ARP, IPV4, IPV6, VLAN = 0x0806, 0x0800, 0x86DD, 0x8100
+VLAN = 0x8100
 
 
 class Party(NamedTuple):
