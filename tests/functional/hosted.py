@@ -24,6 +24,7 @@ from kwhost.core.images.rootfs import rootfs_image
 from kwhost.core.model.ids import InstanceName, new_instance_id
 from kwhost.core.model.instance import Identity, LaunchPlan, TerminalSize
 from kwhost.core.model.mounts import Mount
+from kwhost.core.model.taps import Tap
 from tests.patience import SECONDS
 
 if TYPE_CHECKING:
@@ -127,6 +128,7 @@ class HostedInstance:
         policy: bytes = b"",
         ceiling: bytes = b"",
         netns: int = -1,
+        taps: tuple[Tap, ...] = (),
         identity: Identity = _ROOT,
         **options: Any,
     ) -> None:
@@ -167,6 +169,7 @@ class HostedInstance:
                 policy=PolicyFds(*files),
                 stdio=stdio,
                 netns=netns,
+                taps=taps,
             )
             self.process = launch_hosted(plan, ends, kvm, lease.fd)
 

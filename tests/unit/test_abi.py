@@ -6,9 +6,10 @@ from pathlib import Path
 from kwhost.core.abi._abi import ffi, lib
 from kwhost.core.abi.call_names import call_name
 from kwhost.core.model.mounts import MountFlag, MountKind
+from kwhost.core.model.taps import TAP_QUEUES_MAX
 
 STRUCTURES = (
-    *("kw_launch", "kw_mount", "kw_message", "kw_exit", "kw_call_stats", "kw_stats"),
+    *("kw_launch", "kw_mount", "kw_tap", "kw_message", "kw_exit", "kw_call_stats", "kw_stats"),
     *("kw_policy", "kw_policy_layer", "kw_policy_call", "kw_policy_arguments", "kw_policy_condition"),
     *("kw_policy_path", "kw_policy_network", "kw_policy_rate", "kw_policy_verdict"),
     *("kw_policy_table", "kw_policy_shared", "kw_policy_count", "kw_policy_event"),
@@ -46,6 +47,10 @@ def test_c_and_cffi_agree_on_every_offset(tmp_path: Path, project: Path) -> None
     expected = [ffi.offsetof(f"struct {structure}", field) for structure, field in places]
     expected += [ffi.sizeof(f"struct {structure}") for structure in STRUCTURES]
     assert [int(line) for line in printed.split()] == expected
+
+
+def test_those_without_the_abi_know_how_many_queues_a_tap_may_have() -> None:
+    assert TAP_QUEUES_MAX == lib.KW_TAP_QUEUES_MAX
 
 
 def test_system_calls_have_the_kernels_names() -> None:

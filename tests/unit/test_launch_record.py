@@ -1,6 +1,7 @@
 """The launch record holds the plan, whatever the plan is."""
 
 import os
+from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from kwhost.core.abi.record import LaunchFds, encode_exec, encode_launch
 from kwhost.core.errors import LaunchError
 from kwhost.core.model.instance import LaunchPlan, TerminalSize
 from kwhost.core.model.mounts import MountFlag
+from kwhost.core.model.taps import Tap
 from tests.unit.strategies import plans
 
 FDS = LaunchFds(control=7, lifeline=8, kvm=9, stats=10)
@@ -85,6 +87,46 @@ def test_every_descriptor_has_its_place(plan: LaunchPlan) -> None:
     assert header.netns_fd == 18
     assert header.flags & lib.KW_LAUNCH_ATTACHED
     assert set(fds.inherited()) == set(range(9, 19))
+
+
+def make_tap(*queues: int) -> Tap:
+    return Tap(
+        name="kwt0123456789ab",
+        queues=queues,
+        mac="02:00:00:00:00:07",
+        mtu=1400,
+        header_size=12,
+        address4=IPv4Interface("10.88.7.3/24"),
+        gateway4=IPv4Address("10.88.7.1"),
+        address6=IPv6Interface("fd00::3/64"),
+        gateway6=IPv6Address("fd00::1"),
+    )
+
+
+def test_taps_are_read_back_with_their_queues(plan: LaunchPlan) -> None:
+    fds = FDS._replace(taps=(make_tap(20, 21), make_tap(22)))
+
+    record = encode_launch(plan, fds, 0)
+    header, size = read_header(record), ffi.sizeof("struct kw_tap")
+    taps = ffi.new("struct kw_tap[2]")
+    ffi.memmove(taps, record[header.taps_offset :], 2 * size)
+
+    assert (header.tap_count, header.taps_offset % 4) == (2, 0)
+    assert [list(tap.queue_fds)[: tap.queue_count] for tap in taps] == [[20, 21], [22]]
+    assert set(taps[1].queue_fds[1 : lib.KW_TAP_QUEUES_MAX]) == {-1}
+    assert {20, 21, 22} < set(fds.inherited())
+    first = taps[0]
+    assert (ffi.string(first.name), bytes(first.mac)) == (b"kwt0123456789ab", bytes((2, 0, 0, 0, 0, 7)))
+    assert (first.header_size, first.mtu, first.prefix4, first.prefix6) == (12, 1400, 24, 64)
+    assert (bytes(first.address4), bytes(first.gateway4)) == (bytes((10, 88, 7, 3)), bytes((10, 88, 7, 1)))
+    assert bytes(first.address6) == IPv6Address("fd00::3").packed
+    assert bytes(first.gateway6) == IPv6Address("fd00::1").packed
+
+
+@pytest.mark.parametrize("taps", [(make_tap(20),) * 5, (make_tap(),), (make_tap(*range(20, 29)),)])
+def test_too_many_taps_and_queues_are_refused(plan: LaunchPlan, taps: tuple[Tap, ...]) -> None:
+    with pytest.raises(LaunchError, match=r"taps are more than|queues, and not"):
+        encode_launch(plan, FDS._replace(taps=taps), 0)
 
 
 def test_too_many_cgroups_are_refused(plan: LaunchPlan) -> None:

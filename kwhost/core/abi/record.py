@@ -3,12 +3,15 @@
 import os
 from collections.abc import Mapping, Sequence
 from functools import cache
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kwhost.core.abi._abi import ffi, lib
 from kwhost.core.errors import LaunchError
 from kwhost.core.model.instance import Identity, LaunchPlan, TerminalSize
 from kwhost.core.model.mounts import Mount, MountFlag, MountKind
+
+if TYPE_CHECKING:
+    from kwhost.core.model.taps import Tap
 
 __all__ = ["POLICY_SIZE", "LaunchFds", "encode_exec", "encode_launch"]
 
@@ -42,6 +45,7 @@ class LaunchFds(NamedTuple):
     policy: int = -1
     learn: int = -1
     netns: int = -1
+    taps: "tuple[Tap, ...]" = ()
     attached: bool = False
 
     def inherited(self) -> tuple[int, ...]:
@@ -60,7 +64,8 @@ class LaunchFds(NamedTuple):
             self.learn,
             self.netns,
         )
-        return tuple(fd for fd in (*single, *self.cgroups, *self.guest_cgroups) if fd >= 0)
+        queues = (fd for tap in self.taps for fd in tap.queues)
+        return tuple(fd for fd in (*single, *self.cgroups, *self.guest_cgroups, *queues) if fd >= 0)
 
 
 class _Blob:
@@ -120,6 +125,24 @@ def _mounts(blob: _Blob, mounts: tuple[Mount, ...]) -> int:
         place.target_offset = blob.text(mount.target)
         place.data_offset = blob.text(mount.data)
         place.mode = mount.mode
+    return blob.add(bytes(ffi.buffer(array)), 8)
+
+
+def _taps(blob: _Blob, taps: "tuple[Tap, ...]") -> int:
+    if len(taps) > lib.KW_TAPS_MAX:
+        raise LaunchError(f"{len(taps)} taps are more than {lib.KW_TAPS_MAX}")
+    array = ffi.new("struct kw_tap[]", len(taps))
+    for place, tap in zip(array, taps, strict=True):
+        count = len(tap.queues)
+        if not 1 <= count <= lib.KW_TAP_QUEUES_MAX:
+            raise LaunchError(f"the tap {tap.name} has {count} queues, and not 1 to {lib.KW_TAP_QUEUES_MAX}")
+        place.name = os.fsencode(tap.name)
+        place.mac = bytes.fromhex(tap.mac.replace(":", ""))
+        place.header_size, place.mtu, place.queue_count = tap.header_size, tap.mtu, count
+        place.queue_fds = [*tap.queues, *[-1] * (lib.KW_TAP_QUEUES_MAX - count)]
+        place.prefix4, place.prefix6 = tap.address4.network.prefixlen, tap.address6.network.prefixlen
+        place.address4, place.gateway4 = tap.address4.packed, tap.gateway4.packed
+        place.address6, place.gateway6 = tap.address6.packed, tap.gateway6.packed
     return blob.add(bytes(ffi.buffer(array)), 8)
 
 
@@ -191,6 +214,8 @@ def encode_launch(plan: LaunchPlan, fds: LaunchFds, started_ns: int) -> bytes:
     header.host_uid_base, header.host_gid_base = plan.ids.uid_base, plan.ids.gid_base
     header.id_count = plan.ids.size
     header.mount_count, header.mounts_offset = len(plan.mounts), _mounts(blob, plan.mounts)
+    if fds.taps:
+        header.tap_count, header.taps_offset = len(fds.taps), _taps(blob, fds.taps)
     _set_program(header, blob, plan.argv, plan.environment, plan.workdir)
     header.nofile = plan.nofile
     header.log_size, header.log_files = plan.log.size, plan.log.files

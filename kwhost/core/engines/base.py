@@ -3,9 +3,12 @@
 import os
 import socket
 import subprocess
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from kwhost.core.model.instance import LaunchPlan
+
+if TYPE_CHECKING:
+    from kwhost.core.model.taps import Tap
 
 __all__ = ["NO_POLICY", "Engine", "HostedEnds", "Launched", "PolicyFds"]
 
@@ -49,7 +52,7 @@ class HostedEnds(NamedTuple):
     `control`: a listening socket; `log_dir`: a directory; `exit`: the pre-allocated exit file; `stats`: the
     statistics page; `cgroups` and `guest_cgroups`: cgroup.procs files, of `supervise` and of the instance's
     processes; `stdio`: the first attachment's standard input, output and error, or None; `netns`: a network
-    namespace that is set up, -1: an empty one is made.
+    namespace that is set up, -1: an empty one is made; `taps`: for an engine that wants `tap_queues`.
     """
 
     control: int
@@ -61,6 +64,7 @@ class HostedEnds(NamedTuple):
     policy: PolicyFds = NO_POLICY
     stdio: tuple[int, int, int] | None = None
     netns: int = -1
+    taps: "tuple[Tap, ...]" = ()
 
 
 class Engine(Protocol):

@@ -110,6 +110,7 @@ def launch_hosted(plan: LaunchPlan, ends: HostedEnds, kvm: int, lease: int) -> s
         ceiling=ends.policy.ceiling,
         policy=ends.policy.table,
         netns=ends.netns,
+        taps=ends.taps,
         attached=ends.stdio is not None,
     )
     stdin, stdout, stderr = (

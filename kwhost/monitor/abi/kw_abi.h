@@ -17,6 +17,9 @@
 #define KW_HISTOGRAM 32
 #define KW_GROUPS_MAX 32
 #define KW_CGROUPS_MAX 16
+#define KW_TAPS_MAX 4
+#define KW_TAP_QUEUES_MAX 8
+#define KW_TAP_NAME_MAX 16    /* IFNAMSIZ */
 #define KW_CONNECTIONS_MAX 64 /* control connections of one instance at once */
 #define KW_LOG_TEXT_MAX 16384 /* bytes of text in one record of a log */
 #define KW_LOG_SIZE_LEAST 65536
@@ -34,10 +37,10 @@
 #define KW_LAUNCH_EXEC 128    /* a further process for a running instance (KW_CONTROL_EXEC) */
 #define KW_LAUNCH_NETWORK 256 /* the program waits for its network (KW_CONTROL_NETWORK) */
 
-/* The launch record: header, then mounts, arguments and strings in one blob. Offsets count from the
- * start of the record; a string ends with NUL; offset 0 means none. Of a record with KW_LAUNCH_EXEC
- * only user, groups, arguments, environment, directory and terminal count; it names no descriptor
- * and no mount, the rest is the instance's. */
+/* The launch record: header, then mounts, taps, arguments and strings in one blob. Offsets count
+ * from the start of the record; a string ends with NUL; offset 0 means none. Of a record with
+ * KW_LAUNCH_EXEC only user, groups, arguments, environment, directory and terminal count; it names
+ * no descriptor, no mount and no tap, the rest is the instance's. */
 struct kw_launch {
     uint32_t magic;
     uint32_t version;
@@ -86,7 +89,9 @@ struct kw_launch {
     uint64_t memory_limit; /* bytes of private writable memory, kept by the monitors; 0: none */
     uint64_t resident_limit; /* bytes, sampled by supervise; 0: none */
     uint32_t log_files;      /* how many log files there are at most */
-    uint32_t reserved[3];
+    uint32_t tap_count;
+    uint32_t taps_offset; /* struct kw_tap[tap_count]; nothing where that is 0 */
+    uint32_t reserved[1];
 };
 
 /* Mounts are made in order, targets inside the new root, missing target directories are made. */
@@ -119,6 +124,25 @@ struct kw_mount {
     uint32_t target_offset;
     uint32_t data_offset;
     uint32_t mode;
+};
+
+/* A tap device (linux/if_tun.h), made and attached to a network outside, whose queues an engine
+ * with a guest kernel drives as its guest's interface number 0, 1, ... An engine that has no use
+ * for one refuses the record: the engine direct does, whose programs are in a network namespace. */
+struct kw_tap {
+    char name[KW_TAP_NAME_MAX]; /* of the device */
+    uint8_t mac[6];             /* of the guest's interface; packets of others are dropped */
+    uint8_t prefix4;            /* bits of the addresses below that name their network */
+    uint8_t prefix6;
+    uint32_t header_size; /* bytes of the virtio header (linux/virtio_net.h) before each frame */
+    uint32_t mtu;         /* bytes, without the frame's own header */
+    uint32_t queue_count;
+    int32_t queue_fds[KW_TAP_QUEUES_MAX]; /* the first queue_count, all of which are to be read */
+    uint8_t address4[4];                  /* of the guest's interface, in network order */
+    uint8_t gateway4[4];
+    uint8_t address6[16];
+    uint8_t gateway6[16];
+    uint32_t reserved[5];
 };
 
 /* Control messages (to supervise) and events (from it). One packet each, on any of the connections;
@@ -256,6 +280,7 @@ struct kw_stats {
 /* cdef: end */
 
 _Static_assert(sizeof(struct kw_mount) == 24, "kw_mount is part of the ABI");
+_Static_assert(sizeof(struct kw_tap) == 128, "kw_tap is part of the ABI");
 _Static_assert(sizeof(struct kw_message) == 24 + KW_ERROR_MAX, "kw_message is part of the ABI");
 _Static_assert(sizeof(struct kw_exit) == 48 + KW_ERROR_MAX, "kw_exit is part of the ABI");
 _Static_assert(sizeof(struct kw_call_stats) == 32 + 4 * KW_HISTOGRAM,

@@ -40,6 +40,13 @@ static void check_launch(const u8 *record, size_t size, const struct launch *lau
         check_string(record, size, mount->data);
         require(mount->target[0] == '/' && !strstr(mount->target, "/../"));
     }
+    require(header->tap_count <= KW_TAPS_MAX);
+    for (u32 i = 0; i < header->tap_count; i++) {
+        const u8 *tap = (const u8 *)&launch->taps[i];
+        require(tap > record && tap + sizeof(struct kw_tap) <= record + size);
+        require(strlen(launch->taps[i].name) < KW_TAP_NAME_MAX);
+        require(launch->taps[i].queue_count <= KW_TAP_QUEUES_MAX);
+    }
     require(launch->workdir[0] == '/');
 }
 

@@ -5,7 +5,6 @@
 
 #include "jail/descriptors.h"
 #include "jail/kernel.h"
-#include "jail/record.h"
 
 #ifndef PR_SET_MEMORY_MERGE /* newer than the headers of the oldest supported system */
 #define PR_SET_MEMORY_MERGE 67
@@ -34,9 +33,10 @@ void inheritance_separate_pages(void) {
     host(__NR_prctl, PR_SET_MEMORY_MERGE, 0, 0, 0, 0); /* EINVAL: the kernel cannot do it at all */
 }
 
-void inheritance_close_others(const struct kw_launch *record, int self) {
-    int kept[LAUNCH_FDS + 1];
-    launch_fds(record, kept);
-    kept[LAUNCH_FDS] = self;
-    descriptors_keep(kept, LAUNCH_FDS + 1);
+void inheritance_close_others(const struct launch *launch, int self) {
+    int kept[LAUNCH_FDS + LAUNCH_TAP_FDS + 1];
+    launch_fds(launch->record, kept);
+    launch_tap_fds(launch, kept + LAUNCH_FDS);
+    kept[LAUNCH_FDS + LAUNCH_TAP_FDS] = self;
+    descriptors_keep(kept, LAUNCH_FDS + LAUNCH_TAP_FDS + 1);
 }

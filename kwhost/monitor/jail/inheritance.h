@@ -2,7 +2,7 @@
 #ifndef KW_JAIL_INHERITANCE_H
 #define KW_JAIL_INHERITANCE_H
 
-#include "abi/kw_abi.h"
+#include "jail/record.h"
 
 /* Default dispositions, whatever the caller had; a closed pipe, or a file that may not grow, is an
  * error and not an end. */
@@ -16,6 +16,6 @@ void inheritance_fill_stdio(void);
 void inheritance_separate_pages(void);
 
 /* Keeps standard input, output and error, the descriptors that the record names, and no other. */
-void inheritance_close_others(const struct kw_launch *record, int self);
+void inheritance_close_others(const struct launch *launch, int self);
 
 #endif

@@ -12,6 +12,8 @@
 #define KNOWN_MOUNT_FLAGS                                                                          \
     (KW_MOUNT_READ_ONLY | KW_MOUNT_ID_MAPPED | KW_MOUNT_RECURSIVE | KW_MOUNT_NO_EXEC |             \
      KW_MOUNT_OPTIONAL | KW_MOUNT_DEVICE | KW_MOUNT_NO_LINKS)
+#define TAP_MTU_LEAST 1280u /* of IPv6 */
+#define TAP_MTU_MOST 65521u
 #define NOFILE_LEAST 64u
 #define LOG_SIZE_MOST (1ul << 50)
 #define NOFILE_MOST 15104u /* with the monitor's own the tables stay at 16,384 entries */
@@ -88,7 +90,7 @@ static bool check_header(const struct kw_launch *record, u64 size, struct failur
     for (u32 i = 0; i < array_size(record->reserved); i++)
         if (record->reserved[i])
             return bad(failure, "unknown fields");
-    if (exec && record->mount_count)
+    if (exec && (record->mount_count || record->tap_count))
         return bad(failure, "unknown fields");
     return true;
 }
@@ -156,6 +158,44 @@ static bool read_mount(const struct kw_launch *record, const struct kw_mount *fr
                           from->kind == KW_MOUNT_OVERLAY);
 }
 
+/* What can be told without asking the kernel about the descriptors. */
+static bool is_sound_tap(const struct kw_tap *tap) {
+    bool named = tap->name[0] && memchr(tap->name, 0, sizeof tap->name);
+    if (!named || tap->mac[0] & 1 || tap->prefix4 > 32 || tap->prefix6 > 128 ||
+        tap->header_size == 0 || tap->mtu < TAP_MTU_LEAST || tap->mtu > TAP_MTU_MOST ||
+        tap->queue_count == 0 || tap->queue_count > KW_TAP_QUEUES_MAX)
+        return false;
+    for (u32 i = 0; i < KW_TAP_QUEUES_MAX; i++)
+        if (i < tap->queue_count ? tap->queue_fds[i] < 3 : tap->queue_fds[i] != KW_NO_FD)
+            return false;
+    for (u32 i = 0; i < array_size(tap->reserved); i++)
+        if (tap->reserved[i])
+            return false;
+    return true;
+}
+
+/* No descriptor is named twice: each queue has one that drives it. */
+static bool check_taps(const struct launch *launch) {
+    int fds[LAUNCH_FDS + LAUNCH_TAP_FDS];
+    for (u32 i = 0; i < launch->record->tap_count; i++)
+        if (!is_sound_tap(&launch->taps[i]))
+            return false;
+    launch_fds(launch->record, fds);
+    launch_tap_fds(launch, fds + LAUNCH_FDS);
+    for (u32 i = LAUNCH_FDS; i < array_size(fds); i++)
+        for (u32 j = 0; j < i; j++)
+            if (fds[i] != KW_NO_FD && fds[i] == fds[j])
+                return false;
+    return true;
+}
+
+void launch_tap_fds(const struct launch *launch, int fds[LAUNCH_TAP_FDS]) {
+    memset(fds, 0xff, LAUNCH_TAP_FDS * sizeof(int)); /* KW_NO_FD */
+    for (u32 i = 0; i < launch->record->tap_count; i++)
+        memcpy(fds + (u64)i * KW_TAP_QUEUES_MAX, launch->taps[i].queue_fds,
+               sizeof launch->taps[i].queue_fds);
+}
+
 void launch_fds(const struct kw_launch *record, int fds[LAUNCH_FDS]) {
     const u8 *from = (const u8 *)record + offsetof(struct kw_launch, control_fd);
     memcpy(fds, from, LAUNCH_FDS * sizeof(int));
@@ -169,8 +209,15 @@ bool launch_parse(const void *data, u64 size, struct launch *launch, struct fail
     if (record->mount_count > LAUNCH_MOUNTS_MAX ||
         !fits(record, record->mounts_offset, record->mount_count, sizeof(struct kw_mount)) ||
         !fits(record, record->argv_offset, record->argc, sizeof(u32)) || record->argc == 0 ||
-        !fits(record, record->env_offset, record->envc, sizeof(u32)))
+        !fits(record, record->env_offset, record->envc, sizeof(u32)) ||
+        record->tap_count > KW_TAPS_MAX ||
+        (record->tap_count &&
+         !fits(record, record->taps_offset, record->tap_count, sizeof(struct kw_tap))))
         return bad(failure, "a table outside of it");
+    if (record->tap_count)
+        launch->taps = (const struct kw_tap *)((const char *)record + record->taps_offset);
+    if (!check_taps(launch))
+        return bad(failure, "a tap");
 
     u64 strings = (u64)record->argc + record->envc + 2;
     u64 needed = strings * sizeof(char *) + record->mount_count * sizeof(struct launch_mount);

@@ -12,6 +12,7 @@
 /* How many descriptors a record names: those from control_fd up to log_size. */
 #define LAUNCH_FDS                                                                                 \
     ((offsetof(struct kw_launch, log_size) - offsetof(struct kw_launch, control_fd)) / sizeof(int))
+#define LAUNCH_TAP_FDS (KW_TAPS_MAX * KW_TAP_QUEUES_MAX)
 
 struct launch_mount {
     u32 kind, flags, mode;
@@ -23,6 +24,7 @@ struct launch_mount {
 struct launch {
     const struct kw_launch *record;
     const struct launch_mount *mounts; /* record->mount_count */
+    const struct kw_tap *taps;         /* record->tap_count */
     char **argv, **envp;               /* NULL-terminated */
     const char *workdir;               /* absolute */
     u64 tables_size;                   /* bytes mapped at argv for the tables; 0: none */
@@ -38,8 +40,9 @@ bool launch_read_exec(int fd, const struct kw_launch *instance, struct launch *l
 
 void launch_free(struct launch *launch);
 
-/* Every descriptor that a record names; KW_NO_FD where there is none. */
+/* Every descriptor that a record names; KW_NO_FD where there is none. Those of taps are apart. */
 void launch_fds(const struct kw_launch *record, int fds[LAUNCH_FDS]);
+void launch_tap_fds(const struct launch *launch, int fds[LAUNCH_TAP_FDS]);
 
 /* Checks a record of `size` bytes that nobody else can change, 8-byte aligned. Of one that is not
  * good launch->record may still be set, so that its control_fd, if that is one, can be told. */

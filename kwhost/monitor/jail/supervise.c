@@ -12,6 +12,7 @@
 #include "jail/inheritance.h"
 #include "jail/kernel.h"
 #include "jail/supervisor.h"
+#include "jail/taps.h"
 
 void supervisor_signal(struct supervisor *supervisor, u32 signal) {
     if (supervisor->instance.pid > 0 && !supervisor->exited)
@@ -90,11 +91,13 @@ static bool start(struct supervisor *supervisor, int record_fd) {
         return executable_run_copy(record_fd, failure);
     host(__NR_prctl, PR_SET_DUMPABLE, 1, 0, 0, 0); /* of a file that cannot be read it is not */
     inheritance_separate_pages();
-    inheritance_close_others(record, supervisor->instance.self);
+    inheritance_close_others(&supervisor->launch, supervisor->instance.self);
     supervisor->lifeline = record->lifeline_fd;
     supervisor->stats = record->stats_fd;
     supervisor->listen = record->listen_fd;
     supervisor->exit_file = record->exit_fd;
+    if (!taps_check(&supervisor->launch, failure) || !taps_refuse(&supervisor->launch, failure))
+        return false;
     if (!check_stats(record->stats_fd, failure) || !policies_prepare(supervisor) ||
         !ceiling_read(record->ceiling_fd, &supervisor->instance.ceiling, failure))
         return false;

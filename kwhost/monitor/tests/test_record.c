@@ -7,6 +7,7 @@
 struct sample {
     struct kw_launch header;
     struct kw_mount mounts[2];
+    struct kw_tap taps[2];
     uint32_t arguments[2], environment[1];
     char strings[160];
 };
@@ -109,7 +110,7 @@ static void test_header(void) {
     REFUSES(header.kvm_fd, -1);
     REFUSES(header.lifeline_fd, -2);
     REFUSES(header.lease_fd, 0);
-    REFUSES(header.reserved[2], 1);
+    REFUSES(header.reserved[0], 1);
     struct sample sample = good_sample();
     memset(sample.header.name, 'x', sizeof sample.header.name);
     CHECK(!passes(&sample));
@@ -160,6 +161,72 @@ static void test_network(void) {
     sample.header.flags |= KW_LAUNCH_NETWORK;
     CHECK(passes(&sample));
     sample.header.netns_fd = 9;
+    CHECK(!passes(&sample));
+}
+
+/* Two taps, of two queues and one, and somebody to drive them. */
+static struct sample tapped_sample(void) {
+    struct sample sample = hosted_sample();
+    sample.header.tap_count = 2;
+    sample.header.taps_offset = offsetof(struct sample, taps);
+    for (u32 i = 0; i < 2; i++) {
+        struct kw_tap *tap = &sample.taps[i];
+        *tap = (struct kw_tap){.name = "kwt0",
+                               .mac = {2, 0, 0, 0, 0, 1},
+                               .prefix4 = 24,
+                               .prefix6 = 64,
+                               .header_size = 12,
+                               .mtu = 1500,
+                               .queue_count = 2 - i};
+        memset(tap->queue_fds, 0xff, sizeof tap->queue_fds);
+        tap->queue_fds[0] = 20 + (int)i;
+    }
+    sample.taps[0].queue_fds[1] = 22;
+    return sample;
+}
+
+/* Checks that setting a field of a record with taps makes it bad. */
+#define REFUSES_TAPPED(field, value)                                                               \
+    do {                                                                                           \
+        struct sample tapped = tapped_sample();                                                    \
+        tapped.field = (value);                                                                    \
+        CHECK(!passes(&tapped));                                                                   \
+    } while (0)
+
+static void test_taps(void) {
+    struct sample sample = tapped_sample();
+    struct launch launch;
+    struct failure failure;
+    int fds[LAUNCH_TAP_FDS];
+    CHECK(launch_parse(&sample, sizeof sample, &launch, &failure));
+    CHECK_TEXT("kwt0", launch.taps[1].name);
+    launch_tap_fds(&launch, fds);
+    CHECK(fds[0] == 20 && fds[1] == 22 && fds[2] == KW_NO_FD);
+    CHECK(fds[KW_TAP_QUEUES_MAX] == 21 && fds[LAUNCH_TAP_FDS - 1] == KW_NO_FD);
+    REFUSES_TAPPED(header.tap_count, KW_TAPS_MAX + 1);
+    REFUSES_TAPPED(header.tap_count, ~0u);
+    REFUSES_TAPPED(header.taps_offset, 0);
+    REFUSES_TAPPED(header.taps_offset, sizeof(struct sample) - sizeof(struct kw_tap));
+    REFUSES_TAPPED(header.taps_offset, offsetof(struct sample, taps) + 1);
+    REFUSES_TAPPED(header.flags, KW_LAUNCH_EXEC);
+    REFUSES_TAPPED(taps[1].name[0], 0);
+    REFUSES_TAPPED(taps[0].mac[0], 3);
+    REFUSES_TAPPED(taps[0].prefix4, 33);
+    REFUSES_TAPPED(taps[0].prefix6, 129);
+    REFUSES_TAPPED(taps[0].header_size, 0);
+    REFUSES_TAPPED(taps[0].mtu, 1279);
+    REFUSES_TAPPED(taps[0].mtu, 65522);
+    REFUSES_TAPPED(taps[0].reserved[4], 1);
+    REFUSES_TAPPED(taps[0].queue_count, 0);
+    REFUSES_TAPPED(taps[0].queue_count, 3);
+    REFUSES_TAPPED(taps[0].queue_count, KW_TAP_QUEUES_MAX + 1);
+    REFUSES_TAPPED(taps[0].queue_fds[0], 2);
+    REFUSES_TAPPED(taps[0].queue_fds[2], 30);                             /* beyond the count */
+    REFUSES_TAPPED(taps[0].queue_fds[1], 20);                             /* twice in one tap */
+    REFUSES_TAPPED(taps[1].queue_fds[0], 20);                             /* another tap's */
+    REFUSES_TAPPED(taps[1].queue_fds[0], hosted_sample().header.exit_fd); /* something else */
+    sample = tapped_sample();
+    memset(sample.taps[1].name, 'x', sizeof sample.taps[1].name);
     CHECK(!passes(&sample));
 }
 
@@ -285,6 +352,7 @@ int main(void) {
     test_header();
     test_hosted();
     test_network();
+    test_taps();
     test_exec();
     test_a_record_for_exec_gets_the_instances_ids();
     test_ids();
