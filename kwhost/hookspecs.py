@@ -136,12 +136,17 @@ class EngineOffer:
     an instance with another rule is not started. `factory` is called for each start with the lease
     of the instance's ids (core.engines.id_ranges.IdLease) and returns a core.engines.base.Engine. Both
     stand above this module, hence Any.
+
+    `tap_queues`: how many queues the tap has that attaches an instance to its tenant's network (1 to 8), for
+    an engine with a guest kernel; it gets their descriptors. None: the engine's instances run in a network
+    namespace that it is given.
     """
 
     name: str
     isolation: Isolation
     factory: Callable[[Any], Any]
     enforces: frozenset[RuleKind] = frozenset()
+    tap_queues: int | None = None
 
 
 @hookspec

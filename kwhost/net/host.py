@@ -70,7 +70,8 @@ class HostNetwork:
         return self._apply(desired, actual, steps) | conflicts
 
     def open_tap(self, one: Attachment, queues: int) -> list[int]:
-        """A descriptor for each queue of an attached instance's tap, for its engine; see kwhost.net.tap."""
+        """A descriptor for each queue of an attached instance's tap, for its engine; see kwhost.net.tap. It
+        may be called beside others."""
         if not isinstance(one.end, TapEnd):
             raise NetworkError(f"instance {one.tenant}/{one.name} is not attached by a tap")
         options = TapOptions(one.end.uid, one.end.multi_queue)

@@ -1,5 +1,6 @@
 """Which networks and ports an instance may have."""
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from kwhost.core.config.host import HostConfig
 from kwhost.core.daemon.networks import DaemonNetworks
 from kwhost.core.errors import UsageError
 from kwhost.core.model.ids import InstanceName, new_instance_id
+from kwhost.core.model.instance import Engine
 from kwhost.core.model.network import Egress, InstanceAddresses, PublishedPort, TenantNetwork, Traffic, Uplink
 from kwhost.core.model.status import InstanceState
 from kwhost.core.model.tenant import Tenant
@@ -71,7 +73,7 @@ async def test_who_answers_late_is_adopted_and_everything_goes_on(
 ) -> None:
     """Until all have answered nothing is changed, but not for ever."""
     monkeypatch.setattr("kwhost.core.daemon.networks.os.geteuid", lambda: 0)
-    networks = DaemonNetworks(HOST, offers, no_uplinks, tell)
+    networks = DaemonNetworks(HOST, offers, no_uplinks, {}.get, tell)
     fake = FakeTenants()
     networks._made = fake  # type: ignore[assignment]
     punctual, late = record_of("punctual"), record_of("late")
@@ -88,7 +90,7 @@ async def test_who_answers_late_is_adopted_and_everything_goes_on(
 
 
 def choose(tenant: Tenant, host: HostConfig = HOST, *, confined: bool = False, **fields: Any) -> str:
-    networks = DaemonNetworks(host, offers, no_uplinks, tell)
+    networks = DaemonNetworks(host, offers, no_uplinks, {"kernel": 2}.get, tell)
     return networks.choose(tenant, make_definition(**fields), confined=confined)
 
 
@@ -145,3 +147,31 @@ def test_tenants_users_do_not_allow_themselves_calls() -> None:
 
     with pytest.raises(UsageError, match="for the operator"):
         choose(NETWORKED, confined=True, traffic=traffic)
+
+
+def test_an_engine_that_drives_taps_has_its_tenants_network_or_none() -> None:
+    allowing = HOST._replace(allow_host_network=True)
+
+    assert choose(NETWORKED, engine=Engine.KERNEL) == "tenant"
+    assert choose(NETWORKED, engine=Engine.KERNEL, network="none") == "none"
+    for network in ("host", "lab"):
+        with pytest.raises(UsageError, match="of which the engine 'kernel' has none"):
+            choose(NETWORKED, allowing, engine=Engine.KERNEL, network=network)
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "::1", ""])
+def test_no_port_of_a_loopback_address_leads_to_an_engine_that_drives_taps(address: str) -> None:
+    def publish(at: str) -> str:
+        ports = (PublishedPort(port=8080, target=80, address=at),)
+        return choose(NETWORKED, engine=Engine.KERNEL, ports=ports)
+
+    assert publish("192.0.2.1") == "tenant"
+    with pytest.raises(UsageError, match="ports of loopback addresses do not lead"):
+        publish(address)
+
+
+def test_an_ordinary_users_daemon_has_no_taps(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+
+    with pytest.raises(UsageError, match="only a daemon of root's"):
+        choose(NETWORKED, engine=Engine.KERNEL)

@@ -183,6 +183,8 @@ def nothing(*_: object) -> object:
         ("engines", [EngineOffer(name="Bad Name", isolation=Isolation.VM, factory=nothing)]),
         ("engines", [EngineOffer(name="fast", isolation="vm", factory=nothing)]),  # type: ignore[arg-type]
         ("engines", [EngineOffer(name="fast", isolation=Isolation.VM, factory=None)]),  # type: ignore[arg-type]
+        ("engines", [EngineOffer(name="fast", isolation=Isolation.VM, factory=nothing, tap_queues=0)]),
+        ("engines", [EngineOffer(name="fast", isolation=Isolation.VM, factory=nothing, tap_queues=9)]),
         ("engines", [EngineOffer(name="fast", isolation=Isolation.VM, factory=nothing)] * 2),
         ("image_sources", "host"),
         ("image_sources", [ImageSource(name="x", plan=1)]),  # type: ignore[arg-type]

@@ -2,7 +2,16 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from ipaddress import (
+    IPv4Address,
+    IPv4Interface,
+    IPv4Network,
+    IPv6Address,
+    IPv6Interface,
+    IPv6Network,
+    ip_address,
+    ip_network,
+)
 
 from kwhost.core.errors import Conflict
 from kwhost.core.model.ids import InstanceId, InstanceName, TenantName
@@ -16,14 +25,17 @@ from kwhost.core.model.network import (
     TenantNetwork,
     Transport,
 )
+from kwhost.core.model.taps import Tap
 from kwhost.core.model.tenant import Tenant
 from kwhost.core.store.records import InstanceRecord
 from kwhost.core.supervise.networking import TrafficCounts
-from kwhost.net.addresses import Subnet
+from kwhost.net.addresses import Subnet, gateway
+from kwhost.net.layout import port_of
 from kwhost.net.names import Owner, instance_mac
 from kwhost.net.resolving import RESOLVER_SERVICES, Resident, Zone, Zones, resolver_configuration
 from kwhost.net.statistics import NetworkCounts
-from kwhost.net.wishes import Attachment, Network, Published, VethEnd, namespace_of_descriptor
+from kwhost.net.tap import VNET_HEADER_SIZE
+from kwhost.net.wishes import Attachment, Network, Published, TapEnd, VethEnd, namespace_of_descriptor
 
 __all__ = [
     "Group",
@@ -36,16 +48,20 @@ __all__ = [
     "networks_of",
     "published_of",
     "subnet_of",
+    "tap_of",
     "traffic_of",
     "zones_of",
 ]
 
 _NO_NETWORK = TenantNetwork()
+# Nobody else may open a tap: an engine gets the descriptors, and not the right to open more.
+_ROOT = 0
 
 
 @dataclass(slots=True, kw_only=True)
 class Member:
-    """An attached instance; `serving`: published ports lead to it. `pid` is known once its program runs."""
+    """An attached instance; `serving`: published ports lead to it. `pid` is known once its program runs;
+    `namespace` is -1 where a tap attaches it."""
 
     record: InstanceRecord
     tenant: Tenant
@@ -100,6 +116,30 @@ def _name_rules(egress: Iterable[Egress]) -> tuple[NameRule, ...]:
     )
 
 
+def _end(member: Member) -> VethEnd | TapEnd:
+    if member.addresses.tap:
+        return TapEnd(uid=_ROOT)
+    return VethEnd(namespace=namespace_of_descriptor(member.namespace))
+
+
+def tap_of(member: Member, queues: tuple[int, ...]) -> Tap:
+    """A member's tap, as its engine gets it; `queues` are open descriptors."""
+    [network] = networks_of([member])
+    net4, net6 = network.subnet
+    address4, address6 = member.addresses.address4, member.addresses.address6
+    return Tap(
+        name=port_of(attachment_of(member)),
+        queues=queues,
+        mac=member.addresses.mac,
+        mtu=network.mtu,
+        header_size=VNET_HEADER_SIZE,
+        address4=IPv4Interface(f"{address4}/{net4.prefixlen}"),
+        gateway4=IPv4Address(gateway(net4)),
+        address6=IPv6Interface(f"{address6}/{net6.prefixlen}"),
+        gateway6=IPv6Address(gateway(net6)),
+    )
+
+
 def attachment_of(member: Member) -> Attachment:
     """A member's interface in its tenant's network."""
     record, traffic = member.record, member.record.definition.traffic
@@ -108,7 +148,7 @@ def attachment_of(member: Member) -> Attachment:
         instance=record.id,
         tenant=record.tenant,
         name=record.name,
-        end=VethEnd(namespace=namespace_of_descriptor(member.namespace)),
+        end=_end(member),
         address4=IPv4Address(member.addresses.address4),
         address6=IPv6Address(member.addresses.address6),
         isolated=network.isolated or traffic.isolated,

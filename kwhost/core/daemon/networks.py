@@ -5,6 +5,8 @@ A host where no instance wants a network loads nothing of kwhost.net and is not 
 
 import os
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import replace
+from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
 import trio
@@ -12,7 +14,7 @@ import trio
 from kwhost.core.config.host import HostConfig
 from kwhost.core.config.network_check import default_network
 from kwhost.core.daemon.driven_networks import DrivenNetworks
-from kwhost.core.errors import UsageError
+from kwhost.core.errors import Conflict, UsageError
 from kwhost.core.model.definition import InstanceDefinition
 from kwhost.core.model.ids import InstanceId, TenantName
 from kwhost.core.model.network import HOST_NETWORK, NO_NETWORK, TENANT_NETWORK, InstanceAddresses
@@ -21,6 +23,7 @@ from kwhost.core.store.records import InstanceRecord
 from kwhost.core.supervise.bell import Bell
 from kwhost.core.supervise.driver import NetworkDriver
 from kwhost.core.supervise.networking import Attached, TrafficCounts
+from kwhost.core.supervise.planning import chosen_engine
 
 if TYPE_CHECKING:
     from kwhost.core.daemon.network_offers import OfferedNetworks
@@ -40,19 +43,24 @@ _PRIVILEGED = 1024
 
 
 class DaemonNetworks:
-    """Implements supervise.networking.Networks. `records` are those of all instances; set it first."""
+    """Implements supervise.networking.Networks. `records` are those of all instances; set it first.
+
+    `tap_queues` says of an engine how many queues the tap has that attaches its instances, if one does.
+    """
 
     def __init__(
         self,
         host: HostConfig,
         offers: Callable[[], Mapping[str, "NetworkOffer"]],
         uplinks: "AskUplinks",
+        tap_queues: Callable[[str], int | None],
         tell: Callable[[str], Awaitable[None]],
     ) -> None:
         self.records: Callable[[], Iterable[InstanceRecord]] = tuple
         self._host = host
         self._offers = offers
         self._uplinks = uplinks
+        self._tap_queues = tap_queues
         self._tell = tell
         self._host_namespaces: dict[InstanceId, int] = {}
         self._awaited: set[InstanceId] = set()
@@ -99,7 +107,23 @@ class DaemonNetworks:
             raise UsageError(f"ports cannot be published with the network {name!r}: 'tenant' has them")
         if confined:
             _refuse_to_users(definition)
+        self._check_tap(chosen_engine(definition).value, name, definition)
         return name
+
+    def _check_tap(self, engine: str, network: str, definition: InstanceDefinition) -> None:
+        """Raise UsageError for what needs a network namespace, where the engine drives a tap instead."""
+        if self._tap_queues(engine) is None:
+            return
+        if network not in (NO_NETWORK, TENANT_NETWORK):
+            raise UsageError(
+                f"the network {network!r} is a namespace, of which the engine {engine!r} has none"
+            )
+        if network == TENANT_NETWORK and self._driven:
+            raise UsageError(f"the engine {engine!r} needs a tap, which only a daemon of root's can make")
+        for port in definition.ports:
+            if not port.address or ip_address(port.address).is_loopback:
+                text = f"ports of loopback addresses do not lead to the engine {engine!r}"
+                raise UsageError(f"cannot publish {port}: {text}; name another address of this host")
 
     async def plan(self, record: InstanceRecord, tenant: Tenant) -> InstanceAddresses | None:
         """See Networks."""
@@ -109,13 +133,16 @@ class DaemonNetworks:
         if self._driven:
             return None
         await self._settled.wait()
-        return await self._tenants.plan(record, tenant)
+        addresses = await self._tenants.plan(record, tenant)
+        return replace(addresses, tap=self._tap_queues(record.engine) is not None)
 
     # The life of an attachment.
 
     async def attach(self, record: InstanceRecord, tenant: Tenant) -> Attached:
         """See Networks."""
-        match record.definition.network or NO_NETWORK:
+        network = record.definition.network or NO_NETWORK
+        self._check_tap(record.engine, network, record.definition)
+        match network:
             case "none":
                 return Attached()
             case "host":
@@ -126,7 +153,7 @@ class DaemonNetworks:
                 driven = self._driven.prepare(record, tenant)
                 return Attached(files=driven.files, driven=driven)
             case "tenant":
-                return await self._tenants.attach(record, tenant)
+                return await self._tenants.attach(record, tenant, self._tap_queues(record.engine))
             case _:
                 return await self._offered.attach(record)
 
@@ -159,6 +186,10 @@ class DaemonNetworks:
 
     async def redefine(self, record: InstanceRecord) -> None:
         """See Networks."""
+        try:
+            self._check_tap(record.engine, record.definition.network or NO_NETWORK, record.definition)
+        except UsageError as error:
+            raise Conflict(str(error)) from error
         if self._driven:
             self._driven.redefine(record)
         if self._made:

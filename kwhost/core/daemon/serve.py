@@ -103,7 +103,11 @@ class _Daemon:
             first=journal.last * _QUESTIONS_PER_EVENT + 1,
         )
         networks = DaemonNetworks(
-            host, plugins.networks, plugins.network_uplinks, partial(journal.tell, EventKind.NOTICE)
+            host,
+            plugins.networks,
+            plugins.network_uplinks,
+            partial(_tap_queues, plugins),
+            partial(journal.tell, EventKind.NOTICE),
         )
         around = Surroundings(
             run_dir=host.run_dir,
@@ -177,6 +181,11 @@ def _make_engine(plugins: Plugins, name: str, lease: IdLease) -> Engine:
     if name not in offers:
         raise UsageError(f"there is no engine {name!r}; there are {', '.join(sorted(offers))}")
     return offers[name].factory(lease)  # type: ignore[no-any-return] # checked when it was offered
+
+
+def _tap_queues(plugins: Plugins, engine: str) -> int | None:
+    offer = plugins.engines().get(engine)
+    return offer.tap_queues if offer else None
 
 
 async def _find_image(plugins: Plugins, spec: InstanceSpec) -> Image:

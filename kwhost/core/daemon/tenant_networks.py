@@ -20,6 +20,7 @@ from kwhost.core.daemon.network_members import (
     networks_of,
     published_of,
     subnet_of,
+    tap_of,
     traffic_of,
     zones_of,
 )
@@ -27,6 +28,7 @@ from kwhost.core.daemon.network_ports import LoopbackPorts
 from kwhost.core.errors import Conflict, KwhostError
 from kwhost.core.model.ids import InstanceId, TenantName
 from kwhost.core.model.network import InstanceAddresses, PublishedPort, Uplink
+from kwhost.core.model.taps import Tap
 from kwhost.core.model.tenant import Tenant
 from kwhost.core.store.records import InstanceRecord
 from kwhost.core.supervise.networking import Attached, TrafficCounts
@@ -60,7 +62,8 @@ class TenantNetworks:
         tell: Callable[[str], Awaitable[None]],
     ) -> None:
         self._owner = owner_of(str(host.state_dir))
-        self._network = Reconciler(HostNetwork(self._owner))
+        self._host = HostNetwork(self._owner)
+        self._network = Reconciler(self._host)
         self._addresses = Addresses(self._owner, host.subnet_pool, records)
         self._members: dict[InstanceId, Member] = {}
         self._ports = LoopbackPorts(host.run_dir, self._members.values)
@@ -82,13 +85,13 @@ class TenantNetworks:
         attached = {member.record.tenant for member in self._members.values()}
         return await self._addresses.plan(record, tenant, attached)
 
-    async def attach(self, record: InstanceRecord, tenant: Tenant) -> Attached:
-        """See Networks."""
+    async def attach(self, record: InstanceRecord, tenant: Tenant, tap_queues: int | None) -> Attached:
+        """See Networks; `tap_queues` of an instance with a tap."""
         assert record.addresses
         member = Member(
             record=record,
             tenant=tenant,
-            namespace=await trio.to_thread.run_sync(new_namespace),
+            namespace=-1 if record.addresses.tap else await trio.to_thread.run_sync(new_namespace),
             addresses=record.addresses,
             serving=record.definition.healthcheck is None,
         )
@@ -99,17 +102,21 @@ class TenantNetworks:
             with trio.CancelScope(shield=True), suppress(KwhostError):
                 await self.detach(record.id)
             raise
-        return Attached(member.namespace, files_of(record, record.addresses))
+        files = files_of(record, record.addresses)
+        if tap_queues:
+            return Attached(files=files, open_taps=partial(_open_taps, self._host, member, tap_queues))
+        return Attached(member.namespace, files)
 
     def adopt(self, record: InstanceRecord, tenant: Tenant, pid: int) -> None:
         """See Networks; `settle` follows when all were adopted."""
         self._is_settled = False
         assert record.addresses
         with suppress(OSError):  # it has just ended
+            path = f"/proc/{pid}/ns/net"
             self._members[record.id] = Member(
                 record=record,
                 tenant=tenant,
-                namespace=os.open(f"/proc/{pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC),
+                namespace=-1 if record.addresses.tap else os.open(path, os.O_RDONLY | os.O_CLOEXEC),
                 addresses=record.addresses,
                 serving=True,  # until its health is known to be bad
                 pid=pid,
@@ -152,7 +159,8 @@ class TenantNetworks:
             if self._is_settled:
                 await self._leave(instance)
         finally:
-            os.close(member.namespace)
+            if member.namespace >= 0:
+                os.close(member.namespace)
             member.namespace = -1
 
     async def _join(self, member: Member) -> None:
@@ -298,3 +306,7 @@ class TenantNetworks:
         with suppress(KwhostError):  # what was counted last stays
             found = await trio.to_thread.run_sync(read_counts, HostNetwork(self._owner), wishes)
             self._counts = {instance: traffic_of(counts) for instance, counts in found.items()}
+
+
+def _open_taps(host: HostNetwork, member: Member, queues: int) -> tuple[Tap, ...]:
+    return (tap_of(member, tuple(host.open_tap(attachment_of(member), queues))),)

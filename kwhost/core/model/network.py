@@ -159,13 +159,15 @@ class PublishedPort:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InstanceAddresses:
-    """Where an instance is in its tenant's network: the same each time it starts."""
+    """Where an instance is in its tenant's network: the same each time it starts. `tap`: its engine drives a
+    tap, and there is no network namespace with the interface in it."""
 
     address4: str
     address6: str
     subnet4: str
     subnet6: str
     mac: str
+    tap: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

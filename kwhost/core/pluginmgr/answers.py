@@ -15,6 +15,7 @@ from kwhost.core.model.instance import Isolation
 from kwhost.core.model.mounts import Mount
 from kwhost.core.model.network import Uplink
 from kwhost.core.model.rules import EVERY_RULE
+from kwhost.core.model.taps import TAP_QUEUES_MAX
 from kwhost.core.pluginmgr.faults import PluginFault
 from kwhost.hookspecs import (
     CliCommand,
@@ -94,6 +95,9 @@ def _check_engines(value: object) -> object:
         kinds: object = offer.enforces
         known = isinstance(kinds, frozenset) and kinds <= EVERY_RULE
         _require(known, f"engine {offer.name}: enforces is no frozenset of RuleKind")
+        queues: object = offer.tap_queues
+        counted = queues is None or (type(queues) is int and 1 <= queues <= TAP_QUEUES_MAX)
+        _require(counted, f"engine {offer.name}: tap_queues is no number from 1 to {TAP_QUEUES_MAX}")
     return offers
 
 

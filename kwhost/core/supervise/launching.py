@@ -139,6 +139,9 @@ def _launch(
         if connection is None:
             raise HostError(f"nobody listens on {dirs.run}/control.sock any more")
         undo.callback(connection.close)
+        taps = start.attached.open_taps()
+        for queue in (queue for tap in taps for queue in tap.queues):
+            own(queue)
         given = HostedEnds(
             control=listener.fileno(),
             log_dir=own(os.open(dirs.state, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)),
@@ -148,6 +151,7 @@ def _launch(
             guest_cgroups=tuple(own(fd) for fd in group.open_guest_procs()),
             policy=PolicyFds(own(policy_file(policy.table)), own(ceiling_file(policy.ceiling))),
             netns=start.attached.namespace,
+            taps=taps,
             stdio=(start.stdio.stdin, start.stdio.stdout, start.stdio.stderr) if start.stdio else None,
         )
         engine = around.engine(chosen_engine(start.definition).value, lease)

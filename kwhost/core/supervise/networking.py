@@ -1,11 +1,13 @@
 """What supervising asks of networks. The daemon makes them (core.daemon.networks); here is only the shape."""
 
+from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
 from kwhost.core.model.definition import InstanceDefinition
 from kwhost.core.model.ids import InstanceId
 from kwhost.core.model.mounts import Mount
 from kwhost.core.model.network import InstanceAddresses
+from kwhost.core.model.taps import Tap
 from kwhost.core.model.tenant import Tenant
 from kwhost.core.store.records import InstanceRecord
 from kwhost.core.supervise.driver import Driven, NetworkDriver
@@ -15,11 +17,16 @@ __all__ = ["Attached", "Networks", "TrafficCounts"]
 
 class Attached(NamedTuple):
     """A network namespace for an instance, as a descriptor that stays open until `detach` (-1: the jail makes
-    an empty one, which `driven` is about), and the files in the instance that tell of its network."""
+    an empty one, which `driven` is about), and the files in the instance that tell of its network.
+
+    `open_taps` opens what its engine is to drive; the caller closes the descriptors as soon as the engine has
+    them. It blocks, and raises NetworkError.
+    """
 
     namespace: int = -1
     files: tuple[Mount, ...] = ()
     driven: Driven = Driven()
+    open_taps: Callable[[], tuple[Tap, ...]] = tuple
 
 
 class TrafficCounts(NamedTuple):
