@@ -1,7 +1,9 @@
 """What the command line shows of the daemon's answers."""
 
+from dataclasses import fields
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -11,6 +13,7 @@ from kwhost.core.cli.reload import format_changes
 from kwhost.core.cli.stats import Sample, format_usage
 from kwhost.core.cli.tables import clean, format_age, format_table
 from kwhost.core.cli.tenant import format_tenants
+from kwhost.core.model.daemon import Changes
 
 NOW = 1_000_000.0
 
@@ -133,15 +136,14 @@ def test_a_tenant_shows_what_it_uses_of_its_quotas() -> None:
 
 
 def test_a_reload_says_what_it_did() -> None:
-    nothing: dict[str, list[str]] = {
-        "tenants": [],
-        "created": [],
-        "removed": [],
-        "restarted": [],
-        "adjusted": [],
-        "policies": [],
-        "policies_refused": [],
-    }
+    nothing: dict[str, list[str]] = {field.name: [] for field in fields(Changes)}
 
     assert format_changes(nothing) == "nothing changed\n"
     assert format_changes(nothing | {"restarted": ["acme/web"]}) == "restarted: acme/web\n"
+
+
+@pytest.mark.parametrize("kind", [field.name for field in fields(Changes)])
+def test_nothing_that_a_reload_did_or_refused_is_left_out(kind: str) -> None:
+    nothing: dict[str, list[str]] = {field.name: [] for field in fields(Changes)}
+
+    assert format_changes(nothing | {kind: ["acme/web: why"]}).endswith(": acme/web: why\n")

@@ -24,6 +24,8 @@ _WORDS = {
     "adjusted": "adjusted, still running",
     "policies": "has a changed policy, still running",
     "policies_refused": "keeps its policy",
+    "refused": "not done",
+    "needs_restart": "holds from the daemon's next start on",
 }
 
 

@@ -145,7 +145,7 @@ class DaemonHosting(HostSupervisor):
             await self.remove(instance.record.id, force=True)
         for instance, definition in zip(again, difference.to_restart, strict=True):
             await instance.redefine(definition, start=True)
-        kept = await self._redefine(difference.changed_in_place)
+        adjusted, kept = await self._redefine(difference.changed_in_place)
         new, refused = await self._make(difference.added)
         self._begin([*again, *new])
         return Changes(
@@ -153,20 +153,26 @@ class DaemonHosting(HostSupervisor):
             created=tuple(f"{instance.record.tenant}/{instance.record.name}" for instance in new),
             removed=tuple(f"{key.tenant}/{key.name}" for key in difference.removed),
             restarted=_names(difference.to_restart),
-            adjusted=_names(difference.changed_in_place),
+            adjusted=adjusted,
             refused=(*kept, *refused),
             needs_restart=tuple(change.field for change in difference.host if change.needs_restart),
         )
 
-    async def _redefine(self, definitions: tuple[InstanceDefinition, ...]) -> tuple[str, ...]:
-        """A line for each that stays as it was: another program may have taken a port."""
-        kept = []
+    async def _redefine(
+        self, definitions: tuple[InstanceDefinition, ...]
+    ) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """The names of those that changed, and a line for each that stays as it was: another program may have
+        taken a port."""
+        changed, kept = [], []
         for definition in definitions:
+            name = f"{definition.tenant}/{definition.name}"
             try:
                 await self._named(definition.tenant, definition.name).redefine(definition)
             except (Conflict, NetworkError) as error:
-                kept.append(f"{definition.tenant}/{definition.name}: {error}")
-        return tuple(kept)
+                kept.append(f"{name}: {error}")
+            else:
+                changed.append(name)
+        return tuple(changed), tuple(kept)
 
     async def _refresh_policies(self, changes: Changes) -> Changes:
         """Have the policies of now hold for all that runs; the changes with what became of that."""
