@@ -139,7 +139,7 @@ def daemon_of(place: Place, records: Iterable[InstanceRecord]) -> DaemonNetworks
     async def tell(text: str) -> None:
         raise AssertionError(text)
 
-    networks = DaemonNetworks(place.host, dict, uplinks, tell)
+    networks = DaemonNetworks(place.host, dict, uplinks, lambda _: None, tell)
     known = tuple(records)
     networks.records = lambda: known
     return networks

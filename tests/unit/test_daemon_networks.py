@@ -73,7 +73,7 @@ async def test_who_answers_late_is_adopted_and_everything_goes_on(
 ) -> None:
     """Until all have answered nothing is changed, but not for ever."""
     monkeypatch.setattr("kwhost.core.daemon.networks.os.geteuid", lambda: 0)
-    networks = DaemonNetworks(HOST, offers, no_uplinks, {}.get, tell)
+    networks = DaemonNetworks(HOST, offers, no_uplinks, lambda _: None, tell)
     fake = FakeTenants()
     networks._made = fake  # type: ignore[assignment]
     punctual, late = record_of("punctual"), record_of("late")
