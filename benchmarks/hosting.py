@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -22,6 +23,8 @@ from kwhost.core.cgroups.placement import base_name
 from kwhost.core.engines.instance_dirs import InstanceDirs
 from kwhost.core.errors import ApiError
 from kwhost.core.model.ids import InstanceId
+from kwhost.net.namespaces import run_inside
+from kwhost.net.wishes import Namespace
 
 __all__ = ["COMMAND", "TENANT", "HostingDaemon"]
 
@@ -34,12 +37,17 @@ _FAILED = ("failed", "crash-loop", "exited")
 class HostingDaemon:
     """Hosts `replicas` instances of COMMAND from its configuration; others are made through `client`.
 
-    Leaving the block ends all of it.
+    `more` is what else the configuration says of the tenant, and of its instances; `namespace` is the network
+    namespace that the daemon is in. Leaving the block ends all of it.
     """
 
-    def __init__(self, directory: Path, replicas: int = 0) -> None:
+    def __init__(
+        self, directory: Path, replicas: int = 0, *, more: str = "", namespace: Namespace | None = None
+    ) -> None:
         self._directory = directory
         self._replicas = replicas
+        self._more = more
+        self._namespace = namespace
         self._run_dir, self._state_dir = directory / "run", directory / "state"
         self.api = self._run_dir / "api.sock"
         self.client = Client(self.api)
@@ -50,7 +58,8 @@ class HostingDaemon:
         file.write_text(self._configuration())
         self._said = (self._directory / "said").open("w+")
         command = [sys.executable, "-m", "kwhost", "up", str(file)]
-        self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=self._said)
+        start = partial(subprocess.Popen, command, stdin=subprocess.DEVNULL, stderr=self._said)
+        self.process = run_inside(self._namespace, start)
         try:
             self.wait_until(self._answers, 0.01)
         except BaseException:
@@ -75,6 +84,7 @@ class HostingDaemon:
             f'run_dir = "{self._run_dir}"',
             'log_level = "warning"',
             f"[tenants.{TENANT}]",
+            self._more,
         ]
         if self._replicas:
             lines += [

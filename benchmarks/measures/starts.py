@@ -1,26 +1,21 @@
 """Starting instances through the daemon's API, one at a time and a hundred at once."""
 
-import json
 import os
-import select
-import socket
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 from benchmarks.bench import KWHOST, Bench
-from benchmarks.figures import Figure, MeasurementError, NotMeasurable, Series, Target
+from benchmarks.figures import Figure, NotMeasurable, Series, Target
 from benchmarks.hosting import COMMAND, TENANT, HostingDaemon
 from benchmarks.processes import busy_seconds
+from benchmarks.requests import answer_of, ask_all, request_text
 
 __all__ = ["measure_starts"]
 
 _GROUP = "starts through the API"
 _ALONE = 100
 _AT_ONCE = 100
-_SECONDS = 120.0
-_PIECE = 64 * 1024
 _PROCESSORS = len(os.sched_getaffinity(0))
 
 _START_TARGET = Target(limit=30e6, absolute=True)
@@ -39,48 +34,8 @@ class _Starts(NamedTuple):
 
 
 def _request(name: str) -> bytes:
-    body = json.dumps({"name": name, "tenant": TENANT, "image": "host", "command": COMMAND}).encode()
-    head = f"POST /v1/instances?start=true HTTP/1.1\r\nHost: kwhost\r\nContent-Length: {len(body)}\r\n"
-    return head.encode() + b"Connection: close\r\n\r\n" + body
-
-
-def _ask_all(api: Path, names: Sequence[str]) -> list[tuple[float, float, bytes]]:
-    """Send all requests at once: of each, when it was sent, when the answer was complete, and the answer.
-
-    Without threads and a library's client, which would take processors away from what is measured.
-    """
-    requests = [_request(name) for name in names]
-    answers: dict[int, tuple[socket.socket, float, bytearray]] = {}
-    done: list[tuple[float, float, bytes]] = []
-    poll = select.poll()
-    for request in requests:
-        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        connection.connect(str(api))
-        poll.register(connection, select.POLLIN)
-        answers[connection.fileno()] = connection, time.monotonic_ns(), bytearray()
-        connection.sendall(request)
-    while answers:
-        ready = poll.poll(_SECONDS * 1000)
-        if not ready:
-            raise MeasurementError(f"{len(answers)} starts took longer than {_SECONDS:.0f} s")
-        for fd, _ in ready:
-            connection, sent, answer = answers[fd]
-            if piece := connection.recv(_PIECE):
-                answer += piece
-                continue
-            done.append((sent, time.monotonic_ns(), bytes(answer)))
-            poll.unregister(fd)
-            connection.close()
-            del answers[fd]
-    return done
-
-
-def _instance_of(answer: bytes) -> str:
-    """The id of the instance that was started."""
-    head, _, body = answer.partition(b"\r\n\r\n")
-    if b" 201 " not in head.partition(b"\r\n")[0]:
-        raise MeasurementError(f"an instance was not started: {body.decode()}")
-    return str(json.loads(body)["id"])
+    body = {"name": name, "tenant": TENANT, "image": "host", "command": COMMAND}
+    return request_text("POST", "/v1/instances?start=true", body)
 
 
 def _measure(daemon: HostingDaemon, batches: Sequence[Sequence[str]]) -> _Starts:
@@ -90,8 +45,8 @@ def _measure(daemon: HostingDaemon, batches: Sequence[Sequence[str]]) -> _Starts
     whole, before, busy = 0.0, daemon.cpu_seconds(), busy_seconds() - time.process_time()
     for batch in batches:
         started = time.monotonic_ns()
-        done = _ask_all(daemon.api, batch)
-        first = [daemon.first_instruction_ns(_instance_of(answer)) for _, _, answer in done]
+        done = ask_all(daemon.api, [_request(name) for name in batch])
+        first = [daemon.first_instruction_ns(str(answer_of(answer)["id"])) for _, _, answer in done]
         whole += max(first) - started
         begun += [moment - sent for moment, (sent, _, _) in zip(first, done, strict=True)]
         answered += [received - sent for sent, received, _ in done]
