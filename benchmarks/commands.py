@@ -1,15 +1,16 @@
 """Ordinary commands: timed, or asked for what they measured."""
 
+import shutil
 import subprocess
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.figures import MeasurementError
+from benchmarks.figures import MeasurementError, NotMeasurable
 from benchmarks.instances import parse_figures
 from benchmarks.waiting import wait_process
 
-__all__ = ["figures_of", "output_of", "time_command"]
+__all__ = ["figures_of", "find_program", "output_of", "time_command"]
 
 _SECONDS = 120
 _ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/"}
@@ -31,6 +32,14 @@ def _run(command: Command) -> "subprocess.CompletedProcess[str]":
         said = (done.stderr or done.stdout).strip().splitlines()
         raise MeasurementError(f"{command[0]} ended with {done.returncode}: {said[-1] if said else ''}")
     return done
+
+
+def find_program(name: str) -> str:
+    """Its path. NotMeasurable where it is not installed."""
+    path = shutil.which(name, path=_ENVIRONMENT["PATH"])
+    if path is None:
+        raise NotMeasurable(f"{name} is not installed")
+    return path
 
 
 def time_command(command: Command) -> float:

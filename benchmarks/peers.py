@@ -13,7 +13,7 @@ from benchmarks.commands import Command, output_of
 from benchmarks.instances import GUEST_PROGRAMS
 from benchmarks.workspace import Workspace
 
-__all__ = ["Bubblewrap", "OciRuntime", "Peers", "find_peers"]
+__all__ = ["Bubblewrap", "OciRuntime", "Peers", "find_peers", "in_its_network"]
 
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _NAMESPACES = ("pid", "network", "ipc", "uts", "mount")
@@ -55,7 +55,12 @@ def _host_mounts(root: Path, programs: Path) -> list[dict[str, Any]]:
     return mounts
 
 
-def _configuration(root: Path, argv: tuple[str, ...], mounts: list[dict[str, Any]]) -> dict[str, Any]:
+def _configuration(
+    root: Path, argv: tuple[str, ...], mounts: list[dict[str, Any]], network: str | None
+) -> dict[str, Any]:
+    namespaces = [{"type": kind} for kind in _NAMESPACES]
+    if network:
+        namespaces[_NAMESPACES.index("network")]["path"] = network
     kinds = ("bounding", "effective", "permitted")
     return {
         "ociVersion": "1.0.0",
@@ -71,7 +76,7 @@ def _configuration(root: Path, argv: tuple[str, ...], mounts: list[dict[str, Any
         "root": {"path": str(root), "readonly": True},
         "hostname": "bench",
         "mounts": [*mounts, *_system_mounts()],
-        "linux": {"namespaces": [{"type": kind} for kind in _NAMESPACES]},
+        "linux": {"namespaces": namespaces},
     }
 
 
@@ -82,10 +87,10 @@ class OciRuntime:
     name: str
     command: tuple[str, ...]
     workspace: Workspace
-    _bundles: dict[tuple[Path | None, tuple[str, ...]], Path] = field(default_factory=dict)
+    _bundles: dict[tuple[Path | None, str | None, tuple[str, ...]], Path] = field(default_factory=dict)
 
-    def _bundle(self, argv: tuple[str, ...], root: Path | None) -> Path:
-        key = (root, argv)
+    def _bundle(self, argv: tuple[str, ...], root: Path | None, network: str | None) -> Path:
+        key = (root, network, argv)
         if key not in self._bundles:
             bundle = self.workspace.root / self.name / f"bundle-{len(self._bundles)}"
             bundle.mkdir(parents=True)
@@ -95,17 +100,18 @@ class OciRuntime:
                 for name in ("proc", "dev", "sys", "tmp"):
                     (root / name).mkdir(parents=True)
                 mounts = _host_mounts(root, self.workspace.programs)
-            (bundle / "config.json").write_text(json.dumps(_configuration(root, argv, mounts)))
+            (bundle / "config.json").write_text(json.dumps(_configuration(root, argv, mounts, network)))
             self._bundles[key] = bundle
         return self._bundles[key]
 
-    def run(self, *argv: str, root: Path | None = None) -> Command:
-        """The command that runs a program on the host's files, or in a root of its own."""
-        bundle = self._bundle(argv, root)
+    def run(self, *argv: str, root: Path | None = None, network: str | None = None) -> Command:
+        """The command that runs a program on the host's files, or in a root of its own; `network` is the path
+        of a network namespace, instead of an empty one."""
+        bundle = self._bundle(argv, root, network)
         return (*self.command, "--root", str(self._state), "run", "--bundle", str(bundle), self._id(bundle))
 
     def _id(self, bundle: Path) -> str:
-        return f"kwbench-{os.getpid()}-{bundle.name}"
+        return f"kwbench-{os.getpid()}-{self.name}-{bundle.name}"
 
     @property
     def _state(self) -> Path:
@@ -117,6 +123,15 @@ class OciRuntime:
             command = [*self.command, "--root", str(self._state), "delete", "--force", self._id(bundle)]
             with contextlib.suppress(subprocess.TimeoutExpired):
                 subprocess.run(command, capture_output=True, check=False, timeout=20)
+
+
+def in_its_network(runtime: OciRuntime) -> OciRuntime:
+    """The same, for programs that use the network namespace which they are given.
+
+    runsc then uses the host's TCP: with its own nobody in the namespace could call the program.
+    """
+    command = tuple(word.replace("--network=none", "--network=host") for word in runtime.command)
+    return OciRuntime(f"{runtime.name}-network", command, runtime.workspace)
 
 
 @dataclass(frozen=True, slots=True)

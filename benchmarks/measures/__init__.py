@@ -4,6 +4,8 @@ from collections.abc import Callable
 
 from benchmarks.bench import Bench
 from benchmarks.figures import Figure
+from benchmarks.measures.attach import measure_attach
+from benchmarks.measures.bridge import measure_bridge
 from benchmarks.measures.calls import measure_calls
 from benchmarks.measures.command import measure_command
 from benchmarks.measures.compute import measure_clock, measure_compute
@@ -17,6 +19,7 @@ from benchmarks.measures.names import measure_names
 from benchmarks.measures.policy import measure_policy
 from benchmarks.measures.policy_start import measure_policy_start
 from benchmarks.measures.processes import measure_processes
+from benchmarks.measures.published import measure_published
 from benchmarks.measures.start import measure_machine, measure_start
 from benchmarks.measures.starts import measure_starts
 
@@ -38,6 +41,9 @@ MEASURES: dict[str, Callable[[Bench], list[Figure]]] = {
     "interpreters": measure_interpreters,
     "starts": measure_starts,
     "hosting": measure_hosting,
+    "attach": measure_attach,
     "forward": measure_forward,
+    "published": measure_published,
+    "bridge": measure_bridge,
     "names": measure_names,
 }
