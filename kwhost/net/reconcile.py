@@ -53,7 +53,7 @@ class Reconciler:
         try:
             await self._applied_now()
         except KwhostError:
-            self._wish(replace(self.wishes, attachments=self._without(instances)))
+            self._wish(self._wishes_without(instances))
             raise
         ports = {port_of(one) for one in attachments}
         links = ports | {mirror_name(port) for port in ports}
@@ -64,13 +64,17 @@ class Reconciler:
 
     async def detach(self, *instances: InstanceId) -> None:
         """Remove what attached instances; also where nothing does. Raises NetworkError."""
+        self._wish(self._wishes_without(instances))
+        await self._applied_now()
+
+    def _wishes_without(self, instances: Iterable[InstanceId]) -> Wishes:
+        """No port leads to one who is not attached."""
         leaving = frozenset(instances)
         published = (
             replace(one, targets=tuple(target for target in one.targets if target not in leaving))
             for one in self.wishes.published
         )
-        self._wish(replace(self.wishes, attachments=self._without(leaving), published=tuple(published)))
-        await self._applied_now()
+        return replace(self.wishes, attachments=self._without(leaving), published=tuple(published))
 
     def _without(self, instances: Iterable[InstanceId]) -> tuple[Attachment, ...]:
         leaving = frozenset(instances)

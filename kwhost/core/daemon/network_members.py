@@ -1,6 +1,6 @@
 """What attached instances want of the network, as kwhost.net takes it. Pure."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass
 from ipaddress import (
     IPv4Address,
@@ -207,15 +207,16 @@ def is_loopback(port: PublishedPort) -> bool:
     return bool(port.address) and ip_address(port.address).is_loopback
 
 
-def published_of(all_groups: Iterable[Group]) -> Iterator[Published]:
-    """What nftables serves; of a port on all addresses, loopback's are left out."""
+def published_of(all_groups: Iterable[Group], attached: Container[InstanceId]) -> Iterator[Published]:
+    """What nftables serves: ports that lead to those who are attached already. Of a port on all addresses,
+    loopback's are left out."""
     for group in all_groups:
         if not is_loopback(group.port):
             yield Published(
                 transport=group.port.transport,
                 address=ip_address(group.port.address) if group.port.address else None,
                 port=group.port.port,
-                targets=group.serving,
+                targets=tuple(one for one in group.serving if one in attached),
                 target_port=group.port.target,
             )
 

@@ -251,7 +251,7 @@ class TenantNetworks:
             owner=self._owner,
             networks=self._networks(),
             attachments=tuple(map(attachment_of, members)),
-            published=tuple(published_of(groups(members))),
+            published=tuple(published_of(groups(members), self._members)),
         )
 
     async def _set_networks(self) -> None:
@@ -282,7 +282,8 @@ class TenantNetworks:
             return
         await self._publish_names()
         found = groups(self._members.values())
-        published = tuple(published_of(found))
+        attached = {one.instance for one in self._network.wishes.attachments}
+        published = tuple(published_of(found, attached))
         if published != self._network.wishes.published:
             await self._network.publish(published)
         await self._ports.publish()
