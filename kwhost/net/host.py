@@ -11,7 +11,7 @@ from kwhost.net.listing import read_tables
 from kwhost.net.names import LinkName, Owner
 from kwhost.net.namespaces import run_inside
 from kwhost.net.nft import Nft
-from kwhost.net.plan import plan
+from kwhost.net.plan import lost_connections, plan
 from kwhost.net.reading import read_state
 from kwhost.net.state import State, TapOptions
 from kwhost.net.steps import ChangeTables, Step
@@ -54,7 +54,8 @@ class HostNetwork:
         actual = self._read(lay_out(wishes))
         fit, conflicts = without_used(wishes, actual.used)
         desired = lay_out(fit)
-        return self._apply(desired, actual, plan(desired, actual)) | conflicts
+        lost = lost_connections(desired, actual)
+        return self._apply(desired, actual, plan(desired, actual)) | conflicts | lost
 
     def change(self, wishes: Wishes) -> dict[LinkName, NetworkError]:
         """The same without looking, by what was applied last: for what changes often."""
