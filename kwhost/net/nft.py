@@ -1,7 +1,11 @@
 """libnftables: one transaction a call, all of it or nothing."""
 
 import ctypes
+import errno
 import json
+import os
+import socket
+import struct
 import weakref
 from functools import cache
 from typing import Any
@@ -11,6 +15,15 @@ from kwhost.core.errors import NetworkError
 __all__ = ["Nft", "load_nft"]
 
 _JSON = 1 << 4  # NFT_CTX_OUTPUT_JSON
+
+# A question that every nf_tables answers: for the generation of its tables (NFT_MSG_GETGEN, linux/netfilter).
+_NETLINK_NETFILTER = 12
+_GET_GENERATION = 10 << 8 | 16
+_QUESTION = struct.pack("=IHHIIBBH", 20, _GET_GENERATION, 1, 0, 0, 0, 0, 0)
+_NLMSG_ERROR = 2
+_NO_NF_TABLES = (
+    "networks need the kernel's nf_tables: run modprobe nf_tables, or use a kernel with CONFIG_NF_TABLES"
+)
 
 
 @cache
@@ -37,6 +50,30 @@ def load_nft() -> None:
     _library()
 
 
+def _refuse_without_nf_tables() -> None:
+    """The library ends the whole process where it cannot have its socket, and speaks of invalid arguments
+    where nobody knows tables."""
+    code = _answer_of_kernel()
+    if code in (errno.EPROTONOSUPPORT, errno.EAFNOSUPPORT, errno.EINVAL):
+        raise NetworkError(_NO_NF_TABLES)
+    if code:
+        raise NetworkError(f"nftables of this host cannot be used: {os.strerror(code)}")
+
+
+def _answer_of_kernel() -> int:
+    """Whether nf_tables answers in this network namespace: 0, or an error's number."""
+    try:
+        with socket.socket(
+            socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, _NETLINK_NETFILTER
+        ) as kernel:
+            kernel.send(_QUESTION)
+            answer = kernel.recv(4096)
+    except OSError as error:
+        return error.errno or errno.EIO
+    kind, code = struct.unpack_from("=4xH10xi", answer)
+    return -code if kind == _NLMSG_ERROR else 0
+
+
 class Nft:
     """A connection to nftables, in the network namespace of the thread that makes it; one call at a time.
 
@@ -45,11 +82,10 @@ class Nft:
 
     def __init__(self) -> None:
         self._library = _library()
+        _refuse_without_nf_tables()
         self._context = self._library.nft_ctx_new(0)
         if not self._context:
-            raise NetworkError(
-                "libnftables cannot start: does this kernel have nf_tables (CONFIG_NF_TABLES)?"
-            )
+            raise NetworkError("libnftables cannot start: there is no memory for it")
         weakref.finalize(self, self._library.nft_ctx_free, self._context)
         self._library.nft_ctx_buffer_output(self._context)
         self._library.nft_ctx_buffer_error(self._context)

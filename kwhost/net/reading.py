@@ -20,7 +20,7 @@ from kwhost.net.routes import read_routes
 from kwhost.net.state import Address, Forwarding, Inside, Link, Neighbour, Setting, State, Tables, TapOptions
 from kwhost.net.traffic import read_rates, read_redirects
 
-__all__ = ["KERNEL_KINDS", "SETTINGS", "read_state"]
+__all__ = ["KERNEL_KINDS", "SETTINGS", "filters_bridged", "is_on", "read_state"]
 
 SETTINGS = Path("/proc/sys/net")
 KERNEL_KINDS = {
@@ -66,8 +66,8 @@ def read_state(nft: Nft, desired: State, known_rules: Mapping[str, str]) -> Stat
             redirects=read_redirects(session, own_names),
             strangers=frozenset(name for index, name in names.items() if index not in ours and kind_of(name)),
             used=used,
-            filters_bridged=any(_is_on(path) for path in _BRIDGE_FILTERS),
-            not_forwarding=frozenset(one for one in FORWARDING.values() if not _is_on(one.path)),
+            filters_bridged=filters_bridged(),
+            not_forwarding=frozenset(one for one in FORWARDING.values() if not is_on(one.path)),
         )
     indices = {name: index for index, name in own_names.items()}
     insides = dict(_insides(desired, indices))
@@ -164,7 +164,13 @@ def _settings(desired: State) -> Iterator[Setting]:
             continue  # its link is not there
 
 
-def _is_on(path: str) -> bool:
+def filters_bridged() -> bool:
+    """Whether bridged packets pass the rules for routed ones too (br_netfilter), in this namespace."""
+    return any(map(is_on, _BRIDGE_FILTERS))
+
+
+def is_on(path: str) -> bool:
+    """Whether a setting of this namespace is there, and not 0."""
     try:
         return (SETTINGS / path).read_text().strip() != "0"
     except FileNotFoundError:

@@ -2,7 +2,7 @@
 
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from typing import Any
@@ -21,15 +21,16 @@ __all__ = ["NetworkDaemon", "missing", "network_daemon"]
 
 
 class NetworkDaemon(Daemon):
-    """Its commands run in `namespace` too."""
+    """Its commands run in `namespace` too, by way of the command `prefix`."""
 
-    def __init__(self, namespace: Namespace, configuration: str) -> None:
+    def __init__(self, namespace: Namespace, configuration: str, prefix: Sequence[str] = ()) -> None:
         super().__init__(configuration)
         self.namespace = namespace
+        self._prefix = prefix
 
     def command(self, *arguments: str) -> list[str]:
         path = self.namespace.replace("/self/", f"/{os.getpid()}/")
-        return ["nsenter", f"--net={path}", *super().command(*arguments)]
+        return ["nsenter", f"--net={path}", *self._prefix, *super().command(*arguments)]
 
     def inside(self, work: Any) -> Any:
         """Do something in the namespace of its bridges."""
@@ -73,7 +74,7 @@ def missing() -> str | None:
 
 
 @contextmanager
-def network_daemon(configuration: str) -> Iterator[NetworkDaemon]:
+def network_daemon(configuration: str, prefix: Sequence[str] = ()) -> Iterator[NetworkDaemon]:
     """Started, and gone with all that is its own afterwards."""
     if reason := missing():
         pytest.skip(reason)
@@ -86,7 +87,7 @@ def network_daemon(configuration: str) -> Iterator[NetworkDaemon]:
         run_inside(namespace, up)
         write_setting(namespace, "ipv4/ip_forward", "1")
         write_setting(namespace, "ipv6/conf/all/forwarding", "1")
-        daemon = NetworkDaemon(namespace, configuration)
+        daemon = NetworkDaemon(namespace, configuration, prefix)
         try:
             daemon.start()
             yield daemon
