@@ -9,8 +9,8 @@ from kwhost.core.model.ids import InstanceId
 from kwhost.core.model.network import NetworkLimits, Transport
 from kwhost.net.addresses import gateway, link_local
 from kwhost.net.egress import as_listed, egress_keys
-from kwhost.net.names import LinkName, bridge_name, instance_mac
-from kwhost.net.rules import rules_text
+from kwhost.net.names import LinkName, Owner, bridge_mac, bridge_name, instance_mac
+from kwhost.net.rules import OPTIONAL_SETS, rules_text
 from kwhost.net.state import Element, Key, Tables, TableSet
 from kwhost.net.wishes import Attachment, Network, Published, Wishes
 
@@ -43,7 +43,7 @@ def wanted_tables(wishes: Wishes, ports: Mapping[InstanceId, LinkName]) -> Table
     for network in wishes.networks:
         bridge = bridge_name(wishes.owner, network.tenant)
         counted |= {(bridge,), *((uplink.interface,) for uplink in network.uplinks)}
-        for place, key, element in _of_network(network, bridge):
+        for place, key, element in _of_network(wishes.owner, network, bridge):
             elements[place][key] = element
     for one in wishes.attachments:
         port = ports[one.instance]
@@ -58,7 +58,10 @@ def wanted_tables(wishes: Wishes, ports: Mapping[InstanceId, LinkName]) -> Table
     limits = {one.limits.connections for one in wishes.networks} | {
         one.limits.connections for one in wishes.attachments
     }
-    rules = rules_text(wishes.owner, frozenset(limit for limit in limits if limit is not None))
+    used = frozenset(
+        place.name for place in elements if place.family == "bridge" and place.name in OPTIONAL_SETS
+    )
+    rules = rules_text(wishes.owner, frozenset(limit for limit in limits if limit is not None), used)
     return Tables(rules=rules, elements=elements, counted=frozenset(counted))
 
 
@@ -78,7 +81,7 @@ def _packet_limit(rate: int) -> str:
     return f"limit rate over {rate}/second burst {max(5, rate // 10)} packets"
 
 
-def _of_network(network: Network, bridge: LinkName) -> Iterator[_Entry]:
+def _of_network(owner: Owner, network: Network, bridge: LinkName) -> Iterator[_Entry]:
     net4, net6 = network.subnet
     yield _entry("inet", "bridges", bridge)
     yield _entry("inet", "within", bridge, bridge)
@@ -94,7 +97,8 @@ def _of_network(network: Network, bridge: LinkName) -> Iterator[_Entry]:
         yield _entry("inet", "services4", bridge, gateway(net4), service.transport.value, service.port)
         yield _entry("inet", "services6", bridge, gateway(net6), service.transport.value, service.port)
     for name, rate in _packets(network.limits):
-        yield _entry("inet", name, bridge, statement=_packet_limit(rate))
+        mac = bridge_mac(owner, network.tenant)
+        yield _entry("bridge", f"tenant_{name}", mac, statement=_packet_limit(rate))
     if network.limits.connections is not None:
         for name in ("tenant_calls", "tenant_called"):
             yield _entry("inet", name, bridge, data=f"jump {name}_{network.limits.connections}")

@@ -4,6 +4,7 @@ import select
 import socket
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from threading import Thread
@@ -123,21 +124,15 @@ def hears(server: socket.socket, seconds: float) -> bool:
     return server.recv(10) == b"x"
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("direction", ["upload", "download"])
-def test_packets_pass_at_their_rate_and_the_rest_is_counted(world: World, direction: str) -> None:
-    rate, seconds = 500, 2.0
-    limits = (
-        NetworkLimits(upload_packets=rate) if direction == "upload" else NetworkLimits(download_packets=rate)
-    )
-    one, other = world.change(world.of(0, 0), limits=limits), world.of(0, 1)
-    source, target = (one, other) if direction == "upload" else (other, one)
-
+def packets(
+    source: Namespace, target: Namespace, address: str, seconds: float, port: int = 7000
+) -> tuple[int, int]:
+    """Send as many as possible for so long: how many there were, and how many arrived."""
     with (
-        listening(world.place(target), str(target.address4), socket.SOCK_DGRAM) as server,
-        make_socket(world.place(source), socket.AF_INET, socket.SOCK_DGRAM) as client,
+        listening(target, address, socket.SOCK_DGRAM, port) as server,
+        make_socket(source, socket.AF_INET, socket.SOCK_DGRAM) as client,
     ):
-        client.connect((str(target.address4), 7000))
+        client.connect((address, port))
         sent = heard = 0
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
@@ -146,11 +141,60 @@ def test_packets_pass_at_their_rate_and_the_rest_is_counted(world: World, direct
             heard += hears(server, 0)
         while hears(server, 0.2):
             heard += 1
+    return sent, heard
+
+
+def at_once(source: Namespace, target: Namespace, address: str, count: int) -> int:
+    """How many of so many packets arrive."""
+    with (
+        listening(target, address, socket.SOCK_DGRAM) as server,
+        make_socket(source, socket.AF_INET, socket.SOCK_DGRAM) as client,
+    ):
+        for _ in range(count):
+            client.sendto(b"x", (address, 7000))
+        return sum(iter(lambda: hears(server, 0.2), False))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("direction", ["upload", "download"])
+def test_packets_pass_at_their_rate_and_the_rest_is_counted(world: World, direction: str) -> None:
+    rate, seconds = 500, 2.0
+    one = world.change(world.of(0, 0), limits=NetworkLimits(**{f"{direction}_packets": rate}))
+    other = world.of(0, 1)
+    source, target = (one, other) if direction == "upload" else (other, one)
+
+    sent, heard = packets(world.place(source), world.place(target), str(target.address4), seconds)
 
     burst = rate // 10
     assert heard == pytest.approx(rate * seconds + burst, rel=0.1)
     refused = read_counts(world.host, world.wishes)[one.instance].refused[Reason.PACKET_RATE]
     assert refused == pytest.approx(sent - heard, abs=20)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("direction", ["upload", "download"])
+def test_instances_of_a_tenant_share_its_packet_rate_to_the_outside(world: World, direction: str) -> None:
+    rate, seconds = 500, 2.0
+    networks = tuple(
+        replace(net, limits=NetworkLimits(**{f"{direction}_packets": rate})) for net in world.wishes.networks
+    )
+    attachments = tuple(replace(one, egress=WORLD) for one in world.wishes.attachments)
+    one, two, three = (world.of(0, number) for number in range(3))
+    published = tuple(
+        Published(transport=Transport.UDP, port=port, target_port=port, targets=(target.instance,))
+        for port, target in ((7000, one), (7001, two))
+    )
+    world.apply(replace(world.wishes, networks=networks, attachments=attachments, published=published))
+
+    def share(place: Namespace, port: int) -> int:
+        ends = (place, world.outside, OUTSIDE4) if direction == "upload" else (world.outside, place, HOST4)
+        return packets(*ends, seconds, port)[1]
+
+    with ThreadPoolExecutor() as threads:
+        shares = list(threads.map(share, map(world.place, (one, two)), (7000, 7001)))
+
+    assert sum(shares) == pytest.approx(rate * seconds + rate // 10, rel=0.1)
+    assert at_once(world.place(one), world.place(three), str(three.address4), 200) == 200
 
 
 @contextmanager
