@@ -3,7 +3,7 @@
 import os
 import subprocess
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 
@@ -22,6 +22,7 @@ __all__ = [
     "Attachments",
     "add_bridge",
     "address",
+    "filter_bridged",
     "forwarding",
     "join",
     "namespaces",
@@ -157,6 +158,19 @@ def forwarding(namespace: Namespace) -> None:
         Path("/proc/sys/net/ipv6/conf/all/forwarding").write_text("1")
 
     run_inside(namespace, write)
+
+
+def filter_bridged(namespace: Namespace, *, on: bool) -> bool:
+    """Whether bridged packets pass the rules for routed ones too; False where this kernel cannot do that."""
+    directory = Path("/proc/sys/net/bridge")
+
+    def write() -> bool:
+        for name in ("iptables", "ip6tables", "arptables"):
+            with suppress(FileNotFoundError):
+                (directory / f"bridge-nf-call-{name}").write_text("1" if on else "0")
+        return directory.exists()
+
+    return run_inside(namespace, write)
 
 
 @contextmanager

@@ -4,17 +4,18 @@ import json
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 
 from benchmarks.bench import KWHOST, Bench, compare
 from benchmarks.commands import Command, find_program, output_of
-from benchmarks.figures import Figure, MeasurementError, Target
+from benchmarks.figures import Figure, MeasurementError, NotMeasurable, Target
 from benchmarks.hosting import COMMAND, TENANT, HostingDaemon
 from benchmarks.networks import (
     Attachments,
     add_bridge,
     address,
+    filter_bridged,
     join,
     namespaces,
     need_networks,
@@ -28,7 +29,7 @@ from kwhost.net.wishes import Namespace
 __all__ = ["measure_bridge"]
 
 _GROUP = "throughput between instances (per MiB)"
-_PAIR, _BRIDGE, _MACHINES = "veth pair", "plain bridge", "two machines"
+_PAIR, _BRIDGE, _FILTERED = "veth pair", "plain bridge", "kwhost, with br_netfilter"
 _TARGET = Target(limit=0.9)
 _AMOUNT, _AMOUNT_FROM_MACHINE = "500M", "50M"
 _PATIENCE = 30.0
@@ -48,10 +49,12 @@ def measure_bridge(bench: Bench) -> list[Figure]:
     figures: list[Figure] = []
     with ExitStack() as stack:
         contenders = {
-            KWHOST: stack.enter_context(_attached()),
+            KWHOST: stack.enter_context(_attached(filtered=False)),
             _PAIR: stack.enter_context(_joined()),
             _BRIDGE: stack.enter_context(_bridged()),
         }
+        with suppress(NotMeasurable):
+            contenders[_FILTERED] = stack.enter_context(_attached(filtered=True))
         for _, target, _ in contenders.values():
             stack.enter_context(running(target, [iperf, "--server"]))
         for version in (4, 6):
@@ -60,7 +63,7 @@ def measure_bridge(bench: Bench) -> list[Figure]:
                 for label, (source, _, target_addresses) in contenders.items()
             }
             table = interleave(samples, bench.rounds)
-            name, targets = f"IPv{version}, one connection", {_PAIR: _TARGET, _BRIDGE: None}
+            name, targets = f"IPv{version}, one connection", {_PAIR: _TARGET, _BRIDGE: None, _FILTERED: None}
             figures += compare(_GROUP, name, table, "ns", targets, speed=True)
         source, _, addresses = contenders[KWHOST]
         figures += _in_machines(bench, iperf, partial(_throughput, iperf, source, addresses[0]))
@@ -68,9 +71,11 @@ def measure_bridge(bench: Bench) -> list[Figure]:
 
 
 @contextmanager
-def _attached() -> Iterator[tuple[Namespace, Namespace, _Pair]]:
-    """Two instances of a tenant."""
+def _attached(*, filtered: bool) -> Iterator[tuple[Namespace, Namespace, _Pair]]:
+    """Two instances of a tenant; `filtered`: by the rules for routed packets too (br_netfilter)."""
     with namespaces(3) as (host, *places):
+        if not filter_bridged(host, on=filtered) and filtered:
+            raise NotMeasurable("this kernel does not filter bridged packets")
         attachments = Attachments("bridge", host, len(places))
         both = [attachments.of(number, place) for number, place in enumerate(places)]
         attachments.apply(attachments.wishes(both))
@@ -90,6 +95,7 @@ def _joined() -> Iterator[tuple[Namespace, Namespace, _Pair]]:
 def _bridged() -> Iterator[tuple[Namespace, Namespace, _Pair]]:
     """Two namespaces that a bridge without rules connects."""
     with namespaces(3) as (host, near, far):
+        filter_bridged(host, on=False)
         for name, place in (("near", near), ("far", far)):
             join(host, name, place)
         add_bridge(host, "bridge", ("near", "far"))
@@ -140,6 +146,7 @@ def _in_machines(bench: Bench, iperf: str, between_namespaces: Sample) -> list[F
     )
     more, directory = "\n".join(("network = {}", *instances)), bench.workspace.root / "bridge"
     with own_namespace() as host, HostingDaemon(directory, more=more, namespace=host) as daemon:
+        filter_bridged(host, on=False)
         daemon.wait_until(lambda: len(daemon.instances()) == len(commands) and daemon.all_run(), 0.05)
         server = next(one for one in daemon.instances() if one["name"] == "server")
         target = server["addresses"][0]
