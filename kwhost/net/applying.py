@@ -1,6 +1,8 @@
 """Does the steps of a plan, in the calling thread's network namespace."""
 
 import errno
+import os
+import socket
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -73,15 +75,18 @@ def apply_steps(nft: Nft, owner: Owner, steps: Iterable[Step]) -> dict[LinkName,
     return failures
 
 
-def _index(session: Session, name: LinkName) -> int:
-    message = next(iter(session.link("get", ifname=name)))
-    return int(message["index"])
+def _index(name: LinkName) -> int:
+    """In the thread's namespace. Not by netlink, which answers with all that there is of a link."""
+    try:
+        return socket.if_nametoindex(name)
+    except OSError as error:
+        raise NetlinkError(errno.ENODEV, os.strerror(errno.ENODEV)) from error
 
 
 def _remove_links(session: Session, owner: Owner, step: RemoveLinks) -> None:
     for name in step.links:
         with ignoring(*_GONE):
-            session.link("set", index=_index(session, name), group=doomed_group(owner))
+            session.link("set", index=_index(name), group=doomed_group(owner))
     with ignoring(*_GONE):
         session.link("del", index=0, IFLA_GROUP=doomed_group(owner))
 
@@ -107,7 +112,7 @@ def _add_link(session: Session, owner: Owner, step: AddLink) -> None:
 
 
 def _mark(session: Session, name: LinkName, group: int) -> None:
-    session.link("set", index=_index(session, name), group=group)
+    session.link("set", index=_index(name), group=group)
 
 
 def _is_marked(session: Session, name: LinkName, group: int) -> bool:
@@ -126,7 +131,7 @@ def _change_link(session: Session, owner: Owner, step: ChangeLink) -> None:
     if link.mac and link.mac != message.get_attr("IFLA_ADDRESS"):  # even the same one forgets all neighbours
         options["address"] = link.mac
     if link.master:
-        options["master"] = _index(session, link.master)
+        options["master"] = _index(link.master)
     session.link("set", index=index, **options)
     if link.guarded:
         session.brport("set", index=index, learning=0, unicast_flood=0, guard=1, protect=1)
@@ -141,54 +146,52 @@ def _address_options(address: Address) -> dict[str, Any]:
 
 def _add_address(session: Session, _owner: Owner, step: AddAddress) -> None:
     with ignoring(errno.EEXIST):
-        session.addr("add", index=_index(session, step.address.link), **_address_options(step.address))
+        session.addr("add", index=_index(step.address.link), **_address_options(step.address))
 
 
 def _remove_address(session: Session, _owner: Owner, step: RemoveAddress) -> None:
     with ignoring(*_GONE):
-        session.addr("del", index=_index(session, step.address.link), **_address_options(step.address))
+        session.addr("del", index=_index(step.address.link), **_address_options(step.address))
 
 
 def _add_neighbour(session: Session, _owner: Owner, step: AddNeighbour) -> None:
     one = step.neighbour
-    session.neigh(
-        "replace", ifindex=_index(session, one.link), dst=one.address, lladdr=one.mac, state="permanent"
-    )
+    session.neigh("replace", ifindex=_index(one.link), dst=one.address, lladdr=one.mac, state="permanent")
 
 
 def _remove_neighbour(session: Session, _owner: Owner, step: RemoveNeighbour) -> None:
     with ignoring(*_GONE):
-        session.neigh("del", ifindex=_index(session, step.neighbour.link), dst=step.neighbour.address)
+        session.neigh("del", ifindex=_index(step.neighbour.link), dst=step.neighbour.address)
 
 
 def _add_forwarding(session: Session, _owner: Owner, step: AddForwarding) -> None:
     one = step.forwarding
-    session.fdb("replace", ifindex=_index(session, one.link), lladdr=one.mac, state=_STATIC, master=0)
+    session.fdb("replace", ifindex=_index(one.link), lladdr=one.mac, state=_STATIC, master=0)
 
 
 def _remove_forwarding(session: Session, _owner: Owner, step: RemoveForwarding) -> None:
     one = step.forwarding
     with ignoring(*_GONE):
-        session.fdb("del", ifindex=_index(session, one.link), lladdr=one.mac)
+        session.fdb("del", ifindex=_index(one.link), lladdr=one.mac)
 
 
 def _raise(session: Session, _owner: Owner, step: Raise) -> None:
-    session.link("set", index=_index(session, step.link), state="up")
+    session.link("set", index=_index(step.link), state="up")
 
 
 def _lower(session: Session, _owner: Owner, step: Lower) -> None:
     with ignoring(*_GONE):
-        session.link("set", index=_index(session, step.link), state="down")
+        session.link("set", index=_index(step.link), state="down")
 
 
 def _add_route(session: Session, owner: Owner, step: AddRoute) -> None:
-    index = _index(session, step.route.link)
+    index = _index(step.route.link)
     add_route(session, owner, step.route, index)
 
 
 def _remove_route(session: Session, owner: Owner, step: RemoveRoute) -> None:
     with ignoring(*_GONE):
-        remove_route(session, owner, step.route, _index(session, step.route.link))
+        remove_route(session, owner, step.route, _index(step.route.link))
 
 
 def _set(_session: Session, _owner: Owner, step: Set) -> None:
@@ -196,21 +199,21 @@ def _set(_session: Session, _owner: Owner, step: Set) -> None:
 
 
 def _limit_rate(session: Session, _owner: Owner, step: LimitRate) -> None:
-    traffic.limit_rate(session, _index(session, step.link), step.rate)
+    traffic.limit_rate(session, _index(step.link), step.rate)
 
 
 def _unlimit(session: Session, _owner: Owner, step: Unlimit) -> None:
     with ignoring(*_GONE):
-        traffic.unlimit(session, _index(session, step.link))
+        traffic.unlimit(session, _index(step.link))
 
 
 def _redirect(session: Session, _owner: Owner, step: Redirect) -> None:
-    traffic.redirect(session, _index(session, step.link), _index(session, step.mirror))
+    traffic.redirect(session, _index(step.link), _index(step.mirror))
 
 
 def _unredirect(session: Session, _owner: Owner, step: Unredirect) -> None:
     with ignoring(*_GONE):
-        traffic.unredirect(session, _index(session, step.link))
+        traffic.unredirect(session, _index(step.link))
 
 
 def _furnish(_session: Session, _owner: Owner, step: Furnish) -> None:

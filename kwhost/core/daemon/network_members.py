@@ -2,6 +2,7 @@
 
 from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import (
     IPv4Address,
     IPv4Interface,
@@ -78,7 +79,13 @@ class Member:
 
 def subnet_of(addresses: InstanceAddresses) -> Subnet:
     """The tenant's subnet that an instance's addresses are in."""
-    return Subnet(IPv4Network(addresses.subnet4), IPv6Network(addresses.subnet6))
+    return _subnet(addresses.subnet4, addresses.subnet6)
+
+
+@lru_cache(1024)
+def _subnet(net4: str, net6: str) -> Subnet:
+    """Asked for each instance whenever one comes or goes."""
+    return Subnet(IPv4Network(net4), IPv6Network(net6))
 
 
 def make_addresses(
@@ -140,6 +147,11 @@ def tap_of(member: Member, queues: tuple[int, ...]) -> Tap:
     )
 
 
+def _egress(member: Member) -> tuple[Egress, ...]:
+    network = member.tenant.network or _NO_NETWORK
+    return (*network.egress, *member.record.definition.traffic.egress)
+
+
 def attachment_of(member: Member) -> Attachment:
     """A member's interface in its tenant's network."""
     record, traffic = member.record, member.record.definition.traffic
@@ -153,7 +165,7 @@ def attachment_of(member: Member) -> Attachment:
         address6=IPv6Address(member.addresses.address6),
         isolated=network.isolated or traffic.isolated,
         limits=traffic.limits,
-        egress=_rules((*network.egress, *traffic.egress)),
+        egress=_rules(_egress(member)),
     )
 
 
@@ -234,7 +246,7 @@ def zones_of(owner: Owner, members: Iterable[Member]) -> Zones:
                 tenant=network.tenant,
                 subnet=network.subnet,
                 residents=tuple(_resident(member) for member in those),
-                forwards=any(attachment_of(member).egress for member in those),
+                forwards=any(_rules(_egress(member)) for member in those),
             )
             for network, those in residents.items()
         ),
@@ -242,7 +254,7 @@ def zones_of(owner: Owner, members: Iterable[Member]) -> Zones:
 
 
 def _resident(member: Member) -> Resident:
-    record, network = member.record, member.tenant.network or _NO_NETWORK
+    record = member.record
     shared = record.definition.replica_of
     return Resident(
         name=record.name,
@@ -250,7 +262,7 @@ def _resident(member: Member) -> Resident:
         address4=IPv4Address(member.addresses.address4),
         address6=IPv6Address(member.addresses.address6),
         healthy=member.serving,
-        egress=_name_rules((*network.egress, *record.definition.traffic.egress)),
+        egress=_name_rules(_egress(member)),
     )
 
 
