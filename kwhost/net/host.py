@@ -6,17 +6,17 @@ from functools import partial
 from kwhost.core.errors import Conflict, NetworkError
 from kwhost.net.addresses import Used
 from kwhost.net.applying import apply_steps
+from kwhost.net.fitting import fit
 from kwhost.net.layout import lay_out, port_of
 from kwhost.net.listing import read_tables
 from kwhost.net.names import LinkName, Owner
 from kwhost.net.namespaces import run_inside
 from kwhost.net.nft import Nft
-from kwhost.net.plan import lost_connections, plan
-from kwhost.net.reading import read_state
+from kwhost.net.plan import plan
+from kwhost.net.reading import filters_bridged, read_state
 from kwhost.net.state import State, TapOptions
 from kwhost.net.steps import ChangeTables, Step
 from kwhost.net.tap import open_tap
-from kwhost.net.uplinks import without_used
 from kwhost.net.wishes import Attachment, Namespace, TapEnd, Wishes
 
 __all__ = ["HostNetwork"]
@@ -38,8 +38,8 @@ class HostNetwork:
     def steps(self, wishes: Wishes) -> tuple[Step, ...]:
         """What has to be done, by what there is. Raises Conflict and NetworkError."""
         actual = self._read(lay_out(wishes))
-        fit, _ = without_used(wishes, actual.used)
-        return plan(lay_out(fit), actual)
+        fitting, _ = fit(wishes, actual)
+        return plan(lay_out(fitting), actual)
 
     def used(self) -> frozenset[Used]:
         """The addresses that others on this host have. Raises NetworkError."""
@@ -52,23 +52,25 @@ class HostNetwork:
         all; Conflict before anything is changed.
         """
         actual = self._read(lay_out(wishes))
-        fit, conflicts = without_used(wishes, actual.used)
-        desired = lay_out(fit)
-        lost = lost_connections(desired, actual)
-        return self._apply(desired, actual, plan(desired, actual)) | conflicts | lost
+        fitting, failures = fit(wishes, actual)
+        desired = lay_out(fitting)
+        return self._apply(desired, actual, plan(desired, actual)) | failures
 
     def change(self, wishes: Wishes) -> dict[LinkName, NetworkError]:
         """The same without looking, by what was applied last: for what changes often."""
         if self._believed is None:
             return self.reconcile(wishes)
-        actual = self._believed
-        fit, conflicts = without_used(wishes, actual.used)
-        desired = lay_out(fit)
+        filtered = run_inside(
+            self.namespace, filters_bridged
+        )  # whether an upload rate can be had hangs on it
+        actual = replace(self._believed, filters_bridged=filtered)
+        fitting, failures = fit(wishes, actual)
+        desired = lay_out(fitting)
         try:
             steps = plan(desired, actual)
         except (Conflict, NetworkError):  # the host may have changed since
             return self.reconcile(wishes)
-        return self._apply(desired, actual, steps) | conflicts
+        return self._apply(desired, actual, steps) | failures
 
     def open_tap(self, one: Attachment, queues: int) -> list[int]:
         """A descriptor for each queue of an attached instance's tap, for its engine; see kwhost.net.tap. It

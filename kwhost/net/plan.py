@@ -36,7 +36,7 @@ from kwhost.net.steps import (
 )
 from kwhost.net.transaction import change_tables
 
-__all__ = ["lost_connections", "plan"]
+__all__ = ["plan"]
 
 _MEANINGS = {
     "egress": "the instance {} cannot call anybody outside",
@@ -55,7 +55,6 @@ def plan(desired: State, actual: State) -> tuple[Step, ...]:
     wanted cannot work.
     """
     _refuse_strangers(desired, actual)
-    _refuse_lost_connections(desired, actual)
     _refuse_without_forwarding(desired, actual)
     gone = frozenset(
         name
@@ -87,31 +86,6 @@ def _refuse_strangers(desired: State, actual: State) -> None:
             if used.overlaps(address):
                 label = desired.links[own].label
                 raise Conflict(f"{label} cannot have {address}: {used.by} has {used.prefix}")
-
-
-def lost_connections(desired: State, actual: State) -> dict[LinkName, NetworkError]:
-    """The bridges from which no call gets beyond them, and why.
-
-    What waits in a bridge's mirror is not tracked again where it was tracked as a bridged packet.
-    """
-    if not actual.filters_bridged:
-        return {}
-    limited = (desired.links[link] for link in sorted(desired.redirects))
-    return {
-        link.name: NetworkError(
-            f"the upload rate of {link.label} cannot be limited while bridged packets are filtered: "
-            "run sysctl net.bridge.bridge-nf-call-iptables=0 net.bridge.bridge-nf-call-ip6tables=0"
-        )
-        for link in limited
-        if link.kind is LinkKind.BRIDGE
-    }
-
-
-def _refuse_lost_connections(desired: State, actual: State) -> None:
-    """One that has its mirror already is left, as is everything of others: it is too late to refuse it."""
-    for link, error in lost_connections(desired, actual).items():
-        if actual.redirects.get(link) != desired.redirects[link]:
-            raise error
 
 
 def _refuse_without_forwarding(desired: State, actual: State) -> None:

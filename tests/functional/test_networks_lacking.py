@@ -104,4 +104,4 @@ def test_one_that_can_no_longer_be_held_is_told_and_keeps_nobody_else_out() -> N
         daemon.run("reload")
 
         daemon.wait_state("acme/one", "running")
-        eventually(lambda: "upload rate of kwhost tenant globex" in daemon.said, "it is told")
+        eventually(lambda: "upload rate of tenant globex" in daemon.said, "it is told")

@@ -1,5 +1,6 @@
 """Rates and connections stay within their limits, in both directions; measured with real packets."""
 
+import re
 import select
 import socket
 import time
@@ -11,14 +12,15 @@ from threading import Thread
 
 import pytest
 
-from kwhost.core.errors import NetworkError
 from kwhost.core.model.network import NetworkLimits, Transport
+from kwhost.net.layout import port_of
+from kwhost.net.names import bridge_name
 from kwhost.net.reasons import Reason
 from kwhost.net.statistics import read_counts
 from kwhost.net.wishes import Namespace, Published
 from tests.net.namespaces import filter_bridged, write_setting
 from tests.net.probes import listening, make_socket, reaches
-from tests.net.world import HOST4, OUTSIDE4, WORLD, World
+from tests.net.world import HOST4, OUTSIDE4, OWNER, WORLD, World
 
 pytestmark = [pytest.mark.net, pytest.mark.root]
 RATE = 20_000_000
@@ -80,15 +82,32 @@ def test_a_changed_rate_holds_at_once_for_what_runs(world: World) -> None:
     assert rate == pytest.approx(RATE, rel=0.1)
 
 
-def test_a_tenants_upload_limit_that_cannot_work_here_is_an_error_that_says_why(world: World) -> None:
+def test_a_tenants_upload_rate_that_cannot_work_here_is_an_error_of_its_new_instances_alone(
+    bare_world: World,
+) -> None:
     try:
-        write_setting(world.namespace, "bridge/bridge-nf-call-iptables", "1")
+        write_setting(bare_world.namespace, "bridge/bridge-nf-call-iptables", "1")
     except FileNotFoundError:
         pytest.skip("this kernel does not filter bridged packets (br_netfilter)")
-    networks = tuple(replace(net, limits=NetworkLimits(upload=RATE)) for net in world.wishes.networks)
+    running, new = bare_world.of(0, 0), bare_world.of(0, 1)
+    others = tuple(one for one in bare_world.wishes.attachments if one.tenant != running.tenant)
+    bare_world.apply(replace(bare_world.wishes, attachments=(running,)))
+    mine, other = bare_world.wishes.networks
+    limited = replace(mine, limits=NetworkLimits(upload=RATE))
+    wishes = replace(bare_world.wishes, networks=(limited, other), attachments=(running, new, *others))
 
-    with pytest.raises(NetworkError, match=r"upload rate of kwhost tenant acme cannot.*sysctl net\.bridge"):
-        world.host.reconcile(replace(world.wishes, networks=networks))
+    for attempt in (bare_world.host.change, bare_world.host.reconcile):
+        failures = attempt(wishes)
+
+        assert failures.keys() == {bridge_name(OWNER, mine.tenant), port_of(new)}
+        for error in failures.values():
+            assert re.search(r"upload rate of tenant acme cannot.*run sysctl net\.bridge", str(error))
+        for one in (running, *others):
+            assert reaches(bare_world.namespace, bare_world.place(one), str(one.address4), Transport.TCP)
+
+    filter_bridged(bare_world.namespace, on=False)
+    assert bare_world.host.change(wishes) == {}
+    assert bare_world.host.steps(wishes) == ()
 
 
 @pytest.mark.slow
