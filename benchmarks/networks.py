@@ -2,7 +2,7 @@
 
 import os
 import subprocess
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -174,10 +174,8 @@ def filter_bridged(namespace: Namespace, *, on: bool) -> bool:
 
 
 @contextmanager
-def running(
-    namespace: Namespace, command: Command, end: Callable[[], object] | None = None
-) -> Iterator["subprocess.Popen[str]"]:
-    """A process in a namespace, killed with the block; `end` ends what a kill would leave."""
+def running(namespace: Namespace, command: Command) -> Iterator["subprocess.Popen[str]"]:
+    """A process in a namespace, killed with the block."""
     start = partial(
         subprocess.Popen,
         command,
@@ -189,6 +187,4 @@ def running(
         try:
             yield process
         finally:
-            if end:
-                end()
             process.kill()

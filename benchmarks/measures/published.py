@@ -6,7 +6,6 @@ nftables, so that what differs is who runs the server.
 
 import json
 import re
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -16,11 +15,10 @@ from ipaddress import IPv4Address
 from pathlib import Path
 from urllib.request import urlopen
 
-import trio
-
 from benchmarks.bench import KWHOST, NATIVE, Bench, compare
 from benchmarks.commands import Command, find_program, output_of
 from benchmarks.figures import Figure, MeasurementError
+from benchmarks.forwarding import LOOPBACK, Forwarding, forwarded
 from benchmarks.hosting import TENANT, HostingDaemon
 from benchmarks.instances import GUEST_PROGRAMS
 from benchmarks.networks import (
@@ -28,6 +26,7 @@ from benchmarks.networks import (
     address,
     forwarding,
     join,
+    namespaces,
     need_networks,
     own_namespace,
     running,
@@ -35,17 +34,15 @@ from benchmarks.networks import (
 from benchmarks.peers import OciRuntime, in_its_network
 from benchmarks.rounds import Sample, interleave
 from kwhost.core.model.network import Transport
-from kwhost.net.forwarder import Destination, ForwardedPort, Forwarder, ForwardTarget
 from kwhost.net.namespaces import run_inside
-from kwhost.net.wishes import Attachment, Namespace, Published, VethEnd
+from kwhost.net.wishes import Namespace, Published
 
 __all__ = ["measure_published"]
 
-_HOST, _OUTSIDE, _LOOPBACK = "10.0.0.1", "10.0.0.2", "127.0.0.1"
+_HOST, _OUTSIDE = "10.0.0.1", "10.0.0.2"
 _INNER = 80
 # The first published port; each server has the next.
 _FIRST = 8080
-_UID = 0x7100_0000
 # The tenant's subnet of the daemon is the first one of the pool.
 _SUBNET_OF_OTHERS = 1
 _ROUNDS_MOST = 5
@@ -95,7 +92,7 @@ def measure_published(bench: Bench) -> list[Figure]:
         servers = [stack.enter_context(_in_a_machine(bench, host, nginx))]
         servers += stack.enter_context(_beside(bench, host, nginx))
         ways: Mapping[str, tuple[Namespace, str]] = {
-            "a loopback port": (host, _LOOPBACK),
+            "a loopback port": (host, LOOPBACK),
             "a port of another address": (outside, _HOST),
         }
         for source, target in ways.values():
@@ -202,9 +199,9 @@ def _beside(bench: Bench, host: Namespace, nginx: str) -> Iterator[list[_Server]
                 stack.callback(networked.clean)
                 commands[runtime.name] = partial(_contained, networked, inside)
         attachments = Attachments("published", host, len(commands), number=_SUBNET_OF_OTHERS)
+        places = stack.enter_context(namespaces(len(commands)))
         attached, servers = [], []
-        for number, (label, command) in enumerate(commands.items()):
-            place = stack.enter_context(own_namespace())
+        for number, (place, (label, command)) in enumerate(zip(places, commands.items(), strict=True)):
             attached.append(attachments.of(number, place))
             servers.append(_Server(label, _FIRST + 1 + number))
             stack.enter_context(running(place, command(place)))
@@ -219,41 +216,13 @@ def _beside(bench: Bench, host: Namespace, nginx: str) -> Iterator[list[_Server]
             for one, server in zip(attached, servers, strict=True)
         )
         attachments.apply(replace(attachments.wishes(attached), published=tuple(published)))
-        stack.enter_context(_forwarded(host, dict(zip(servers, attached, strict=True))))
+        targets = [
+            Forwarding(server.port, _INNER, str(one.address4), place)
+            for server, one, place in zip(servers, attached, places, strict=True)
+        ]
+        stack.enter_context(forwarded(host, targets))
         yield servers
 
 
 def _contained(runtime: OciRuntime, command: Sequence[str], place: Namespace) -> Command:
     return runtime.run(*command, network=place)
-
-
-@contextmanager
-def _forwarded(host: Namespace, servers: Mapping[_Server, Attachment]) -> Iterator[None]:
-    """Their ports of the loopback address, by a forwarder."""
-    with tempfile.TemporaryDirectory(prefix="kwhost-published-") as directory:
-        run_inside(host, partial(trio.run, _publish, Path(directory), servers))
-        try:
-            yield
-        finally:
-            trio.run(Forwarder.end, Path(directory))
-
-
-async def _publish(run_dir: Path, servers: Mapping[_Server, Attachment]) -> None:
-    ports = {
-        ForwardedPort(Transport.TCP, IPv4Address(_LOOPBACK), server.port): [Destination(one.instance, _INNER)]
-        for server, one in servers.items()
-    }
-    targets = [_target(number, one) for number, one in enumerate(servers.values())]
-    forwarder = await Forwarder.open(run_dir)
-    failures = await forwarder.synchronise(ports, targets)
-    forwarder.close()
-    for error in failures.values():
-        raise error
-
-
-def _target(number: int, one: Attachment) -> ForwardTarget:
-    assert isinstance(one.end, VethEnd)
-    uid = _UID + number
-    return ForwardTarget(
-        instance=one.instance, namespace=one.end.namespace, uid=uid, gid=uid, address4=one.address4
-    )
