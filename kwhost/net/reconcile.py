@@ -16,12 +16,21 @@ from kwhost.net.wishes import Attachment, Network, Published, Wishes
 __all__ = ["Reconciler"]
 
 
+class _SharedError(Exception):
+    """A change failed that may have served several tasks."""
+
+    def __init__(self, reason: KwhostError) -> None:
+        super().__init__(str(reason))
+        self.reason = reason
+
+
 class Reconciler:
     """Keeps a host's network as it is wanted. Tasks that change it at the same time share one change."""
 
     def __init__(self, host: HostNetwork) -> None:
         self._host = host
         self._turn = trio.Lock()
+        self._doubtful = trio.Lock()
         self._version = 0
         self._applied = 0
         self._failures: dict[LinkName, NetworkError] = {}
@@ -47,14 +56,24 @@ class Reconciler:
 
         Raises Conflict and NetworkError.
         """
+        try:
+            await self._attach(attachments)
+        except _SharedError:  # perhaps about a wish of somebody else's, who has taken it back by now
+            async with self._doubtful:
+                try:
+                    await self._attach(attachments)
+                except _SharedError as shared:
+                    raise shared.reason from None
+
+    async def _attach(self, attachments: tuple[Attachment, ...]) -> None:
         previous = self._without(one.instance for one in attachments)
         self._wish(replace(self.wishes, attachments=(*previous, *attachments)))
         instances = tuple(one.instance for one in attachments)
         try:
             await self._applied_now()
-        except KwhostError:
+        except KwhostError as reason:
             self._wish(self._wishes_without(instances))
-            raise
+            raise _SharedError(reason) from reason
         ports = {port_of(one) for one in attachments}
         links = ports | {mirror_name(port) for port in ports}
         for link in links & self._failures.keys():

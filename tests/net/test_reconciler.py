@@ -144,6 +144,35 @@ async def test_what_concerns_all_is_an_error_and_keeps_nobody_else_out(
     assert bare_world.host.steps(reconciler.wishes) == ()
 
 
+async def test_what_concerns_all_is_no_error_of_those_who_attach_at_the_same_time(
+    bare_world: World, places: list[Namespace]
+) -> None:
+    write_setting(bare_world.namespace, "ipv4/ip_forward", "0")
+    reconciler = Reconciler(bare_world.host)
+    await reconciler.set_networks(bare_world.wishes.networks)
+    several = attachments(bare_world, places)
+    refused = [replace(one, egress=WORLD) for one in several[::4]]
+    errors: list[str] = []
+
+    async def attach_refused(one: Attachment) -> None:
+        try:
+            await reconciler.attach(one)
+        except NetworkError as error:
+            errors.append(str(error))
+
+    async with trio.open_nursery() as nursery:
+        for one in refused:
+            nursery.start_soon(attach_refused, one)
+        for one in several:
+            if one not in several[::4]:
+                nursery.start_soon(reconciler.attach, one)
+
+    assert len(errors) == len(refused)
+    assert all("does not forward" in error for error in errors)
+    assert len(reconciler.wishes.attachments) == len(several) - len(refused)
+    assert bare_world.host.steps(reconciler.wishes) == ()
+
+
 async def test_an_instance_that_ended_by_itself_leaves_nothing(
     bare_world: World, places: list[Namespace]
 ) -> None:
