@@ -16,7 +16,7 @@ from kwhost.core.api.failures import revive
 from kwhost.core.api.stream import CONTENT_MAX, PROTOCOL, Frame, FrameDecoder, FrameType, encode_frame
 from kwhost.core.errors import ApiError, KwhostError
 
-__all__ = ["Client", "ServerEvent", "Stream", "find_socket", "instance_path"]
+__all__ = ["Client", "ServerEvent", "Stream", "encode_query", "find_socket", "instance_path"]
 
 _CONNECT_SECONDS = 10.0
 _ANSWER_MAX = 256 * 1024 * 1024
@@ -211,7 +211,7 @@ class Client:
     ) -> tuple[_Connection, HTTPResponse]:
         """Send a request; the answer's header has come, and is one of success."""
         connection = _Connection(self._path)
-        target = f"{path}?{_encode_query(query)}" if query else path
+        target = f"{path}?{encode_query(query)}" if query else path
         try:
             # Where it is refused before all of it was sent, the answer says why, if there is one.
             with suppress(ConnectionError):
@@ -267,7 +267,8 @@ def _encode(body: object) -> bytes | None:
     return json.dumps(body).encode("ascii")
 
 
-def _encode_query(query: Mapping[str, Any]) -> str:
+def encode_query(query: Mapping[str, Any]) -> str:
+    """Parameters as they stand in a URL; those that are None are left out."""
     values = {name: value for name, value in query.items() if value is not None}
     texts = {name: str(value).lower() if isinstance(value, bool) else value for name, value in values.items()}
     return urlencode(texts)

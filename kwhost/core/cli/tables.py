@@ -2,17 +2,11 @@
 
 from collections.abc import Iterable, Sequence
 
+from kwhost.core.model.text import clean
+
 __all__ = ["clean", "format_age", "format_table"]
 
 _UNITS = ((86400, "day"), (3600, "hour"), (60, "minute"), (1, "second"))
-
-
-def clean(text: str) -> str:
-    """The text on one line, with everything that is not printable written as an escape."""
-    return "".join(
-        character if character.isprintable() else character.encode("unicode_escape").decode()
-        for character in text
-    )
 
 
 def format_age(seconds: float) -> str:
