@@ -16,6 +16,7 @@ class Command(NamedTuple):
 # A module is loaded when its command is used.
 COMMANDS = {
     "run": Command("run a program in a micro-VM of its own", "run"),
+    "tui": Command("watch and steer everything, in the terminal", "tui"),
     "up": Command("host what a configuration names: the daemon", "up"),
     "down": Command("stop all instances and the daemon", "down"),
     "reload": Command("have the daemon apply a changed configuration", "reload"),
@@ -45,4 +46,4 @@ COMMANDS = {
     "completion": Command("print a script that completes commands in a shell", "completion"),
 }
 # Of the contract, and not built yet: naming one is answered, not mistaken for a spelling error.
-LATER = ("image", "volume", "tui")
+LATER = ("image", "volume")

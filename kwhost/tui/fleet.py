@@ -1,0 +1,141 @@
+"""All instances that the daemon told of, with what they used in the last minutes. Pure."""
+
+from collections import deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from kwhost.core.api.types import InstanceUse
+from kwhost.core.model.ids import InstanceId
+from kwhost.core.model.status import InstanceState, InstanceStatus, Usage
+
+__all__ = ["HISTORY", "Fleet", "Row", "Totals"]
+
+# Seconds of history.
+HISTORY = 120
+
+
+class Row(NamedTuple):
+    """One instance. `cpu` is in percent of one processor, `calls` and `denied` a second; None: not known."""
+
+    status: InstanceStatus
+    usage: Usage = Usage()
+    cpu: float | None = None
+    calls: float | None = None
+    denied: float | None = None
+    cpu_history: Sequence[float] = ()
+    call_history: Sequence[float] = ()
+
+    @property
+    def key(self) -> InstanceId:
+        """What it is known by."""
+        return self.status.id
+
+    @property
+    def name(self) -> str:
+        """As commands name it."""
+        return f"{self.status.tenant}/{self.status.name}"
+
+
+class Totals(NamedTuple):
+    """Of all instances that run."""
+
+    running: int
+    ended: int
+    failed: int
+    cpu: float
+    memory: int
+    calls: float
+    denied: float
+
+
+_FAILED = (InstanceState.FAILED, InstanceState.CRASH_LOOP)
+_ACTIVE = (InstanceState.STARTING, InstanceState.RUNNING, InstanceState.PAUSED, InstanceState.STOPPING)
+
+
+@dataclass(slots=True)
+class _Track:
+    """What was measured of one instance; the last at `time` (seconds)."""
+
+    usage: Usage
+    time: float
+    cpu: float | None = None
+    calls: float | None = None
+    denied: float | None = None
+    cpu_history: deque[float] = field(default_factory=lambda: deque(maxlen=HISTORY))
+    call_history: deque[float] = field(default_factory=lambda: deque(maxlen=HISTORY))
+
+    def measure(self, usage: Usage, time: float) -> None:
+        seconds = time - self.time
+        if seconds <= 0:
+            return
+        cpu = _growth(self.usage.cpu_seconds, usage.cpu_seconds, seconds)
+        self.cpu = None if cpu is None else cpu * 100
+        self.calls = _growth(self.usage.calls, usage.calls, seconds)
+        self.denied = _growth(self.usage.refused, usage.refused, seconds)
+        self.cpu_history.append(self.cpu or 0.0)
+        self.call_history.append(self.calls or 0.0)
+        self.usage, self.time = usage, time
+
+
+def _growth(before: float | None, now: float | None, seconds: float) -> float | None:
+    """A second; a counter that went back belongs to a new run."""
+    if before is None or now is None:
+        return None
+    return max(0.0, now - before) / seconds
+
+
+class Fleet:
+    """Holds what is known, and forgets what is gone."""
+
+    def __init__(self) -> None:
+        self._statuses: dict[InstanceId, InstanceStatus] = {}
+        self._tracks: dict[InstanceId, _Track] = {}
+
+    def take_list(self, statuses: Iterable[InstanceStatus]) -> None:
+        """These are all there are."""
+        self._statuses = {status.id: status for status in statuses}
+        self._tracks = {id_: track for id_, track in self._tracks.items() if id_ in self._statuses}
+
+    def measure(self, uses: Iterable[InstanceUse], time: float) -> None:
+        """These run, and use so much at `time` (seconds of any clock)."""
+        seen = set()
+        for use in uses:
+            seen.add(use.id)
+            if track := self._tracks.get(use.id):
+                track.measure(use.usage, time)
+            else:
+                self._tracks[use.id] = _Track(use.usage, time)
+        for id_ in self._tracks.keys() - seen:
+            del self._tracks[id_]
+
+    def row(self, id_: InstanceId) -> Row | None:
+        """One instance; None: there is no such one any more."""
+        status = self._statuses.get(id_)
+        if status is None:
+            return None
+        track = self._tracks.get(id_)
+        if track is None or status.state not in _ACTIVE:
+            return Row(status)
+        return Row(
+            status, track.usage, track.cpu, track.calls, track.denied, track.cpu_history, track.call_history
+        )
+
+    def rows(self) -> list[Row]:
+        """All of them."""
+        return [row for id_ in self._statuses if (row := self.row(id_))]
+
+    @property
+    def totals(self) -> Totals:
+        """Over all of them."""
+        rows = self.rows()
+        states = [row.status.state for row in rows]
+        return Totals(
+            running=sum(state in _ACTIVE for state in states),
+            ended=sum(state in (InstanceState.EXITED, InstanceState.CREATED) for state in states),
+            failed=sum(state in _FAILED for state in states),
+            cpu=sum(row.cpu or 0.0 for row in rows),
+            memory=sum(row.usage.memory or 0 for row in rows),
+            calls=sum(row.calls or 0.0 for row in rows),
+            denied=sum(row.denied or 0.0 for row in rows),
+        )

@@ -1,0 +1,31 @@
+"""What the application knows of the daemon and its instances: it alone writes this, screens show it."""
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from kwhost.core.model.daemon import DaemonInfo
+from kwhost.core.model.decisions import Question
+from kwhost.core.model.events import Event
+from kwhost.core.model.status import TenantStatus
+from kwhost.tui.api import AsyncClient
+from kwhost.tui.fleet import Fleet
+
+__all__ = ["Host"]
+
+_EVENTS_MAX = 5000
+
+
+@dataclass(slots=True, kw_only=True)
+class Host:
+    """`clock` gives seconds since 1970; `trouble` is why the daemon does not answer, "" while it does."""
+
+    client: AsyncClient
+    clock: Callable[[], float]
+    read_only: bool = False
+    info: DaemonInfo | None = None
+    trouble: str = "connecting"
+    fleet: Fleet = field(default_factory=Fleet)
+    tenants: Sequence[TenantStatus] = ()
+    questions: Sequence[Question] = ()
+    events: deque[Event] = field(default_factory=lambda: deque(maxlen=_EVENTS_MAX))

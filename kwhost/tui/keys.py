@@ -1,0 +1,189 @@
+"""Every key there is: bindings, help, palette, documentation and one's own keys come from here."""
+
+import difflib
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from textual.binding import Binding, BindingType
+
+from kwhost.core.errors import ConfigError
+
+__all__ = ["KEYS", "SCOPES", "Key", "bindings", "keys_file", "load_keymap"]
+
+SCOPES = {
+    "everywhere": "On every screen",
+    "table": "In tables",
+    "overview": "Overview",
+    "instance": "An instance",
+    "logs": "Its logs",
+    "questions": "Questions",
+}
+
+# Scopes that are live at the same time: a key has one meaning in each of these.
+_TOGETHER = (
+    ("everywhere", "table", "overview"),
+    ("everywhere", "table", "instance", "logs"),
+    ("everywhere", "table", "questions"),
+)
+
+
+class Key(NamedTuple):
+    """`id` is what the file of keys calls it; `label` stands in the bottom line if `show`. `changes`: not in
+    read-only mode."""
+
+    id: str
+    keys: str
+    action: str
+    label: str
+    help: str
+    show: bool = False
+    changes: bool = False
+
+    @property
+    def scope(self) -> str:
+        """The part of the screens where it works."""
+        return self.id.partition(".")[0]
+
+
+def _control(scope: str) -> tuple[Key, ...]:
+    return (
+        Key(f"{scope}.start", "s", "control('start')", "Start", "start it", changes=True),
+        Key(f"{scope}.stop", "x", "control('stop')", "Stop", "stop it", show=True, changes=True),
+        Key(f"{scope}.restart", "r", "control('restart')", "Restart", "restart it", show=True, changes=True),
+        Key(f"{scope}.pause", "p", "control('pause')", "Pause", "freeze it", changes=True),
+        Key(f"{scope}.resume", "u", "control('resume')", "Resume", "let it go on", changes=True),
+        Key(f"{scope}.kill", "K", "control('kill')", "Kill", "kill it at once", changes=True),
+        Key(f"{scope}.remove", "D", "control('remove')", "Remove", "remove it with its logs", changes=True),
+        Key(f"{scope}.exec", "e", "console('exec')", "Shell", "a shell in it", show=True, changes=True),
+        Key(f"{scope}.attach", "t", "console('attach')", "Attach", "its program's terminal", changes=True),
+    )
+
+
+KEYS = (
+    Key("everywhere.help", "question_mark,f1", "help_keys", "Help", "the keys that work here", show=True),
+    Key("everywhere.palette", "colon,ctrl+p", "command_palette", "Palette", "find a command or an instance"),
+    Key("everywhere.questions", "a", "questions", "Asked", "the calls that wait for an answer"),
+    Key("everywhere.theme", "T", "next_theme", "Theme", "the next theme: dark, light, no colour"),
+    Key("everywhere.quit", "q,ctrl+c", "leave", "Quit", "leave; instances go on", show=True),
+    Key("table.up", "up,k", "up", "Up", "one row up"),
+    Key("table.down", "down,j", "down", "Down", "one row down"),
+    Key("table.page_up", "pageup,ctrl+b", "page_up", "Page up", "a page up"),
+    Key("table.page_down", "pagedown,ctrl+f", "page_down", "Page down", "a page down"),
+    Key("table.first", "home,g", "first", "First", "the first row"),
+    Key("table.last", "end,G", "last", "Last", "the last row"),
+    Key("table.sort", "o", "sort", "Sort", "sort by the next column"),
+    Key("table.reverse", "O", "reverse", "Reverse", "turn the order round"),
+    Key("overview.open", "enter", "open('logs')", "Open", "show the instance", show=True),
+    Key("overview.filter", "slash", "filter", "Filter", "show what fits: web !state:exited ~wb1", show=True),
+    Key(
+        "overview.mark",
+        "space",
+        "mark",
+        "Mark",
+        "mark it; what follows is done with all marked",
+        show=True,
+    ),
+    Key("overview.mark_all", "ctrl+a", "mark_all", "Mark all", "mark all that are shown, or none"),
+    Key("overview.back", "escape", "clear", "Clear", "forget the marks, then the filter"),
+    Key("overview.calls", "c", "open('calls')", "Calls", "the instance's system calls"),
+    Key("overview.logs", "l", "open('logs')", "Logs", "the instance's logs"),
+    *_control("overview"),
+    Key("instance.back", "escape,backspace", "back", "Back", "back to the overview", show=True),
+    Key("instance.next", "right_square_bracket,tab", "next_tab(1)", "Next", "the next tab"),
+    Key("instance.previous", "left_square_bracket,shift+tab", "next_tab(-1)", "Previous", "the tab before"),
+    *_control("instance"),
+    Key("logs.follow", "f", "follow", "Follow", "stay at the newest line, or not", show=True),
+    Key("logs.search", "slash", "search", "Search", "find a text", show=True),
+    Key("logs.next", "n", "next_match(1)", "Next match", "the next place with it"),
+    Key("logs.previous", "N", "next_match(-1)", "Match before", "the place with it before"),
+    Key("logs.only", "m", "only", "Matches", "only lines with it, or all"),
+    Key("logs.wrap", "w", "wrap", "Wrap", "break long lines, or cut them", show=True),
+    Key("logs.times", "i", "times", "Times", "show when lines were written"),
+    Key("logs.save", "S", "save", "Save", "write the lines to a file"),
+    Key("questions.once", "y", "answer(True,'once')", "Once", "allow this call", show=True, changes=True),
+    Key(
+        "questions.instance",
+        "i",
+        "answer(True,'instance')",
+        "This run",
+        "allow it until the instance ends",
+        show=True,
+        changes=True,
+    ),
+    Key(
+        "questions.forever",
+        "f",
+        "answer(True,'forever')",
+        "Forever",
+        "allow it for ever",
+        show=True,
+        changes=True,
+    ),
+    Key(
+        "questions.refuse", "n", "answer(False,'once')", "Refuse", "refuse this call", show=True, changes=True
+    ),
+    Key(
+        "questions.never",
+        "R",
+        "answer(False,'forever')",
+        "Never",
+        "refuse it for ever",
+        show=True,
+        changes=True,
+    ),
+    Key("questions.back", "escape", "back", "Back", "answer later", show=True),
+)
+
+
+def bindings(scope: str) -> list[BindingType]:
+    """For Textual, each with its id, so that it can be given other keys."""
+    return [
+        Binding(key.keys, key.action, key.label, show=key.show, id=key.id, tooltip=key.help)
+        for key in KEYS
+        if key.scope == scope
+    ]
+
+
+def keys_file(environment: Mapping[str, str]) -> Path:
+    """Where one's own keys are: `tui-keys.toml` beside the user's configuration."""
+    home = environment.get("XDG_CONFIG_HOME") or Path(environment.get("HOME") or "/") / ".config"
+    return Path(os.fspath(home)) / "kwhost" / "tui-keys.toml"
+
+
+def load_keymap(path: Path) -> dict[str, str]:
+    """The keys of one's own by id, such as `"overview.stop" = "ctrl+s"`; none without a file.
+
+    Raises ConfigError for what is none, and for a key that would mean two things.
+    """
+    try:
+        content = tomllib.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        content = {}
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{path}: {error}") from error
+    known = {key.id: key for key in KEYS}
+    for name, keys in content.items():
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else "docs/tui.md lists them"
+            raise ConfigError(f"{path}: there is no key {name!r}; {hint}")
+        if not isinstance(keys, str) or not keys:
+            raise ConfigError(f'{path}: {name}: write a key such as "ctrl+s", several with commas')
+    _check_unique(path, content)
+    return content
+
+
+def _check_unique(path: Path, chosen: Mapping[str, str]) -> None:
+    for scopes in _TOGETHER:
+        taken: dict[str, str] = {}
+        for key in KEYS:
+            if key.scope not in scopes:
+                continue
+            for name in chosen.get(key.id, key.keys).split(","):
+                other = taken.setdefault(name.strip(), key.id)
+                if other != key.id:
+                    text = f"{name.strip()} is both {other} and {key.id}; give one another key"
+                    raise ConfigError(f"{path}: {text}")

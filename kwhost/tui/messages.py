@@ -1,0 +1,113 @@
+"""What workers tell the application: facts, in one word each."""
+
+from collections.abc import Sequence
+
+from textual.message import Message
+
+from kwhost.core.api.types import InstanceUse
+from kwhost.core.model.daemon import DaemonInfo
+from kwhost.core.model.decisions import Question
+from kwhost.core.model.events import Event
+from kwhost.core.model.ids import InstanceId
+from kwhost.core.model.status import InstanceStatus, TenantStatus
+from kwhost.tui.fleet import Row
+
+__all__ = [
+    "Answered",
+    "Connected",
+    "Control",
+    "Happened",
+    "Listed",
+    "Lost",
+    "Measured",
+    "OpenConsole",
+    "OpenInstance",
+]
+
+
+class Connected(Message):
+    """The daemon answers."""
+
+    def __init__(self, info: DaemonInfo) -> None:
+        super().__init__()
+        self.info = info
+
+
+class Lost(Message):
+    """It does not, or no more; `reason` is one line."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__()
+        self.reason = reason
+
+
+class Listed(Message):
+    """All instances, tenants and questions there are; what is newer replaces it unread."""
+
+    def __init__(
+        self,
+        statuses: Sequence[InstanceStatus],
+        tenants: Sequence[TenantStatus],
+        questions: Sequence[Question],
+    ) -> None:
+        super().__init__()
+        self.statuses = statuses
+        self.tenants = tenants
+        self.questions = questions
+
+    def can_replace(self, message: Message) -> bool:
+        """The newest counts."""
+        return isinstance(message, Listed)
+
+
+class Measured(Message):
+    """What the running instances use at `time`, in seconds of a clock that never goes back."""
+
+    def __init__(self, uses: Sequence[InstanceUse], time: float) -> None:
+        super().__init__()
+        self.uses = uses
+        self.time = time
+
+    def can_replace(self, message: Message) -> bool:
+        """The newest counts."""
+        return isinstance(message, Measured)
+
+
+class Happened(Message):
+    """Entries of the journal; `left_out` were dropped before these could be read."""
+
+    def __init__(self, events: Sequence[Event], left_out: int) -> None:
+        super().__init__()
+        self.events = events
+        self.left_out = left_out
+
+
+class Control(Message):
+    """The operator wants something done with instances."""
+
+    def __init__(self, action: str, targets: Sequence[Row]) -> None:
+        super().__init__()
+        self.action = action
+        self.targets = targets
+
+
+class OpenConsole(Message):
+    """The operator wants a terminal in an instance: of a shell ("exec") or of its program ("attach")."""
+
+    def __init__(self, kind: str, name: str) -> None:
+        super().__init__()
+        self.kind = kind
+        self.name = name
+
+
+class OpenInstance(Message):
+    """The operator wants to see one, at a tab."""
+
+    def __init__(self, id_: InstanceId, tab: str) -> None:
+        super().__init__()
+        self.id = id_
+        self.tab = tab
+
+
+class Answered(Message):
+    """A question has its answer."""

@@ -1,0 +1,89 @@
+"""The instance's policy: every rule of every layer, and how often each one decided."""
+
+import asyncio
+from typing import NamedTuple
+
+from textual.app import ComposeResult
+from textual.widgets import Static
+
+from kwhost.core.model.policy_views import PolicyView, RuleView
+from kwhost.tui.format import amount
+from kwhost.tui.panes.base import Pane
+from kwhost.tui.records import read
+from kwhost.tui.widgets.table import Cell, Column, RowTable, Tone
+
+__all__ = ["PolicyPane"]
+
+_SECONDS = 2.0
+
+
+class _Rule(NamedTuple):
+    number: int
+    layer: str
+    rule: RuleView
+
+
+def _count(value: int | None, tone: Tone) -> Cell:
+    return Cell("-" if value is None else amount(value), tone if value else Tone.DIM)
+
+
+def _action(row: _Rule) -> Cell:
+    word = row.rule.text.partition(" ")[0]
+    tones = {"allow": Tone.GOOD, "log": Tone.ACCENT, "ask": Tone.WARNING, "kill": Tone.BAD}
+    return Cell(
+        row.rule.text, tones.get(word, Tone.BAD if word.startswith(("errno", "deny")) else Tone.PLAIN)
+    )
+
+
+_COLUMNS: list[Column[_Rule]] = [
+    Column("layer", 16, lambda row: Cell(row.layer, Tone.DIM), lambda row: row.number),
+    Column("rule", 0, _action, lambda row: row.rule.text),
+    Column(
+        "hits",
+        7,
+        lambda row: _count(row.rule.hits, Tone.ACCENT),
+        lambda row: row.rule.hits or 0,
+        right=True,
+        descending=True,
+    ),
+    Column(
+        "denied",
+        7,
+        lambda row: _count(row.rule.denied, Tone.BAD),
+        lambda row: row.rule.denied or 0,
+        right=True,
+        descending=True,
+    ),
+    Column("from", 30, lambda row: Cell(f"{row.rule.policy} ({row.rule.where})", Tone.DIM), rank=1),
+]
+
+
+class PolicyPane(Pane):
+    """Rules in the order in which they decide; hits are for verdicts other than plain permission."""
+
+    DEFAULT_CSS = """
+    PolicyPane RowTable { height: 1fr; }
+    PolicyPane #layers { height: 1; padding: 0 1; background: $surface; text-wrap: nowrap; }
+    """
+
+    def compose(self) -> ComposeResult:
+        """The rules, below the layers that they are of."""
+        yield Static("", id="layers", markup=False)
+        yield RowTable[_Rule](_COLUMNS, lambda row: row.number, sort="layer", empty="No rules.", id="rules")
+
+    def take_focus(self) -> None:
+        """The table has the keys."""
+        self.query_one("#rules").focus()
+
+    async def follow(self) -> None:
+        """Read it again every two seconds."""
+        while True:
+            self._show(read(await self.ask("policy"), PolicyView))
+            await asyncio.sleep(_SECONDS)
+
+    def _show(self, view: PolicyView) -> None:
+        rules = [(layer.name, rule) for layer in view.layers for rule in layer.rules]
+        rows = [_Rule(number, layer, rule) for number, (layer, rule) in enumerate(rules)]
+        self.query_one("#rules", RowTable).set_rows(rows)
+        layers = "   ".join(f"{layer.name}: {layer.policy}" for layer in view.layers)
+        self.query_one("#layers", Static).update(f"The strictest layer decides.   {layers}")

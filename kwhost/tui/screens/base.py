@@ -1,0 +1,72 @@
+"""What screens about the daemon have in common: the host above, keys below, and questions in between."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from textual.app import ComposeResult
+from textual.screen import Screen
+from textual.widget import Widget
+from textual.widgets import Footer
+
+from kwhost.tui.host import Host
+from kwhost.tui.keys import KEYS
+from kwhost.tui.widgets.header import HostLine, QuestionLine
+
+__all__ = ["HostScreen"]
+
+_CHANGING = {key.action.partition("(")[0] for key in KEYS if key.changes}
+
+
+class HostScreen(Screen[None]):
+    """Shows `host`; `show_state` is called whenever it has changed."""
+
+    def __init__(self, host: Host) -> None:
+        super().__init__()
+        self.host = host
+
+    def compose(self) -> ComposeResult:
+        """The frame around a screen's content."""
+        yield HostLine()
+        yield from self.content()
+        yield QuestionLine()
+        yield Footer(show_command_palette=False)
+
+    @property
+    def ready(self) -> bool:
+        """Whether it has its content: not before that is made, nor while it is being removed."""
+        return bool(self.query(Footer))
+
+    def content(self) -> Iterable[Widget]:
+        """What is in between."""
+        return ()
+
+    def on_mount(self) -> None:
+        """Show what is known already."""
+        self.show_state()
+
+    def on_screen_resume(self) -> None:
+        """It may have changed meanwhile."""
+        self.show_state()
+
+    def show_state(self) -> None:
+        """Show what has changed."""
+        if not self.ready:
+            return
+        host, now = self.host, self.host.clock()
+        self.query_one(HostLine).show(
+            str(host.client.path), host.info, host.fleet.totals, host.trouble,
+            read_only=host.read_only, now=now,
+        )  # fmt: skip
+        self.query_one(QuestionLine).show(host.questions, now, self._key("everywhere.questions"))
+
+    def _key(self, id_: str) -> str:
+        """How a key is called here."""
+        return next(
+            (self.app.get_key_display(active.binding) for active in self.active_bindings.values()
+             if active.binding.id == id_),
+            "",
+        )  # fmt: skip
+
+    def check_action(self, action: str, parameters: Sequence[Any]) -> bool | None:  # noqa: ARG002 - Textual's
+        """In read-only mode nothing that changes an instance has a key."""
+        return not (self.host.read_only and action in _CHANGING)

@@ -1,0 +1,138 @@
+"""One instance: its logs, system calls, policy, events, processes and configuration."""
+
+from collections.abc import Iterable
+from typing import ClassVar
+
+from textual.binding import BindingType
+from textual.content import Content
+from textual.widget import Widget
+from textual.widgets import Static, TabbedContent, TabPane
+
+from kwhost.core.model.ids import InstanceId
+from kwhost.core.model.text import clean
+from kwhost.tui.fleet import Row
+from kwhost.tui.format import age, percent, rate, size, sparkline
+from kwhost.tui.host import Host
+from kwhost.tui.keys import bindings
+from kwhost.tui.messages import Control, OpenConsole
+from kwhost.tui.panes.base import Pane
+from kwhost.tui.panes.calls import CallsPane
+from kwhost.tui.panes.configuration import ConfigurationPane
+from kwhost.tui.panes.events import EventsPane
+from kwhost.tui.panes.logs import LogsPane
+from kwhost.tui.panes.policy import PolicyPane
+from kwhost.tui.panes.processes import ProcessesPane
+from kwhost.tui.screens.base import HostScreen
+
+__all__ = ["InstanceScreen"]
+
+_PANES: tuple[tuple[str, str, type[Pane]], ...] = (
+    ("logs", "Logs", LogsPane),
+    ("calls", "System calls", CallsPane),
+    ("policy", "Policy", PolicyPane),
+    ("events", "Events", EventsPane),
+    ("processes", "Processes", ProcessesPane),
+    ("configuration", "Configuration", ConfigurationPane),
+)
+_SPARK = 24
+
+
+class InstanceScreen(HostScreen):
+    """Shows the instance `id_`, at first the tab `tab`."""
+
+    DEFAULT_CSS = """
+    InstanceScreen #summary {
+        height: 2; padding: 0 1; background: $surface; text-wrap: nowrap; text-overflow: ellipsis;
+    }
+    InstanceScreen TabbedContent { height: 1fr; }
+    InstanceScreen TabPane { padding: 0; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = bindings("instance")
+
+    def __init__(self, host: Host, id_: InstanceId, tab: str) -> None:
+        super().__init__(host)
+        self._instance = id_
+        self._tab = tab
+        self._row: Row | None = host.fleet.row(id_)
+
+    def content(self) -> Iterable[Widget]:
+        """A summary above the tabs."""
+        yield Static("", id="summary", markup=False)
+        with TabbedContent(initial=self._tab):
+            for name, title, pane in _PANES:
+                with TabPane(title, id=name):
+                    yield pane(self.host, self._instance)
+
+    def on_mount(self) -> None:
+        """Keys are the tab's."""
+        super().on_mount()
+        self.call_after_refresh(self._pane_shown)
+
+    def on_tabbed_content_tab_activated(self) -> None:
+        """Only the tab that is seen asks the daemon for anything."""
+        self._pane_shown()
+
+    def _pane_shown(self) -> None:
+        active = self.query_one(TabbedContent).active
+        for pane in self.query(Pane):
+            pane.seen = pane.parent is not None and pane.parent.id == active
+            if pane.seen:
+                pane.take_focus()
+
+    def show_state(self) -> None:
+        """Show what has changed; an instance that is gone is shown as it was."""
+        if not self.ready:
+            return
+        super().show_state()
+        row = self.host.fleet.row(self._instance)
+        self._row = row or self._row
+        if self._row:
+            summary = _summary(self._row, self.host.clock(), gone=row is None)
+            self.query_one("#summary", Static).update(summary)
+        for pane in self.query(Pane):
+            if pane.seen:
+                pane.show_state()
+
+    def action_next_tab(self, step: int) -> None:
+        """Another tab."""
+        tabs = self.query_one(TabbedContent)
+        names = [name for name, _, _ in _PANES]
+        tabs.active = names[(names.index(tabs.active) + step) % len(names)]
+
+    def action_back(self) -> None:
+        """To the overview."""
+        self.dismiss()
+
+    def action_control(self, action: str) -> None:
+        """Do it with this instance."""
+        if self._row:
+            self.post_message(Control(action, [self._row]))
+
+    def action_console(self, kind: str) -> None:
+        """A terminal in it."""
+        if self._row:
+            self.post_message(OpenConsole(kind, self._row.name))
+
+
+def _summary(row: Row, now: float, *, gone: bool) -> Content:
+    status, usage = row.status, row.usage
+    state = "removed" if gone else status.state.value
+    good = status.state.value == "running" and not gone
+    limit = f" of {size(usage.memory_limit)}" if usage.memory_limit else ""
+    first = [
+        (clean(row.name), "bold"),
+        (f"  {state}", "bold $success" if good else "bold $warning"),
+        (f"  {status.engine}, {status.isolation}  ", "$muted"),
+        (clean(" ".join(status.command)), "$accent"),
+        (f"  {clean(status.message)}" if status.message else "", "$error"),
+    ]
+    second = [
+        ("cpu ", "$muted"), (f"{percent(row.cpu):>5}% ", "bold"),
+        (sparkline(row.cpu_history, _SPARK, 5.0), "$accent"),
+        ("  calls/s ", "$muted"), (f"{rate(row.calls):>5} ", "bold"),
+        (sparkline(row.call_history, _SPARK), "$accent"),
+        ("  denied/s ", "$muted"), (rate(row.denied), "bold $error" if row.denied else "bold"),
+        ("  memory ", "$muted"), (f"{size(usage.memory)}{limit}", "bold"),
+        ("  age ", "$muted"), (age(now - (status.started or status.created)), "bold"),
+    ]  # fmt: skip
+    return Content("\n").join([Content.assemble(*first), Content.assemble(*second)])

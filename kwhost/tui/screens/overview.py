@@ -1,0 +1,126 @@
+"""Everything at once: quotas of tenants, and every instance."""
+
+from collections.abc import Iterable
+from typing import ClassVar
+
+from textual import on
+from textual.binding import BindingType
+from textual.widget import Widget
+from textual.widgets import Input
+
+from kwhost.tui.filters import matcher
+from kwhost.tui.fleet import Row
+from kwhost.tui.host import Host
+from kwhost.tui.keys import bindings
+from kwhost.tui.messages import Control, OpenConsole, OpenInstance
+from kwhost.tui.screens.base import HostScreen
+from kwhost.tui.widgets.header import Quotas
+from kwhost.tui.widgets.instances import InstanceTable
+from kwhost.tui.widgets.table import RowTable
+
+__all__ = ["Overview"]
+
+
+class Overview(HostScreen):
+    """The first screen."""
+
+    DEFAULT_CSS = """
+    Overview #filter { display: none; height: 1; border: none; padding: 0 1; background: $panel; }
+    Overview #filter.-open { display: block; }
+    Overview InstanceTable { height: 1fr; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = bindings("overview")
+
+    def __init__(self, host: Host) -> None:
+        super().__init__(host)
+        self._filter = ""
+
+    def content(self) -> Iterable[Widget]:
+        """Quotas, the filter, the table."""
+        yield Quotas()
+        yield Input(id="filter", placeholder="web   !state:exited   tenant:acme   ~wb1", compact=True)
+        yield InstanceTable(self.host.clock)
+
+    def on_mount(self) -> None:
+        """Keys are the table's."""
+        super().on_mount()
+        self.table.focus()
+
+    @property
+    def table(self) -> InstanceTable:
+        """All instances that the filter leaves."""
+        return self.query_one(InstanceTable)
+
+    def show_state(self) -> None:
+        """Show what has changed."""
+        if not self.ready:
+            return
+        super().show_state()
+        self.query_one(Quotas).show(self.host.tenants)
+        self._show_rows()
+
+    def _show_rows(self) -> None:
+        fits = matcher(self._filter)
+        self.table.set_rows(row for row in self.host.fleet.rows() if fits(row))
+
+    # --- the filter
+
+    def action_filter(self) -> None:
+        """Type one."""
+        line = self.query_one("#filter", Input)
+        line.add_class("-open")
+        line.focus()
+
+    @on(Input.Changed, "#filter")
+    def _filter_changed(self, event: Input.Changed) -> None:
+        self._filter = event.value
+        self._show_rows()
+
+    @on(Input.Submitted, "#filter")
+    def _filter_done(self) -> None:
+        self.query_one("#filter").set_class(bool(self._filter), "-open")
+        self.table.focus()
+
+    def action_clear(self) -> None:
+        """Leave the filter's line, then forget marks, then the filter."""
+        line = self.query_one("#filter", Input)
+        if line.has_focus:
+            self._filter_done()
+        elif self.table.marked:
+            self.table.marked.clear()
+            self.table.refresh()
+        else:
+            line.value = ""
+            line.remove_class("-open")
+
+    # --- instances
+
+    def action_mark(self) -> None:
+        """Mark the one with the cursor."""
+        self.table.mark()
+
+    def action_mark_all(self) -> None:
+        """Mark all that are shown."""
+        self.table.mark_all()
+
+    def action_control(self, action: str) -> None:
+        """Do it with all that are marked."""
+        self.post_message(Control(action, self.table.chosen))
+
+    def action_open(self, tab: str) -> None:
+        """Show the instance with the cursor."""
+        if (row := self._current) is not None:
+            self.post_message(OpenInstance(row.key, tab))
+
+    @on(RowTable.Chosen)
+    def _chosen(self) -> None:
+        self.action_open("logs")
+
+    def action_console(self, kind: str) -> None:
+        """A terminal in it."""
+        if (row := self._current) is not None:
+            self.post_message(OpenConsole(kind, row.name))
+
+    @property
+    def _current(self) -> Row | None:
+        return self.table.current

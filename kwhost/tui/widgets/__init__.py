@@ -1,0 +1,1 @@
+"""Parts of screens. May import: what kwhost.tui may; never screens."""
