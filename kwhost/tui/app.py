@@ -37,7 +37,8 @@ _TICK_SECONDS = 1.0
 
 
 class KwhostApp(App[None], inherit_bindings=False):
-    """`clock` gives seconds since 1970, `monotonic` those of a clock that never goes back."""
+    """`clock` gives seconds since 1970, `monotonic` those of a clock that never goes back; `measured`
+    counts what was measured since the start."""
 
     TITLE = "kwhost"
     BINDINGS: ClassVar[list[BindingType]] = bindings("everywhere")
@@ -53,6 +54,7 @@ class KwhostApp(App[None], inherit_bindings=False):
         if keymap:
             self.set_keymap(dict(keymap))
         self.host = Host(client=client, clock=clock, read_only=read_only)
+        self.measured = 0
         self._watch = Watch(client, self.post_message, monotonic)
 
     def on_mount(self) -> None:
@@ -62,7 +64,7 @@ class KwhostApp(App[None], inherit_bindings=False):
         self.set_interval(_TICK_SECONDS, self._show)
 
     def _show(self) -> None:
-        if isinstance(self.screen, HostScreen):
+        if self.screen_stack and isinstance(self.screen, HostScreen):
             self.screen.show_state()
 
     # --- what the daemon tells
@@ -95,6 +97,7 @@ class KwhostApp(App[None], inherit_bindings=False):
     @on(messages.Measured)
     def _measured(self, message: messages.Measured) -> None:
         self.host.fleet.measure(message.uses, message.time)
+        self.measured += 1
         self._show()
 
     @on(messages.Happened)

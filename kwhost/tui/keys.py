@@ -127,7 +127,7 @@ KEYS = (
     ),
     Key(
         "questions.never",
-        "R",
+        "N",
         "answer(False,'forever')",
         "Never",
         "refuse it for ever",

@@ -131,14 +131,14 @@ class CallsPane(Pane):
     def compose(self) -> ComposeResult:
         """The calls, their latencies, the last refusals."""
         yield RowTable[CallRow](
-            _COLUMNS, lambda row: row.use.number, sort="calls/s", empty="Nothing is counted yet.", id="calls"
+            _COLUMNS, lambda row: row.use.number, sort="calls/s", empty="Nothing is counted yet.", id="call-table"
         )
         yield Static("", id="latency", markup=False)
         yield Static("", id="refused", markup=False)
 
     def take_focus(self) -> None:
         """The table has the keys."""
-        self.query_one("#calls").focus()
+        self.query_one("#call-table").focus()
 
     async def follow(self) -> None:
         """Measure."""
@@ -153,7 +153,7 @@ class CallsPane(Pane):
             await asyncio.sleep(_SECONDS)
 
     def _show(self, rows: Sequence[CallRow]) -> None:
-        self.query_one("#calls", RowTable).set_rows(rows)
+        self.query_one("#call-table", RowTable).set_rows(rows)
         classes = latency_classes(rows)
         highest = max(classes) or 1.0
         bars = [

@@ -49,13 +49,13 @@ class EventsPane(Pane):
     def compose(self) -> ComposeResult:
         """A table."""
         empty = "Nothing has happened since this was started; kwhost events shows what did before."
-        yield RowTable[Event](_COLUMNS, lambda event: event.seq, sort="time", empty=empty, id="events")
+        yield RowTable[Event](_COLUMNS, lambda event: event.seq, sort="time", empty=empty, id="event-table")
 
     def take_focus(self) -> None:
         """The table has the keys."""
-        self.query_one("#events").focus()
+        self.query_one("#event-table").focus()
 
     def show_state(self) -> None:
         """What is new."""
         mine = [event for event in self.host.events if event.instance == self.instance]
-        self.query_one("#events", RowTable).set_rows(mine)
+        self.query_one("#event-table", RowTable).set_rows(mine)

@@ -51,7 +51,7 @@ class LogsPane(Pane):
 
     def take_focus(self) -> None:
         """The lines have the keys."""
-        self.view.focus()
+        self.screen.set_focus(self.view)
 
     async def follow(self) -> None:
         """The last lines, and what comes; after a break only what is newer."""
@@ -81,6 +81,7 @@ class LogsPane(Pane):
             elif event.name == "left-out":
                 buffer.add(self.host.clock(), "", f"[{event.data['count']} lines were dropped unread]")
         self.view.show_new()
+        self.show_state()
 
     def show_state(self) -> None:
         """How the log is shown."""
@@ -132,7 +133,7 @@ class LogsPane(Pane):
         """Type what to find."""
         line = self.query_one("#search", Input)
         line.add_class("-open")
-        line.focus()
+        self.screen.set_focus(line)
 
     @on(Input.Changed, "#search")
     def _search(self, event: Input.Changed) -> None:
@@ -142,7 +143,7 @@ class LogsPane(Pane):
     @on(Input.Submitted, "#search")
     def _search_done(self, event: Input.Submitted) -> None:
         self.query_one("#search").set_class(bool(event.value), "-open")
-        self.view.focus()
+        self.screen.set_focus(self.view)
         self.view.next_match(-1)
 
     def action_next_match(self, step: int) -> None:

@@ -7,6 +7,7 @@ from textual.app import ComposeResult
 from textual.widgets import Static
 
 from kwhost.core.model.policy_views import PolicyView, RuleView
+from kwhost.core.model.text import clean
 from kwhost.tui.format import amount
 from kwhost.tui.panes.base import Pane
 from kwhost.tui.records import read
@@ -69,11 +70,11 @@ class PolicyPane(Pane):
     def compose(self) -> ComposeResult:
         """The rules, below the layers that they are of."""
         yield Static("", id="layers", markup=False)
-        yield RowTable[_Rule](_COLUMNS, lambda row: row.number, sort="layer", empty="No rules.", id="rules")
+        yield RowTable[_Rule](_COLUMNS, lambda row: row.number, sort="layer", empty="No rules.", id="rule-table")
 
     def take_focus(self) -> None:
         """The table has the keys."""
-        self.query_one("#rules").focus()
+        self.query_one("#rule-table").focus()
 
     async def follow(self) -> None:
         """Read it again every two seconds."""
@@ -84,6 +85,6 @@ class PolicyPane(Pane):
     def _show(self, view: PolicyView) -> None:
         rules = [(layer.name, rule) for layer in view.layers for rule in layer.rules]
         rows = [_Rule(number, layer, rule) for number, (layer, rule) in enumerate(rules)]
-        self.query_one("#rules", RowTable).set_rows(rows)
+        self.query_one("#rule-table", RowTable).set_rows(rows)
         layers = "   ".join(f"{layer.name}: {layer.policy}" for layer in view.layers)
-        self.query_one("#layers", Static).update(f"The strictest layer decides.   {layers}")
+        self.query_one("#layers", Static).update(clean(f"The strictest layer decides.   {layers}"))

@@ -48,12 +48,12 @@ class ProcessesPane(Pane):
     def compose(self) -> ComposeResult:
         """A table."""
         yield RowTable[ProcessEntry](
-            _COLUMNS, lambda entry: entry.pid, sort="pid", empty="Nothing runs.", id="processes"
+            _COLUMNS, lambda entry: entry.pid, sort="pid", empty="Nothing runs.", id="process-table"
         )
 
     def take_focus(self) -> None:
         """The table has the keys."""
-        self.query_one("#processes").focus()
+        self.query_one("#process-table").focus()
 
     async def follow(self) -> None:
         """Read them once a second; of an instance that does not run there are none."""
@@ -62,5 +62,5 @@ class ProcessesPane(Pane):
                 entries = read(await self.ask("top"), tuple[ProcessEntry, ...])
             except Conflict:
                 entries = ()
-            self.query_one("#processes", RowTable).set_rows(entries)
+            self.query_one("#process-table", RowTable).set_rows(entries)
             await asyncio.sleep(_SECONDS)

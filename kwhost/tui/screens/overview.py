@@ -44,7 +44,7 @@ class Overview(HostScreen):
     def on_mount(self) -> None:
         """Keys are the table's."""
         super().on_mount()
-        self.table.focus()
+        self.set_focus(self.table)
 
     @property
     def table(self) -> InstanceTable:
@@ -69,7 +69,7 @@ class Overview(HostScreen):
         """Type one."""
         line = self.query_one("#filter", Input)
         line.add_class("-open")
-        line.focus()
+        self.set_focus(line)
 
     @on(Input.Changed, "#filter")
     def _filter_changed(self, event: Input.Changed) -> None:
@@ -79,7 +79,7 @@ class Overview(HostScreen):
     @on(Input.Submitted, "#filter")
     def _filter_done(self) -> None:
         self.query_one("#filter").set_class(bool(self._filter), "-open")
-        self.table.focus()
+        self.set_focus(self.table)
 
     def action_clear(self) -> None:
         """Leave the filter's line, then forget marks, then the filter."""

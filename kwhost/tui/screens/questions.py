@@ -69,7 +69,7 @@ class Questions(HostScreen):
     def on_mount(self) -> None:
         """Keys are the table's."""
         super().on_mount()
-        self.table.focus()
+        self.set_focus(self.table)
 
     @property
     def table(self) -> RowTable[Question]:

@@ -54,7 +54,7 @@ def _totals(totals: Totals) -> Content:
         ("calls/s", amount(totals.calls), "bold $accent"),
         ("denied/s", rate(totals.denied), "bold $error" if totals.denied else "$muted"),
     ]
-    pieces = [((f"{label} ", "$muted"), (f"{value}   ", style)) for label, value, style in parts]
+    pieces = [((f"{label} ", "$muted"), (f"{value}  ", style)) for label, value, style in parts]
     return Content.assemble(*(part for pair in pieces for part in pair))
 
 
