@@ -131,7 +131,11 @@ class CallsPane(Pane):
     def compose(self) -> ComposeResult:
         """The calls, their latencies, the last refusals."""
         yield RowTable[CallRow](
-            _COLUMNS, lambda row: row.use.number, sort="calls/s", empty="Nothing is counted yet.", id="call-table"
+            _COLUMNS,
+            lambda row: row.use.number,
+            sort="calls/s",
+            empty="Nothing is counted yet.",
+            id="call-table",
         )
         yield Static("", id="latency", markup=False)
         yield Static("", id="refused", markup=False)

@@ -33,7 +33,6 @@ class LogsPane(Pane):
 
     DEFAULT_CSS = """
     LogsPane #search { display: none; height: 1; border: none; padding: 0 1; background: $panel; }
-    LogsPane #search.-open { display: block; }
     LogsPane #log-state { height: 1; padding: 0 1; background: $panel; color: $muted; text-wrap: nowrap; }
     """
     BINDINGS: ClassVar[list[BindingType]] = bindings("logs")
@@ -132,7 +131,7 @@ class LogsPane(Pane):
     def action_search(self) -> None:
         """Type what to find."""
         line = self.query_one("#search", Input)
-        line.add_class("-open")
+        line.display = True  # at once: what is hidden cannot have the focus
         self.screen.set_focus(line)
 
     @on(Input.Changed, "#search")
@@ -142,7 +141,7 @@ class LogsPane(Pane):
 
     @on(Input.Submitted, "#search")
     def _search_done(self, event: Input.Submitted) -> None:
-        self.query_one("#search").set_class(bool(event.value), "-open")
+        self.query_one("#search").display = bool(event.value)
         self.screen.set_focus(self.view)
         self.view.next_match(-1)
 

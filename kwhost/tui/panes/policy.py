@@ -70,7 +70,9 @@ class PolicyPane(Pane):
     def compose(self) -> ComposeResult:
         """The rules, below the layers that they are of."""
         yield Static("", id="layers", markup=False)
-        yield RowTable[_Rule](_COLUMNS, lambda row: row.number, sort="layer", empty="No rules.", id="rule-table")
+        yield RowTable[_Rule](
+            _COLUMNS, lambda row: row.number, sort="layer", empty="No rules.", id="rule-table"
+        )
 
     def take_focus(self) -> None:
         """The table has the keys."""

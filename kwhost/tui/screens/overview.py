@@ -26,7 +26,6 @@ class Overview(HostScreen):
 
     DEFAULT_CSS = """
     Overview #filter { display: none; height: 1; border: none; padding: 0 1; background: $panel; }
-    Overview #filter.-open { display: block; }
     Overview InstanceTable { height: 1fr; }
     """
     BINDINGS: ClassVar[list[BindingType]] = bindings("overview")
@@ -68,7 +67,7 @@ class Overview(HostScreen):
     def action_filter(self) -> None:
         """Type one."""
         line = self.query_one("#filter", Input)
-        line.add_class("-open")
+        line.display = True  # at once: what is hidden cannot have the focus
         self.set_focus(line)
 
     @on(Input.Changed, "#filter")
@@ -78,7 +77,7 @@ class Overview(HostScreen):
 
     @on(Input.Submitted, "#filter")
     def _filter_done(self) -> None:
-        self.query_one("#filter").set_class(bool(self._filter), "-open")
+        self.query_one("#filter").display = bool(self._filter)
         self.set_focus(self.table)
 
     def action_clear(self) -> None:
@@ -91,7 +90,7 @@ class Overview(HostScreen):
             self.table.refresh()
         else:
             line.value = ""
-            line.remove_class("-open")
+            line.display = False
 
     # --- instances
 
