@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-HEAVY = ("trio", "cffi", "_cffi_backend", "msgspec", "pluggy", "textual", "pyroute2")
+HEAVY = ("trio", "cffi", "_cffi_backend", "msgspec", "pluggy", "textual", "pyte", "pyroute2")
 
 
 def loaded_by(statement: str) -> set[str]:
@@ -23,6 +23,8 @@ def loaded_by(statement: str) -> set[str]:
         "import kwhost.core.cli.doctor",
         "from kwhost.core.cli.main import main; main(['run', '--network=x', 'true'])",
         "from kwhost.core.cli.main import main; main(['--help'])",
+        "from kwhost.core.cli.main import main; main(['tui', '--help'])",
+        "from kwhost.core.cli.main import main; main(['tui'])",
         "from kwhost.core.cli.main import main; main(['--host', '/nowhere', 'ps'])",
         "from kwhost.core.cli.main import main; main(['--host', '/nowhere', 'run', 'true'])",
         "from kwhost.core.cli.main import main; main(['--host', '/nowhere', 'exec', 'name', 'true'])",

@@ -1,0 +1,147 @@
+"""A daemon that answers as one did when it was recorded, and the terminal interface in front of it."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from textual.pilot import Pilot
+
+from kwhost.tui.api import AsyncClient
+from kwhost.tui.app import KwhostApp
+
+__all__ = ["SOCKET", "Replay", "interface", "load", "play", "wait_for"]
+
+# Relative, as it stands on the screen: tests change to a directory of their own.
+SOCKET = Path("kwhost.sock")
+_SECONDS = 20.0
+
+Transcript = dict[str, Any]
+
+
+def load(name: str) -> Transcript:
+    """A recording of tests.tui.record."""
+    found: Transcript = json.loads((Path(__file__).parent / "transcripts" / f"{name}.json").read_text())
+    return found
+
+
+async def wait_for(condition: Callable[[], Any], what: str) -> None:
+    """Poll until it holds."""
+    async with asyncio.timeout(_SECONDS):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
+class Replay:
+    """`asked` are the requests that came, as "METHOD PATH?QUERY" with their body; statistics are sent when
+    the test says so."""
+
+    def __init__(self, transcript: Transcript) -> None:
+        self.answers: dict[str, Any] = transcript["answers"]
+        self.streams: dict[str, list[Any]] = transcript["streams"]
+        self.asked: list[tuple[str, str]] = []
+        self._stats: list[asyncio.StreamWriter] = []
+        self._writers: set[asyncio.StreamWriter] = set()
+        self._server: asyncio.Server | None = None
+
+    async def start(self) -> None:
+        SOCKET.unlink(missing_ok=True)  # noqa: ASYNC240 - it takes no time
+        self._server = await asyncio.start_unix_server(self._serve, SOCKET)
+
+    async def stop(self) -> None:
+        assert self._server
+        self._server.close()
+        for writer in self._writers:
+            writer.close()
+        self._stats.clear()
+        await self._server.wait_closed()
+
+    @property
+    def followed(self) -> int:
+        """How many clients want statistics."""
+        return len(self._stats)
+
+    def send_stats(self, event: Any) -> None:
+        """A second has gone by."""
+        for writer in self._stats:
+            writer.write(_chunk(_event(event)))
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._writers.add(writer)
+        try:
+            head = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
+            length = next(
+                int(line.split(":")[1]) for line in head if line.lower().startswith("content-length")
+            )
+            body = (await reader.readexactly(length)).decode()
+            method, target, _ = head[0].split(" ")
+            self.asked.append((f"{method} {target}", body))
+            await self._answer(method, target.partition("?")[0], writer)
+        except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
+            pass  # a stream is open until the test ends, and its client may have gone
+        finally:
+            writer.close()
+            self._writers.discard(writer)
+
+    async def _answer(self, method: str, path: str, writer: asyncio.StreamWriter) -> None:
+        if path not in self.streams:
+            answer = self.answers.get(path, {"error": {"kind": "not-found", "message": f"no {path}"}})
+            found = method != "GET" or path in self.answers
+            content = json.dumps(answer if method == "GET" else {}).encode()
+            status = b"200 OK" if found else b"404 Not Found"
+            writer.write(b"HTTP/1.1 %s\r\nContent-Length: %d\r\n\r\n%s" % (status, len(content), content))
+            await writer.drain()
+            return
+        writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+        if path == "/v1/stats":
+            self._stats.append(writer)
+        else:
+            for event in self.streams[path]:
+                writer.write(_chunk(_event(event)))
+        await asyncio.Event().wait()
+
+
+def _event(event: Any) -> bytes:
+    number = f"id: {event['id']}\n" if event["id"] is not None else ""
+    return f"event: {event['name']}\n{number}data: {json.dumps(event['data'])}\n\n".encode()
+
+
+def _chunk(content: bytes) -> bytes:
+    return b"%x\r\n%s\r\n" % (len(content), content)
+
+
+@asynccontextmanager
+async def interface(
+    transcript: Transcript, *, size: tuple[int, int] = (100, 30), **options: Any
+) -> AsyncIterator[tuple[KwhostApp, Pilot[None], Replay]]:
+    """The program, once all that was recorded is on the screen; the time stands still."""
+    replay = Replay(transcript)
+    await replay.start()
+    seconds = iter(range(1_000_000))
+    app = KwhostApp(
+        AsyncClient(SOCKET),
+        clock=lambda: float(transcript["time"]),
+        monotonic=lambda: float(next(seconds)),
+        **options,
+    )
+    try:
+        async with app.run_test(size=size) as pilot:
+            await wait_for(lambda: replay.followed and app.host.fleet.rows(), "connection")
+            for number, event in enumerate(replay.streams["/v1/stats"]):
+                replay.send_stats(event)
+                await wait_for(lambda number=number: app.measured > number, "statistics")  # type: ignore[misc]
+            await pilot.pause()
+            yield app, pilot, replay
+    finally:
+        await replay.stop()
+
+
+def play(test: Callable[[], Awaitable[None]]) -> None:
+    """Textual's loop is asyncio's, the other tests' is trio's."""
+
+    async def run() -> None:
+        await test()
+
+    asyncio.run(run())

@@ -1,0 +1,159 @@
+"""What keys do, in front of a recorded daemon."""
+
+import json
+from typing import Any
+
+import pytest
+from textual.widgets import Button, Input
+
+from kwhost.tui.app import KwhostApp
+from kwhost.tui.screens.confirm import Confirm
+from kwhost.tui.screens.help import Help
+from kwhost.tui.screens.overview import Overview
+from kwhost.tui.screens.questions import Questions
+from tests.tui.replay import Replay, interface, load, play, wait_for
+
+
+def changes(replay: Replay) -> list[tuple[str, str]]:
+    """The requests that were no mere looking."""
+    return [asked for asked in replay.asked if not asked[0].startswith("GET ")]
+
+
+def overview(app: KwhostApp) -> Overview:
+    assert isinstance(app.screen, Overview)
+    return app.screen
+
+
+def test_enter_at_the_question_changes_nothing() -> None:
+    async def look() -> None:
+        async with interface(load("busy")) as (app, pilot, replay):
+            await pilot.press("x")
+            await wait_for(lambda: isinstance(app.screen, Confirm), "question")
+            await pilot.press("enter")
+            await wait_for(lambda: isinstance(app.screen, Overview), "overview")
+
+            assert changes(replay) == []
+
+    play(look)
+
+
+def test_all_marked_instances_are_stopped_once_confirmed() -> None:
+    async def look() -> None:
+        async with interface(load("busy")) as (app, pilot, replay):
+            await pilot.press("j", "space", "space", "x")
+            await wait_for(lambda: isinstance(app.screen, Confirm), "question")
+            app.screen.query_one("#go", Button).press()
+            await wait_for(lambda: len(changes(replay)) == 2, "requests")
+
+            ids = [row.key for row in app.host.fleet.rows() if row.status.name.startswith("web")]
+            assert {asked for asked, _ in changes(replay)} == {f"POST /v1/instances/{i}/stop" for i in ids}
+
+    play(look)
+
+
+def test_what_cannot_be_done_in_a_state_is_not_asked_for() -> None:
+    async def look() -> None:
+        async with interface(load("busy")) as (app, pilot, replay):
+            await pilot.press("u")
+            await pilot.pause()
+
+            assert changes(replay) == []
+            assert isinstance(app.screen, Overview)
+
+    play(look)
+
+
+@pytest.mark.parametrize("key", ["s", "x", "r", "p", "K", "D", "e", "t"])
+def test_no_key_changes_anything_in_read_only_mode(key: str) -> None:
+    async def look() -> None:
+        async with interface(load("busy"), read_only=True) as (app, pilot, replay):
+            await pilot.press("a", "y", "escape", key)
+            await pilot.pause()
+
+            assert changes(replay) == []
+            assert isinstance(app.screen, Overview)
+
+    play(look)
+
+
+@pytest.mark.parametrize(
+    ("key", "answer"),
+    [
+        ("y", {"allow": True, "scope": "once"}),
+        ("i", {"allow": True, "scope": "instance"}),
+        ("f", {"allow": True, "scope": "forever"}),
+        ("n", {"allow": False, "scope": "once"}),
+        ("N", {"allow": False, "scope": "forever"}),
+    ],
+)
+def test_a_question_is_answered(key: str, answer: dict[str, Any]) -> None:
+    async def look() -> None:
+        transcript = load("busy")
+        number = transcript["answers"]["/v1/questions"][0]["id"]
+        async with interface(transcript) as (app, pilot, replay):
+            await pilot.press("a")
+            await wait_for(lambda: isinstance(app.screen, Questions), "questions")
+            await pilot.press(key)
+            await wait_for(lambda: changes(replay), "answer")
+
+            ((path, body),) = changes(replay)
+            assert (path, json.loads(body)) == (f"POST /v1/questions/{number}/answer", answer)
+
+    play(look)
+
+
+def test_the_filter_leaves_what_fits() -> None:
+    async def look() -> None:
+        async with interface(load("busy")) as (app, pilot, _):
+            await pilot.press("slash", *"!web", "enter")
+            table = overview(app).table
+            assert {row.status.name for row in table.rows} == {"asker", "busy", "oops"}
+
+            await pilot.press("escape")
+            assert len(table.rows) == 5
+            assert overview(app).query_one(Input).value == ""
+
+    play(look)
+
+
+def test_the_cursor_stays_with_its_instance_when_the_order_changes() -> None:
+    async def look() -> None:
+        async with interface(load("busy")) as (app, pilot, _):
+            table = overview(app).table
+            await pilot.press("j")
+            before = table.current
+            await pilot.press("O")
+
+            assert before is not None
+            assert table.current == before
+
+    play(look)
+
+
+def test_keys_of_ones_own_take_the_place_of_others() -> None:
+    async def look() -> None:
+        keymap = {"everywhere.help": "ctrl+o"}
+        async with interface(load("busy"), keymap=keymap) as (app, pilot, _):
+            await pilot.press("question_mark")
+            assert not isinstance(app.screen, Help)
+
+            await pilot.press("ctrl+o")
+            assert isinstance(app.screen, Help)
+
+    play(look)
+
+
+def test_it_says_that_the_daemon_is_gone_and_goes_on_with_the_next() -> None:
+    async def look() -> None:
+        async with interface(load("busy")) as (app, _, replay):
+            await replay.stop()
+            await wait_for(lambda: app.host.trouble, "notice")
+            assert app.host.fleet.rows()
+
+            replay.answers["/v1/info"]["started"] += 1000
+            await replay.start()
+            await wait_for(lambda: not app.host.trouble, "connection")
+            assert app.host.info
+            assert app.host.info.started == replay.answers["/v1/info"]["started"]
+
+    play(look)

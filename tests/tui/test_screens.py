@@ -1,0 +1,60 @@
+"""Every screen looks as it did when somebody looked at it: two sizes, two themes."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import pytest
+from textual.widgets import Static
+
+from kwhost.tui.app import KwhostApp
+from kwhost.tui.widgets.log_view import LogView
+from kwhost.tui.widgets.table import RowTable
+from tests.tui.replay import interface, load, play, wait_for
+
+Condition = Callable[[KwhostApp], object]
+
+
+class Screen(NamedTuple):
+    """The keys that lead to it, and when it is complete."""
+
+    keys: str
+    complete: Condition = lambda _: True
+
+
+def table(name: str) -> Condition:
+    return lambda app: app.screen.query_one(f"#{name}", RowTable).rows
+
+
+SCREENS = {
+    "overview": Screen(""),
+    "marked": Screen("space j space"),
+    "confirm": Screen("space j space x"),
+    "logs": Screen("j enter", lambda app: len(app.screen.query_one(LogView).buffer.lines) == 60),
+    "calls": Screen("j c", table("call-table")),
+    "policy": Screen("j enter tab tab", table("rule-table")),
+    "events": Screen("j enter tab tab tab", table("event-table")),
+    "processes": Screen("j enter tab tab tab tab", table("process-table")),
+    "configuration": Screen(
+        "j enter shift+tab", lambda app: str(app.screen.query_one("#toml", Static).content)
+    ),
+    "questions": Screen("a", table("questions")),
+    "help": Screen("question_mark"),
+}
+SIZES = ((140, 36), (80, 24))
+
+
+@pytest.mark.parametrize("name", SCREENS)
+def test_a_screen_looks_as_it_should(name: str, snapshot: Callable[[str, str], None]) -> None:
+    async def look() -> None:
+        async with interface(load("busy"), size=SIZES[0]) as (app, pilot, _):
+            for key in SCREENS[name].keys.split():
+                await pilot.press(key)
+            await wait_for(lambda: SCREENS[name].complete(app), name)
+            for columns, rows in SIZES:
+                await pilot.resize_terminal(columns, rows)
+                for theme in ("dark", "light"):
+                    app.theme = f"kwhost-{theme}"
+                    await pilot.pause()
+                    snapshot(f"{name}-{columns}x{rows}-{theme}", app.export_screenshot())
+
+    play(look)

@@ -1,0 +1,230 @@
+"""The terminal interface's pure parts."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kwhost.core.api.types import InstanceUse
+from kwhost.core.errors import ApiError, ConfigError
+from kwhost.core.model.ids import InstanceId, InstanceName, TenantName
+from kwhost.core.model.status import Health, InstanceState, InstanceStatus, Usage
+from kwhost.tui.actions import ACTIONS, command_line
+from kwhost.tui.emulator import Emulator
+from kwhost.tui.filters import matcher
+from kwhost.tui.fleet import HISTORY, Fleet, Row
+from kwhost.tui.format import age, bar, sparkline
+from kwhost.tui.keys import KEYS, load_keymap
+from kwhost.tui.log_buffer import LINES_MAX, LogBuffer
+from kwhost.tui.sse import EventParser
+from kwhost.tui.terminal_keys import encode_key, encode_paste
+
+ID = InstanceId("0123456789ab")
+
+
+def status(**fields: Any) -> InstanceStatus:
+    given: dict[str, Any] = {
+        "id": ID,
+        "name": InstanceName("web-1"),
+        "tenant": TenantName("acme"),
+        "engine": "direct",
+        "isolation": "vm",
+        "state": InstanceState.RUNNING,
+        "health": Health.NONE,
+        "pid": 1,
+        "image": "host",
+        "command": ("true",),
+        "created": 0.0,
+        "started": 0.0,
+        "ended": None,
+        "exit_code": None,
+        "reason": None,
+        "message": "",
+        "restarts": 0,
+    }
+    return InstanceStatus(**given | fields)
+
+
+def use(cpu: float, calls: int) -> InstanceUse:
+    usage = Usage(cpu_seconds=cpu, calls=calls, refused=0)
+    return InstanceUse(
+        id=ID, name=InstanceName("web-1"), tenant=TenantName("acme"), state=InstanceState.RUNNING, usage=usage
+    )
+
+
+@pytest.mark.parametrize(
+    ("line", "fits"),
+    [
+        ("", True),
+        ("web", True),
+        ("ACME/w", True),
+        ("!web", False),
+        ("~aw1", True),
+        ("~1wa", False),
+        ("state:run", True),
+        ("!state:run", False),
+        ("tenant:acme web", True),
+        ("tenant:acme db", False),
+    ],
+)
+def test_a_filter_fits_or_not(line: str, fits: bool) -> None:
+    assert matcher(line)(Row(status())) is fits
+
+
+def test_rates_are_what_came_in_the_time_between() -> None:
+    fleet = Fleet()
+    fleet.take_list([status()])
+    fleet.measure([use(1.0, 100)], 10.0)
+    fleet.measure([use(1.5, 300)], 12.0)
+    row = fleet.row(ID)
+
+    assert row
+    assert (row.cpu, row.calls) == (25.0, 100.0)
+
+
+def test_a_counter_that_went_back_is_no_negative_rate() -> None:
+    fleet = Fleet()
+    fleet.take_list([status()])
+    fleet.measure([use(9.0, 900)], 10.0)
+    fleet.measure([use(0.1, 3)], 11.0)
+    row = fleet.row(ID)
+
+    assert row
+    assert row.calls == 0.0
+
+
+def test_history_is_bounded() -> None:
+    fleet = Fleet()
+    fleet.take_list([status()])
+    for second in range(HISTORY * 2):
+        fleet.measure([use(second, second)], float(second))
+    row = fleet.row(ID)
+
+    assert row
+    assert len(row.cpu_history) == HISTORY
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(0, "0s"), (59.9, "59s"), (3600, "1h"), (90061, "1d1h")])
+def test_ages(seconds: float, text: str) -> None:
+    assert age(seconds) == text
+
+
+def test_bars_and_sparklines_have_their_width() -> None:
+    assert bar(0.5, 4) == "██  "
+    assert sparkline([0, 1, 8], 5) == "  ·▁█"
+
+
+@given(st.lists(st.binary(max_size=20), max_size=20), st.integers(1, 50))
+def test_events_do_not_depend_on_how_they_were_cut(texts: list[bytes], size: int) -> None:
+    whole = b"".join(b'event: e\nid: 4\ndata: "%s"\n\n' % text.hex().encode() for text in texts)
+    parser = EventParser()
+    events = [
+        event for start in range(0, len(whole), size) for event in parser.feed(whole[start : start + size])
+    ]
+
+    assert [(event.name, event.data, event.id) for event in events] == [
+        ("e", text.hex(), 4) for text in texts
+    ]
+
+
+def test_what_is_no_event_is_told() -> None:
+    with pytest.raises(ApiError, match="no event"):
+        EventParser().feed(b"hello\n\n")
+
+
+def test_a_log_is_bounded_also_as_it_is_shown() -> None:
+    buffer = LogBuffer()
+    buffer.arrange(10, None)
+    for number in range(LINES_MAX + 100):
+        buffer.add(number, "stdout", "x" * 25)
+
+    assert len(buffer.lines) == LINES_MAX
+    assert len(buffer.shown) == 3 * LINES_MAX
+    assert buffer.dropped == 100
+
+
+def test_parts_of_a_line_become_one() -> None:
+    buffer = LogBuffer()
+    buffer.add(1, "stdout", "one ", partial=True)
+    buffer.add(1, "stderr", "other")
+    buffer.add(2, "stdout", "line")
+
+    assert [line.text for line in buffer.lines] == ["other", "one line"]
+
+
+def test_the_alternate_screen_is_left_as_it_was_entered() -> None:
+    emulator = Emulator(20, 3)
+    emulator.feed(b"before\x1b[?1049h\x1b[Hvim\x1b[2;1H~")
+    assert emulator.text.split("\n")[0] == "vim"
+
+    emulator.feed(b"\x1b[?1049l")
+    assert emulator.text.split("\n")[0] == "before"
+
+
+@given(
+    st.lists(
+        st.one_of(
+            st.binary(max_size=30),
+            st.from_regex(re.compile(rb"\x1b[\[\]()#%P][0-9;?>=!]{0,12}[ -~]"), fullmatch=True),
+        ),
+        max_size=30,
+    )
+)
+def test_nothing_that_a_program_writes_upsets_the_terminal(pieces: list[bytes]) -> None:
+    emulator = Emulator(20, 5)
+    for piece in pieces:
+        emulator.feed(piece)
+    emulator.resize(7, 3)
+
+    assert (emulator.columns, emulator.rows) == (7, 3)
+    assert len(emulator.text.split("\n")) == 3
+
+
+@pytest.mark.parametrize(
+    ("key", "character", "sent"),
+    [
+        ("a", "a", b"a"),
+        ("enter", "\r", b"\r"),
+        ("ctrl+c", "\x03", b"\x03"),
+        ("up", None, b"\x1b[A"),
+        ("ctrl+left", None, b"\x1b[1;5D"),
+        ("alt+b", None, b"\x1bb"),
+        ("f5", None, b"\x1b[15~"),
+        ("é", "é", "é".encode()),
+    ],
+)
+def test_keys_are_sent_as_a_terminal_sends_them(key: str, character: str | None, sent: bytes) -> None:
+    assert encode_key(key, character) == sent
+
+
+def test_what_is_pasted_cannot_end_its_brackets() -> None:
+    assert encode_paste("a\x1b[201~b\n", bracketed=True) == b"\x1b[200~a[201~b\r\x1b[201~"
+
+
+def test_a_command_line_is_quoted() -> None:
+    assert command_line(ACTIONS["remove"], ["acme/web", "a b"]) == "kwhost rm -f acme/web 'a b'"
+
+
+def test_no_key_has_two_meanings(tmp_path: Path) -> None:
+    assert load_keymap(tmp_path / "none") == {}
+    assert len({key.id for key in KEYS}) == len(KEYS)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('"overview.stopp" = "y"', "did you mean 'overview.stop'"),
+        ('"overview.stop" = "q"', "q is both everywhere.quit and overview.stop"),
+        ('"overview.stop" = 3', "write a key such as"),
+        ("overview", "tui-keys.toml"),
+    ],
+)
+def test_mistakes_in_ones_own_keys_are_told(text: str, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "tui-keys.toml"
+    path.write_text(text)
+
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        load_keymap(path)
