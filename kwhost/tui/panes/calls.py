@@ -12,8 +12,10 @@ from textual.widgets import Static
 
 from kwhost.core.api.types import CallUse, StatsAnswer
 from kwhost.core.model.events import Event, EventKind
+from kwhost.core.model.ids import InstanceId
 from kwhost.core.model.text import clean
 from kwhost.tui.format import amount, bar, rate
+from kwhost.tui.host import Host
 from kwhost.tui.panes.base import Pane
 from kwhost.tui.records import read
 from kwhost.tui.widgets.table import Cell, Column, RowTable, Tone
@@ -128,21 +130,27 @@ class CallsPane(Pane):
     """
     BINDINGS: ClassVar[list[BindingType]] = []
 
-    def compose(self) -> ComposeResult:
-        """The calls, their latencies, the last refusals."""
-        yield RowTable[CallRow](
+    def __init__(self, host: Host, instance: InstanceId) -> None:
+        super().__init__(host, instance)
+        self._table = RowTable[CallRow](
             _COLUMNS,
             lambda row: row.use.number,
             sort="calls/s",
             empty="Nothing is counted yet.",
             id="call-table",
         )
-        yield Static("", id="latency", markup=False)
-        yield Static("", id="refused", markup=False)
+        self._latency = Static("", id="latency", markup=False)
+        self._refused = Static("", id="refused", markup=False)
+
+    def compose(self) -> ComposeResult:
+        """The calls, their latencies, the last refusals."""
+        yield self._table
+        yield self._latency
+        yield self._refused
 
     def take_focus(self) -> None:
         """The table has the keys."""
-        self.query_one("#call-table").focus()
+        self._table.focus()
 
     async def follow(self) -> None:
         """Measure."""
@@ -157,7 +165,7 @@ class CallsPane(Pane):
             await asyncio.sleep(_SECONDS)
 
     def _show(self, rows: Sequence[CallRow]) -> None:
-        self.query_one("#call-table", RowTable).set_rows(rows)
+        self._table.set_rows(rows)
         classes = latency_classes(rows)
         highest = max(classes) or 1.0
         bars = [
@@ -165,7 +173,7 @@ class CallsPane(Pane):
             for name, value in zip(_CLASS_NAMES, classes, strict=True)
         ]
         title = Content.styled("calls a second by their call's mean latency", "$muted")
-        self.query_one("#latency", Static).update(Content("\n").join([title, Content(" ").join(bars)]))
+        self._latency.update(Content("\n").join([title, Content(" ").join(bars)]))
 
     def show_state(self) -> None:
         """What rules refused most, since this program was started."""
@@ -183,7 +191,7 @@ class CallsPane(Pane):
         text = (
             Content("\n").join(lines) if lines else Content.styled("no rule has refused a call yet", "$muted")
         )
-        self.query_one("#refused", Static).update(text)
+        self._refused.update(text)
 
 
 def _refusal(event: Event) -> tuple[str, str, str]:

@@ -4,6 +4,8 @@ from textual.app import ComposeResult
 from textual.containers import VerticalScroll
 from textual.widgets import Static
 
+from kwhost.core.model.ids import InstanceId
+from kwhost.tui.host import Host
 from kwhost.tui.panes.base import Pane
 from kwhost.tui.toml import to_toml
 
@@ -15,10 +17,14 @@ class ConfigurationPane(Pane):
 
     DEFAULT_CSS = "ConfigurationPane Static { padding: 0 1; }"
 
+    def __init__(self, host: Host, instance: InstanceId) -> None:
+        super().__init__(host, instance)
+        self._text = Static("", id="toml", markup=False)
+
     def compose(self) -> ComposeResult:
         """A text that scrolls."""
         with VerticalScroll():
-            yield Static("", id="toml", markup=False)
+            yield self._text
 
     def take_focus(self) -> None:
         """The text has the keys."""
@@ -27,4 +33,4 @@ class ConfigurationPane(Pane):
     async def follow(self) -> None:
         """Read it once: it does not change."""
         definition = await self.ask("definition")
-        self.query_one("#toml", Static).update(to_toml(definition))
+        self._text.update(to_toml(definition))

@@ -5,6 +5,8 @@ from datetime import UTC, datetime
 from textual.app import ComposeResult
 
 from kwhost.core.model.events import Event, EventKind
+from kwhost.core.model.ids import InstanceId
+from kwhost.tui.host import Host
 from kwhost.tui.panes.base import Pane
 from kwhost.tui.widgets.table import Cell, Column, RowTable, Tone
 
@@ -46,16 +48,22 @@ class EventsPane(Pane):
 
     DEFAULT_CSS = "EventsPane RowTable { height: 1fr; }"
 
+    def __init__(self, host: Host, instance: InstanceId) -> None:
+        super().__init__(host, instance)
+        empty = "Nothing has happened since this was started; kwhost events shows what did before."
+        self._table = RowTable[Event](
+            _COLUMNS, lambda event: event.seq, sort="time", empty=empty, id="event-table"
+        )
+
     def compose(self) -> ComposeResult:
         """A table."""
-        empty = "Nothing has happened since this was started; kwhost events shows what did before."
-        yield RowTable[Event](_COLUMNS, lambda event: event.seq, sort="time", empty=empty, id="event-table")
+        yield self._table
 
     def take_focus(self) -> None:
         """The table has the keys."""
-        self.query_one("#event-table").focus()
+        self._table.focus()
 
     def show_state(self) -> None:
         """What is new."""
         mine = [event for event in self.host.events if event.instance == self.instance]
-        self.query_one("#event-table", RowTable).set_rows(mine)
+        self._table.set_rows(mine)

@@ -16,6 +16,8 @@ from textual.widgets import Input, Static
 from kwhost.core.api.client import ServerEvent, instance_path
 from kwhost.core.api.types import LogEntry
 from kwhost.core.errors import ApiError
+from kwhost.core.model.ids import InstanceId
+from kwhost.tui.host import Host
 from kwhost.tui.keys import bindings
 from kwhost.tui.log_buffer import LINES_MAX, LogLine
 from kwhost.tui.panes.base import Pane
@@ -37,16 +39,17 @@ class LogsPane(Pane):
     """
     BINDINGS: ClassVar[list[BindingType]] = bindings("logs")
 
+    def __init__(self, host: Host, instance: InstanceId) -> None:
+        super().__init__(host, instance)
+        self.view = LogView()
+        self._line = Input(id="search", placeholder="find", compact=True)
+        self._state = Static("", id="log-state", markup=False)
+
     def compose(self) -> ComposeResult:
         """The log, and below it how it is shown."""
-        yield LogView()
-        yield Input(id="search", placeholder="find", compact=True)
-        yield Static("", id="log-state", markup=False)
-
-    @property
-    def view(self) -> LogView:
-        """The lines."""
-        return self.query_one(LogView)
+        yield self.view
+        yield self._line
+        yield self._state
 
     def take_focus(self) -> None:
         """The lines have the keys."""
@@ -99,7 +102,7 @@ class LogsPane(Pane):
                 if on_
             ),
         ]
-        self.query_one("#log-state", Static).update(Content.assemble(*words))
+        self._state.update(Content.assemble(*words))
 
     # --- keys
 
@@ -130,18 +133,18 @@ class LogsPane(Pane):
 
     def action_search(self) -> None:
         """Type what to find."""
-        line = self.query_one("#search", Input)
+        line = self._line
         line.display = True  # at once: what is hidden cannot have the focus
         self.screen.set_focus(line)
 
     @on(Input.Changed, "#search")
     def _search(self, event: Input.Changed) -> None:
         found = self.view.search(event.value)
-        self.query_one("#search", Input).border_title = f"{found} lines"
+        self._line.border_title = f"{found} lines"
 
     @on(Input.Submitted, "#search")
     def _search_done(self, event: Input.Submitted) -> None:
-        self.query_one("#search").display = bool(event.value)
+        self._line.display = bool(event.value)
         self.screen.set_focus(self.view)
         self.view.next_match(-1)
 

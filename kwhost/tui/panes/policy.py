@@ -6,9 +6,11 @@ from typing import NamedTuple
 from textual.app import ComposeResult
 from textual.widgets import Static
 
+from kwhost.core.model.ids import InstanceId
 from kwhost.core.model.policy_views import PolicyView, RuleView
 from kwhost.core.model.text import clean
 from kwhost.tui.format import amount
+from kwhost.tui.host import Host
 from kwhost.tui.panes.base import Pane
 from kwhost.tui.records import read
 from kwhost.tui.widgets.table import Cell, Column, RowTable, Tone
@@ -67,16 +69,21 @@ class PolicyPane(Pane):
     PolicyPane #layers { height: 1; padding: 0 1; background: $surface; text-wrap: nowrap; }
     """
 
-    def compose(self) -> ComposeResult:
-        """The rules, below the layers that they are of."""
-        yield Static("", id="layers", markup=False)
-        yield RowTable[_Rule](
+    def __init__(self, host: Host, instance: InstanceId) -> None:
+        super().__init__(host, instance)
+        self._layers = Static("", id="layers", markup=False)
+        self._table = RowTable[_Rule](
             _COLUMNS, lambda row: row.number, sort="layer", empty="No rules.", id="rule-table"
         )
 
+    def compose(self) -> ComposeResult:
+        """The rules, below the layers that they are of."""
+        yield self._layers
+        yield self._table
+
     def take_focus(self) -> None:
         """The table has the keys."""
-        self.query_one("#rule-table").focus()
+        self._table.focus()
 
     async def follow(self) -> None:
         """Read it again every two seconds."""
@@ -87,6 +94,6 @@ class PolicyPane(Pane):
     def _show(self, view: PolicyView) -> None:
         rules = [(layer.name, rule) for layer in view.layers for rule in layer.rules]
         rows = [_Rule(number, layer, rule) for number, (layer, rule) in enumerate(rules)]
-        self.query_one("#rule-table", RowTable).set_rows(rows)
+        self._table.set_rows(rows)
         layers = "   ".join(f"{layer.name}: {layer.policy}" for layer in view.layers)
-        self.query_one("#layers", Static).update(clean(f"The strictest layer decides.   {layers}"))
+        self._layers.update(clean(f"The strictest layer decides.   {layers}"))

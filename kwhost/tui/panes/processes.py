@@ -6,7 +6,9 @@ from textual.app import ComposeResult
 
 from kwhost.core.errors import Conflict
 from kwhost.core.model.daemon import ProcessEntry
+from kwhost.core.model.ids import InstanceId
 from kwhost.tui.format import size
+from kwhost.tui.host import Host
 from kwhost.tui.panes.base import Pane
 from kwhost.tui.records import read
 from kwhost.tui.widgets.table import Cell, Column, RowTable, Tone
@@ -45,15 +47,19 @@ class ProcessesPane(Pane):
 
     DEFAULT_CSS = "ProcessesPane RowTable { height: 1fr; }"
 
-    def compose(self) -> ComposeResult:
-        """A table."""
-        yield RowTable[ProcessEntry](
+    def __init__(self, host: Host, instance: InstanceId) -> None:
+        super().__init__(host, instance)
+        self._table = RowTable[ProcessEntry](
             _COLUMNS, lambda entry: entry.pid, sort="pid", empty="Nothing runs.", id="process-table"
         )
 
+    def compose(self) -> ComposeResult:
+        """A table."""
+        yield self._table
+
     def take_focus(self) -> None:
         """The table has the keys."""
-        self.query_one("#process-table").focus()
+        self._table.focus()
 
     async def follow(self) -> None:
         """Read them once a second; of an instance that does not run there are none."""
@@ -62,5 +68,5 @@ class ProcessesPane(Pane):
                 entries = read(await self.ask("top"), tuple[ProcessEntry, ...])
             except Conflict:
                 entries = ()
-            self.query_one("#process-table", RowTable).set_rows(entries)
+            self._table.set_rows(entries)
             await asyncio.sleep(_SECONDS)

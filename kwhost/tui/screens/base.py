@@ -23,18 +23,16 @@ class HostScreen(Screen[None]):
     def __init__(self, host: Host) -> None:
         super().__init__()
         self.host = host
+        self.ready = False
+        self._host_line = HostLine()
+        self._question_line = QuestionLine()
 
     def compose(self) -> ComposeResult:
         """The frame around a screen's content."""
-        yield HostLine()
+        yield self._host_line
         yield from self.content()
-        yield QuestionLine()
+        yield self._question_line
         yield Footer(show_command_palette=False)
-
-    @property
-    def ready(self) -> bool:
-        """Whether it has its content: not before that is made, nor while it is being removed."""
-        return bool(self.query(Footer))
 
     def content(self) -> Iterable[Widget]:
         """What is in between."""
@@ -42,6 +40,7 @@ class HostScreen(Screen[None]):
 
     def on_mount(self) -> None:
         """Show what is known already."""
+        self.ready = True
         self.show_state()
 
     def on_screen_resume(self) -> None:
@@ -53,11 +52,11 @@ class HostScreen(Screen[None]):
         if not self.ready:
             return
         host, now = self.host, self.host.clock()
-        self.query_one(HostLine).show(
+        self._host_line.show(
             str(host.client.path), host.info, host.fleet.totals, host.trouble,
             read_only=host.read_only, now=now,
         )  # fmt: skip
-        self.query_one(QuestionLine).show(host.questions, now, self._key("everywhere.questions"))
+        self._question_line.show(host.questions, now, self._key("everywhere.questions"))
 
     def _key(self, id_: str) -> str:
         """How a key is called here."""

@@ -53,11 +53,12 @@ class InstanceScreen(HostScreen):
         super().__init__(host)
         self._instance = id_
         self._tab = tab
+        self._summary = Static("", id="summary", markup=False)
         self._row: Row | None = host.fleet.row(id_)
 
     def content(self) -> Iterable[Widget]:
         """A summary above the tabs."""
-        yield Static("", id="summary", markup=False)
+        yield self._summary
         with TabbedContent(initial=self._tab):
             for name, title, pane in _PANES:
                 with TabPane(title, id=name):
@@ -88,7 +89,7 @@ class InstanceScreen(HostScreen):
         self._row = row or self._row
         if self._row:
             summary = _summary(self._row, self.host.clock(), gone=row is None)
-            self.query_one("#summary", Static).update(summary)
+            self._summary.update(summary)
         for pane in self.query(Pane):
             if pane.seen:
                 pane.show_state()

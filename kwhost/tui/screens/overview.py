@@ -33,29 +33,26 @@ class Overview(HostScreen):
     def __init__(self, host: Host) -> None:
         super().__init__(host)
         self._filter = ""
+        self._quotas = Quotas()
+        self.table = InstanceTable(host.clock)
 
     def content(self) -> Iterable[Widget]:
         """Quotas, the filter, the table."""
-        yield Quotas()
+        yield self._quotas
         yield Input(id="filter", placeholder="web   !state:exited   tenant:acme   ~wb1", compact=True)
-        yield InstanceTable(self.host.clock)
+        yield self.table
 
     def on_mount(self) -> None:
         """Keys are the table's."""
         super().on_mount()
         self.set_focus(self.table)
 
-    @property
-    def table(self) -> InstanceTable:
-        """All instances that the filter leaves."""
-        return self.query_one(InstanceTable)
-
     def show_state(self) -> None:
         """Show what has changed."""
         if not self.ready:
             return
         super().show_state()
-        self.query_one(Quotas).show(self.host.tenants)
+        self._quotas.show(self.host.tenants)
         self._show_rows()
 
     def _show_rows(self) -> None:

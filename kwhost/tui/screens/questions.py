@@ -57,24 +57,21 @@ class Questions(HostScreen):
 
     def content(self) -> Iterable[Widget]:
         """The queue, and more about the one with the cursor."""
-        yield RowTable[Question](
-            _columns(self.host.clock), lambda question: question.id, empty="Nothing is asked.", id="questions"
-        )
-        yield Static("", id="detail", markup=False)
+        yield self.table
+        yield self._detail
 
     def __init__(self, host: Host) -> None:
         super().__init__(host)
         self._answered: set[str] = set()
+        self.table = RowTable[Question](
+            _columns(host.clock), lambda question: question.id, empty="Nothing is asked.", id="questions"
+        )
+        self._detail = Static("", id="detail", markup=False)
 
     def on_mount(self) -> None:
         """Keys are the table's."""
         super().on_mount()
         self.set_focus(self.table)
-
-    @property
-    def table(self) -> RowTable[Question]:
-        """The queue."""
-        return self.query_one("#questions", RowTable)
 
     def show_state(self) -> None:
         """Show what has changed."""
@@ -87,7 +84,7 @@ class Questions(HostScreen):
     @on(RowTable.Highlighted)
     def _show_detail(self) -> None:
         question = self.table.current
-        self.query_one("#detail", Static).update(_detail(question, self.host.clock()) if question else "")
+        self._detail.update(_detail(question, self.host.clock()) if question else "")
 
     def action_answer(self, allow: bool, scope: str) -> None:  # noqa: FBT001 - as the bindings say it
         """Answer the one with the cursor."""
