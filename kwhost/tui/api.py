@@ -17,7 +17,8 @@ from kwhost.tui.sse import EventParser
 __all__ = ["AsyncClient"]
 
 _CONNECT_SECONDS = 10.0
-_PIECE = 64 * 1024
+# What is read before keys have their turn: a key needs several turns until it shows.
+_PIECE = 16 * 1024
 _ANSWER_MAX = 256 * 1024 * 1024
 
 Query = Mapping[str, Any] | None
