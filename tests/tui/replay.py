@@ -126,6 +126,7 @@ async def interface(
         monotonic=lambda: float(next(seconds)),
         **options,
     )
+    app.animation_level = "none"  # a picture of something that moves is another each time
     try:
         async with app.run_test(size=size) as pilot:
             await wait_for(lambda: replay.followed and app.host.fleet.rows(), "connection")
