@@ -9,22 +9,29 @@ from kwhost.core.api.types import InstanceUse
 from kwhost.core.model.ids import InstanceId
 from kwhost.core.model.status import InstanceState, InstanceStatus, Usage
 
-__all__ = ["HISTORY", "Fleet", "Row", "Totals"]
+__all__ = ["HISTORY", "Fleet", "Row", "Totals", "growth"]
 
 # Seconds of history.
 HISTORY = 120
 
 
 class Row(NamedTuple):
-    """One instance. `cpu` is in percent of one processor, `calls` and `denied` a second; None: not known."""
+    """One instance. `cpu` is in percent of one processor, `calls` and `denied` a second, `sent` and
+    `received` in bytes a second; None: not known. `before` is what had been used `seconds` before `usage`."""
 
     status: InstanceStatus
     usage: Usage = Usage()
+    before: Usage = Usage()
+    seconds: float = 1.0
     cpu: float | None = None
     calls: float | None = None
     denied: float | None = None
+    sent: float | None = None
+    received: float | None = None
     cpu_history: Sequence[float] = ()
     call_history: Sequence[float] = ()
+    sent_history: Sequence[float] = ()
+    received_history: Sequence[float] = ()
 
     @property
     def key(self) -> InstanceId:
@@ -47,10 +54,19 @@ class Totals(NamedTuple):
     memory: int
     calls: float
     denied: float
+    sent: float
+    received: float
 
 
 _FAILED = (InstanceState.FAILED, InstanceState.CRASH_LOOP)
 _ACTIVE = (InstanceState.STARTING, InstanceState.RUNNING, InstanceState.PAUSED, InstanceState.STOPPING)
+
+
+_NOTHING = Usage()
+
+
+def _history() -> deque[float]:
+    return deque(maxlen=HISTORY)
 
 
 @dataclass(slots=True)
@@ -59,26 +75,46 @@ class _Track:
 
     usage: Usage
     time: float
+    before: Usage = _NOTHING
+    seconds: float = 1.0
     cpu: float | None = None
     calls: float | None = None
     denied: float | None = None
-    cpu_history: deque[float] = field(default_factory=lambda: deque(maxlen=HISTORY))
-    call_history: deque[float] = field(default_factory=lambda: deque(maxlen=HISTORY))
+    sent: float | None = None
+    received: float | None = None
+    cpu_history: deque[float] = field(default_factory=_history)
+    call_history: deque[float] = field(default_factory=_history)
+    sent_history: deque[float] = field(default_factory=_history)
+    received_history: deque[float] = field(default_factory=_history)
 
     def measure(self, usage: Usage, time: float) -> None:
         seconds = time - self.time
         if seconds <= 0:
             return
-        cpu = _growth(self.usage.cpu_seconds, usage.cpu_seconds, seconds)
+        before = self.usage
+        cpu = growth(before.cpu_seconds, usage.cpu_seconds, seconds)
         self.cpu = None if cpu is None else cpu * 100
-        self.calls = _growth(self.usage.calls, usage.calls, seconds)
-        self.denied = _growth(self.usage.refused, usage.refused, seconds)
+        self.calls = growth(before.calls, usage.calls, seconds)
+        self.denied = growth(before.refused, usage.refused, seconds)
+        self.sent = growth(before.sent_bytes, usage.sent_bytes, seconds)
+        self.received = growth(before.received_bytes, usage.received_bytes, seconds)
         self.cpu_history.append(self.cpu or 0.0)
         self.call_history.append(self.calls or 0.0)
+        self.sent_history.append(self.sent or 0.0)
+        self.received_history.append(self.received or 0.0)
+        self.before, self.seconds = before, seconds
         self.usage, self.time = usage, time
 
+    def row(self, status: InstanceStatus) -> Row:
+        return Row(
+            status=status, usage=self.usage, before=self.before, seconds=self.seconds,
+            cpu=self.cpu, calls=self.calls, denied=self.denied, sent=self.sent, received=self.received,
+            cpu_history=self.cpu_history, call_history=self.call_history,
+            sent_history=self.sent_history, received_history=self.received_history,
+        )  # fmt: skip
 
-def _growth(before: float | None, now: float | None, seconds: float) -> float | None:
+
+def growth(before: float | None, now: float | None, seconds: float) -> float | None:
     """A second; a counter that went back belongs to a new run."""
     if before is None or now is None:
         return None
@@ -117,9 +153,7 @@ class Fleet:
         track = self._tracks.get(id_)
         if track is None or status.state not in _ACTIVE:
             return Row(status)
-        return Row(
-            status, track.usage, track.cpu, track.calls, track.denied, track.cpu_history, track.call_history
-        )
+        return track.row(status)
 
     def rows(self) -> list[Row]:
         """All of them."""
@@ -138,4 +172,6 @@ class Fleet:
             memory=sum(row.usage.memory or 0 for row in rows),
             calls=sum(row.calls or 0.0 for row in rows),
             denied=sum(row.denied or 0.0 for row in rows),
+            sent=sum(row.sent or 0.0 for row in rows),
+            received=sum(row.received or 0.0 for row in rows),
         )

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from kwhost.core.model.units import format_bytes
 
-__all__ = ["age", "amount", "bar", "percent", "rate", "size", "sparkline"]
+__all__ = ["age", "amount", "bar", "flow", "percent", "rate", "size", "sparkline"]
 
 _BLOCKS = " ▁▂▃▄▅▆▇█"
 _EIGHTHS = "▏▎▍▌▋▊▉█"
@@ -40,6 +40,13 @@ def rate(value: float | None) -> str:
     if value == 0:
         return "·"
     return f"{value:.1f}" if value < 10 else amount(value)
+
+
+def flow(received: float | None, sent: float | None) -> str:
+    """Bytes a second in at most eleven characters: "↓1.2k ↑37"; as `rate` where there is nothing to tell."""
+    if received is None or sent is None:
+        return "-"
+    return f"↓{amount(received)} ↑{amount(sent)}" if received or sent else "·"
 
 
 def percent(value: float | None) -> str:

@@ -1,6 +1,7 @@
 """The terminal interface with a real daemon, real instances, and typed into on a real terminal."""
 
 import asyncio
+import json
 import os
 import shlex
 import shutil
@@ -14,8 +15,10 @@ from kwhost.tui.api import AsyncClient
 from kwhost.tui.app import KwhostApp
 from kwhost.tui.screens.console import Console
 from kwhost.tui.widgets.log_view import LogView
+from kwhost.tui.widgets.table import RowTable
 from kwhost.tui.widgets.terminal import Terminal
 from tests.functional.hosting import Daemon, StartDaemon, eventually
+from tests.functional.network_hosting import network_daemon
 from tests.tui.replay import wait_for
 
 pytestmark = pytest.mark.kvm
@@ -110,6 +113,31 @@ def test_a_shell_in_an_instance_is_typed_into(kwhostd: StartDaemon) -> None:
             await wait_for(lambda: not isinstance(app.screen, Console), "the way back")
 
     play(look)
+
+
+@pytest.mark.root
+@pytest.mark.net
+def test_what_an_instances_network_refuses_is_seen() -> None:
+    # The first line of resolv.conf is the host, which answers questions about names and nothing else.
+    script = "read _ host </etc/resolv.conf; while :; do busybox nc -w 1 $host 80 </dev/null; sleep 0.1; done"
+    configuration = f"""
+[tenants.acme]
+network = {{}}
+[tenants.acme.instances.caller]
+command = ["sh", "-c", {json.dumps(script)}]
+"""
+    with network_daemon(configuration) as daemon:
+
+        async def look() -> None:
+            app = open_app(daemon)
+            async with app.run_test(size=(100, 30)) as pilot:
+                await wait_for(lambda: row(app, "acme/caller") == "running", "running")
+                await pilot.press("enter", "tab", "tab", "tab")
+                await wait_for(lambda: app.screen.query("#refusal-table"), "the tab")
+                table = app.screen.query_one("#refusal-table", RowTable)
+                await wait_for(lambda: [each.reason for each in table.rows] == ["to this host"], "refusals")
+
+        play(look)
 
 
 def test_a_new_daemon_is_found(kwhostd: StartDaemon) -> None:

@@ -1,6 +1,9 @@
 """Records what a daemon answers, for the tests of the terminal interface:
 
-python -m tests.tui.record SOCKET >tests/tui/transcripts/NAME.json
+python -m tests.tui.record >tests/tui/transcripts/busy.json
+
+The daemon is one of its own in a network namespace of its own, and hosts SCENE; that needs root, KVM and
+nftables. Afterwards: KWHOST_UPDATE_SNAPSHOTS=1, and look at the pictures.
 """
 
 import json
@@ -8,13 +11,77 @@ import sys
 import time
 from collections.abc import Iterator
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 from kwhost.core.api.client import Client, instance_path
+from kwhost.net.netlink import open_session
+from tests.functional.hosting import eventually
+from tests.functional.network_hosting import network_daemon
 
-_STATS = 8
+_STATS = 24
 _EVENTS = 60
+_LINES = 60
+
+# Something of everything: questions, refusals, traffic that passes and that does not, limits, an end.
+SCENE = """
+[policies.asks]
+base = "default"
+ask_timeout = "300s"
+[policies.asks.syscalls]
+ask = ["mkdir"]
+deny = ["rmdir"]
+
+[tenants.acme]
+max_instances = 10
+cpus = 4
+memory = "1G"
+network = { egress = [{ to = "0.0.0.0/0", ports = [443], protocol = "tcp" }] }
+
+[tenants.acme.instances.web]
+command = ["/bin/sh", "-c", '''
+busybox httpd -f -p 80 -h /usr/share/common-licenses &
+i=0
+while :; do
+  i=$((i+1)); echo GET /item/$i 200
+  [ $((i%7)) = 0 ] && echo warning: slow reply >&2
+  rmdir /tmp/nothing 2>/dev/null
+  sleep 0.2
+done''']
+policy = "asks"
+replicas = 2
+ports = ["8080:80"]
+traffic = { upload = "10M", connections = 100 }
+memory = "128M"
+cpus = 0.5
+healthcheck = { http = "http://:80/GPL-2", interval = "5s" }
+
+[tenants.acme.instances.asker]
+command = ["/bin/sh", "-c", '''
+while :; do
+  busybox wget -q -O /dev/null http://web/GPL-3
+  for address in 1.1.1.1 10.1.2.3 $(sed -n "s/^nameserver //p" /etc/resolv.conf); do
+    busybox nc -w 1 $address 80 </dev/null
+  done 2>/dev/null
+  sleep 0.1
+done &
+sleep 2; mkdir /tmp/some-place; sleep 1000''']
+policy = "asks"
+memory = "64M"
+cpus = 0.5
+
+[tenants.beta.instances.busy]
+command = ["/bin/sh", "-c", "while :; do cat /etc/hostname >/dev/null; sleep 0.05; done"]
+[tenants.beta.instances.oops]
+command = ["/bin/sh", "-c", "echo cannot go on >&2; exit 3"]
+"""
+
+# What it says of the machine that it was recorded on is nobody's business.
+_INFO: dict[str, Any] = {
+    "state_dir": "/var/lib/kwhost",
+    "run_dir": "/run/kwhost",
+    "configuration": None,
+    "lacking": [],
+}
 
 
 def _streamed(client: Client, path: str, count: int | None, **query: Any) -> Iterator[dict[str, Any]]:
@@ -24,23 +91,44 @@ def _streamed(client: Client, path: str, count: int | None, **query: Any) -> Ite
 
 def record(client: Client) -> dict[str, Any]:
     """Answers by path, and streams of events; `time` is when."""
-    lists = ("/v1/info", "/v1/instances", "/v1/tenants", "/v1/questions")
+    streams = {"/v1/stats": list(_streamed(client, "/v1/stats", _STATS, follow=True))}
     answers = {
         path: client.request("GET", path, {"all": True} if path.endswith("instances") else None)
-        for path in lists
+        for path in ("/v1/info", "/v1/instances", "/v1/tenants", "/v1/questions")
     }
-    streams = {"/v1/stats": list(_streamed(client, "/v1/stats", _STATS, follow=True))}
     streams["/v1/events"] = list(_streamed(client, "/v1/events", None))[-_EVENTS:]
-    answers["/v1/info"] |= {"state_dir": "/var/lib/kwhost", "run_dir": "/run/kwhost", "configuration": None}
+    answers["/v1/info"] |= _INFO
     for status in answers["/v1/instances"]:
         for operation in ("definition", "stats", "top", "policy"):
             path = instance_path(status["id"], operation)
             if operation != "top" or status["state"] == "running":
                 answers[path] = client.request("GET", path)
         path = instance_path(status["id"], "logs")
-        streams[path] = list(_streamed(client, path, None, tail=60))
+        streams[path] = list(_streamed(client, path, None, tail=_LINES))
     return {"time": time.time(), "answers": answers, "streams": streams}
 
 
+def _lead_out() -> None:
+    """A way to the rest of the world, which ends at once: what is refused is refused by rules."""
+    with open_session() as session:
+        session.link("add", ifname="out", kind="veth", peer="away")
+        index, away = (session.link_lookup(ifname=name)[0] for name in ("out", "away"))
+        for each in (index, away):
+            session.link("set", index=each, state="up")
+        session.addr("add", index=index, address="198.51.100.2", prefixlen=24)
+        session.route("add", dst="default", gateway="198.51.100.1")
+
+
+def main() -> None:
+    """Record SCENE once all of it has come to pass."""
+    with network_daemon(SCENE) as daemon:
+        daemon.inside(_lead_out)
+        eventually(lambda: daemon.client.request("GET", "/v1/questions"), "the question")
+        eventually(lambda: len(list(daemon.client.events("/v1/instances/web-1/logs"))) > _LINES, "the log")
+        eventually(lambda: daemon.instance("acme/web-1")["health"] == "healthy", "the check of health")
+        text = json.dumps(record(daemon.client), separators=(",", ":"))
+        sys.stdout.write(text.replace(str(daemon.directory), "/etc/kwhost"))
+
+
 if __name__ == "__main__":
-    json.dump(record(Client(Path(sys.argv[1]))), sys.stdout, indent=None, separators=(",", ":"))
+    main()

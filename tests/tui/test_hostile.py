@@ -49,7 +49,16 @@ def hostile() -> dict[str, Any]:
     line = {"time": 1.0, "stream": "stdout", "text": EVIL, "partial": False}
     base = f"/v1/instances/{status['id']}"
     transcript["streams"][f"{base}/logs"] = [{"name": "line", "id": None, "data": line}]
-    transcript["answers"][f"{base}/definition"] |= {"command": [EVIL], "environment": {EVIL: EVIL}}
+    transcript["answers"][f"{base}/definition"] |= {
+        "command": [EVIL],
+        "environment": {EVIL: EVIL},
+        "traffic": {"egress": [{"to": EVIL}]},
+    }
+    status |= {"network": EVIL, "addresses": [EVIL], "mac": EVIL, "ports": [EVIL]}
+    for event in transcript["streams"]["/v1/stats"]:
+        for use in event["data"]:
+            if use["id"] == status["id"]:
+                use["usage"] |= {"sent_bytes": 1, "received_bytes": 1, "refused_packets": {EVIL: 1}}
     for entry in transcript["answers"].get(f"{base}/top", []):
         entry["command"] = EVIL
     for layer in transcript["answers"][f"{base}/policy"]["layers"]:
@@ -59,7 +68,7 @@ def hostile() -> dict[str, Any]:
 
 @pytest.mark.parametrize("keys", [
     "", "a", "x", "enter", "enter tab", "enter tab tab", "enter tab tab tab", "enter tab tab tab tab",
-    "enter shift+tab", "colon", "question_mark",
+    "enter tab tab tab tab tab", "enter shift+tab", "colon", "question_mark",
 ])  # fmt: skip
 def test_no_screen_passes_on_what_a_terminal_obeys(keys: str) -> None:
     async def look() -> None:

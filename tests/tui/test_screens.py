@@ -32,8 +32,9 @@ SCREENS = {
     "logs": Screen("j enter", lambda app: len(app.screen.query_one(LogView).buffer.lines) == 60),
     "calls": Screen("j c", table("call-table")),
     "policy": Screen("j enter tab tab", table("rule-table")),
-    "events": Screen("j enter tab tab tab", table("event-table")),
-    "processes": Screen("j enter tab tab tab tab", table("process-table")),
+    "network": Screen("enter tab tab tab", table("refusal-table")),
+    "events": Screen("j enter tab tab tab tab", table("event-table")),
+    "processes": Screen("j enter tab tab tab tab tab", table("process-table")),
     "configuration": Screen(
         "j enter shift+tab", lambda app: str(app.screen.query_one("#toml", Static).content)
     ),

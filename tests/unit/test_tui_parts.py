@@ -16,9 +16,10 @@ from kwhost.tui.actions import ACTIONS, command_line
 from kwhost.tui.emulator import Emulator
 from kwhost.tui.filters import matcher
 from kwhost.tui.fleet import HISTORY, Fleet, Row
-from kwhost.tui.format import age, bar, sparkline
+from kwhost.tui.format import age, bar, flow, sparkline
 from kwhost.tui.keys import KEYS, load_keymap
 from kwhost.tui.log_buffer import LINES_MAX, LogBuffer
+from kwhost.tui.panes.network import Refusal, refusals
 from kwhost.tui.sse import EventParser
 from kwhost.tui.terminal_keys import encode_key, encode_paste
 
@@ -105,6 +106,41 @@ def test_history_is_bounded() -> None:
 
     assert row
     assert len(row.cpu_history) == HISTORY
+
+
+def networked(time: float) -> InstanceUse:
+    """Of one that sends 1000 bytes a second, of which two packets are refused."""
+    usage = Usage(sent_bytes=int(time * 1000), received_bytes=50, refused_packets={"egress": int(time * 2)})
+    return InstanceUse(
+        id=ID, name=InstanceName("web-1"), tenant=TenantName("acme"), state=InstanceState.RUNNING, usage=usage
+    )
+
+
+def test_what_a_network_refuses_is_told_by_reason_and_second() -> None:
+    fleet = Fleet()
+    fleet.take_list([status()])
+    fleet.measure([networked(10)], 10.0)
+    fleet.measure([networked(14)], 14.0)
+    row = fleet.row(ID)
+
+    assert row
+    assert (row.sent, row.received) == (1000.0, 0.0)
+    assert refusals(row) == [Refusal("to where no egress rule allows", 28, 2.0)]
+
+
+def test_a_first_measurement_has_no_rates_and_an_unknown_reason_its_own_name() -> None:
+    row = Row(status(), usage=Usage(refused_packets={"whatever": 3}))
+
+    assert refusals(row) == [Refusal("whatever", 3, None)]
+
+
+@pytest.mark.parametrize(
+    ("received", "sent", "text"),
+    [(None, None, "-"), (0.0, 0.0, "·"), (1234.0, 37.0, "↓1.2k ↑37"), (999_499.0, 999_499.0, "↓999k ↑999k")],
+)
+def test_flows_fit_in_eleven_characters(received: float | None, sent: float | None, text: str) -> None:
+    assert flow(received, sent) == text
+    assert len(text) <= 11
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(0, "0s"), (59.9, "59s"), (3600, "1h"), (90061, "1d1h")])

@@ -1,4 +1,4 @@
-"""One instance: its logs, system calls, policy, events, processes and configuration."""
+"""One instance: its logs, system calls, policy, network, events, processes and configuration."""
 
 from collections.abc import Iterable
 from typing import ClassVar
@@ -20,6 +20,7 @@ from kwhost.tui.panes.calls import CallsPane
 from kwhost.tui.panes.configuration import ConfigurationPane
 from kwhost.tui.panes.events import EventsPane
 from kwhost.tui.panes.logs import LogsPane
+from kwhost.tui.panes.network import NetworkPane
 from kwhost.tui.panes.policy import PolicyPane
 from kwhost.tui.panes.processes import ProcessesPane
 from kwhost.tui.screens.base import HostScreen
@@ -30,11 +31,13 @@ _PANES: tuple[tuple[str, str, type[Pane]], ...] = (
     ("logs", "Logs", LogsPane),
     ("calls", "System calls", CallsPane),
     ("policy", "Policy", PolicyPane),
+    ("network", "Network", NetworkPane),
     ("events", "Events", EventsPane),
     ("processes", "Processes", ProcessesPane),
     ("configuration", "Configuration", ConfigurationPane),
 )
-_SPARK = 24
+# The length of lines of blocks, and that on narrow screens.
+_SPARK, _SHORT_SPARK, _NARROW = 24, 4, 120
 
 
 class InstanceScreen(HostScreen):
@@ -88,11 +91,16 @@ class InstanceScreen(HostScreen):
         row = self.host.fleet.row(self._instance)
         self._row = row or self._row
         if self._row:
-            summary = _summary(self._row, self.host.clock(), gone=row is None)
+            spark = _SHORT_SPARK if self.size.width < _NARROW else _SPARK
+            summary = _summary(self._row, self.host.clock(), spark, gone=row is None)
             self._summary.update(summary)
         for pane in self.query(Pane):
             if pane.seen:
                 pane.show_state()
+
+    def on_resize(self) -> None:
+        """There is more room, or less."""
+        self.show_state()
 
     def action_next_tab(self, step: int) -> None:
         """Another tab."""
@@ -115,11 +123,11 @@ class InstanceScreen(HostScreen):
             self.post_message(OpenConsole(kind, self._row.name))
 
 
-def _summary(row: Row, now: float, *, gone: bool) -> Content:
+def _summary(row: Row, now: float, spark: int, *, gone: bool) -> Content:
     status, usage = row.status, row.usage
     state = "removed" if gone else status.state.value
     good = status.state.value == "running" and not gone
-    limit = f" of {size(usage.memory_limit)}" if usage.memory_limit else ""
+    limit = f"/{size(usage.memory_limit)}" if usage.memory_limit else ""
     first = [
         (clean(row.name), "bold"),
         (f"  {state}", "bold $success" if good else "bold $warning"),
@@ -129,9 +137,9 @@ def _summary(row: Row, now: float, *, gone: bool) -> Content:
     ]
     second = [
         ("cpu ", "$muted"), (f"{percent(row.cpu):>5}% ", "bold"),
-        (sparkline(row.cpu_history, _SPARK, 5.0), "$accent"),
+        (sparkline(row.cpu_history, spark, 5.0), "$accent"),
         ("  calls/s ", "$muted"), (f"{rate(row.calls):>5} ", "bold"),
-        (sparkline(row.call_history, _SPARK), "$accent"),
+        (sparkline(row.call_history, spark), "$accent"),
         ("  denied/s ", "$muted"), (rate(row.denied), "bold $error" if row.denied else "bold"),
         ("  memory ", "$muted"), (f"{size(usage.memory)}{limit}", "bold"),
         ("  age ", "$muted"), (age(now - (status.started or status.created)), "bold"),

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from textual.content import Content
+from textual.widget import Widget
 from textual.widgets import Static
 
 from kwhost.core.model.daemon import DaemonInfo
@@ -10,20 +11,23 @@ from kwhost.core.model.decisions import Question
 from kwhost.core.model.status import TenantStatus
 from kwhost.core.model.text import clean
 from kwhost.tui.fleet import Totals
-from kwhost.tui.format import age, amount, bar, percent, rate, size
+from kwhost.tui.format import age, amount, bar, flow, percent, rate, size
 
 __all__ = ["HostLine", "QuestionLine", "Quotas"]
 
 
-class HostLine(Static):
-    """Two lines about the host; the connection's state is always among them."""
+class HostLine(Widget):
+    """Two lines about the host; the connection's state is always among them. Totals that there is no room for
+    are left out, the least important first."""
 
     DEFAULT_CSS = """
     HostLine { height: 2; background: $panel; padding: 0 1; text-wrap: nowrap; text-overflow: ellipsis; }
     """
 
     def __init__(self) -> None:
-        super().__init__("", markup=False)
+        super().__init__()
+        self._first = Content("")
+        self._totals: Totals | None = None
 
     def show(
         self, host: str, info: DaemonInfo | None, totals: Totals, trouble: str, *, read_only: bool, now: float
@@ -41,21 +45,33 @@ class HostLine(Static):
                 first.append((f"  ▪ {len(info.lacking)} limits not held", "$warning"))
         if read_only:
             first.append(("  ▪ read-only", "bold $warning"))
-        self.update(Content("\n").join([Content.assemble(*first), _totals(totals)]))
+        self._first, self._totals = Content.assemble(*first), totals
+        self.refresh()
+
+    def render(self) -> Content:
+        """For the present width."""
+        totals = _totals(self._totals, self.content_size.width) if self._totals else Content("")
+        return Content("\n").join([self._first, totals])
 
 
-def _totals(totals: Totals) -> Content:
-    parts = [
+def _totals(totals: Totals, width: int) -> Content:
+    parts = (
         ("running", str(totals.running), "bold $success"),
-        ("ended", str(totals.ended), "$muted"),
         ("failed", str(totals.failed), "bold $error" if totals.failed else "$muted"),
         ("cpu", f"{percent(totals.cpu)}%", "bold $accent"),
         ("memory", size(totals.memory), "bold $accent"),
         ("calls/s", amount(totals.calls), "bold $accent"),
         ("denied/s", rate(totals.denied), "bold $error" if totals.denied else "$muted"),
-    ]
-    pieces = [((f"{label} ", "$muted"), (f"{value}  ", style)) for label, value, style in parts]
-    return Content.assemble(*(part for pair in pieces for part in pair))
+        ("network/s", flow(totals.received, totals.sent), "bold $accent"),
+        ("ended", str(totals.ended), "$muted"),
+    )
+    line = Content("")
+    for label, value, style in parts:
+        longer = line + Content.assemble((f"{label} ", "$muted"), (value, style))
+        if longer.cell_length > width:
+            break
+        line = longer + Content("  ")
+    return line
 
 
 _KINDS = {

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from kwhost.core.model.status import Health, InstanceState
 from kwhost.tui.fleet import Row
-from kwhost.tui.format import age, percent, rate, size, sparkline
+from kwhost.tui.format import age, flow, percent, rate, size, sparkline
 from kwhost.tui.widgets.table import Cell, Column, RowTable, Tone
 
 __all__ = ["InstanceTable", "instance_columns"]
@@ -26,7 +26,7 @@ _HEALTH = {
     Health.HEALTHY: Cell("healthy", Tone.GOOD),
     Health.UNHEALTHY: Cell("unhealthy", Tone.BAD),
 }
-_SPARK = 16
+_SPARK = 10
 
 
 def _state(row: Row) -> Cell:
@@ -46,6 +46,10 @@ def _denied(row: Row) -> Cell:
     return Cell(rate(row.denied), Tone.BAD if row.denied else Tone.DIM)
 
 
+def _network(row: Row) -> Cell:
+    return Cell(flow(row.received, row.sent), Tone.PLAIN if row.received or row.sent else Tone.DIM)
+
+
 def _restarts(row: Row) -> Cell:
     return Cell(str(row.status.restarts), Tone.WARNING if row.status.restarts else Tone.DIM)
 
@@ -61,7 +65,7 @@ def instance_columns(clock: Callable[[], float]) -> list[Column[Row]]:
         Column("name", 0, lambda row: row.status.name, lambda row: row.status.name),
         Column("state", 11, _state, lambda row: row.status.state.value),
         Column(
-            "health", 9, lambda row: _HEALTH[row.status.health], lambda row: row.status.health.value, rank=4
+            "health", 9, lambda row: _HEALTH[row.status.health], lambda row: row.status.health.value, rank=3
         ),
         Column(
             "engine", 7, lambda row: Cell(row.status.engine, Tone.DIM), lambda row: row.status.engine, rank=7
@@ -70,7 +74,7 @@ def instance_columns(clock: Callable[[], float]) -> list[Column[Row]]:
             "cpu%", 6, lambda row: percent(row.cpu), lambda row: row.cpu or 0.0, right=True, descending=True
         ),
         Column(
-            "cpu, 16 s",
+            "last 10 s",
             _SPARK,
             lambda row: Cell(sparkline(row.cpu_history, _SPARK, 5.0), Tone.ACCENT),
             rank=5,
@@ -85,13 +89,22 @@ def instance_columns(clock: Callable[[], float]) -> list[Column[Row]]:
             descending=True,
         ),
         Column(
-            "calls, 16 s", _SPARK, lambda row: Cell(sparkline(row.call_history, _SPARK), Tone.ACCENT), rank=8
+            "last 10 s", _SPARK, lambda row: Cell(sparkline(row.call_history, _SPARK), Tone.ACCENT), rank=8
         ),
         Column("denied/s", 8, _denied, lambda row: row.denied or 0.0, right=True, rank=1, descending=True),
         Column(
+            "network/s",
+            11,
+            _network,
+            lambda row: (row.received or 0.0) + (row.sent or 0.0),
+            right=True,
+            rank=4,
+            descending=True,
+        ),
+        Column(
             "restarts", 8, _restarts, lambda row: row.status.restarts, right=True, rank=6, descending=True
         ),
-        Column("age", 7, lambda row: Cell(age(clock() - since(row)), Tone.DIM), since, right=True, rank=3),
+        Column("age", 7, lambda row: Cell(age(clock() - since(row)), Tone.DIM), since, right=True, rank=2),
     ]
 
 
