@@ -148,6 +148,24 @@ def test_what_passed_is_counted(hosting: NetworkDaemon) -> None:
     assert usage["received_packets"] > 0
 
 
+def test_what_an_instance_is_connected_with_is_told(hosting: NetworkDaemon) -> None:
+    (address, *_) = hosting.wait_state("acme/one", "running")["addresses"]
+
+    def told(state: str) -> list[tuple[str, str]]:
+        answer = hosting.client.request("GET", "/v1/instances/acme%2Fone/connections")
+        assert answer["left_out"] == 0
+        return [
+            (each["transport"], each["local"]) for each in answer["connections"] if each["state"] == state
+        ]
+
+    with hosting.connect(address, 80) as connection:
+        connection.recv(100)
+        assert told("established") == [("tcp", f"{address}:80")]
+    assert told("listen") == [("tcp", "[::]:80")]
+    assert told("open") == [("udp", "[::]:80")]
+    eventually(lambda: not told("established"), "the connection's end")
+
+
 def test_a_killed_daemon_breaks_no_connection_and_the_next_one_goes_on(hosting: NetworkDaemon) -> None:
     before = {name: hosting.instance(f"acme/{name}")["addresses"] for name in NAMES}
     links = hosting.links()

@@ -10,12 +10,14 @@ import trio
 from trio.testing import memory_stream_pair
 
 from kwhost.core.errors import Ambiguous, Conflict, NotFound
+from kwhost.core.model.connections import Connection, Connections, ConnectionState
 from kwhost.core.model.daemon import Changes, DaemonInfo, PluginStatus, ProcessEntry
 from kwhost.core.model.decisions import Answer, Call, Question, QuestionId, RememberedAnswer, RuleRef
 from kwhost.core.model.definition import InstanceDefinition
 from kwhost.core.model.events import AuditRecord, Event, EventKind, EventPage
 from kwhost.core.model.ids import InstanceId, InstanceName, TenantName
 from kwhost.core.model.instance import TerminalSize
+from kwhost.core.model.network import Transport
 from kwhost.core.model.policy_views import Explanation, LayerView, PolicyView, RuleView
 from kwhost.core.model.statistics import CallStatistics, InstanceStatistics
 from kwhost.core.model.status import EndReason, Health, InstanceState, InstanceStatus, TenantStatus, Usage
@@ -287,6 +289,17 @@ class FakeHosting:
 
     async def processes(self, id: InstanceId) -> tuple[ProcessEntry, ...]:
         return (ProcessEntry(pid=7, user="0", threads=1, cpu_seconds=0.5, memory=1, command="sleep 60"),)
+
+    async def connections(self, id: InstanceId) -> Connections:
+        listens = Connection(
+            transport=Transport.TCP,
+            state=ConnectionState.LISTEN,
+            local="10.0.0.2:80",
+            remote="",
+            unread=0,
+            unsent=0,
+        )
+        return Connections(connections=(listens,))
 
     async def create(self, definition: InstanceDefinition, *, start: bool, confined: bool) -> InstanceStatus:
         self._act("create", definition, start, confined)

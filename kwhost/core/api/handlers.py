@@ -12,6 +12,7 @@ from kwhost.core.api.definitions import check_definition
 from kwhost.core.api.openapi import describe_api
 from kwhost.core.api.types import StatsAnswer, Version, stats_of
 from kwhost.core.errors import NotFound, UsageError
+from kwhost.core.model.connections import Connections
 from kwhost.core.model.daemon import Changes, DaemonInfo, PluginStatus, ProcessEntry
 from kwhost.core.model.definition import InstanceDefinition
 from kwhost.core.model.events import AuditRecord
@@ -142,6 +143,10 @@ async def _top(call: Call) -> tuple[ProcessEntry, ...]:
     return await call.hosting.processes(call.instance().id)
 
 
+async def _connections(call: Call) -> Connections:
+    return await call.hosting.connections(call.instance().id)
+
+
 async def _tenants(call: Call) -> tuple[TenantStatus, ...]:
     visible = call.visible()
     return tuple(status for status in call.hosting.tenants() if visible is None or status.name in visible)
@@ -195,6 +200,7 @@ HANDLERS: dict[str, Handler] = {
     "definition": _definition,
     "instance-stats": _stats,
     "top": _top,
+    "connections": _connections,
     "tenants": _tenants,
     "tenant": _tenant,
     "audit": _audit,

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from urllib.parse import unquote
 
 from kwhost.core.api.types import ExecBody, FailureBody, InstanceUse, LeftOut, LogEntry, StatsAnswer, Version
+from kwhost.core.model.connections import Connections
 from kwhost.core.model.daemon import Changes, DaemonInfo, PluginStatus, ProcessEntry
 from kwhost.core.model.decisions import Answer, Question, RememberedAnswer
 from kwhost.core.model.definition import InstanceDefinition
@@ -146,6 +147,12 @@ ROUTES: tuple[Route, ...] = (
     ),
     _read("definition", f"{_ONE}/definition", InstanceDefinition, "what an instance was asked to be"),
     _read("instance-stats", f"{_ONE}/stats", StatsAnswer, "what an instance uses, and its system calls"),
+    _read(
+        "connections",
+        f"{_ONE}/connections",
+        Connections,
+        "what an instance is connected with, and listens at",
+    ),
     _read("top", f"{_ONE}/top", tuple[ProcessEntry, ...], "the processes of an instance"),
     _read(
         "logs",

@@ -12,6 +12,7 @@ from pathlib import Path
 import trio
 
 from kwhost.core.errors import Conflict, KwhostError, NotFound, QuotaExceeded, StoreError
+from kwhost.core.model.connections import Connections
 from kwhost.core.model.daemon import ProcessEntry
 from kwhost.core.model.definition import InstanceDefinition
 from kwhost.core.model.events import AuditRecord, EventKind, EventPage
@@ -21,6 +22,7 @@ from kwhost.core.model.status import InstanceState, InstanceStatus, TenantStatus
 from kwhost.core.model.tenant import Tenant
 from kwhost.core.store.records import Desired, InstanceRecord
 from kwhost.core.supervise.admission import check_admission, quota_use
+from kwhost.core.supervise.connections import list_connections
 from kwhost.core.supervise.hosted import HostedInstance
 from kwhost.core.supervise.hosted_policies import HostedPolicies
 from kwhost.core.supervise.hosting import ExecRequest, Session, StdioFds
@@ -171,10 +173,17 @@ class HostSupervisor:
 
     async def processes(self, id: InstanceId) -> tuple[ProcessEntry, ...]:  # noqa: A002
         """See Hosting."""
+        return await trio.to_thread.run_sync(list_processes, self._first_pid(id))
+
+    async def connections(self, id: InstanceId) -> Connections:  # noqa: A002
+        """See Hosting."""
+        return await trio.to_thread.run_sync(list_connections, self._first_pid(id))
+
+    def _first_pid(self, id: InstanceId) -> int:  # noqa: A002
         instance = self.instance(id)
         if instance.run is None or instance.run.pid is None:
             raise Conflict(f"{instance.record.name} does not run")
-        return await trio.to_thread.run_sync(list_processes, instance.run.pid)
+        return instance.run.pid
 
     # Instances.
 

@@ -16,6 +16,7 @@ from typing import NamedTuple, Protocol
 
 from trio.abc import ReceiveStream, SendStream
 
+from kwhost.core.model.connections import Connections
 from kwhost.core.model.daemon import Changes, DaemonInfo, PluginStatus, ProcessEntry
 from kwhost.core.model.definition import InstanceDefinition
 from kwhost.core.model.events import AuditRecord, EventPage
@@ -125,7 +126,11 @@ class Hosting(Protocol):
         """Every plugin, by name."""
 
     async def processes(self, id: InstanceId) -> tuple[ProcessEntry, ...]:
-        """The guest processes that run in the instance, oldest first. Raises NotFound."""
+        """The guest processes that run in the instance, oldest first. Raises NotFound, and Conflict
+        where it does not run."""
+
+    async def connections(self, id: InstanceId) -> Connections:
+        """What the instance is connected with and waits for. Raises as `processes`, and HostError."""
 
     # Instances.
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from kwhost.core.abi.messages import clean_text
 from kwhost.core.model.daemon import ProcessEntry
 
-__all__ = ["list_processes"]
+__all__ = ["list_processes", "namespace_pids"]
 
 _PROC = Path("/proc")
 _COMMAND_MAX = 4096
@@ -19,7 +19,7 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 _KVM_WORKER = "kvm-nx-lpage"
 
 
-def _namespace_pids(first: int) -> tuple[int, ...]:
+def namespace_pids(first: int) -> tuple[int, ...]:
     """The pids, on the host, of everything in the pid namespace that process `first` is in."""
     try:
         wanted = os.readlink(_PROC / str(first) / "ns/pid")
@@ -39,7 +39,7 @@ def _namespace_pids(first: int) -> tuple[int, ...]:
 def list_processes(first: int) -> tuple[ProcessEntry, ...]:
     """What runs in the instance of process `first`, oldest first; `user` is the id inside."""
     found = []
-    pids, uid_base = _namespace_pids(first), _uid_base(first)
+    pids, uid_base = namespace_pids(first), _uid_base(first)
     for pid in pids:
         try:
             found.append(_describe(pid, uid_base))
