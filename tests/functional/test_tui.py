@@ -10,6 +10,7 @@ import subprocess
 from collections.abc import Awaitable, Callable, Iterator
 
 import pytest
+from textual.widgets import Static
 
 from kwhost.tui.api import AsyncClient
 from kwhost.tui.app import KwhostApp
@@ -119,7 +120,8 @@ def test_a_shell_in_an_instance_is_typed_into(kwhostd: StartDaemon) -> None:
 @pytest.mark.net
 def test_what_an_instances_network_refuses_is_seen() -> None:
     # The first line of resolv.conf is the host, which answers questions about names and nothing else.
-    script = "read _ host </etc/resolv.conf; while :; do busybox nc -w 1 $host 80 </dev/null; sleep 0.1; done"
+    script = """busybox httpd -p 80; read _ host </etc/resolv.conf
+while :; do busybox nc -w 1 $host 80 </dev/null; sleep 0.1; done"""
     configuration = f"""
 [tenants.acme]
 network = {{}}
@@ -133,9 +135,11 @@ command = ["sh", "-c", {json.dumps(script)}]
             async with app.run_test(size=(100, 30)) as pilot:
                 await wait_for(lambda: row(app, "acme/caller") == "running", "running")
                 await pilot.press("enter", "tab", "tab", "tab")
-                await wait_for(lambda: app.screen.query("#refusal-table"), "the tab")
-                table = app.screen.query_one("#refusal-table", RowTable)
-                await wait_for(lambda: [each.reason for each in table.rows] == ["to this host"], "refusals")
+                await wait_for(lambda: app.screen.query("#network-state"), "the tab")
+                state = app.screen.query_one("#network-state", Static)
+                await wait_for(lambda: "packets to this host" in str(state.content), "refusals")
+                table = app.screen.query_one("#connection-table", RowTable)
+                await wait_for(lambda: any(each.local.endswith(":80") for each in table.rows), "a listener")
 
         play(look)
 

@@ -99,9 +99,9 @@ def record(client: Client) -> dict[str, Any]:
     streams["/v1/events"] = list(_streamed(client, "/v1/events", None))[-_EVENTS:]
     answers["/v1/info"] |= _INFO
     for status in answers["/v1/instances"]:
-        for operation in ("definition", "stats", "top", "policy"):
+        for operation in ("definition", "stats", "top", "connections", "policy"):
             path = instance_path(status["id"], operation)
-            if operation != "top" or status["state"] == "running":
+            if operation not in ("top", "connections") or status["state"] == "running":
                 answers[path] = client.request("GET", path)
         path = instance_path(status["id"], "logs")
         streams[path] = list(_streamed(client, path, None, tail=_LINES))

@@ -61,6 +61,8 @@ def hostile() -> dict[str, Any]:
                 use["usage"] |= {"sent_bytes": 1, "received_bytes": 1, "refused_packets": {EVIL: 1}}
     for entry in transcript["answers"].get(f"{base}/top", []):
         entry["command"] = EVIL
+    for connection in transcript["answers"][f"{base}/connections"]["connections"]:
+        connection |= {"local": EVIL, "remote": EVIL}
     for layer in transcript["answers"][f"{base}/policy"]["layers"]:
         layer["name"] = EVIL
     return transcript

@@ -32,7 +32,7 @@ SCREENS = {
     "logs": Screen("j enter", lambda app: len(app.screen.query_one(LogView).buffer.lines) == 60),
     "calls": Screen("j c", table("call-table")),
     "policy": Screen("j enter tab tab", table("rule-table")),
-    "network": Screen("enter tab tab tab", table("refusal-table")),
+    "network": Screen("enter tab tab tab", table("connection-table")),
     "events": Screen("j enter tab tab tab tab", table("event-table")),
     "processes": Screen("j enter tab tab tab tab tab", table("process-table")),
     "configuration": Screen(

@@ -1,4 +1,4 @@
-"""The instance's network: what passes, what was refused and why, what it may call, which ports lead to it."""
+"""The instance's network: what passes, what was refused and why, what it may call, and its connections."""
 
 import asyncio
 from collections.abc import Iterable
@@ -9,6 +9,8 @@ from textual.app import ComposeResult
 from textual.content import Content
 from textual.widgets import Static
 
+from kwhost.core.errors import Conflict
+from kwhost.core.model.connections import Connection, Connections, ConnectionState
 from kwhost.core.model.definition import InstanceDefinition
 from kwhost.core.model.ids import InstanceId
 from kwhost.core.model.network import HOST_NETWORK, NO_NETWORK, Egress, NetworkLimits
@@ -22,15 +24,14 @@ from kwhost.tui.widgets.table import Cell, Column, RowTable, Tone
 
 __all__ = ["NetworkPane", "Refusal", "refusals"]
 
-# A reload may change what an instance may call, and its limits.
-_SECONDS = 5.0
+_SECONDS = 1.0
 _SPARK = 24
 
 # By the names that the API has for them (kwhost.net.reasons); others are shown by these.
 _REASONS = {
     "other_tenant": "to another tenant's instance",
     "host": "to this host",
-    "special_address": "to a private, link-local or other special address",
+    "special_address": "to a private or other special address",
     "egress": "to where no egress rule allows",
     "connections": "more connections than its limit",
     "isolated": "to or from another instance: it or that one is isolated",
@@ -54,9 +55,9 @@ class Refusal(NamedTuple):
 
 
 def refusals(row: Row) -> list[Refusal]:
-    """All of an instance."""
+    """All of an instance, the most frequent first."""
     now, before = row.usage.refused_packets or {}, row.before.refused_packets
-    return [
+    found = [
         Refusal(
             _REASONS.get(name, name),
             count,
@@ -64,49 +65,74 @@ def refusals(row: Row) -> list[Refusal]:
         )
         for name, count in now.items()
     ]
+    return sorted(found, key=lambda refusal: (-refusal.packets, refusal.reason))
 
 
-_COLUMNS: list[Column[Refusal]] = [
-    Column("refused packets", 0, lambda refusal: refusal.reason, lambda refusal: refusal.reason),
+_ORDER = list(ConnectionState)
+_TONES = {
+    ConnectionState.ESTABLISHED: Tone.GOOD,
+    ConnectionState.LISTEN: Tone.ACCENT,
+    ConnectionState.OPEN: Tone.ACCENT,
+    ConnectionState.TIME_WAIT: Tone.DIM,
+}
+
+
+def _waiting(count: int) -> Cell:
+    return Cell(size(count) if count else "·", Tone.WARNING if count else Tone.DIM)
+
+
+_COLUMNS: list[Column[Connection]] = [
+    Column("", 4, lambda each: Cell(each.transport.value, Tone.DIM)),
     Column(
-        "a second",
-        9,
-        lambda refusal: Cell(rate(refusal.rate), Tone.BAD if refusal.rate else Tone.DIM),
-        lambda refusal: refusal.rate or 0.0,
+        "state",
+        12,
+        lambda each: Cell(each.state.value, _TONES.get(each.state, Tone.PLAIN)),
+        lambda each: (_ORDER.index(each.state), each.local, each.remote),
+    ),
+    Column("with", 30, lambda each: each.remote or "-", lambda each: each.remote),
+    Column("its own", 0, lambda each: each.local, lambda each: each.local),
+    Column(
+        "unread",
+        7,
+        lambda each: _waiting(each.unread),
+        lambda each: each.unread,
         right=True,
+        rank=1,
         descending=True,
     ),
     Column(
-        "packets",
-        9,
-        lambda refusal: amount(refusal.packets),
-        lambda refusal: refusal.packets,
+        "unsent",
+        7,
+        lambda each: _waiting(each.unsent),
+        lambda each: each.unsent,
         right=True,
+        rank=2,
         descending=True,
     ),
 ]
 
 
 class NetworkPane(Pane):
-    """Lines about the network, and a table of what it refused."""
+    """Lines about the network, and a table of connections."""
 
     DEFAULT_CSS = """
-    NetworkPane RowTable { height: 1fr; }
-    NetworkPane #network-state { height: auto; max-height: 60%; padding: 0 1; text-wrap: nowrap;
-        text-overflow: ellipsis; }
+    NetworkPane RowTable { height: 1fr; min-height: 4; }
+    NetworkPane #network-state { height: auto; max-height: 75%; padding: 0 1; overflow-y: auto;
+        text-wrap: nowrap; text-overflow: ellipsis; }
     """
 
     def __init__(self, host: Host, instance: InstanceId) -> None:
         super().__init__(host, instance)
         self._state = Static("", id="network-state", markup=False)
-        self._table = RowTable[Refusal](
+        self._table = RowTable[Connection](
             _COLUMNS,
-            lambda refusal: refusal.reason,
-            sort="packets",
-            empty="No packet was refused.",
-            id="refusal-table",
+            lambda each: (each.transport, each.local, each.remote),
+            sort="state",
+            empty="It has no connections, and listens at no port.",
+            id="connection-table",
         )
         self._definition: InstanceDefinition | None = None
+        self._left_out = 0
 
     def compose(self) -> ComposeResult:
         """The lines, the table."""
@@ -118,9 +144,15 @@ class NetworkPane(Pane):
         self._table.focus()
 
     async def follow(self) -> None:
-        """What it may do; what passes comes with the host's statistics."""
+        """Connections, and what a reload may change; what passes comes with the host's statistics."""
         while True:
             self._definition = read(await self.ask("definition"), InstanceDefinition)
+            try:
+                open_ = read(await self.ask("connections"), Connections)
+            except Conflict:  # it does not run
+                open_ = Connections(connections=())
+            self._left_out = open_.left_out
+            self._table.set_rows(open_.connections)
             self.show_state()
             await asyncio.sleep(_SECONDS)
 
@@ -129,11 +161,23 @@ class NetworkPane(Pane):
         row = self.host.fleet.row(self.instance)
         if row is None:
             return
-        self._table.set_rows(refusals(row))
         lines = [_line("network", _where(row)), *_passing(row)]
         if self._definition and row.status.network != NO_NETWORK:
             lines += _allowed(self._definition, row)
+        lines += map(_refused, refusals(row))
+        if self._left_out:
+            lines.append(_line("", (f"{self._left_out} more connections are not listed here", "$warning")))
         self._state.update(Content("\n").join(lines))
+
+
+def _refused(refusal: Refusal) -> Content:
+    often = "$error" if refusal.rate else "$muted"
+    return _line(
+        "refused",
+        (f"{rate(refusal.rate):>7}/s ", f"bold {often}"),
+        (f"{amount(refusal.packets):>6} packets ", ""),
+        (refusal.reason, "$accent"),
+    )
 
 
 def _line(label: str, *parts: tuple[str, str]) -> Content:
