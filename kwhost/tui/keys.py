@@ -19,6 +19,7 @@ SCOPES = {
     "overview": "Overview",
     "instance": "An instance",
     "logs": "Its logs",
+    "calls": "Its system calls",
     "questions": "Questions",
 }
 
@@ -26,6 +27,7 @@ SCOPES = {
 _TOGETHER = (
     ("everywhere", "table", "overview"),
     ("everywhere", "table", "instance", "logs"),
+    ("everywhere", "table", "instance", "calls"),
     ("everywhere", "table", "questions"),
 )
 
@@ -103,6 +105,8 @@ KEYS = (
     Key("logs.wrap", "w", "wrap", "Wrap", "break long lines, or cut them", show=True),
     Key("logs.times", "i", "times", "Times", "show when lines were written"),
     Key("logs.save", "S", "save", "Save", "write the lines to a file"),
+    Key("calls.rule", "enter", "open_rule", "Rule", "show the rule that refused it", show=True),
+    Key("calls.refusals", "w", "other_table", "Refusals", "to what was refused, and back", show=True),
     Key("questions.once", "y", "answer(True,'once')", "Once", "allow this call", show=True, changes=True),
     Key(
         "questions.instance",

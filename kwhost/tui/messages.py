@@ -22,6 +22,7 @@ __all__ = [
     "Measured",
     "OpenConsole",
     "OpenInstance",
+    "OpenRule",
 ]
 
 
@@ -107,6 +108,15 @@ class OpenInstance(Message):
         super().__init__()
         self.id = id_
         self.tab = tab
+
+
+class OpenRule(Message):
+    """The operator wants to see a rule of the instance: `text` in the layer `layer`."""
+
+    def __init__(self, layer: str, text: str) -> None:
+        super().__init__()
+        self.layer = layer
+        self.text = text
 
 
 class Answered(Message):

@@ -36,6 +36,18 @@ def test_counts_are_shown_with_names() -> None:
     assert any(line.split() == ["4", "0", "0", "2.0", "write"] for line in text.splitlines())
 
 
+def test_latencies_are_counted_by_powers_of_two() -> None:
+    page = ffi.new("struct kw_stats *")
+    ffi.memmove(page, new_statistics(), STATS_SIZE)
+    page.calls[1].count, page.calls[2].count = 4, 1
+    page.calls[1].histogram[3], page.calls[1].histogram[5] = 1, 3
+
+    statistics = decode_statistics(bytes(ffi.buffer(page)), 1)
+
+    assert statistics is not None
+    assert [call.histogram for call in statistics.calls] == [(0, 0, 0, 1, 0, 3), ()]
+
+
 @given(st.data())
 def test_no_content_breaks_the_reader(data: st.DataObject) -> None:
     pattern = data.draw(st.binary(min_size=1, max_size=64))

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from kwhost.core.api.types import InstanceUse
 from kwhost.core.errors import ApiError, ConfigError
+from kwhost.core.model.events import Event, EventKind
 from kwhost.core.model.ids import InstanceId, InstanceName, TenantName
 from kwhost.core.model.status import Health, InstanceState, InstanceStatus, Usage
 from kwhost.tui.actions import ACTIONS, command_line
@@ -18,8 +19,10 @@ from kwhost.tui.filters import matcher
 from kwhost.tui.fleet import HISTORY, Fleet, Row
 from kwhost.tui.format import age, bar, flow, sparkline
 from kwhost.tui.keys import KEYS, load_keymap
+from kwhost.tui.latency import PLACES, added, grown, latency, quantile, skyline
 from kwhost.tui.log_buffer import LINES_MAX, LogBuffer
 from kwhost.tui.panes.network import Refusal, refusals
+from kwhost.tui.panes.refusals import count_refusals
 from kwhost.tui.sse import EventParser
 from kwhost.tui.terminal_keys import encode_key, encode_paste
 
@@ -264,3 +267,67 @@ def test_mistakes_in_ones_own_keys_are_told(text: str, message: str, tmp_path: P
 
     with pytest.raises(ConfigError, match=re.escape(message)):
         load_keymap(path)
+
+
+def test_the_calls_of_all_places_are_told_by_their_quantiles() -> None:
+    histogram = (0, 0, 0, 50, 0, 50)
+
+    assert quantile(histogram, 0.25) == 12e-9
+    assert quantile(histogram, 0.5) == 16e-9
+    assert quantile(histogram, 1.0) == 64e-9
+    assert quantile((), 0.5) is None
+
+
+@given(st.lists(st.integers(0, 2**32 - 1), max_size=PLACES), st.floats(0.01, 1.0))
+def test_a_quantile_is_between_the_fastest_and_the_slowest_calls(histogram: list[int], share: float) -> None:
+    found = quantile(histogram, share)
+
+    places = [place for place, count in enumerate(histogram) if count]
+    if places:
+        assert found is not None
+        assert 1 << places[0] <= round(found * 1e9, 3) <= 1 << places[-1] + 1
+    else:
+        assert found is None
+
+
+def test_histograms_are_added_and_subtracted_whatever_their_length() -> None:
+    assert added([(1, 2), (), (1, 2, 3)]) == (2, 4, 3)
+    assert grown((1, 2, 3), (1, 1)) == (0, 1, 3)
+    assert grown((1,), (5, 5)) == (1,)  # another run's
+
+
+@given(st.lists(st.integers(0, 2**32 - 1), max_size=PLACES), st.integers(1, 4), st.integers(1, 3))
+def test_a_skyline_has_its_size_and_shows_whatever_there_is(
+    histogram: list[int], height: int, step: int
+) -> None:
+    lines = skyline(histogram, height, step)
+
+    assert [len(line) for line in lines] == [PLACES * step] * height
+    assert [lines[-1][place * step] != " " for place in range(len(histogram))] == [
+        count > 0 for count in histogram
+    ]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (None, "-"), (2e-9, "2 ns"), (1.5e-6, "1.5 \u00b5s"), (321e-6, "321 \u00b5s"), (0.9996, "1.0 s"),
+        (123456.0, "123456 s"),
+    ],
+)  # fmt: skip
+def test_latencies_are_short(seconds: float | None, text: str) -> None:
+    assert latency(seconds) == text
+
+
+def test_refusals_of_a_kind_are_counted_with_those_that_were_told_together() -> None:
+    data = {"call": "rmdir", "rule": "errno:EPERM rmdir", "layer": "instance"}
+    events = [
+        Event(time=1.0, kind=EventKind.DENIED, data=data, seq=1),
+        Event(time=2.0, kind=EventKind.STARTED, seq=2),
+        Event(time=3.0, kind=EventKind.DENIED, data=data | {"count": "23"}, seq=3),
+        Event(time=4.0, kind=EventKind.DENIED, data={"call": "bpf", "count": "evil"}, seq=4),
+    ]
+
+    found = [(each.call, each.rule, each.times, each.newest) for each in count_refusals(events)]
+
+    assert found == [("rmdir", "errno:EPERM rmdir", 24, 3), ("bpf", "", 1, 4)]

@@ -3,6 +3,7 @@
 Monitors write it, and a monitor may have been taken over: every value is bounded, text is cleaned.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 from kwhost.core.abi._abi import ffi, lib
@@ -24,6 +25,12 @@ def _count(value: int) -> int:
 
 def _seconds(nanoseconds: int) -> float:
     return min(nanoseconds, _TIME_MAX_NS) / 1e9
+
+
+def _histogram(counts: Sequence[int]) -> tuple[int, ...]:
+    """Without the zeros at its end."""
+    length = next((n for n in range(len(counts), 0, -1) if counts[n - 1]), 0)
+    return tuple(map(_count, counts[:length]))
 
 
 def _crash(page: Any) -> Crash | None:  # a cffi structure has no static type
@@ -53,6 +60,7 @@ def decode_statistics(data: bytes, started_ns: int) -> InstanceStatistics | None
             failed=_count(call.failed),
             refused=_count(call.refused),
             seconds=_seconds(call.time_ns),
+            histogram=_histogram(list(call.histogram)),
         )
         for number, call in enumerate(page.calls)
         if call.count

@@ -63,7 +63,8 @@ class InstanceUse(Struct, frozen=True, kw_only=True):
 
 
 class CallUse(Struct, frozen=True, kw_only=True):
-    """Of one system call, since the instance's start; `refused` are those that the monitor did not make."""
+    """Of one system call, since the instance's start; `refused` are those that the monitor did not make,
+    `histogram[i]` those that took 2^i to 2^(i+1) ns, waiting included, up to the last that is not 0."""
 
     number: int
     name: str
@@ -71,6 +72,7 @@ class CallUse(Struct, frozen=True, kw_only=True):
     failed: int
     refused: int
     seconds: float
+    histogram: tuple[int, ...] = ()
 
 
 class Counted(Struct, frozen=True, kw_only=True):

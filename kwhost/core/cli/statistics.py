@@ -48,9 +48,8 @@ def format_rules(rules: Sequence[CountedRule]) -> str:
 
 def statistics_of(counted: dict[str, Any]) -> InstanceStatistics:
     """The same from the API's answer."""
-    return InstanceStatistics(
-        **counted | {"calls": tuple(CallStatistics(**call) for call in counted["calls"])}
-    )
+    calls = (CallStatistics(**call | {"histogram": tuple(call["histogram"])}) for call in counted["calls"])
+    return InstanceStatistics(**counted | {"calls": tuple(calls)})
 
 
 def show_statistics(statistics: InstanceStatistics, rules: Sequence[CountedRule] = ()) -> None:

@@ -6,7 +6,7 @@ __all__ = ["CallStatistics", "CountedRule", "Crash", "InstanceStatistics"]
 
 
 class CallStatistics(NamedTuple):
-    """Of one system call."""
+    """Of one system call; `histogram[i]` is how many took 2^i to 2^(i+1) ns, up to the last that is not 0."""
 
     number: int
     name: str
@@ -14,6 +14,7 @@ class CallStatistics(NamedTuple):
     failed: int
     refused: int
     seconds: float
+    histogram: tuple[int, ...] = ()
 
 
 class CountedRule(NamedTuple):

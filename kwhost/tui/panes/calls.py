@@ -1,41 +1,47 @@
 """The instance's system calls, live, and which rules refused."""
 
 import asyncio
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import ClassVar, NamedTuple
 
+from textual import events
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.content import Content
 from textual.widgets import Static
 
 from kwhost.core.api.types import CallUse, StatsAnswer
-from kwhost.core.model.events import Event, EventKind
 from kwhost.core.model.ids import InstanceId
 from kwhost.core.model.text import clean
 from kwhost.tui.format import amount, bar, rate
 from kwhost.tui.host import Host
+from kwhost.tui.keys import bindings
+from kwhost.tui.latency import PLACES, added, axis, grown, latency, quantile, skyline
+from kwhost.tui.messages import OpenRule
 from kwhost.tui.panes.base import Pane
+from kwhost.tui.panes.refusals import REFUSAL_COLUMNS, Refusal, count_refusals
 from kwhost.tui.records import read
+from kwhost.tui.widgets.cells import fit
 from kwhost.tui.widgets.table import Cell, Column, RowTable, Tone
 
-__all__ = ["CallRow", "CallsPane", "call_rows", "latency_classes"]
+__all__ = ["CallRow", "CallsPane", "call_rows"]
 
 _SECONDS = 1.0
 _BAR = 14
-# Upper ends of the classes, in seconds; the last has none.
-_CLASSES = (1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
-_CLASS_NAMES = ("<1µs", "<10µs", "<100µs", "<1ms", "<10ms", "<100ms", "more")
+# So many lines and columns or more leave room for more.
+_TALL, _WIDE = 20, 132
 
 
 class CallRow(NamedTuple):
-    """One call since the start, and of the last second: `rate`, `denied` and mean `latency` in seconds."""
+    """One call since the start, and of the last second: `rate` and `denied` a second; how long calls took,
+    in seconds, of the last second's, else of all: their mean, half of them (`p50`), 99 of 100."""
 
     use: CallUse
     rate: float
     denied: float
-    latency: float | None
+    mean: float | None
+    p50: float | None
+    p99: float | None
     share: float
 
 
@@ -55,66 +61,41 @@ def call_rows(now: Sequence[CallUse], before: Sequence[CallUse], seconds: float)
     rates = [max(0, use.calls - was.calls) / seconds for use, was in pairs]
     denied = [max(0, use.refused - was.refused) / seconds for use, was in pairs]
     highest = max(rates, default=0.0) or 1.0
-    return [
-        CallRow(use, rates[n], denied[n], _mean(use, was), rates[n] / highest)
-        for n, (use, was) in enumerate(pairs)
-    ]
+    rows = []
+    for n, (use, was) in enumerate(pairs):
+        recent = grown(use.histogram, was.histogram)
+        taken = recent if any(recent) else use.histogram
+        p50, p99 = quantile(taken, 0.5), quantile(taken, 0.99)
+        rows.append(CallRow(use, rates[n], denied[n], _mean(use, was), p50, p99, rates[n] / highest))
+    return rows
 
 
-def latency_classes(rows: Sequence[CallRow]) -> list[float]:
-    """How many calls a second fall into each class of mean latency."""
-    classes = [0.0] * len(_CLASS_NAMES)
-    for row in rows:
-        if row.latency is not None:
-            place = next((n for n, end in enumerate(_CLASSES) if row.latency < end), len(_CLASSES))
-            classes[place] += row.rate
-    return classes
+def _right(title: str, width: int, cell: Callable[[CallRow], Cell | str], order: Callable[[CallRow], float],
+           rank: int = 0) -> Column[CallRow]:  # fmt: skip
+    return Column(title, width, cell, order, right=True, rank=rank, descending=True)
 
 
-def _latency(row: CallRow) -> str:
-    if row.latency is None:
-        return "-"
-    for factor, unit in ((1e6, "µs"), (1e3, "ms")):
-        if row.latency * factor < 999.5:
-            return f"{row.latency * factor:.1f} {unit}"
-    return f"{row.latency:.1f} s"
+def _count(value: int, tone: Tone) -> Cell:
+    return Cell(amount(value), tone if value else Tone.DIM)
 
 
 _COLUMNS: list[Column[CallRow]] = [
     Column("call", 0, lambda row: row.use.name, lambda row: row.use.name),
-    Column("calls/s", 8, lambda row: rate(row.rate), lambda row: row.rate, right=True, descending=True),
+    _right("calls/s", 8, lambda row: rate(row.rate), lambda row: row.rate),
     Column("", _BAR, lambda row: Cell(bar(row.share, _BAR), Tone.ACCENT), rank=2),
-    Column("mean", 9, _latency, lambda row: row.latency or 0.0, right=True, descending=True),
-    Column(
+    _right("mean", 8, lambda row: latency(row.mean), lambda row: row.mean or 0.0),
+    _right("p50", 8, lambda row: latency(row.p50), lambda row: row.p50 or 0.0, rank=2),
+    _right("p99", 8, lambda row: latency(row.p99), lambda row: row.p99 or 0.0),
+    _right(
         "denied/s",
         8,
         lambda row: Cell(rate(row.denied), Tone.BAD if row.denied else Tone.DIM),
         lambda row: row.denied,
-        right=True,
-        descending=True,
     ),
-    Column(
-        "calls", 8, lambda row: amount(row.use.calls), lambda row: row.use.calls, right=True, descending=True
-    ),
-    Column(
-        "failed",
-        7,
-        lambda row: Cell(amount(row.use.failed), Tone.DIM),
-        lambda row: row.use.failed,
-        right=True,
-        rank=1,
-        descending=True,
-    ),
-    Column(
-        "denied",
-        7,
-        lambda row: Cell(amount(row.use.refused), Tone.BAD if row.use.refused else Tone.DIM),
-        lambda row: row.use.refused,
-        right=True,
-        descending=True,
-    ),
+    _right("calls", 6, lambda row: amount(row.use.calls), lambda row: row.use.calls),
+    _right("failed", 6, lambda row: _count(row.use.failed, Tone.PLAIN), lambda row: row.use.failed, rank=1),
+    _right("denied", 6, lambda row: _count(row.use.refused, Tone.BAD), lambda row: row.use.refused),
 ]
-_REFUSING = (EventKind.DENIED, EventKind.KILLED)
 
 
 class CallsPane(Pane):
@@ -122,13 +103,11 @@ class CallsPane(Pane):
 
     DEFAULT_CSS = """
     CallsPane RowTable { height: 1fr; }
-    CallsPane #latency { height: 2; padding: 0 1; background: $surface; text-wrap: nowrap; }
-    CallsPane #refused {
-        height: auto; max-height: 6; padding: 0 1; background: $surface; border-top: solid $panel;
-        text-wrap: nowrap; text-overflow: ellipsis;
-    }
+    CallsPane #latency { height: auto; padding: 0 1; background: $surface; text-wrap: nowrap; }
+    CallsPane #refusal-table { height: 4; }
+    CallsPane.tall #refusal-table { height: 8; }
     """
-    BINDINGS: ClassVar[list[BindingType]] = []
+    BINDINGS: ClassVar[list[BindingType]] = bindings("calls")
 
     def __init__(self, host: Host, instance: InstanceId) -> None:
         super().__init__(host, instance)
@@ -140,16 +119,22 @@ class CallsPane(Pane):
             id="call-table",
         )
         self._latency = Static("", id="latency", markup=False)
-        self._refused = Static("", id="refused", markup=False)
+        self._refusals = RowTable[Refusal](
+            REFUSAL_COLUMNS,
+            lambda row: row.key,
+            sort="times",
+            empty="No rule has refused a call yet.",
+            id="refusal-table",
+        )
 
     def compose(self) -> ComposeResult:
-        """The calls, their latencies, the last refusals."""
+        """The calls, how long they take, what was refused."""
         yield self._table
         yield self._latency
-        yield self._refused
+        yield self._refusals
 
     def take_focus(self) -> None:
-        """The table has the keys."""
+        """The table of calls has the keys."""
         self._table.focus()
 
     async def follow(self) -> None:
@@ -160,42 +145,65 @@ class CallsPane(Pane):
         while True:
             counted = read(await self.ask("stats"), StatsAnswer).counted
             now = counted.calls if counted else ()
-            self._show(call_rows(now, before, max(0.1, loop.time() - time)))
+            self._table.set_rows(call_rows(now, before, max(0.1, loop.time() - time)))
+            self._show_latencies()
             before, time = now, loop.time()
             await asyncio.sleep(_SECONDS)
 
-    def _show(self, rows: Sequence[CallRow]) -> None:
-        self._table.set_rows(rows)
-        classes = latency_classes(rows)
-        highest = max(classes) or 1.0
-        bars = [
-            Content.assemble((f"{name:>7} ", "$muted"), (bar(value / highest, 5), "$accent on $panel"))
-            for name, value in zip(_CLASS_NAMES, classes, strict=True)
+    def on_resize(self, event: events.Resize) -> None:
+        """There is more room, or less."""
+        self.set_class(event.size.height >= _TALL, "tall")
+        self._show_latencies()
+
+    def on_row_table_highlighted(self) -> None:
+        """Another call has the cursor."""
+        self._show_latencies()
+
+    def _show_latencies(self) -> None:
+        """Of the call with the cursor, and of all, since the instance's start."""
+        height, step = (3, 2) if self.has_class("tall") and self.size.width >= _WIDE else (2, 1)
+        row = self._table.current
+        parts = [
+            ("all", added(each.use.histogram for each in self._table.rows), "$muted"),
+            (row.use.name if row else "", row.use.histogram if row else (), "$accent"),
         ]
-        title = Content.styled("calls a second by their call's mean latency", "$muted")
-        self._latency.update(Content("\n").join([title, Content(" ").join(bars)]))
+        width = PLACES * step
+        titles, lines = Content(""), [Content("") for _ in range(height)]
+        for name, histogram, colour in reversed(parts):
+            p50, p99 = quantile(histogram, 0.5), quantile(histogram, 0.99)
+            title = fit(f"{clean(name)}  p50 {latency(p50)}  p99 {latency(p99)}", width)
+            titles += Content.assemble((title, colour), "    ")
+            for n, line in enumerate(skyline(histogram, height, step)):
+                lines[n] += Content.assemble((line, colour), "    ")
+        scale = Content.styled(f"{axis(step)}    {axis(step)}", "$muted")
+        self._latency.update(Content("\n").join([titles, *lines, scale]))
 
     def show_state(self) -> None:
-        """What rules refused most, since this program was started."""
-        refused = [
-            event for event in self.host.events if event.instance == self.instance and event.kind in _REFUSING
-        ]
-        counted = Counter(_refusal(event) for event in refused)
-        lines = [
-            Content.assemble(
-                (f"{kind} ", "bold $error"), call, ("  by ", "$muted"), (rule, "$accent"),
-                (f"  {number} events" if number > 1 else "", "$muted"),
-            )
-            for (kind, call, rule), number in counted.most_common(5)
-        ]  # fmt: skip
-        text = (
-            Content("\n").join(lines) if lines else Content.styled("no rule has refused a call yet", "$muted")
-        )
-        self._refused.update(text)
+        """What rules refused, since this program was started."""
+        mine = (event for event in self.host.events if event.instance == self.instance)
+        self._refusals.set_rows(count_refusals(mine))
 
+    def action_other_table(self) -> None:
+        """Give the keys to the other table."""
+        (self._table if self._refusals.has_focus else self._refusals).focus()
 
-def _refusal(event: Event) -> tuple[str, str, str]:
-    data = event.data
-    call = clean(f"{data.get('call', '?')} {data.get('object', '')}")
-    rule = f'"{data["rule"]}" of {data.get("layer", "?")}' if "rule" in data else "the monitor"
-    return event.kind.value, call, clean(rule)
+    def _refusal(self) -> Refusal | None:
+        """The one with the cursor, or that of the call with the cursor which is told most often."""
+        if self._refusals.has_focus:
+            return self._refusals.current
+        row = self._table.current
+        found = [each for each in self._refusals.rows if row and each.call == row.use.name]
+        return max(found, key=lambda each: each.times, default=None)
+
+    def action_open_rule(self) -> None:
+        """Show the rule that refused it."""
+        refusal = self._refusal()
+        if refusal and refusal.rule:
+            self.post_message(OpenRule(refusal.layer, refusal.rule))
+            return
+        why = "the monitor itself refused it" if refusal else "nothing was told of a rule that refused it"
+        self.notify(f"No rule to show: {why}.", markup=False)
+
+    def on_row_table_chosen(self) -> None:
+        """As enter."""
+        self.action_open_rule()

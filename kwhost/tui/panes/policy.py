@@ -75,6 +75,7 @@ class PolicyPane(Pane):
         self._table = RowTable[_Rule](
             _COLUMNS, lambda row: row.number, sort="layer", empty="No rules.", id="rule-table"
         )
+        self._wanted: tuple[str, str] | None = None
 
     def compose(self) -> ComposeResult:
         """The rules, below the layers that they are of."""
@@ -95,5 +96,20 @@ class PolicyPane(Pane):
         rules = [(layer.name, rule) for layer in view.layers for rule in layer.rules]
         rows = [_Rule(number, layer, rule) for number, (layer, rule) in enumerate(rules)]
         self._table.set_rows(rows)
+        self._find_wanted()
         layers = "   ".join(f"{layer.name}: {layer.policy}" for layer in view.layers)
         self._layers.update(clean(f"The strictest layer decides.   {layers}"))
+
+    def show_rule(self, layer: str, text: str) -> None:
+        """Put the cursor on a rule, once it is known."""
+        self._wanted = (layer, text)
+
+    def _find_wanted(self) -> None:
+        if self._wanted is None:
+            return
+        wanted, self._wanted = self._wanted, None
+        rules = [(row.layer, row.rule.text) for row in self._table.rows]
+        if wanted in rules:
+            self._table.move_to(rules.index(wanted))
+        else:
+            self.notify(f'"{clean(wanted[1])}" is not among the rules any more.', markup=False)

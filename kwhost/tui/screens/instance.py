@@ -14,7 +14,7 @@ from kwhost.tui.fleet import Row
 from kwhost.tui.format import age, percent, rate, size, sparkline
 from kwhost.tui.host import Host
 from kwhost.tui.keys import bindings
-from kwhost.tui.messages import Control, OpenConsole
+from kwhost.tui.messages import Control, OpenConsole, OpenRule
 from kwhost.tui.panes.base import Pane
 from kwhost.tui.panes.calls import CallsPane
 from kwhost.tui.panes.configuration import ConfigurationPane
@@ -101,6 +101,11 @@ class InstanceScreen(HostScreen):
     def on_resize(self) -> None:
         """There is more room, or less."""
         self.show_state()
+
+    def on_open_rule(self, message: OpenRule) -> None:
+        """Show it among all of them."""
+        self.query_one(PolicyPane).show_rule(message.layer, message.text)
+        self.query_one(TabbedContent).active = "policy"
 
     def action_next_tab(self, step: int) -> None:
         """Another tab."""
