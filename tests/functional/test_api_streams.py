@@ -69,6 +69,42 @@ async def test_a_user_sees_only_their_tenants_events(world: World) -> None:
     assert [event.data["text"] for event in events] == ["of acme"]
 
 
+async def test_the_newest_events_of_an_instance_come_first_and_then_what_follows(world: World) -> None:
+    number = world.hosting.add(make_definition())
+    for text in ("one", "two", "three"):
+        world.hosting.happen(ACME, text, number)
+        world.hosting.happen(ACME, f"other {text}")
+    stream = await world.connect()
+    async with stream:
+        await stream.send_all(request_bytes("GET", "/v1/events?follow=1&tail=2&instance=acme%2Fweb"))
+        assert (await read_answer(stream)).status == 200
+        await world.hosting.waiting.wait()
+        world.hosting.happen(ACME, "other four")
+        world.hosting.happen(ACME, "four", number)
+        data = await read_until(stream, b"four")
+    assert b"two" in data
+    assert b"three" in data
+    assert b"one" not in data
+    assert b"other" not in data
+
+
+@pytest.mark.parametrize("query", ["tail=-1", "tail=2&after=3", "instance=nobody"])
+async def test_a_wrong_wish_for_events_is_an_error_before_the_stream(world: World, query: str) -> None:
+    stream = await world.connect()
+    async with stream:
+        await stream.send_all(request_bytes("GET", f"/v1/events?{query}"))
+        assert (await read_answer(stream)).status in (400, 404)
+
+
+async def test_a_user_cannot_ask_for_the_events_of_anothers_instance(world: World) -> None:
+    world.hosting.add(make_definition(tenant=RIVAL))
+    world.caller = ALICE
+    stream = await world.connect()
+    async with stream:
+        await stream.send_all(request_bytes("GET", "/v1/events?instance=web"))
+        assert (await read_answer(stream)).status == 404
+
+
 async def test_events_that_the_journal_lost_are_counted(world: World) -> None:
     for text in "abcde":
         world.hosting.happen(ACME, text)

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs
 
 from textual.pilot import Pilot
 
@@ -78,16 +79,19 @@ class Replay:
             body = (await reader.readexactly(length)).decode()
             method, target, _ = head[0].split(" ")
             self.asked.append((f"{method} {target}", body))
-            await self._answer(method, target.partition("?")[0], writer)
+            path, _, query = target.partition("?")
+            await self._answer(method, path, parse_qs(query).get("instance", [""])[0], writer)
         except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
             pass  # a stream is open until the test ends, and its client may have gone
         finally:
             writer.close()
             self._writers.discard(writer)
 
-    async def _answer(self, method: str, path: str, writer: asyncio.StreamWriter) -> None:
+    async def _answer(self, method: str, path: str, instance: str, writer: asyncio.StreamWriter) -> None:
         if path not in self.streams:
             answer = self.answers.get(path, {"error": {"kind": "not-found", "message": f"no {path}"}})
+            if instance and path in self.answers:
+                answer = [entry for entry in answer if entry["instance"] == instance]
             found = method != "GET" or path in self.answers
             content = json.dumps(answer if method == "GET" else {}).encode()
             status = b"200 OK" if found else b"404 Not Found"
@@ -99,7 +103,8 @@ class Replay:
             self._stats.append(writer)
         else:
             for event in self.streams[path]:
-                writer.write(_chunk(_event(event)))
+                if not instance or event["data"]["instance"] == instance:
+                    writer.write(_chunk(_event(event)))
         await asyncio.Event().wait()
 
 

@@ -1,6 +1,6 @@
-"""System calls, refusals and the rules behind them, in front of a recorded daemon."""
+"""System calls, refusals, the rules behind them and events, in front of a recorded daemon."""
 
-from textual.widgets import TabbedContent
+from textual.widgets import Static, TabbedContent
 
 from kwhost.tui.widgets.table import RowTable
 from tests.tui.replay import interface, load, play, wait_for
@@ -35,5 +35,34 @@ def test_enter_on_a_call_leads_to_the_rule_that_refused_it_most() -> None:
             calls.move_to([row.use.name for row in calls.rows].index("rmdir"))
             await pilot.press("enter")
             assert app.screen.query_one(TabbedContent).active == "policy"
+
+    play(look)
+
+
+def test_the_events_of_an_instance_begin_before_the_program_and_have_what_was_asked() -> None:
+    async def look() -> None:
+        async with interface(load("busy")) as (app, pilot, replay):
+            app.host.events.clear()
+            await pilot.press("j", "enter", "tab", "tab", "tab", "tab")
+            table = app.screen.query_one("#event-table", RowTable)
+            await wait_for(lambda: any(row.kind.text == "asked" for row in table.rows), "audit")
+            await wait_for(lambda: any(row.kind.text == "created" for row in table.rows), "events")
+
+            assert "root asked for POST /v1/instances/{ref}/pause: ok" in [row.text for row in table.rows]
+            assert any("tail=1000" in asked for asked, _ in replay.asked)
+
+    play(look)
+
+
+def test_who_may_not_see_the_audit_sees_the_events_and_why() -> None:
+    async def look() -> None:
+        transcript = load("busy")
+        del transcript["answers"]["/v1/audit"]  # which the daemon refuses
+        async with interface(transcript) as (app, pilot, _):
+            await pilot.press("j", "enter", "tab", "tab", "tab", "tab")
+            line = app.screen.query_one("#audit", Static)
+            await wait_for(lambda: "Without what was asked of it: no /v1/audit" in str(line.content), "line")
+            table = app.screen.query_one("#event-table", RowTable)
+            await wait_for(lambda: table.rows, "events")
 
     play(look)

@@ -45,6 +45,8 @@ def hostile() -> dict[str, Any]:
         "data": {"call": EVIL, "object": EVIL, "rule": EVIL, "layer": EVIL},
         "seq": 1,
     }
+    asked = {"time": 1.0, "uid": 0, "user": EVIL, "action": EVIL, "target": EVIL, "outcome": EVIL}
+    transcript["answers"]["/v1/audit"] = [asked | {"instance": status["id"]}]
     transcript["streams"]["/v1/events"] = [{"name": "event", "id": 1, "data": event}]
     line = {"time": 1.0, "stream": "stdout", "text": EVIL, "partial": False}
     base = f"/v1/instances/{status['id']}"

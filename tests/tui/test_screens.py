@@ -25,6 +25,13 @@ def table(name: str) -> Condition:
     return lambda app: app.screen.query_one(f"#{name}", RowTable).rows
 
 
+def all_happened(app: KwhostApp) -> bool:
+    """The whole journal and the audit of the instance are there."""
+    kinds = [row.kind.text for row in app.screen.query_one("#event-table", RowTable).rows]
+    mine = [event for event in app.host.events if event.name == "web-1"]
+    return len(kinds) - kinds.count("asked") == len(mine) and "asked" in kinds
+
+
 SCREENS = {
     "overview": Screen(""),
     "marked": Screen("space j space"),
@@ -33,7 +40,7 @@ SCREENS = {
     "calls": Screen("j c", table("call-table")),
     "policy": Screen("j enter tab tab", table("rule-table")),
     "network": Screen("enter tab tab tab", table("connection-table")),
-    "events": Screen("j enter tab tab tab tab", table("event-table")),
+    "events": Screen("j enter tab tab tab tab", all_happened),
     "processes": Screen("j enter tab tab tab tab tab", table("process-table")),
     "configuration": Screen(
         "j enter shift+tab", lambda app: str(app.screen.query_one("#toml", Static).content)

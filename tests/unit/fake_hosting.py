@@ -204,9 +204,10 @@ class FakeHosting:
         self.statuses[number] = replace(make_status(number, definition), state=state)
         return number
 
-    def happen(self, tenant: TenantName | None, text: str = "") -> None:
-        sequence = self.journal[-1].seq + 1 if self.journal else 1
-        self.journal.append(Event(time=1.0, kind=EventKind.NOTICE, text=text, tenant=tenant, seq=sequence))
+    def happen(self, tenant: TenantName | None, text: str = "", instance: InstanceId | None = None) -> None:
+        seq = self.journal[-1].seq + 1 if self.journal else 1
+        event = Event(time=1.0, kind=EventKind.NOTICE, text=text, tenant=tenant, instance=instance, seq=seq)
+        self.journal.append(event)
         self.change()
 
     def change(self) -> None:
@@ -374,22 +375,36 @@ class FakeHosting:
     def last_event(self) -> int:
         return self.journal[-1].seq if self.journal else 0
 
-    async def events(self, after: int, tenants: Container[TenantName] | None, limit: int) -> EventPage:
+    async def events(
+        self,
+        after: int,
+        tenants: Container[TenantName] | None,
+        limit: int,
+        instance: InstanceId | None = None,
+    ) -> EventPage:
         await trio.lowlevel.checkpoint()
         looked = [event for event in self.journal if event.seq > after][:limit]
         shown = tuple(
             event
             for event in looked
-            if tenants is None or (event.tenant is not None and event.tenant in tenants)
+            if (tenants is None or (event.tenant is not None and event.tenant in tenants))
+            and instance in (None, event.instance)
         )
         return EventPage(shown, looked[-1].seq if looked else after)
+
+    async def newest_events(
+        self, count: int, tenants: Container[TenantName] | None, instance: InstanceId | None
+    ) -> int:
+        page = await self.events(0, tenants, len(self.journal), instance)
+        newest = page.events[max(0, len(page.events) - count) :]
+        return newest[0].seq - 1 if newest else self.last_event()
 
     async def wait_event(self, after: int) -> None:
         while self.last_event() <= after:
             self.waiting.set()
             await self._changed.wait()
 
-    async def audit(self, limit: int) -> tuple[AuditRecord, ...]:
+    async def audit(self, limit: int, instance: InstanceId | None = None) -> tuple[AuditRecord, ...]:
         return ()
 
     async def reload(self) -> Changes:

@@ -119,8 +119,32 @@ async def test_the_journal_is_read_in_pages_of_what_one_may_see(path: Path) -> N
         assert [each.text for each in first.events + rest.events] == ["0", "3", "6"]
         assert rest.last == 7
         assert [each.text for each in mine.events] == ["0", "3"]
+        assert mine.last == 7
         assert await store.events(7, 10) == ((), 7)
         assert len((await store.events(0, 10)).events) == 7
+
+
+async def test_the_newest_of_what_one_may_see_are_found(path: Path) -> None:
+    async with opened(path) as store:
+        for number in range(6):
+            await store.append_event(event(str(number), tenant=(ACME, OTHER, None)[number % 3]))
+
+        assert await store.newest_events(2) == 4
+        assert await store.newest_events(1, tenants={ACME}) == 3
+        assert await store.newest_events(10, tenants={ACME}) == 0
+        assert await store.newest_events(0) == 6
+        assert await store.newest_events(3, instance=InstanceId("ffffffffffff")) == 6
+        assert await store.newest_events(10**30) == 0
+
+
+async def test_the_audit_of_an_instance_is_only_what_was_about_it(path: Path) -> None:
+    async with opened(path) as store:
+        await store.append_audit(audit("acme/web"))
+        await store.append_audit(replace(audit(f'"{ID}"'), instance=InstanceId("ffffffffffff")))
+        await store.append_audit(replace(audit("acme/web"), instance=ID))
+
+        assert await store.audit(10, ID) == (replace(audit("acme/web"), instance=ID),)
+        assert len(await store.audit(10)) == 3
 
 
 async def test_many_writers_at_once_all_get_their_turn(path: Path) -> None:

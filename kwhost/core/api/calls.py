@@ -13,7 +13,7 @@ from kwhost.core.api.http import HttpConnection, Request
 from kwhost.core.api.routes import Route
 from kwhost.core.errors import NotFound
 from kwhost.core.model.events import AuditRecord
-from kwhost.core.model.ids import TenantName
+from kwhost.core.model.ids import InstanceId, TenantName
 from kwhost.core.model.status import InstanceStatus
 from kwhost.core.supervise.hosting import Hosting
 
@@ -32,11 +32,13 @@ class AuditEntry:
         self._caller = caller
         self._action = f"{route.method} {route.path}"
         self._target = ""
+        self._instance: InstanceId | None = None
         self._wanted = route.changes
 
-    def about(self, target: str) -> None:
-        """Name what the request is about."""
+    def about(self, target: str, instance: InstanceId | None = None) -> None:
+        """Name what the request is about; once an instance is known, it stays known."""
         self._target = target
+        self._instance = instance or self._instance
 
     async def close(self, error: BaseException | None = None) -> None:
         """Write the entry, unless it is written or there is to be none."""
@@ -52,6 +54,7 @@ class AuditEntry:
                     action=self._action,
                     target=self._target[:_TARGET_MAX],
                     outcome=_outcome(error),
+                    instance=self._instance,
                 )
             )
 
@@ -87,6 +90,11 @@ class Call:
         name = self.query.get("tenant")
         return self.visible() if name is None else frozenset([self.tenant(name)])
 
+    def filtered(self) -> InstanceId | None:
+        """The instance that the parameter `instance` names; None: it is not there. Raises as `instance`."""
+        reference = self.query.get("instance")
+        return None if reference is None else self.hosting.find(reference, self.selected()).id
+
     def tenant(self, name: str) -> TenantName:
         """A tenant that the caller knows of. Raises NotFound."""
         tenants = self.hosting.configured_tenants()
@@ -101,7 +109,7 @@ class Call:
         reference = self.arguments["ref"]
         self.audit.about(reference)
         status = self.hosting.find(reference, self.visible())
-        self.audit.about(f"{status.tenant}/{status.name}")
+        self.audit.about(f"{status.tenant}/{status.name}", status.id)
         return status
 
 

@@ -4,7 +4,7 @@ Nothing is kept for a client that reads slowly: each stream reads on, from a fil
 the client took what was sent before. What is gone by then is told by an event `left-out`.
 """
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 
 import trio
 
@@ -13,7 +13,9 @@ from kwhost.core.api.calls import Call, Handler
 from kwhost.core.api.failures import error_body
 from kwhost.core.api.routes import Form
 from kwhost.core.api.types import InstanceUse, LeftOut, LogEntry, use_of
+from kwhost.core.errors import UsageError
 from kwhost.core.model.events import EventPage
+from kwhost.core.model.ids import InstanceId, TenantName
 from kwhost.core.model.status import InstanceState
 from kwhost.core.store.logs import LogLine, LogQuery, LogReader
 
@@ -82,16 +84,29 @@ def _gone(page: EventPage, after: int) -> int:
     return page.events[0].seq - after - 1 if after and page.events else 0
 
 
+async def _first_event(call: Call, tenants: Container[TenantName] | None, instance: InstanceId | None) -> int:
+    """The sequence number after which a stream of the journal begins."""
+    after, tail = call.query.get("after"), call.query.get("tail")
+    if tail is not None:
+        if after is not None or tail < 0:
+            raise UsageError("tail is how many of the newest entries are wanted, and goes without after")
+        return await call.hosting.newest_events(tail, tenants, instance)
+    if after is not None:
+        return int(after)
+    return call.hosting.last_event() if call.query.get("follow") else 0
+
+
 async def _events(call: Call) -> None:
     follow = call.query.get("follow", False)
-    after = call.query.get("after", call.hosting.last_event() if follow else 0)
-    call.selected()  # a tenant that the caller does not know is an error before the stream begins
+    # What the caller does not know is an error before the stream begins.
+    instance, tenants = call.filtered(), call.selected()
+    after = await _first_event(call, tenants, instance)
     await call.connection.begin(Form.EVENTS.value)
     while True:
         tenants = call.selected()
-        page = await call.hosting.events(after, tenants, _PAGE)
-        # Other tenants' events leave gaps too, so only who sees all can count.
-        gone = _gone(page, after) if tenants is None else 0
+        page = await call.hosting.events(after, tenants, _PAGE, instance)
+        # Others' events leave gaps too, so only who sees all can count.
+        gone = _gone(page, after) if tenants is None and instance is None else 0
         await _send(call, [*_left_out(gone), *(_encode("event", event, event.seq) for event in page.events)])
         if page.last > after:
             after = page.last

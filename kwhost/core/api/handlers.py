@@ -63,9 +63,11 @@ async def _create(call: Call) -> InstanceStatus:
     if not call.caller.operator:
         binds = call.hosting.configured_tenants()[tenant].binds
         await trio.to_thread.run_sync(check_binds, definition, binds)
-    return await call.hosting.create(
+    status = await call.hosting.create(
         definition, start=call.query.get("start", False), confined=not call.caller.operator
     )
+    call.audit.about(f"{definition.tenant}/{definition.name}", status.id)
+    return status
 
 
 async def _inspect(call: Call) -> InstanceStatus:
@@ -158,7 +160,8 @@ async def _tenant(call: Call) -> TenantStatus:
 
 
 async def _audit(call: Call) -> tuple[AuditRecord, ...]:
-    return await call.hosting.audit(min(call.query.get("limit", _AUDIT_ENTRIES), _AUDIT_ENTRIES_MAX))
+    limit = min(call.query.get("limit", _AUDIT_ENTRIES), _AUDIT_ENTRIES_MAX)
+    return await call.hosting.audit(limit, call.filtered())
 
 
 async def _plugins(call: Call) -> tuple[PluginStatus, ...]:

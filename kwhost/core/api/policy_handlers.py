@@ -55,7 +55,7 @@ async def _answer(call: Call) -> Question:
     call.audit.about(f"question {wanted}: {what}")
     question = await call.hosting.policies.answer(QuestionId(wanted), given, f"operator {call.caller.user}")
     about = f"{question.tenant}/{question.name}: {question.call.name} {question.call.object}".rstrip()
-    call.audit.about(f"question {wanted}, {about}: {what}")
+    call.audit.about(f"question {wanted}, {about}: {what}", question.instance)
     return question
 
 

@@ -67,6 +67,7 @@ STREAM_EVENTS: Mapping[str, Any] = {"left-out": LeftOut, "error": FailureBody}
 
 _FOLLOW = Parameter("follow", bool, "go on with what comes")
 _TENANT = Parameter("tenant", str, "only this tenant's")
+_OF = Parameter("instance", str, "only what is about this one, named as in paths")
 _TIMEOUT = Parameter("timeout", float, "seconds until it is killed; the definition's stop_timeout otherwise")
 _PATH = Parameter("path", str, "in the instance, absolute", required=True)
 _STDIN = Parameter("stdin", bool, "be the program's standard input too")
@@ -186,7 +187,9 @@ ROUTES: tuple[Route, ...] = (
             int,
             "begin after this sequence number; otherwise with the oldest, or with what is new if following",
         ),
+        Parameter("tail", int, "begin with so many of the newest instead, at most 10000"),
         _TENANT,
+        _OF,
         form=Form.EVENTS,
     ),
     _read(
@@ -258,6 +261,7 @@ ROUTES: tuple[Route, ...] = (
         tuple[AuditRecord, ...],
         "who asked for what",
         Parameter("limit", int, "so many of the newest entries; 1000 otherwise"),
+        _OF,
         access=Access.OPERATOR,
     ),
     _read("plugins", "/v1/plugins", tuple[PluginStatus, ...], "the plugins", access=Access.OPERATOR),

@@ -12,12 +12,14 @@ from kwhost.core.cli.times import format_time, parse_since
 
 __all__ = ["format_event", "main"]
 
-_USAGE = "kwhost events [-f] [--since TIME] [--tenant T] [--json] [--host PATH]"
+_USAGE = """kwhost events [-f] [--since TIME] [--tail N] [--tenant T] [--instance NAME] [--json]
+                     [--host PATH]"""
 _DESCRIPTION = """Show what happened to instances and to the daemon: all that the journal has, or with -f
 what is new."""
 _EPILOG = """examples:
   kwhost events --since 1h
   kwhost events -f --tenant acme
+  kwhost events --tail 20 --instance acme/web-1
   kwhost events --json | jq -r 'select(.kind == "exited") | .name'"""
 
 
@@ -33,15 +35,20 @@ def main(arguments: Sequence[str]) -> int:
     parser = CommandParser("events", _USAGE, _DESCRIPTION, _EPILOG)
     parser.add_argument("-f", "--follow", action="store_true", help="go on with what happens")
     parser.add_argument("--since", metavar="TIME", help="only what is newer: 10m, 2026-11-22T10:00")
+    parser.add_argument("--tail", type=int, metavar="N", help="begin with so many of the newest")
     parser.add_argument("--tenant", metavar="T", help="only this tenant's")
+    parser.add_argument("--instance", metavar="NAME", help="only what is about this one")
     parser.add_argument("--json", action="store_true", help="print one JSON object for each event")
     add_host_option(parser)
     options = parser.parse_args(arguments)
     since = parse_since(options.since)
     query = {
         "follow": options.follow or None,
-        "after": 0 if since is not None else None,  # the journal is asked by numbers, not by times
+        # The journal is asked by numbers, not by times.
+        "after": 0 if since is not None and options.tail is None else None,
+        "tail": options.tail,
         "tenant": options.tenant,
+        "instance": options.instance,
     }
     for event in connect(options.host).events("/v1/events", query):
         if event.name == "left-out":

@@ -70,7 +70,8 @@ class EventPage(NamedTuple):
 class AuditRecord:
     """Who asked for what; `time` in seconds since 1970, `uid` and `user` by the socket's credentials.
 
-    `action` is the operation's name, `target` what it was for, `outcome` "ok" or the error's one line.
+    `action` is the operation's name, `target` what it was for, `outcome` "ok" or the error's one line;
+    `instance` is the one that it was about, None where it was not about one, or there was none.
     """
 
     time: float
@@ -79,3 +80,4 @@ class AuditRecord:
     action: str
     target: str
     outcome: str
+    instance: InstanceId | None = None

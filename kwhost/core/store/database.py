@@ -100,6 +100,16 @@ class Store:
         """Part of the journal, see Tables.events; there are no more once `last` is `after` again."""
         return await self._read(partial(self._tables.events, after, limit, tenants, instance))
 
+    async def newest_events(
+        self,
+        count: int,
+        *,
+        tenants: Container[TenantName] | None = None,
+        instance: InstanceId | None = None,
+    ) -> int:
+        """The sequence number after which the newest `count` such events follow, at most 10,000."""
+        return await self._read(partial(self._tables.newest_events, count, tenants, instance))
+
     async def last_event(self) -> int:
         """The newest event's sequence number; 0 where there never was one."""
         return await self._read(self._tables.last_event)
@@ -128,9 +138,9 @@ class Store:
         """Add to the audit, which keeps the newest 100,000 entries."""
         await self._write(partial(self._tables.append_audit, entry))
 
-    async def audit(self, limit: int) -> tuple[AuditRecord, ...]:
-        """The newest entries, oldest first."""
-        return await self._read(partial(self._tables.audit, limit))
+    async def audit(self, limit: int, instance: InstanceId | None = None) -> tuple[AuditRecord, ...]:
+        """The newest entries, of an instance (None: all), oldest first."""
+        return await self._read(partial(self._tables.audit, limit, instance))
 
     async def _read(self, operation: Callable[[], _Result]) -> _Result:
         async with self._lock:

@@ -3,8 +3,9 @@
 import json
 import sqlite3
 from collections.abc import Container, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -99,17 +100,34 @@ class Tables:
         `instance` (None: any); at most `limit`. A page may be empty although more follow behind `last`."""
         found: list[Event] = []
         rows = self._rows(
-            "SELECT seq, tenant, instance, record FROM events WHERE seq > ? ORDER BY seq LIMIT ?",
+            "SELECT seq, tenant, record FROM events WHERE seq > ?1 AND (?2 IS NULL OR instance = ?2) "
+            "ORDER BY seq LIMIT ?3",
             after,
+            instance,
             _SCANNED,
         )
-        for seq, tenant, of, text in rows:
+        for seq, tenant, text in rows:
             if len(found) >= limit:
-                break
+                return EventPage(tuple(found), after)
             after = seq
-            if (tenants is None or tenant in tenants) and instance in (None, of):
+            if tenants is None or tenant in tenants:
                 found.append(replace(self._decode(text, Event), seq=seq))
+        if instance is not None and len(rows) < _SCANNED:  # all others were looked at, by the database
+            after = max(after, self.last_event())
         return EventPage(tuple(found), after)
+
+    def newest_events(
+        self, count: int, tenants: Container[TenantName] | None, instance: InstanceId | None
+    ) -> int:
+        """The sequence number after which the newest `count` such events follow, at most 10,000."""
+        first = self.last_event() + 1
+        statement = "SELECT seq, tenant FROM events WHERE ?1 IS NULL OR instance = ?1 ORDER BY seq DESC"
+        try:
+            with closing(self._connection.execute(statement, (instance,))) as rows:
+                fitting = (seq for seq, tenant in rows if tenants is None or tenant in tenants)
+                return min(islice(fitting, min(count, _SCANNED)), default=first) - 1
+        except sqlite3.Error as error:
+            raise store_error(self._path, error) from error
 
     def last_event(self) -> int:
         """The newest event's sequence number; 0 where there never was one."""
@@ -151,10 +169,15 @@ class Tables:
         seq = self._insert("INSERT INTO audit (record) VALUES (?)", _encode(entry))
         self._prune("audit", seq, AUDIT_KEPT)
 
-    def audit(self, limit: int) -> tuple[AuditRecord, ...]:
-        """The newest entries, oldest first."""
-        rows = self._rows("SELECT record FROM audit ORDER BY seq DESC LIMIT ?", limit)
-        return tuple(self._decode(text, AuditRecord) for (text,) in rows)[::-1]
+    def audit(self, limit: int, instance: InstanceId | None) -> tuple[AuditRecord, ...]:
+        """The newest entries, of an instance (None: all), oldest first."""
+        # An id in quotes is a whole value of the record: quotes within values are escaped.
+        wanted = "" if instance is None else f'"{instance}"'
+        rows = self._rows(
+            "SELECT record FROM audit WHERE instr(record, ?) ORDER BY seq DESC LIMIT ?", wanted, limit
+        )
+        entries = [self._decode(text, AuditRecord) for (text,) in rows]
+        return tuple(entry for entry in entries[::-1] if instance in (None, entry.instance))
 
     def _prune(self, table: str, newest: int, kept: int) -> None:
         """Now and then, remove what is too old."""

@@ -389,18 +389,30 @@ class HostSupervisor:
         """See Hosting."""
         return self._around.journal.last
 
-    async def events(self, after: int, tenants: Container[TenantName] | None, limit: int) -> EventPage:
+    async def events(
+        self,
+        after: int,
+        tenants: Container[TenantName] | None,
+        limit: int,
+        instance: InstanceId | None = None,
+    ) -> EventPage:
         """See Hosting."""
-        return await self._around.journal.store.events(after, limit, tenants=tenants)
+        return await self._around.journal.store.events(after, limit, tenants=tenants, instance=instance)
+
+    async def newest_events(
+        self, count: int, tenants: Container[TenantName] | None, instance: InstanceId | None
+    ) -> int:
+        """See Hosting."""
+        return await self._around.journal.store.newest_events(count, tenants=tenants, instance=instance)
 
     async def wait_event(self, after: int) -> None:
         """See Hosting."""
         while self._around.journal.last <= after:
             await self._around.journal.bell.wait()
 
-    async def audit(self, limit: int) -> tuple[AuditRecord, ...]:
+    async def audit(self, limit: int, instance: InstanceId | None = None) -> tuple[AuditRecord, ...]:
         """See Hosting."""
-        return await self._around.journal.store.audit(limit)
+        return await self._around.journal.store.audit(limit, instance)
 
 
 def _is_over(instance: HostedInstance) -> bool:

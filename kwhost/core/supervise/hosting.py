@@ -223,15 +223,26 @@ class Hosting(Protocol):
     def last_event(self) -> int:
         """The sequence number of the newest event; 0 where there never was one."""
 
-    async def events(self, after: int, tenants: Container[TenantName] | None, limit: int) -> EventPage:
-        """The oldest events of `tenants` (None: all, and those of the daemon) after sequence number `after`;
-        at most `limit` of them. 0: from the oldest that the journal still has."""
+    async def events(
+        self,
+        after: int,
+        tenants: Container[TenantName] | None,
+        limit: int,
+        instance: InstanceId | None = None,
+    ) -> EventPage:
+        """The oldest events of `tenants` (None: all, and those of the daemon) and of `instance` (None: any)
+        after sequence number `after`; at most `limit` of them. 0: from the oldest that the journal has."""
+
+    async def newest_events(
+        self, count: int, tenants: Container[TenantName] | None, instance: InstanceId | None
+    ) -> int:
+        """The sequence number after which the newest `count` such events follow, at most 10,000."""
 
     async def wait_event(self, after: int) -> None:
         """Wait until there is an event, of whomever, after sequence number `after`."""
 
-    async def audit(self, limit: int) -> tuple[AuditRecord, ...]:
-        """The newest entries of the audit, oldest first."""
+    async def audit(self, limit: int, instance: InstanceId | None = None) -> tuple[AuditRecord, ...]:
+        """The newest entries of the audit, of an instance (None: all), oldest first."""
 
     # The daemon.
 
