@@ -7,6 +7,7 @@ import pytest
 
 from kwhost.core.errors import NotFound, PermissionDenied, UsageError
 from kwhost.core.model.decisions import Answer, Scope
+from kwhost.core.model.policy import CallAction
 from tests.functional.api_world import ALICE, World, serve_world
 from tests.unit.fake_hosting import make_definition
 
@@ -68,6 +69,35 @@ async def test_a_users_instance_is_shown_and_explained_to_them(world: World) -> 
     assert said["lines"][1:] == ["mkdir", "/a b"]
     with pytest.raises(NotFound):
         await world.ask("GET", "/v1/instances/secret/policy")
+
+
+async def test_only_operators_allow_and_deny_calls(world: World) -> None:
+    world.hosting.add(make_definition())
+    path = "/v1/instances/web/policy/rules"
+
+    view = await world.ask("PUT", path, body={"call": "mkdir", "action": "deny"})
+
+    assert view["layers"][0]["name"] == "instance"
+    assert world.hosting.policies.chosen == [("mkdir", CallAction.DENY, f"operator {world.caller.user}")]
+    assert await world.ask("GET", path) == [{"call": "mkdir", "action": "deny"}]
+    await world.ask("PUT", path, body={"call": "mkdir", "action": None})
+    assert world.hosting.policies.chosen[-1][1] is None
+
+    world.caller = ALICE
+    for method, body in (("GET", None), ("PUT", {"call": "mkdir", "action": "allow"})):
+        with pytest.raises(PermissionDenied):
+            await world.ask(method, path, body=body)
+    assert len(world.hosting.policies.chosen) == 2
+
+
+@pytest.mark.parametrize(
+    "body", [{}, {"call": "mkdir"}, {"call": 1, "action": "deny"}, {"call": "mkdir", "action": "kill"}]
+)
+async def test_a_wrong_wish_for_a_call_changes_nothing(world: World, body: dict[str, object]) -> None:
+    world.hosting.add(make_definition())
+    with pytest.raises(UsageError):
+        await world.ask("PUT", "/v1/instances/web/policy/rules", body=body)
+    assert world.hosting.policies.chosen == []
 
 
 @pytest.mark.parametrize("call", ["", "  ", "mkdir '"])

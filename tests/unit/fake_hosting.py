@@ -18,6 +18,7 @@ from kwhost.core.model.events import AuditRecord, Event, EventKind, EventPage
 from kwhost.core.model.ids import InstanceId, InstanceName, TenantName
 from kwhost.core.model.instance import TerminalSize
 from kwhost.core.model.network import Transport
+from kwhost.core.model.policy import CallAction, CallChoice
 from kwhost.core.model.policy_views import Explanation, LayerView, PolicyView, RuleView
 from kwhost.core.model.statistics import CallStatistics, InstanceStatistics
 from kwhost.core.model.status import EndReason, Health, InstanceState, InstanceStatus, TenantStatus, Usage
@@ -66,6 +67,7 @@ class FakePolicies:
     def __init__(self) -> None:
         self.given: list[tuple[QuestionId, Answer, str]] = []
         self.forgotten: list[int] = []
+        self.chosen: list[tuple[str, CallAction | None, str]] = []
 
     def names(self) -> tuple[str, ...]:
         return ("default",)
@@ -78,6 +80,12 @@ class FakePolicies:
     def show_instance(self, id: InstanceId) -> PolicyView:
         rule = RuleView(text="errno:EPERM mkdir", policy="p", where="p.toml:1", hits=2, denied=1)
         return PolicyView(layers=(LayerView(name="instance", policy="p", rules=(rule,)),))
+
+    def choices(self, id: InstanceId) -> tuple[CallChoice, ...]:
+        return tuple(CallChoice(call=call, action=action) for call, action, _ in self.chosen if action)
+
+    async def choose(self, id: InstanceId, call: str, action: CallAction | None, by: str) -> None:
+        self.chosen.append((call, action, by))
 
     def explain(self, name: str, call: Sequence[str]) -> Explanation:
         return Explanation(lines=(name, *call))

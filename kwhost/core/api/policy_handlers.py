@@ -1,11 +1,16 @@
 """What the routes about policies, questions and answers do."""
 
 import shlex
+from typing import TYPE_CHECKING
 
 from kwhost.core.api.calls import Call, Handler
 from kwhost.core.errors import UsageError
 from kwhost.core.model.decisions import Answer, Question, QuestionId, RememberedAnswer
+from kwhost.core.model.policy import CallChoice
 from kwhost.core.model.policy_views import Explanation, PolicyView
+
+if TYPE_CHECKING:
+    from kwhost.core.api.types import CallRequest
 
 __all__ = ["POLICY_HANDLERS"]
 
@@ -38,6 +43,20 @@ async def _explain(call: Call) -> Explanation:
 
 async def _show_instance(call: Call) -> PolicyView:
     return call.hosting.policies.show_instance(call.instance().id)
+
+
+async def _choices(call: Call) -> tuple[CallChoice, ...]:
+    return call.hosting.policies.choices(call.instance().id)
+
+
+async def _choose(call: Call) -> PolicyView:
+    status = call.instance()
+    wanted: CallRequest = call.body
+    action = wanted.action.value if wanted.action else "as before"
+    call.audit.about(f"{status.tenant}/{status.name}: {action} {wanted.call}")
+    by = f"operator {call.caller.user}"
+    await call.hosting.policies.choose(status.id, wanted.call, wanted.action, by)
+    return call.hosting.policies.show_instance(status.id)
 
 
 async def _explain_instance(call: Call) -> Explanation:
@@ -76,6 +95,8 @@ POLICY_HANDLERS: dict[str, Handler] = {
     "policy": _show,
     "explain": _explain,
     "instance-policy": _show_instance,
+    "choices": _choices,
+    "choose": _choose,
     "instance-explain": _explain_instance,
     "questions": _questions,
     "answer": _answer,

@@ -6,12 +6,22 @@ from enum import Enum
 from typing import Any, NamedTuple
 from urllib.parse import unquote
 
-from kwhost.core.api.types import ExecBody, FailureBody, InstanceUse, LeftOut, LogEntry, StatsAnswer, Version
+from kwhost.core.api.types import (
+    CallRequest,
+    ExecBody,
+    FailureBody,
+    InstanceUse,
+    LeftOut,
+    LogEntry,
+    StatsAnswer,
+    Version,
+)
 from kwhost.core.model.connections import Connections
 from kwhost.core.model.daemon import Changes, DaemonInfo, PluginStatus, ProcessEntry
 from kwhost.core.model.decisions import Answer, Question, RememberedAnswer
 from kwhost.core.model.definition import InstanceDefinition
 from kwhost.core.model.events import AuditRecord, Event
+from kwhost.core.model.policy import CallChoice
 from kwhost.core.model.policy_views import Explanation, PolicyView
 from kwhost.core.model.status import InstanceStatus, TenantStatus
 
@@ -218,6 +228,23 @@ ROUTES: tuple[Route, ...] = (
         f"{_ONE}/policy",
         PolicyView,
         "an instance's rules, layer by layer, and how often each decided",
+    ),
+    _read(
+        "choices",
+        f"{_ONE}/policy/rules",
+        tuple[CallChoice, ...],
+        "the calls that operators allowed or denied an instance, on top of its policy",
+        access=Access.OPERATOR,
+    ),
+    Route(
+        name="choose",
+        method="PUT",
+        path=f"{_ONE}/policy/rules",
+        request=CallRequest,
+        answer=PolicyView,
+        summary="allow or deny an instance a call from here on, over all its runs; null takes it back",
+        access=Access.OPERATOR,
+        changes=True,
     ),
     _read(
         "instance-explain",

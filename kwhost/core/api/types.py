@@ -5,10 +5,12 @@ from typing import Annotated
 from msgspec import Meta, Struct, field
 
 from kwhost.core.model.ids import InstanceId, InstanceName, TenantName
+from kwhost.core.model.policy import CallAction
 from kwhost.core.model.statistics import InstanceStatistics
 from kwhost.core.model.status import InstanceState, InstanceStatus, Usage
 
 __all__ = [
+    "CallRequest",
     "CallUse",
     "Counted",
     "ExecBody",
@@ -73,6 +75,13 @@ class CallUse(Struct, frozen=True, kw_only=True):
     refused: int
     seconds: float
     histogram: tuple[int, ...] = ()
+
+
+class CallRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Allow or deny an instance a call from here on; null: as its policy says."""
+
+    call: str
+    action: CallAction | None
 
 
 class Counted(Struct, frozen=True, kw_only=True):

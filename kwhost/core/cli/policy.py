@@ -19,6 +19,7 @@ _USAGE = """kwhost policy check FILE
        kwhost policy show NAME|FILE.toml|INSTANCE [--json]
        kwhost policy explain NAME|FILE.toml|INSTANCE SYSCALL [ARG...]
        kwhost policy learn [-o FILE] [RUN OPTIONS] -- COMMAND [ARGUMENT...]
+       kwhost policy set INSTANCE [SYSCALL allow|deny|as-before]
        kwhost policy questions [--json]
        kwhost policy answer QUESTION allow|refuse [--scope once|instance|forever]
        kwhost policy answers [--json]
@@ -30,6 +31,7 @@ show       list the rules of a policy, or of all layers of an instance, with how
 explain    say which rule decides on a call, and why; ARG: a number, a constant (O_RDWR|O_CREAT), a path
            (/etc/passwd), or an address (10.0.0.1:443, [::1]:80, udp:192.0.2.1:53)
 learn      run a program, and write the policy that it needs; kwhost policy learn --help
+set        allow or deny an instance a call from here on; kwhost policy set --help
 questions  list the calls that wait for an answer, where a rule asks
 answer     allow or refuse one, once, for the instance's run, or for ever
 answers    list the answers that are given again; forget removes some
@@ -51,7 +53,9 @@ _OTHERS = ("questions", "answer", "answers", "forget")
 
 def _parser() -> CommandParser:
     parser = CommandParser("policy", _USAGE, _DESCRIPTION, _EPILOG)
-    parser.add_argument("action", choices=[*_OWN, "learn", *_OTHERS], metavar="ACTION", help="what to do")
+    parser.add_argument(
+        "action", choices=[*_OWN, "learn", "set", *_OTHERS], metavar="ACTION", help="what to do"
+    )
     parser.add_argument("name", metavar="NAME|FILE|INSTANCE", help="a policy, or an instance")
     parser.add_argument("call", nargs="*", metavar="SYSCALL", help="a call and its arguments")
     parser.add_argument("--json", action="store_true", help="print the list as JSON")
@@ -117,9 +121,9 @@ def _show(name: str, host: str | None, *, as_json: bool) -> int:
         view = _remote(name, host)
         show_json(view) if as_json else show_result(_format_view(view))
         return 0
-    rules = list(effective_rules(policy))
+    rules = [(rule.text, rule.policy, rule.where) for rule in effective_rules(policy)]
     if as_json:
-        show_json([{"rule": rule.text, "policy": rule.policy, "where": rule.where} for rule in rules])
+        show_json([{"rule": text, "policy": of, "where": where} for text, of, where in rules])
     else:
         show_result(format_table(_HEADER, rules, output_width()))
     return 0
@@ -165,6 +169,8 @@ def _elsewhere(arguments: Sequence[str]) -> Callable[[Sequence[str]], int] | Non
     action = arguments[0] if arguments else ""
     if action == "learn":
         return _main_of("policy_learn")
+    if action == "set":
+        return _main_of("policy_set")
     return _main_of("policy_questions") if action in _OTHERS else None
 
 

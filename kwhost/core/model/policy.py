@@ -1,11 +1,12 @@
 """What a configuration says of system call policies in words; kwhost.core.policy knows the rest."""
 
 import re
+from dataclasses import dataclass
 from enum import Enum
 
 from kwhost.core.errors import UsageError
 
-__all__ = ["BUILT_IN_POLICIES", "DEFAULT_POLICY", "Ceiling", "policy_name"]
+__all__ = ["BUILT_IN_POLICIES", "DEFAULT_POLICY", "CallAction", "CallChoice", "Ceiling", "policy_name"]
 
 DEFAULT_POLICY = "default"
 BUILT_IN_POLICIES = (DEFAULT_POLICY, "strict", "web")
@@ -18,6 +19,21 @@ class Ceiling(Enum):
 
     DEFAULT = "default"
     POLICY = "policy"
+
+
+class CallAction(Enum):
+    """What an operator chooses for a call of one instance."""
+
+    ALLOW = "allow"
+    DENY = "deny"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallChoice:
+    """A call that an operator allowed or denied an instance, on top of its policy."""
+
+    call: str
+    action: CallAction
 
 
 def policy_name(text: str) -> str:

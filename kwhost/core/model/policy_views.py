@@ -8,13 +8,15 @@ __all__ = ["Explanation", "LayerView", "PolicyView", "RuleView"]
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RuleView:
     """A rule in words, the policy that has it and its place there; how often it decided otherwise than by
-    plain permission, and how often it refused: None where nothing runs under it."""
+    plain permission, and how often it refused: None where nothing runs under it. `call` is the one that it
+    is on; None for rules on sets of calls and on all else."""
 
     text: str
     policy: str
     where: str
     hits: int | None = None
     denied: int | None = None
+    call: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,18 +3,19 @@
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from kwhost.core.policy.model import Policy, RateLimit, Rule
+from kwhost.core.policy.model import CallRule, Policy, RateLimit, Rule
 from kwhost.core.policy.ranking import ranked_calls, ranked_files, ranked_network
 
 __all__ = ["ShownRule", "effective_rules"]
 
 
 class ShownRule(NamedTuple):
-    """A rule, the policy that has it, and its place there."""
+    """A rule, the policy that has it, and its place there; `call` is the one call that it is on, if any."""
 
     text: str
     policy: str
     where: str
+    call: str | None
 
 
 def effective_rules(policy: Policy) -> Iterator[ShownRule]:
@@ -25,7 +26,8 @@ def effective_rules(policy: Policy) -> Iterator[ShownRule]:
         about = rule.about
         if about not in said:
             said.add(about)
-            yield ShownRule(str(rule), rule.origin.policy, rule.origin.where)
+            call = rule.name if isinstance(rule, CallRule) and rule.specificity else None
+            yield ShownRule(str(rule), rule.origin.policy, rule.origin.where, call)
 
 
 def _all_ranked(policy: Policy) -> Iterator[Rule | RateLimit]:

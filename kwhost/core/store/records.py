@@ -6,6 +6,7 @@ from typing import Literal
 from kwhost.core.model.definition import InstanceDefinition
 from kwhost.core.model.ids import InstanceId, InstanceName, TenantName
 from kwhost.core.model.network import InstanceAddresses
+from kwhost.core.model.policy import CallChoice
 from kwhost.core.model.status import EndReason, InstanceState
 
 __all__ = ["Desired", "ExitHistory", "InstanceRecord"]
@@ -20,6 +21,7 @@ class InstanceRecord:
     `desired` is what its owner wants it to be. `engine` is the one that was chosen for it. `configured`:
     the configuration file has it, else it was made through the API. `confined`: one of its tenant's users
     made it, so that it may bind what the tenant's users may. `addresses` are those in its tenant's network.
+    `choices` are calls that operators allowed or denied it, on top of its policy; one for each call.
     """
 
     id: InstanceId
@@ -39,6 +41,7 @@ class InstanceRecord:
     configured: bool = False
     confined: bool = False
     addresses: InstanceAddresses | None = None
+    choices: tuple[CallChoice, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

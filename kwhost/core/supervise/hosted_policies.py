@@ -7,6 +7,7 @@ from collections.abc import Callable, Container, Mapping, Sequence
 from kwhost.core.abi.policy_counts import RuleCount
 from kwhost.core.model.decisions import Answer, Question, QuestionId, RememberedAnswer
 from kwhost.core.model.ids import InstanceId, TenantName
+from kwhost.core.model.policy import CallAction, CallChoice
 from kwhost.core.model.policy_views import Explanation, LayerView, PolicyView, RuleView
 from kwhost.core.policy.explain import explain
 from kwhost.core.policy.model import Layer
@@ -51,6 +52,14 @@ class HostedPolicies:
         counted = {rule: counts.get(number) for rule, number in policy.policies.numbering.numbers().items()}
         return PolicyView(layers=tuple(_show_layer(layer, counted) for layer in policy.layers()))
 
+    def choices(self, id: InstanceId) -> tuple[CallChoice, ...]:
+        """See PolicyHosting."""
+        return self._instance(id).record.choices
+
+    async def choose(self, id: InstanceId, call: str, action: CallAction | None, by: str) -> None:
+        """See PolicyHosting."""
+        await self._instance(id).policy.choose(call, action, by)
+
     def explain(self, name: str, call: Sequence[str]) -> Explanation:
         """See PolicyHosting."""
         layers = [Layer(name, self._source.find(name))]
@@ -85,5 +94,5 @@ def _show_layer(layer: Layer, counted: Mapping[NumberedRule, RuleCount | None] |
         hits, denied = None, None
         if counted is not None:
             hits, denied = counted.get(NumberedRule(layer.name, rule.policy, rule.text)) or _NEVER
-        rules.append(RuleView(text=rule.text, policy=rule.policy, where=rule.where, hits=hits, denied=denied))
+        rules.append(RuleView(**rule._asdict(), hits=hits, denied=denied))
     return LayerView(name=layer.name, policy=layer.policy.name, rules=tuple(rules))

@@ -13,6 +13,7 @@ from kwhost.core.errors import EXIT_INTERNAL, StoreError
 from kwhost.core.model.definition import InstanceDefinition
 from kwhost.core.model.events import EventKind
 from kwhost.core.model.network import NO_NETWORK
+from kwhost.core.model.policy import CallChoice
 from kwhost.core.model.status import EndReason, Health, InstanceState, InstanceStatus
 from kwhost.core.model.tenant import Tenant
 from kwhost.core.store.records import ExitHistory, InstanceRecord
@@ -145,6 +146,10 @@ class InstanceLife:
         """Keep a change that is no step."""
         self.record = replace(self.record, **changes)
         await self._around.journal.save(self.record)
+
+    async def keep_choices(self, choices: tuple[CallChoice, ...]) -> None:
+        """Keep what operators chose for calls."""
+        await self._note(choices=choices)
 
     async def send(self, message: bytes, fds: tuple[int, ...] = ()) -> bool:
         """Send a control message; False where nobody takes it any more."""

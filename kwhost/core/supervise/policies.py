@@ -15,9 +15,11 @@ from kwhost.core.errors import Conflict, StoreError
 from kwhost.core.model.decisions import Call, Decision, DecisionKind, RuleRef
 from kwhost.core.model.definition import InstanceDefinition
 from kwhost.core.model.events import EventKind
+from kwhost.core.model.policy import CallAction, CallChoice
 from kwhost.core.model.status import InstanceStatus
 from kwhost.core.model.tenant import Tenant
 from kwhost.core.policy.ceiling import needs_restart
+from kwhost.core.policy.choices import check_choice, choose, with_choices
 from kwhost.core.policy.compile import compile_layers
 from kwhost.core.policy.layers import plugin_layers
 from kwhost.core.policy.model import Layer, Policy
@@ -102,6 +104,9 @@ class PolicyOwner(Protocol):
     def status(self) -> InstanceStatus:
         """As it is now."""
 
+    async def keep_choices(self, choices: tuple[CallChoice, ...]) -> None:
+        """Keep what operators chose for calls."""
+
     async def send(self, message: bytes, fds: tuple[int, ...] = ()) -> bool:
         """Send a control message; False where nobody takes it any more."""
 
@@ -137,9 +142,11 @@ class InstancePolicy:
 
     # What holds.
 
-    def _configured(self) -> list[Layer]:
+    def _configured(self, choices: Sequence[CallChoice] | None = None) -> list[Layer]:
+        """With these choices of operators; None: with those that were made."""
         record = self._owner.record
-        return self._source.configured(self._owner.tenant, record.definition, confined=record.confined)
+        layers = self._source.configured(self._owner.tenant, record.definition, confined=record.confined)
+        return with_choices(layers, record.choices if choices is None else choices)
 
     async def prepare(self) -> StartPolicy:
         """For a start. Raises KwhostError."""
@@ -168,15 +175,36 @@ class InstancePolicy:
         """Have what is configured now hold for the run; whether anything changed. With `ask_plugins` their
         layers are asked for again. Raises Conflict where it needs a restart, or is refused."""
         async with self._changing:
-            run = self._owner.run
-            if run is None or run.is_over:
-                return False
-            layers = (*self._configured(), *await self._of_plugins(ask_plugins=ask_plugins))
-            if layers == self.policies.layers:
-                return False
-            await self._check_ceiling(layers)
-            await self._replace(run, layers)
-            return True
+            return await self._put_in_force(
+                (*self._configured(), *await self._of_plugins(ask_plugins=ask_plugins))
+            )
+
+    async def choose(self, call: str, action: CallAction | None, by: str) -> None:
+        """Have an operator's choice for a call hold from now on, over all runs; None takes it back. Raises
+        UsageError, and Conflict where it changes nothing or needs a restart."""
+        with trio.CancelScope(shield=True):
+            async with self._changing:
+                before = self._owner.record.choices
+                choices = choose(before, call, action)
+                if set(choices) == set(before):
+                    return
+                plugins = plugin_layers(self.policies.layers)
+                if action is CallAction.ALLOW:
+                    check_choice([*self._configured(choose(before, call, None)), *plugins], call)
+                await self._put_in_force((*self._configured(choices), *plugins))
+                await self._owner.keep_choices(choices)
+        said = {CallAction.ALLOW: "is allowed", CallAction.DENY: "is denied", None: "is decided as before"}
+        data = {"call": call, "action": action.value if action else "as-before", "by": by}
+        await self._owner.tell(EventKind.POLICY, f"{call} {said[action]} from here on, by {by}", data)
+
+    async def _put_in_force(self, layers: tuple[Layer, ...]) -> bool:
+        """Where it runs, and they are others than now; whether they are."""
+        run = self._owner.run
+        if run is None or run.is_over or layers == self.policies.layers:
+            return False
+        await self._check_ceiling(layers)
+        await self._replace(run, layers)
+        return True
 
     async def _of_plugins(self, *, ask_plugins: bool) -> list[Layer]:
         owner, present = self._owner, plugin_layers(self.policies.layers)

@@ -10,6 +10,7 @@ from typing import Protocol
 
 from kwhost.core.model.decisions import Answer, Question, QuestionId, RememberedAnswer
 from kwhost.core.model.ids import InstanceId, TenantName
+from kwhost.core.model.policy import CallAction, CallChoice
 from kwhost.core.model.policy_views import Explanation, PolicyView
 
 __all__ = ["PolicyHosting"]
@@ -27,6 +28,14 @@ class PolicyHosting(Protocol):
     def show_instance(self, id: InstanceId) -> PolicyView:
         """All layers of an instance, with the rules' counters; of one that does not run those of its last
         run, or else of its next. Raises NotFound."""
+
+    def choices(self, id: InstanceId) -> tuple[CallChoice, ...]:
+        """The calls that operators allowed or denied an instance. Raises NotFound."""
+
+    async def choose(self, id: InstanceId, call: str, action: CallAction | None, by: str) -> None:
+        """Allow or deny a call to an instance from now on, over all its runs; None: as its policy says.
+        Raises NotFound, UsageError, and Conflict where another layer refuses the call too, where the rules
+        on calls allow it already, or where it needs a restart."""
 
     def explain(self, name: str, call: Sequence[str]) -> Explanation:
         """What a policy decides on a call, as written on a command line. Raises NotFound, UsageError."""
