@@ -20,6 +20,7 @@ from kwhost.tui.fleet import Row
 from kwhost.tui.host import Host
 from kwhost.tui.keys import KEYS, SCOPES, bindings
 from kwhost.tui.screens.base import HostScreen
+from kwhost.tui.screens.choose import choose_call
 from kwhost.tui.screens.confirm import Confirm
 from kwhost.tui.screens.console import Console
 from kwhost.tui.screens.help import Help, LiveKey
@@ -155,6 +156,11 @@ class KwhostApp(App[None], inherit_bindings=False):
     def _open_console(self, message: messages.OpenConsole) -> None:
         if not self.host.read_only:
             self.push_screen(Console(self.host.client, message.kind, message.name))
+
+    @on(messages.ChooseCall)
+    def _choose_call(self, message: messages.ChooseCall) -> None:
+        if not self.host.read_only:
+            self.run_worker(choose_call(self, self.host.client, message))
 
     @on(messages.Answered)
     def _answered(self) -> None:

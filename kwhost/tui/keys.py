@@ -20,6 +20,7 @@ SCOPES = {
     "instance": "An instance",
     "logs": "Its logs",
     "calls": "Its system calls",
+    "rules": "Its system calls and policy",
     "questions": "Questions",
 }
 
@@ -27,7 +28,7 @@ SCOPES = {
 _TOGETHER = (
     ("everywhere", "table", "overview"),
     ("everywhere", "table", "instance", "logs"),
-    ("everywhere", "table", "instance", "calls"),
+    ("everywhere", "table", "instance", "calls", "rules"),
     ("everywhere", "table", "questions"),
 )
 
@@ -107,6 +108,9 @@ KEYS = (
     Key("logs.save", "S", "save", "Save", "write the lines to a file"),
     Key("calls.rule", "enter", "open_rule", "Rule", "show the rule that refused it", show=True),
     Key("calls.refusals", "w", "other_table", "Refusals", "to what was refused, and back", show=True),
+    Key("rules.allow", "A", "choose('allow')", "Allow", "allow this call from here on", changes=True),
+    Key("rules.deny", "X", "choose('deny')", "Deny", "deny this call from here on", changes=True),
+    Key("rules.before", "B", "choose('as-before')", "As before", "let its policy decide again", changes=True),
     Key("questions.once", "y", "answer(True,'once')", "Once", "allow this call", show=True, changes=True),
     Key(
         "questions.instance",

@@ -14,6 +14,7 @@ from kwhost.tui.fleet import Row
 
 __all__ = [
     "Answered",
+    "ChooseCall",
     "Connected",
     "Control",
     "Happened",
@@ -117,6 +118,16 @@ class OpenRule(Message):
         super().__init__()
         self.layer = layer
         self.text = text
+
+
+class ChooseCall(Message):
+    """The operator wants a call of an instance to be decided otherwise: "allow", "deny" or "as-before"."""
+
+    def __init__(self, row: Row, call: str, action: str) -> None:
+        super().__init__()
+        self.row = row
+        self.call = call
+        self.action = action
 
 
 class Answered(Message):

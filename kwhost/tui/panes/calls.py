@@ -18,7 +18,7 @@ from kwhost.tui.host import Host
 from kwhost.tui.keys import bindings
 from kwhost.tui.latency import PLACES, added, axis, grown, latency, quantile, skyline
 from kwhost.tui.messages import OpenRule
-from kwhost.tui.panes.base import Pane
+from kwhost.tui.panes.choosing import ChoosingPane
 from kwhost.tui.panes.refusals import REFUSAL_COLUMNS, Refusal, count_refusals
 from kwhost.tui.records import read
 from kwhost.tui.widgets.cells import fit
@@ -98,7 +98,7 @@ _COLUMNS: list[Column[CallRow]] = [
 ]
 
 
-class CallsPane(Pane):
+class CallsPane(ChoosingPane):
     """Measures once a second."""
 
     DEFAULT_CSS = """
@@ -194,6 +194,14 @@ class CallsPane(Pane):
         row = self._table.current
         found = [each for each in self._refusals.rows if row and each.call == row.use.name]
         return max(found, key=lambda each: each.times, default=None)
+
+    def call_at_cursor(self) -> str | None:
+        """See ChoosingPane."""
+        if self._refusals.has_focus:
+            refusal = self._refusals.current
+            return refusal.call or None if refusal else None
+        row = self._table.current
+        return row.use.name if row else None
 
     def action_open_rule(self) -> None:
         """Show the rule that refused it."""

@@ -11,7 +11,7 @@ from kwhost.core.model.policy_views import PolicyView, RuleView
 from kwhost.core.model.text import clean
 from kwhost.tui.format import amount
 from kwhost.tui.host import Host
-from kwhost.tui.panes.base import Pane
+from kwhost.tui.panes.choosing import ChoosingPane
 from kwhost.tui.records import read
 from kwhost.tui.widgets.table import Cell, Column, RowTable, Tone
 
@@ -61,7 +61,7 @@ _COLUMNS: list[Column[_Rule]] = [
 ]
 
 
-class PolicyPane(Pane):
+class PolicyPane(ChoosingPane):
     """Rules in the order in which they decide; hits are for verdicts other than plain permission."""
 
     DEFAULT_CSS = """
@@ -99,6 +99,11 @@ class PolicyPane(Pane):
         self._find_wanted()
         layers = "   ".join(f"{layer.name}: {layer.policy}" for layer in view.layers)
         self._layers.update(clean(f"The strictest layer decides.   {layers}"))
+
+    def call_at_cursor(self) -> str | None:
+        """See ChoosingPane."""
+        row = self._table.current
+        return row.rule.call if row else None
 
     def show_rule(self, layer: str, text: str) -> None:
         """Put the cursor on a rule, once it is known."""
