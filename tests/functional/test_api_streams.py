@@ -9,7 +9,8 @@ import trio
 
 from kwhost.core.api.client import ServerEvent, instance_path
 from kwhost.core.api.http import HttpConnection
-from kwhost.core.errors import ApiError, Conflict
+from kwhost.core.api.line_cap import LineCap
+from kwhost.core.errors import ApiError, Conflict, UsageError
 from tests.functional.api_world import (
     ALICE,
     World,
@@ -137,6 +138,37 @@ async def test_a_log_is_read_and_followed_to_its_end(world: World) -> None:
         world.hosting.log_over = True
         world.hosting.change()
     assert [line.data["text"] for line in followed] == ["one", "two", "three \udcff"]
+
+
+async def test_a_log_that_grows_too_fast_is_thinned_out_and_says_so(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [100.0]
+    monkeypatch.setattr("kwhost.core.api.feeds.LineCap", lambda rate, _: LineCap(rate, lambda: now[0]))
+    number = world.hosting.add(make_definition())
+    world.hosting.write_log(number, *(f"old {line}" for line in range(50)))
+    followed: list[ServerEvent] = []
+
+    async def follow() -> None:
+        followed.extend(await read_events(world, instance_path("web", "logs"), 500, follow=True, rate=10))
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(follow)
+        await world.hosting.waiting.wait()
+        now[0] += 1.0  # the first second, in which nothing is left out, is over
+        world.hosting.write_log(number, *(f"new {line}" for line in range(100)))
+        world.hosting.log_over = True
+        world.hosting.change()
+
+    texts = [event.data["text"] for event in followed if event.name == "line"]
+    assert texts == [f"old {line}" for line in range(50)] + [f"new {line}" for line in range(10)]
+    assert sum(event.data["count"] for event in followed if event.name == "left-out") == 90
+
+
+async def test_no_rate_is_too_small_a_rate(world: World) -> None:
+    world.hosting.add(make_definition())
+    with pytest.raises(UsageError, match="rate"):
+        await read_events(world, instance_path("web", "logs"), 1, rate=0)
 
 
 async def test_an_instance_that_wrote_nothing_has_an_empty_log(world: World) -> None:

@@ -11,6 +11,7 @@ import trio
 from kwhost.core.api.bodies import encode_body
 from kwhost.core.api.calls import Call, Handler
 from kwhost.core.api.failures import error_body
+from kwhost.core.api.line_cap import LineCap
 from kwhost.core.api.routes import Form
 from kwhost.core.api.types import InstanceUse, LeftOut, LogEntry, use_of
 from kwhost.core.errors import UsageError
@@ -56,27 +57,43 @@ async def _logs(call: Call) -> None:
     status = call.instance()
     follow = call.query.get("follow", False)
     query = LogQuery(tail=call.query.get("tail"), since=call.query.get("since"))
+    rate = call.query.get("rate")
+    if rate is not None and rate < 1:
+        raise UsageError("rate is how many lines a second are sent at most: 1 or more")
+    cap = LineCap(rate, trio.current_time)
     directory = call.hosting.log_directory(status.id)
     reader = await trio.to_thread.run_sync(lambda: LogReader(directory, query, follow=follow))
     try:
         await call.connection.begin(Form.EVENTS.value)
         mark = await call.hosting.wait_log(status.id, 0) if follow else None
         while True:
-            await _send_lines(call, reader)
+            await _send_lines(call, reader, cap)
             if mark is None:
                 break
-            mark = await call.hosting.wait_log(status.id, mark)
+            mark = await _wait_log(call, status.id, mark, cap)
+        await _send(call, _left_out(cap.take_left_out()))
     finally:
         reader.close()
     await call.connection.end()
 
 
-async def _send_lines(call: Call, reader: LogReader) -> None:
-    """Everything up to the end of the log, a block at a time."""
+async def _send_lines(call: Call, reader: LogReader, cap: LineCap) -> None:
+    """Everything up to the end of the log that the cap lets through, a block at a time."""
     skipped = reader.skipped
     while lines := await trio.to_thread.run_sync(reader.read):
-        await _send(call, [*map(_entry, lines), *_left_out(reader.skipped - skipped)])
+        before = _left_out(cap.take_left_out()) if cap.is_due() else []
+        granted = lines[: cap.grant(len(lines))]
+        await _send(call, [*before, *map(_entry, granted), *_left_out(reader.skipped - skipped)])
         skipped = reader.skipped
+
+
+async def _wait_log(call: Call, instance: InstanceId, mark: int, cap: LineCap) -> int | None:
+    """Wait until there is more; what was left out is told once its second is over."""
+    if cap.left_out:
+        with trio.move_on_at(cap.until):
+            return await call.hosting.wait_log(instance, mark)
+        await _send(call, _left_out(cap.take_left_out()))
+    return await call.hosting.wait_log(instance, mark)
 
 
 def _gone(page: EventPage, after: int) -> int:

@@ -173,6 +173,7 @@ ROUTES: tuple[Route, ...] = (
         _FOLLOW,
         Parameter("tail", int, "at most so many of the newest lines"),
         Parameter("since", float, "only what was written at this time or later"),
+        Parameter("rate", int, "after the first second at most so many lines a second"),
         form=Form.EVENTS,
     ),
     _read("archive-get", f"{_ONE}/files", None, "a file or directory as tar", _PATH, form=Form.ARCHIVE),
