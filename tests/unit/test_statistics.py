@@ -46,6 +46,9 @@ def test_latencies_are_counted_by_powers_of_two() -> None:
 
     assert statistics is not None
     assert [call.histogram for call in statistics.calls] == [(0, 0, 0, 1, 0, 3), ()]
+    plain = decode_statistics(bytes(ffi.buffer(page)), 1, histograms=False)
+    assert plain is not None
+    assert [call.histogram for call in plain.calls] == [(), ()]
 
 
 @given(st.data())

@@ -205,11 +205,12 @@ class InstanceRun:
             self.group.thaw()
             self.frozen = False
 
-    def statistics(self) -> InstanceStatistics | None:
+    def statistics(self, *, histograms: bool = True) -> InstanceStatistics | None:
         """What its monitors have counted."""
         if self._stats < 0:
             return None
-        return decode_statistics(os.pread(self._stats, STATS_SIZE, 0), self._started_ns)
+        page = os.pread(self._stats, STATS_SIZE, 0)
+        return decode_statistics(page, self._started_ns, histograms=histograms)
 
     def close(self) -> None:
         """Let go of the statistics page."""

@@ -16,7 +16,7 @@ __all__ = ["measure"]
 def measure(run: InstanceRun | None, limits: Limits, traffic: TrafficCounts | None) -> Usage:
     """Figures that nobody has are None. Raises nothing: a run may end while it is looked at."""
     found = run.group.usage() if run else None
-    counted = run.statistics() if run else None
+    counted = run.statistics(histograms=False) if run else None
     return Usage(
         cpu_seconds=found.cpu_seconds if found else None,
         memory=found.memory if found else None,
