@@ -60,6 +60,21 @@ def key(metric: str, **labels: str) -> tuple[str, frozenset[tuple[str, str]]]:
 WEB = {"tenant": "acme", "name": "web"}
 
 
+async def test_how_long_calls_took_is_a_histogram_of_all_of_them(fake_host: FakeHost) -> None:
+    quick = call("getpid", 3)._replace(histogram=(0,) * 7 + (2, 1), seconds=0.001)
+    slow = call("read", 5)._replace(histogram=(0,) * 20 + (4,) + (0,) * 10 + (1,), seconds=9.0)
+    fake_host.set_instance(make_instance(), Usage(), statistics(quick, slow))
+
+    found = await scrape(Exporter(), fake_host)
+
+    name = "kwhost_instance_call_seconds"
+    assert found[key(f"{name}_bucket", le="2.56e-07", **WEB)] == 2
+    assert found[key(f"{name}_bucket", le="4.096e-06", **WEB)] == 3
+    assert found[key(f"{name}_bucket", le="0.016777216", **WEB)] == 7
+    assert found[key(f"{name}_bucket", le="+Inf", **WEB)] == found[key(f"{name}_count", **WEB)] == 8
+    assert found[key(f"{name}_sum", **WEB)] == 9.001
+
+
 async def test_an_instance_is_shown_with_all_that_is_known(fake_host: FakeHost) -> None:
     fake_host.set_instance(
         make_instance(restarts=2, health=Health.HEALTHY),

@@ -1,14 +1,25 @@
 """What the exporter has to remember between scrapes, so that its counters only grow."""
 
 from bisect import bisect_left
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import zip_longest
+from typing import NamedTuple
 
 from kwhost.core.model.ids import InstanceId, TenantName
 from kwhost.core.model.statistics import CallStatistics
 from kwhost.core.model.status import InstanceStatus
 
-__all__ = ["BUCKETS", "CALLS_MAX", "OTHER", "CallCounts", "NamedCalls", "StartTimes"]
+__all__ = [
+    "BUCKETS",
+    "CALLS_MAX",
+    "OTHER",
+    "CallCounts",
+    "CallTimes",
+    "NamedCalls",
+    "StartTimes",
+    "call_times",
+]
 
 # Calls of one instance that have a name of their own.
 CALLS_MAX = 32
@@ -16,6 +27,25 @@ OTHER = "other"
 
 # Seconds; a start takes milliseconds, and on emulated hardware seconds.
 BUCKETS = (0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
+
+
+# Of places in the monitors' histograms, the ends of these are bounds: 256 ns, 4 us, 66 us, 1 ms, 17 ms,
+# 0.3 s, 2 s. All that took longer is in the last place, behind these.
+_PLACES = (7, 11, 15, 19, 23, 27, 30)
+
+
+class CallTimes(NamedTuple):
+    """How many calls took so many seconds or less, bound by bound up to all of them; and their time."""
+
+    buckets: list[tuple[str, float]]
+    sum: float
+
+
+def call_times(calls: Sequence[CallStatistics]) -> CallTimes:
+    """Of an instance's calls together."""
+    places = list(map(sum, zip_longest(*(call.histogram for call in calls), fillvalue=0)))
+    buckets = [(repr(2.0 ** (place + 1) / 1e9), float(sum(places[: place + 1]))) for place in _PLACES]
+    return CallTimes([*buckets, ("+Inf", float(sum(places)))], sum(call.seconds for call in calls))
 
 
 @dataclass(slots=True)

@@ -12,7 +12,7 @@ from prometheus_client import generate_latest
 from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
-from kwhost_prometheus.counting import NamedCalls, StartTimes
+from kwhost_prometheus.counting import NamedCalls, StartTimes, call_times
 from kwhost_prometheus.families import InstanceRow, Snapshot, families
 
 __all__ = ["INSTANCES_MAX", "Exporter"]
@@ -70,8 +70,10 @@ class Exporter:
             except KwhostError:
                 continue  # it was removed meanwhile
             self._starts.observe(instance, usage.start_seconds)
-            calls = self._calls.counts(instance, statistics.calls if statistics else ())
-            rows.append(InstanceRow(instance, usage, calls))
+            calls = statistics.calls if statistics else ()
+            counts = self._calls.counts(instance, calls)
+            times = call_times(calls) if statistics else None
+            rows.append(InstanceRow(instance, usage, counts, times))
         return Snapshot(
             tenants=host.tenants(),
             states=Counter((instance.tenant, instance.state) for instance in instances),

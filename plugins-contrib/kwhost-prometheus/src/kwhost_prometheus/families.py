@@ -15,7 +15,7 @@ from prometheus_client.core import (
     Metric,
 )
 
-from kwhost_prometheus.counting import CallCounts
+from kwhost_prometheus.counting import CallCounts, CallTimes
 
 __all__ = ["InstanceRow", "Snapshot", "families"]
 
@@ -30,6 +30,7 @@ class InstanceRow(NamedTuple):
     status: InstanceStatus
     usage: Usage
     calls: dict[str, CallCounts]
+    times: CallTimes | None
 
 
 class Snapshot(NamedTuple):
@@ -149,6 +150,15 @@ def _calls(snapshot: Snapshot) -> Iterator[Metric]:
     yield family
 
 
+def _call_times(snapshot: Snapshot) -> Iterator[Metric]:
+    text = "How long system calls took, waiting included."
+    family = HistogramMetricFamily("kwhost_instance_call_seconds", text, labels=_IDENTITY)
+    for row in snapshot.rows:
+        if row.times:
+            family.add_metric(_identity(row.status), buckets=row.times.buckets, sum_value=row.times.sum)
+    yield family
+
+
 def _starts(snapshot: Snapshot) -> Iterator[Metric]:
     text = "From the request to the first guest instruction."
     family = HistogramMetricFamily("kwhost_start_seconds", text, labels=("tenant",))
@@ -170,7 +180,7 @@ def _contributed(snapshot: Snapshot) -> Iterator[Metric]:
 def families(snapshot: Snapshot) -> Iterator[Metric]:
     """All of them; a name that is this plugin's own is not taken from others."""
     own: set[str] = set()
-    for part in (_tenants, _states, _columns, _calls, _starts):
+    for part in (_tenants, _states, _columns, _calls, _call_times, _starts):
         for family in part(snapshot):
             own.add(family.name)
             yield family
