@@ -69,6 +69,21 @@ def test_the_events_of_an_instance_begin_before_the_program_and_have_what_was_as
     play(look)
 
 
+def test_a_tab_goes_on_with_the_next_daemon() -> None:
+    async def look() -> None:
+        async with interface(load("busy")) as (app, pilot, replay):
+            await pilot.press("j", "c")
+            calls = app.screen.query_one("#call-table", RowTable)
+            await wait_for(lambda: calls.rows, "calls")
+            await replay.stop()
+            await wait_for(lambda: app.host.trouble, "notice")
+            calls.set_rows([])
+            await replay.start()
+            await wait_for(lambda: calls.rows, "calls again")
+
+    play(look)
+
+
 def test_who_may_not_see_the_audit_sees_the_events_and_why() -> None:
     async def look() -> None:
         transcript = load("busy")

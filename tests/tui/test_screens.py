@@ -28,8 +28,13 @@ def table(name: str) -> Condition:
 def all_happened(app: KwhostApp) -> bool:
     """The whole journal and the audit of the instance are there."""
     kinds = [row.kind.text for row in app.screen.query_one("#event-table", RowTable).rows]
-    mine = [event for event in app.host.events if event.name == "web-1"]
-    return len(kinds) - kinds.count("asked") == len(mine) and "asked" in kinds
+    recorded = [event["data"]["name"] for event in load("busy")["streams"]["/v1/events"]]
+    return len(kinds) - kinds.count("asked") == recorded.count("web-1") and "asked" in kinds
+
+
+def all_counted(app: KwhostApp) -> object:
+    """So are the calls and the refusals."""
+    return table("call-table")(app) and table("refusal-table")(app)
 
 
 SCREENS = {
@@ -37,7 +42,7 @@ SCREENS = {
     "marked": Screen("space j space"),
     "confirm": Screen("space j space x"),
     "logs": Screen("j enter", lambda app: len(app.screen.query_one(LogView).buffer.lines) == 60),
-    "calls": Screen("j c", table("call-table")),
+    "calls": Screen("j c", all_counted),
     "policy": Screen("j enter tab tab", table("rule-table")),
     "network": Screen("enter tab tab tab", table("connection-table")),
     "events": Screen("j enter tab tab tab tab", all_happened),

@@ -1,12 +1,13 @@
 """What tabs of an instance have in common."""
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
 from textual.containers import Vertical
 from textual.reactive import reactive
 
 from kwhost.core.api.client import instance_path
-from kwhost.core.errors import KwhostError
+from kwhost.core.errors import ApiError, KwhostError
 from kwhost.core.model.ids import InstanceId
 from kwhost.core.model.text import clean
 from kwhost.tui.host import Host
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from textual.worker import Worker
 
 __all__ = ["Pane"]
+
+_RETRY_SECONDS = 1.0
 
 
 class Pane(Vertical):
@@ -51,11 +54,22 @@ class Pane(Vertical):
             self.show_state()
 
     async def _guarded(self) -> None:
-        try:
-            await self.follow()
-        except KwhostError as error:
-            self.failed(clean(str(error)))
+        told = ""
+        while True:
+            try:
+                await self.follow()
+            except ApiError as error:
+                await asyncio.sleep(_RETRY_SECONDS)
+                # Of a daemon that is gone the first line of the screen tells.
+                if not self.host.trouble and told != str(error):
+                    told = str(error)
+                    self.failed(clean(told))
+            except KwhostError as error:
+                self.failed(clean(str(error)))
+                return
+            else:
+                return
 
     def failed(self, reason: str) -> None:
-        """Nothing more comes."""
+        """Nothing more comes, for now at least."""
         self.notify(reason, severity="warning", markup=False)
