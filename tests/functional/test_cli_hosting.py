@@ -110,6 +110,15 @@ def test_tables_for_people_name_everything(two: Daemon) -> None:
     assert re.search(r"acme/one +started", two.run("events").stdout)
 
 
+def test_the_newest_events_of_one_instance_are_shown(two: Daemon) -> None:
+    lines = two.run("events", "--tail", "2", "--instance", "acme/one").stdout.splitlines()
+
+    assert len(lines) == 2
+    assert all("  acme/one  " in line for line in lines)
+    assert lines[-1].endswith("started")
+    assert "there is no instance 'acme/none'" in two.run("events", "--instance", "acme/none").stderr
+
+
 def test_reload_applies_the_difference(two: Daemon) -> None:
     before = two.instance("one")["id"]
     two.config.write_text(TWO.replace("instances.two", "instances.three"))
