@@ -35,5 +35,4 @@ def _parse(block: bytes) -> ServerEvent:
         name, _, value = line.partition(": ")
         fields[name] = value
     data: Any = json.loads(fields["data"])
-    number = fields.get("id")
-    return ServerEvent(fields.get("event", ""), data, int(number) if number else None)
+    return ServerEvent(fields.get("event", ""), data, fields.get("id"))

@@ -43,8 +43,8 @@ async def test_the_journal_is_read_and_ends(world: World) -> None:
     events = await read_events(world, "/v1/events", 10)
 
     assert [(event.name, event.data["text"], event.id) for event in events] == [
-        ("event", "one", 1),
-        ("event", "two", 2),
+        ("event", "one", "1"),
+        ("event", "two", "2"),
     ]
 
 
@@ -169,6 +169,33 @@ async def test_no_rate_is_too_small_a_rate(world: World) -> None:
     world.hosting.add(make_definition())
     with pytest.raises(UsageError, match="rate"):
         await read_events(world, instance_path("web", "logs"), 1, rate=0)
+async def test_a_log_is_read_on_behind_a_line(world: World) -> None:
+    number = world.hosting.add(make_definition())
+    world.hosting.write_log(number, "one", "one", "one")
+    path = instance_path("web", "logs")
+    lines = await read_events(world, path, 10)
+
+    assert len({line.id for line in lines}) == 3
+    assert await read_events(world, path, 10, after=lines[1].id) == lines[2:]
+
+
+async def test_a_line_that_the_log_has_no_more_is_told(world: World) -> None:
+    number = world.hosting.add(make_definition())
+    world.hosting.write_log(number, "one")
+
+    events = await read_events(world, instance_path("web", "logs"), 10, after="1-1")
+
+    assert [(event.name, event.data.get("count"), event.data.get("text")) for event in events] == [
+        ("left-out", None, None),
+        ("line", None, "one"),
+    ]
+
+
+async def test_what_is_no_place_of_a_log_is_an_error(world: World) -> None:
+    world.hosting.add(make_definition())
+
+    with pytest.raises(UsageError, match="no place"):
+        await read_events(world, instance_path("web", "logs"), 1, after="last")
 
 
 async def test_an_instance_that_wrote_nothing_has_an_empty_log(world: World) -> None:

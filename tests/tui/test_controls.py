@@ -11,6 +11,7 @@ from kwhost.tui.screens.confirm import Confirm
 from kwhost.tui.screens.help import Help
 from kwhost.tui.screens.overview import Overview
 from kwhost.tui.screens.questions import Questions
+from kwhost.tui.widgets.log_view import LogView
 from tests.tui.replay import Replay, interface, load, play, wait_for
 
 
@@ -139,6 +140,22 @@ def test_keys_of_ones_own_take_the_place_of_others() -> None:
 
             await pilot.press("ctrl+o")
             assert isinstance(app.screen, Help)
+
+    play(look)
+
+
+def test_a_log_goes_on_behind_its_last_line_when_the_daemon_is_back() -> None:
+    async def look() -> None:
+        async with interface(load("busy")) as (app, pilot, replay):
+            await pilot.press("j", "enter")
+            await wait_for(lambda: app.screen.query_one(LogView).buffer.lines, "lines")
+            (path,) = [each.partition("?")[0] for each, _ in replay.asked if "/logs" in each]
+            last = replay.streams[path.removeprefix("GET ")][-1]["id"]
+
+            await replay.stop()
+            await replay.start()
+            again = f"{path}?follow=true&after={last}"
+            await wait_for(lambda: again in [each for each, _ in replay.asked], "the rest of the log")
 
     play(look)
 

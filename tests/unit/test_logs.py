@@ -3,6 +3,7 @@
 import os
 import threading
 from collections.abc import Iterable
+from contextlib import closing
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -10,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kwhost.core.errors import StoreError
-from kwhost.core.store.logs import LogLine, LogQuery, LogReader, read_log
+from kwhost.core.errors import StoreError, UsageError
+from kwhost.core.store.logs import LogLine, LogPosition, LogQuery, LogReader, read_log
 from tests.unit.log_writer import LogWriter, format_record
 
 START = 1_732_234_435  # 2024-11-22T00:13:55Z: files that are written now are newer
@@ -126,6 +127,84 @@ def test_a_query_gives_the_lines_that_it_means(
         ends = [0, *(index + 1 for index, each in enumerate(wanted) if not each.partial)]
         wanted = wanted[ends[-1 - min(tail, len(ends) - 1)] :]
     assert result == wanted
+
+
+@settings(deadline=None)  # files take as long as the disk does
+@given(st.lists(log_lines | st.just(ROTATE), max_size=30), st.data())
+def test_reading_goes_on_behind_each_line_wherever_its_file_is_by_now(
+    steps: list[LogLine | str], data: st.DataObject
+) -> None:
+    written = [step for step in steps if isinstance(step, LogLine)]
+    cut = data.draw(st.integers(0, len(steps)))
+    with TemporaryDirectory() as place:
+        writer = LogWriter(Path(place))
+        for step in steps[:cut]:
+            writer.write(format_record(step)) if isinstance(step, LogLine) else writer.rotate()
+        with closing(LogReader(Path(place), EVERYTHING, follow=True)) as reader:
+            placed = [each for _ in steps for each in reader.read_placed()]
+        for step in steps[cut:]:
+            writer.write(format_record(step)) if isinstance(step, LogLine) else writer.rotate()
+
+        for index, (position, _) in enumerate(placed):
+            # Records of one nanosecond at one place of two files are told apart by nobody.
+            if [each.position for each in placed].count(position) == 1:
+                query = LogQuery(after=LogPosition.parse(str(position)))
+                assert read(Path(place), query) == written[index + 1 :]
+
+
+def test_the_last_lines_behind_a_place(tmp_path: Path) -> None:
+    writer = LogWriter(tmp_path)
+    write(writer, [line(number) for number in range(3)])
+    with closing(LogReader(tmp_path, EVERYTHING, follow=False)) as reader:
+        middle = reader.read_placed()[1].position
+
+    assert read(tmp_path, LogQuery(after=middle, tail=5)) == [line(2)]
+    writer.rotate()
+    write(writer, [line(3)])
+    assert read(tmp_path, LogQuery(after=middle, tail=1)) == [line(3)]
+
+
+def test_lines_behind_a_place_may_be_old_ones(tmp_path: Path) -> None:
+    writer = LogWriter(tmp_path)
+    write(writer, [line(1)])
+    with closing(LogReader(tmp_path, EVERYTHING, follow=False)) as reader:
+        place = reader.read_placed()[0].position
+    writer.rotate()
+    write(writer, [line(50), line(51)])
+    os.utime(tmp_path / "log.1", (START, START))
+
+    query = LogQuery(after=place, since=START + 51)
+    with closing(LogReader(tmp_path, query, follow=False)) as reader:
+        assert not reader.lost
+        assert reader.read() == [line(51)]
+
+
+def test_a_place_that_is_gone_is_told(tmp_path: Path) -> None:
+    writer = LogWriter(tmp_path, files=2)
+    write(writer, [line(1)])
+    with closing(LogReader(tmp_path, EVERYTHING, follow=False)) as reader:
+        place = reader.read_placed()[0].position
+    for number in (2, 3):
+        writer.rotate()
+        write(writer, [line(number)])
+
+    with closing(LogReader(tmp_path, LogQuery(after=place), follow=False)) as reader:
+        assert reader.lost
+        assert reader.read() + reader.read() == [line(2), line(3)]
+
+
+@pytest.mark.parametrize("text", ["", "1", "-1-1", "1-", "1-2-3", "1-x", "9" * 20 + "-1", "\u0661-1"])
+def test_what_is_no_place_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="no place"):
+        LogPosition.parse(text)
+
+
+def test_a_place_beyond_all_files_is_none(tmp_path: Path) -> None:
+    write(LogWriter(tmp_path), [line(1)])
+
+    with closing(LogReader(tmp_path, LogQuery(after=LogPosition(1, 10**18)), follow=False)) as reader:
+        assert reader.lost
+        assert reader.read() == [line(1)]
 
 
 @settings(deadline=None)  # files take as long as the disk does

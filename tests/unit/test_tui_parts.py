@@ -165,7 +165,7 @@ def test_events_do_not_depend_on_how_they_were_cut(texts: list[bytes], size: int
     ]
 
     assert [(event.name, event.data, event.id) for event in events] == [
-        ("e", text.hex(), 4) for text in texts
+        ("e", text.hex(), "4") for text in texts
     ]
 
 

@@ -40,11 +40,11 @@ def instance_path(reference: str, operation: str = "") -> str:
 
 
 class ServerEvent(NamedTuple):
-    """One event of a stream; `id` is its sequence number where it has one."""
+    """One event of a stream; `id` is its place there, if it has one: what `after` takes."""
 
     name: str
     data: Any
-    id: int | None = None
+    id: str | None = None
 
 
 class _Connection(HTTPConnection):
@@ -252,10 +252,7 @@ class Client:
                 name, _, value = line.decode("utf-8", "replace").rstrip("\n").partition(": ")
                 fields[name] = value
             elif fields:
-                number = fields.get("id")
-                yield ServerEvent(
-                    fields.get("event", ""), json.loads(fields["data"]), int(number) if number else None
-                )
+                yield ServerEvent(fields.get("event", ""), json.loads(fields["data"]), fields.get("id"))
                 fields = {}
 
 

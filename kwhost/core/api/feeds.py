@@ -18,7 +18,7 @@ from kwhost.core.errors import UsageError
 from kwhost.core.model.events import EventPage
 from kwhost.core.model.ids import InstanceId, TenantName
 from kwhost.core.model.status import InstanceState
-from kwhost.core.store.logs import LogLine, LogQuery, LogReader
+from kwhost.core.store.logs import LogPosition, LogQuery, LogReader, PlacedLine
 
 __all__ = ["FEEDS", "send_failure"]
 
@@ -27,7 +27,7 @@ _STATS_SECONDS = 1.0
 _IN_USE = (InstanceState.STARTING, InstanceState.RUNNING, InstanceState.PAUSED, InstanceState.STOPPING)
 
 
-def _encode(name: str, data: object, id: int | None = None) -> bytes:  # noqa: A002 - the field's name
+def _encode(name: str, data: object, id: object = None) -> bytes:  # noqa: A002 - the field's name
     number = b"" if id is None else f"id: {id}\n".encode()
     return b"event: " + name.encode() + b"\n" + number + b"data: " + encode_body(data) + b"\n\n"
 
@@ -43,20 +43,25 @@ async def send_failure(call: Call, error: Exception) -> None:
     await call.connection.end()
 
 
-def _left_out(count: int) -> list[bytes]:
-    return [_encode("left-out", LeftOut(count=count))] if count > 0 else []
+def _left_out(count: int | None) -> list[bytes]:
+    return [] if count is not None and count <= 0 else [_encode("left-out", LeftOut(count=count))]
 
 
-def _entry(line: LogLine) -> bytes:
-    return _encode(
-        "line", LogEntry(time=line.time_ns / 1e9, stream=line.stream, text=line.text, partial=line.partial)
-    )
+def _entry(placed: PlacedLine) -> bytes:
+    position, line = placed
+    entry = LogEntry(time=line.time_ns / 1e9, stream=line.stream, text=line.text, partial=line.partial)
+    return _encode("line", entry, position)
 
 
 async def _logs(call: Call) -> None:
     status = call.instance()
     follow = call.query.get("follow", False)
-    query = LogQuery(tail=call.query.get("tail"), since=call.query.get("since"))
+    after = call.query.get("after")
+    query = LogQuery(
+        tail=call.query.get("tail"),
+        since=call.query.get("since"),
+        after=None if after is None else LogPosition.parse(after),
+    )
     rate = call.query.get("rate")
     if rate is not None and rate < 1:
         raise UsageError("rate is how many lines a second are sent at most: 1 or more")
@@ -65,6 +70,7 @@ async def _logs(call: Call) -> None:
     reader = await trio.to_thread.run_sync(lambda: LogReader(directory, query, follow=follow))
     try:
         await call.connection.begin(Form.EVENTS.value)
+        await _send(call, _left_out(None if reader.lost else 0))
         mark = await call.hosting.wait_log(status.id, 0) if follow else None
         while True:
             await _send_lines(call, reader, cap)
@@ -80,7 +86,7 @@ async def _logs(call: Call) -> None:
 async def _send_lines(call: Call, reader: LogReader, cap: LineCap) -> None:
     """Everything up to the end of the log that the cap lets through, a block at a time."""
     skipped = reader.skipped
-    while lines := await trio.to_thread.run_sync(reader.read):
+    while lines := await trio.to_thread.run_sync(reader.read_placed):
         before = _left_out(cap.take_left_out()) if cap.is_due() else []
         granted = lines[: cap.grant(len(lines))]
         await _send(call, [*before, *map(_entry, granted), *_left_out(reader.skipped - skipped)])

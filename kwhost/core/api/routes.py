@@ -173,6 +173,7 @@ ROUTES: tuple[Route, ...] = (
         _FOLLOW,
         Parameter("tail", int, "at most so many of the newest lines"),
         Parameter("since", float, "only what was written at this time or later"),
+        Parameter("after", str, "only what follows the line with this id"),
         Parameter("rate", int, "after the first second at most so many lines a second"),
         form=Form.EVENTS,
     ),

@@ -114,9 +114,9 @@ class LogEntry(Struct, frozen=True, kw_only=True):
 
 
 class LeftOut(Struct, frozen=True, kw_only=True):
-    """How many entries a reader did not get: they were gone before it took them."""
+    """How many entries a reader did not get: they were gone before it took them. None: nobody knows."""
 
-    count: int
+    count: int | None
 
 
 class FailureDetail(Struct, frozen=True, kw_only=True, omit_defaults=True):

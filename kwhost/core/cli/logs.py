@@ -157,5 +157,7 @@ def main(arguments: Sequence[str]) -> int:
         if entry.event.name == "line":
             printer.show(entry.name, entry.event.data)
         else:
-            notice(f"{entry.name}: {entry.event.data['count']} lines are missing: they were dropped unread")
+            count = entry.event.data["count"]
+            missing = "lines" if count is None else f"{count} lines"
+            notice(f"{entry.name}: {missing} are missing: they were dropped unread")
     return result

@@ -7,7 +7,7 @@ A record that the full disk cut short is taken back: only whole lines are ever p
 
 import os
 from collections.abc import Iterator
-from itertools import accumulate
+from itertools import accumulate, islice
 from pathlib import Path
 
 __all__ = ["RECORD_MAX", "LogFile", "current_inode", "open_log_files"]
@@ -38,15 +38,33 @@ class LogFile:
         """Go on reading at a record's start."""
         self._position = offset
 
-    def read(self, end: int | None) -> list[bytes]:
-        """The next records, at least one unless there is none before `end` (None: the file's)."""
+    @property
+    def position(self) -> int:
+        """Where the next record begins."""
+        return self._position
+
+    def record_before(self, offset: int) -> bytes:
+        """The record that ends there; b"" where none does. What is too long for one is cut."""
+        if offset > self.size:
+            return b""
+        start = max(0, offset - RECORD_MAX - 1)
+        block = os.pread(self._fd, offset - start, start)
+        if not block.endswith(b"\n"):
+            return b""
+        return block[:-1].rpartition(b"\n")[2]
+
+    def read(self, end: int | None) -> list[tuple[int, bytes]]:
+        """The next records, each with the offset of what follows it; at least one unless there is none before
+        `end` (None: the file's)."""
         while True:
             size = _BLOCK if end is None else min(_BLOCK, end - self._position)
             block = os.pread(self._fd, size, self._position)
             whole = block.rfind(b"\n") + 1
             if whole:
+                records = block[: whole - 1].split(b"\n")
+                ends = accumulate((len(record) + 1 for record in records), initial=self._position)
                 self._position += whole
-                return block[: whole - 1].split(b"\n")
+                return list(zip(islice(ends, 1, None), records, strict=True))
             if len(block) > RECORD_MAX:  # no record; its end will be none either
                 self._position += len(block)
             elif end is None and os.fstat(self._fd).st_size < self._position:

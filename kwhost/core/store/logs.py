@@ -14,12 +14,13 @@ from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
-from kwhost.core.errors import StoreError
+from kwhost.core.errors import StoreError, UsageError
 from kwhost.core.store.log_files import RECORD_MAX, current_inode, open_log_files
 
-__all__ = ["LogLine", "LogQuery", "LogReader", "read_log"]
+__all__ = ["LogLine", "LogPosition", "LogQuery", "LogReader", "PlacedLine", "read_log"]
 
 _RECORD = re.compile(rb"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)\.(\d{9})Z (stdout|stderr) ([PF]) (.*)", re.DOTALL)
+_POSITION = re.compile(r"(\d{1,19})-(\d{1,19})", re.ASCII)
 _SECOND = 1_000_000_000
 # A file's time of change comes from a coarser clock than its records' times.
 _CLOCK_GRAIN = 1.0
@@ -35,17 +36,43 @@ class LogLine(NamedTuple):
     partial: bool
 
 
+class LogPosition(NamedTuple):
+    """Behind the record of that time which ends at that offset of its file: files are renamed, and records
+    stay where they are in them, also when a file's name or inode comes to mean another."""
+
+    time_ns: int
+    end: int
+
+    def __str__(self) -> str:
+        return f"{self.time_ns}-{self.end}"
+
+    @classmethod
+    def parse(cls, text: str) -> "LogPosition":
+        """The opposite of `str`. Raises UsageError."""
+        if not (match := _POSITION.fullmatch(text)):
+            raise UsageError("this is no place in a log; take the id of one of its lines")
+        return cls(int(match[1]), int(match[2]))
+
+
+class PlacedLine(NamedTuple):
+    """A record, and where reading goes on behind it."""
+
+    position: LogPosition
+    line: LogLine
+
+
 class LogQuery(NamedTuple):
-    """Which records: the last `tail` lines of those from `since` up to `until` (seconds since 1970) in
-    `streams`; None: no bound."""
+    """Which records: the last `tail` lines of those behind `after`, from `since` up to `until` (seconds since
+    1970), in `streams`; None: no bound."""
 
     tail: int | None = None
     since: float | None = None
     until: float | None = None
     streams: tuple[str, ...] = ("stdout", "stderr")
+    after: LogPosition | None = None
 
     def wants(self, line: LogLine) -> bool:
-        """Whether it is one of these records, but for `tail`."""
+        """Whether it is one of these records, but for `tail` and `after`."""
         return (
             line.stream in self.streams
             and (self.since is None or line.time_ns >= self.since * _SECOND)
@@ -81,7 +108,8 @@ class LogReader:
     """The records that a query means, a block at a time. It keeps files open: whoever made it closes it.
 
     With `follow` it goes on with what is written after it was made, across rotations; without, it ends where
-    the log ended when it was made. `skipped` counts what was no record. Raises StoreError.
+    the log ended when it was made. `skipped` counts what was no record; `lost`: the log has the record before
+    `after` no more, and it begins with the oldest that is left. Raises StoreError.
     """
 
     def __init__(self, directory: Path, query: LogQuery, *, follow: bool) -> None:
@@ -89,10 +117,13 @@ class LogReader:
         self._query = query
         self._follow = follow
         self.skipped = 0
+        self.lost = False
         with _as_store_error(directory):
             # The first one is being read; all but the last are complete.
             self._files = deque(open_log_files(directory))
             try:
+                if query.after:
+                    self.lost = not self._find(query.after)
                 self._pass_old_files()
                 if query.tail is not None:
                     self._find_tail(query.tail)
@@ -107,6 +138,10 @@ class LogReader:
 
     def read(self) -> list[LogLine]:
         """The next records; none at the end, which with `follow` is only the end for now."""
+        return [placed.line for placed in self.read_placed()]
+
+    def read_placed(self) -> list[PlacedLine]:
+        """The same with their places."""
         with _as_store_error(self._directory):
             while self._files or self._open_newer():
                 file = self._files[0]
@@ -117,10 +152,11 @@ class LogReader:
                     break
         return []
 
-    def _select(self, records: list[bytes]) -> list[LogLine]:
-        lines = [line for record in records if (line := _parse(record))]
+    def _select(self, records: list[tuple[int, bytes]]) -> list[PlacedLine]:
+        lines = [(end, line) for end, record in records if (line := _parse(record))]
         self.skipped += len(records) - len(lines)
-        return [line for line in lines if self._query.wants(line)]
+        wants = self._query.wants
+        return [PlacedLine(LogPosition(line.time_ns, end), line) for end, line in lines if wants(line)]
 
     def _advance(self) -> bool:
         """At a file's end: whether there is more to read."""
@@ -155,19 +191,35 @@ class LogReader:
         ):
             self._files.popleft().close()
 
+    def _find(self, position: LogPosition) -> bool:
+        """Begin there, if the log has that place."""
+        for index, file in enumerate(self._files):
+            line = _parse(file.record_before(position.end))
+            if line and line.time_ns == position.time_ns:
+                file.seek(position.end)
+                self._pass_files(index)
+                return True
+        return False
+
+    def _pass_files(self, count: int) -> None:
+        for _ in range(count):
+            self._files.popleft().close()
+
     def _find_tail(self, lines: int) -> None:
         """Begin behind the end of the last line that is too many."""
         for index in reversed(range(len(self._files))):
-            for end, record in self._files[index].read_backwards():
+            file = self._files[index]
+            for end, record in file.read_backwards():
+                if end <= file.position:
+                    return
                 line = _parse(record)
                 if not line or line.partial or not self._query.wants(line):
                     continue
                 if lines:
                     lines -= 1
                     continue
-                self._files[index].seek(end)
-                for _ in range(index):
-                    self._files.popleft().close()
+                file.seek(end)
+                self._pass_files(index)
                 return
 
 

@@ -19,7 +19,7 @@ from kwhost.core.errors import ApiError
 from kwhost.core.model.ids import InstanceId
 from kwhost.tui.host import Host
 from kwhost.tui.keys import bindings
-from kwhost.tui.log_buffer import LINES_MAX, LogLine
+from kwhost.tui.log_buffer import LINES_MAX
 from kwhost.tui.panes.base import Pane
 from kwhost.tui.records import read
 from kwhost.tui.widgets.log_view import LogView
@@ -42,6 +42,7 @@ class LogsPane(Pane):
     def __init__(self, host: Host, instance: InstanceId) -> None:
         super().__init__(host, instance)
         self.view = LogView()
+        self._place: str | None = None
         self._line = Input(id="search", placeholder="find", compact=True)
         self._state = Static("", id="log-state", markup=False)
 
@@ -57,22 +58,15 @@ class LogsPane(Pane):
 
     async def follow(self) -> None:
         """The last lines, and what comes; after a break only what is newer."""
-        query: dict[str, object] = {"follow": True, "tail": _TAIL}
-        if last := self._newest():
-            query = {"follow": True, "since": last.time + 1e-6}
         while True:
+            query = {"follow": True} | ({"after": self._place} if self._place else {"tail": _TAIL})
             try:
                 async for events in self.host.client.events(instance_path(self.instance, "logs"), query):
                     self._take(events)
             except ApiError as error:
                 self.view.buffer.add(self.host.clock(), "", f"[{error}]")
                 self.view.show_new()
-            if last := self._newest():
-                query = {"follow": True, "since": last.time + 1e-6}
             await asyncio.sleep(_RETRY_SECONDS)
-
-    def _newest(self) -> LogLine | None:
-        return next((line for line in reversed(self.view.buffer.lines) if line.stream), None)
 
     def _take(self, events: Iterable[ServerEvent]) -> None:
         buffer = self.view.buffer
@@ -80,8 +74,11 @@ class LogsPane(Pane):
             if event.name == "line":
                 entry = read(event.data, LogEntry)
                 buffer.add(entry.time, entry.stream, entry.text, partial=entry.partial)
+                self._place = event.id
             elif event.name == "left-out":
-                buffer.add(self.host.clock(), "", f"[{event.data['count']} lines were dropped unread]")
+                count = event.data["count"]
+                lines = "lines" if count is None else f"{count} lines"
+                buffer.add(self.host.clock(), "", f"[{lines} were dropped unread]")
         self.view.show_new()
         self.show_state()
 
