@@ -25,6 +25,7 @@ from kwhost.tui.screens.confirm import Confirm
 from kwhost.tui.screens.console import Console
 from kwhost.tui.screens.help import Help, LiveKey
 from kwhost.tui.screens.instance import InstanceScreen
+from kwhost.tui.screens.logs import LOGS_MAX, LogsScreen
 from kwhost.tui.screens.overview import Overview
 from kwhost.tui.screens.questions import Questions
 from kwhost.tui.themes import THEMES
@@ -151,6 +152,12 @@ class KwhostApp(App[None], inherit_bindings=False):
     @on(messages.OpenInstance)
     def _open_instance(self, message: messages.OpenInstance) -> None:
         self.push_screen(InstanceScreen(self.host, message.id, message.tab))
+
+    @on(messages.OpenLogs)
+    def _open_logs(self, message: messages.OpenLogs) -> None:
+        if len(message.rows) > LOGS_MAX:
+            self.notify(f"Only the first {LOGS_MAX} are shown.", severity="warning")
+        self.push_screen(LogsScreen(self.host, message.rows[:LOGS_MAX]))
 
     @on(messages.OpenConsole)
     def _open_console(self, message: messages.OpenConsole) -> None:

@@ -21,6 +21,7 @@ SCOPES = {
     "logs": "Its logs",
     "calls": "Its system calls",
     "rules": "Its system calls and policy",
+    "several": "Several logs",
     "questions": "Questions",
 }
 
@@ -29,6 +30,7 @@ _TOGETHER = (
     ("everywhere", "table", "overview"),
     ("everywhere", "table", "instance", "logs"),
     ("everywhere", "table", "instance", "calls", "rules"),
+    ("everywhere", "logs", "several"),
     ("everywhere", "table", "questions"),
 )
 
@@ -93,6 +95,7 @@ KEYS = (
     Key("overview.back", "escape", "clear", "Clear", "forget the marks, then the filter"),
     Key("overview.calls", "c", "open('calls')", "Calls", "the instance's system calls"),
     Key("overview.logs", "l", "open('logs')", "Logs", "the instance's logs"),
+    Key("overview.several", "L", "several", "Logs of all", "the logs of all marked instances in one"),
     *_control("overview"),
     Key("instance.back", "escape,backspace", "back", "Back", "back to the overview", show=True),
     Key("instance.next", "right_square_bracket,tab", "next_tab(1)", "Next", "the next tab"),
@@ -111,6 +114,7 @@ KEYS = (
     Key("rules.allow", "A", "choose('allow')", "Allow", "allow this call from here on", changes=True),
     Key("rules.deny", "X", "choose('deny')", "Deny", "deny this call from here on", changes=True),
     Key("rules.before", "B", "choose('as-before')", "As before", "let its policy decide again", changes=True),
+    Key("several.back", "escape,backspace", "back", "Back", "back to the overview", show=True),
     Key("questions.once", "y", "answer(True,'once')", "Once", "allow this call", show=True, changes=True),
     Key(
         "questions.instance",

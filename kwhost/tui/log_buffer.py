@@ -26,11 +26,13 @@ def clean_line(text: str) -> str:
 
 
 class LogLine(NamedTuple):
-    """`time` in seconds since 1970; `stream` is "stdout", "stderr", or "" for what kwhost says itself."""
+    """`time` in seconds since 1970; `stream` is "stdout", "stderr", or "" for what kwhost says itself.
+    `source` names whose line it is, among several."""
 
     time: float
     stream: str
     text: str
+    source: str = ""
 
 
 class LogBuffer:
@@ -43,15 +45,15 @@ class LogBuffer:
         self._characters = 0
         self._width: int | None = None
         self._only: Callable[[LogLine], bool] | None = None
-        self._unfinished: dict[str, LogLine] = {}
+        self._unfinished: dict[tuple[str, str], LogLine] = {}
 
-    def add(self, time: float, stream: str, text: str, *, partial: bool = False) -> None:
+    def add(self, time: float, stream: str, text: str, *, partial: bool = False, source: str = "") -> None:
         """A line, or part of one: the stream's next part goes on with it."""
-        if before := self._unfinished.pop(stream, None):
+        if before := self._unfinished.pop((source, stream), None):
             time, text = before.time, before.text + text
-        line = LogLine(time, stream, text[:_LINE_CHARACTERS])
+        line = LogLine(time, stream, text[:_LINE_CHARACTERS], source)
         if partial:
-            self._unfinished[stream] = line
+            self._unfinished[source, stream] = line
             return
         line = line._replace(text=clean_line(line.text))
         self.lines.append(line)

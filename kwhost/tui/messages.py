@@ -23,6 +23,7 @@ __all__ = [
     "Measured",
     "OpenConsole",
     "OpenInstance",
+    "OpenLogs",
     "OpenRule",
 ]
 
@@ -128,6 +129,14 @@ class ChooseCall(Message):
         self.row = row
         self.call = call
         self.action = action
+
+
+class OpenLogs(Message):
+    """The operator wants to see several instances' logs in one."""
+
+    def __init__(self, rows: Sequence[Row]) -> None:
+        super().__init__()
+        self.rows = rows
 
 
 class Answered(Message):

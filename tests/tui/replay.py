@@ -20,6 +20,7 @@ SOCKET = Path("kwhost.sock")
 _SECONDS = 20.0
 
 Transcript = dict[str, Any]
+Query = dict[str, list[str]]
 
 
 def load(name: str) -> Transcript:
@@ -80,14 +81,15 @@ class Replay:
             method, target, _ = head[0].split(" ")
             self.asked.append((f"{method} {target}", body))
             path, _, query = target.partition("?")
-            await self._answer(method, path, parse_qs(query).get("instance", [""])[0], writer)
+            await self._answer(method, path, parse_qs(query), writer)
         except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
             pass  # a stream is open until the test ends, and its client may have gone
         finally:
             writer.close()
             self._writers.discard(writer)
 
-    async def _answer(self, method: str, path: str, instance: str, writer: asyncio.StreamWriter) -> None:
+    async def _answer(self, method: str, path: str, query: Query, writer: asyncio.StreamWriter) -> None:
+        instance = query.get("instance", [""])[0]
         if path not in self.streams:
             answer = self.answers.get(path, {"error": {"kind": "not-found", "message": f"no {path}"}})
             if instance and path in self.answers:
@@ -102,10 +104,20 @@ class Replay:
         if path == "/v1/stats":
             self._stats.append(writer)
         else:
-            for event in self.streams[path]:
+            for event in _behind(self.streams[path], query.get("after", [""])[0]):
                 if not instance or event["data"]["instance"] == instance:
                     writer.write(_chunk(_event(event)))
+            if "follow" not in query:
+                writer.write(_chunk(b""))
+                await writer.drain()
+                return
         await asyncio.Event().wait()
+
+
+def _behind(events: list[Any], place: str) -> list[Any]:
+    """Those that follow the one with this id; all without."""
+    places = [event["id"] for event in events]
+    return events[places.index(place) + 1 :] if place in places else events
 
 
 def _event(event: Any) -> bytes:

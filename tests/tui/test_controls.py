@@ -9,6 +9,7 @@ from textual.widgets import Button, Input
 from kwhost.tui.app import KwhostApp
 from kwhost.tui.screens.confirm import Confirm
 from kwhost.tui.screens.help import Help
+from kwhost.tui.screens.logs import LogsScreen
 from kwhost.tui.screens.overview import Overview
 from kwhost.tui.screens.questions import Questions
 from kwhost.tui.widgets.log_view import LogView
@@ -154,8 +155,44 @@ def test_a_log_goes_on_behind_its_last_line_when_the_daemon_is_back() -> None:
 
             await replay.stop()
             await replay.start()
-            again = f"{path}?follow=true&after={last}"
+            again = f"{path}?after={last}&follow=true"
             await wait_for(lambda: again in [each for each, _ in replay.asked], "the rest of the log")
+
+    play(look)
+
+
+def test_logs_of_several_instances_are_one_in_the_order_of_time() -> None:
+    async def look() -> None:
+        async with interface(load("busy")) as (app, pilot, replay):
+            await pilot.press("j", "space", "space", "L")
+            await wait_for(lambda: isinstance(app.screen, LogsScreen), "screen")
+            lines = app.screen.query_one(LogView).buffer.lines
+            await wait_for(lambda: len(lines) == 120, "lines of both")
+
+            assert [line.time for line in lines] == sorted(line.time for line in lines)
+            assert {line.source for line in lines} == {"web-1", "web-2"}
+            await wait_for(lambda: sum("follow=true" in each for each, _ in replay.asked) == 4, "more")
+            assert len(lines) == 120
+
+    play(look)
+
+
+def test_at_most_sixteen_logs_are_read_at_once() -> None:
+    async def look() -> None:
+        transcript = load("busy")
+        status = transcript["answers"]["/v1/instances"][0]
+        transcript["answers"]["/v1/instances"] = [
+            status | {"id": f"{number:012x}", "name": f"n{number}"} for number in range(20)
+        ]
+        async with interface(transcript) as (app, pilot, replay):
+            await pilot.press("ctrl+a", "L")
+            await wait_for(lambda: isinstance(app.screen, LogsScreen), "screen")
+            lines = app.screen.query_one(LogView).buffer.lines
+            await wait_for(lambda: len(lines) == 16, "a line of why there is none, for each")
+
+            assert all("no /v1/instances/" in line.text and not line.stream for line in lines)
+            paths = {each.partition("?")[0] for each, _ in replay.asked if "/logs" in each}
+            assert len(paths) == 16
 
     play(look)
 

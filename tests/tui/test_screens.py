@@ -42,6 +42,7 @@ SCREENS = {
     "marked": Screen("space j space"),
     "confirm": Screen("space j space x"),
     "logs": Screen("j enter", lambda app: len(app.screen.query_one(LogView).buffer.lines) == 60),
+    "several": Screen("j space space L", lambda app: len(app.screen.query_one(LogView).buffer.lines) == 120),
     "calls": Screen("j c", all_counted),
     "policy": Screen("j enter tab tab", table("rule-table")),
     "network": Screen("enter tab tab tab", table("connection-table")),

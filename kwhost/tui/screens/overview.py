@@ -12,7 +12,7 @@ from kwhost.tui.filters import matcher
 from kwhost.tui.fleet import Row
 from kwhost.tui.host import Host
 from kwhost.tui.keys import bindings
-from kwhost.tui.messages import Control, OpenConsole, OpenInstance
+from kwhost.tui.messages import Control, OpenConsole, OpenInstance, OpenLogs
 from kwhost.tui.screens.base import HostScreen
 from kwhost.tui.widgets.header import Quotas
 from kwhost.tui.widgets.instances import InstanceTable
@@ -107,6 +107,11 @@ class Overview(HostScreen):
         """Show the instance with the cursor."""
         if (row := self._current) is not None:
             self.post_message(OpenInstance(row.key, tab))
+
+    def action_several(self) -> None:
+        """Show the logs of all that are marked."""
+        if rows := self.table.chosen:
+            self.post_message(OpenLogs(rows))
 
     @on(RowTable.Chosen)
     def _chosen(self) -> None:

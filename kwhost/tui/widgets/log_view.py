@@ -1,6 +1,7 @@
 """A log that is followed, searched, wrapped and saved; it draws only what is seen."""
 
 import re
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from itertools import islice
 from typing import ClassVar
@@ -17,12 +18,17 @@ from kwhost.tui.widgets.cells import fit
 __all__ = ["LogView"]
 
 _TIME_WIDTH = 13
+_COLOURS = 6
+_NAME_MAX = 24
 
 
 class LogView(ScrollView, can_focus=True):
-    """Shows a LogBuffer."""
+    """Shows a LogBuffer; lines of `sources` have their names before them, each in a colour."""
 
-    COMPONENT_CLASSES: ClassVar[set[str]] = {"log--error", "log--own", "log--time", "log--match", "log--here"}
+    COMPONENT_CLASSES: ClassVar[set[str]] = {
+        "log--error", "log--own", "log--time", "log--match", "log--here",
+        *(f"log--source-{number}" for number in range(_COLOURS)),
+    }  # fmt: skip
     DEFAULT_CSS = """
     LogView { background: $background; height: 1fr; scrollbar-size-horizontal: 0; }
     LogView > .log--error { color: $warning; }
@@ -30,10 +36,18 @@ class LogView(ScrollView, can_focus=True):
     LogView > .log--time { color: $muted; }
     LogView > .log--match { background: $accent; color: $background; }
     LogView > .log--here { background: $warning; color: $background; text-style: bold; }
+    LogView > .log--source-0 { color: $source-0; }
+    LogView > .log--source-1 { color: $source-1; }
+    LogView > .log--source-2 { color: $source-2; }
+    LogView > .log--source-3 { color: $source-3; }
+    LogView > .log--source-4 { color: $source-4; }
+    LogView > .log--source-5 { color: $source-5; }
     """
 
-    def __init__(self) -> None:
+    def __init__(self, sources: Sequence[str] = ()) -> None:
         super().__init__()
+        self._sources = {name: number % _COLOURS for number, name in enumerate(sources)}
+        self._name_width = min(_NAME_MAX, max(map(len, sources), default=0))
         self.buffer = LogBuffer()
         self.following = True
         self.wrapping = False
@@ -53,7 +67,7 @@ class LogView(ScrollView, can_focus=True):
 
     def rearrange(self) -> None:
         """A setting has changed."""
-        width = self._width - (_TIME_WIDTH if self.times else 0) - 1
+        width = self._text_width - 1
         pattern = self._search
         only = (lambda line: bool(pattern.search(line.text))) if self.only and pattern else None
         self.buffer.arrange(max(8, width) if self.wrapping else None, only)
@@ -115,6 +129,12 @@ class LogView(ScrollView, can_focus=True):
         """Beside the scroll bar."""
         return self.scrollable_content_region.width
 
+    @property
+    def _text_width(self) -> int:
+        """Beside times and names."""
+        names = self._name_width + 3 if self._sources else 0
+        return self._width - (_TIME_WIDTH if self.times else 0) - names
+
     def render_line(self, y: int) -> Strip:
         """One line of the screen."""
         number = y + self.scroll_offset.y
@@ -129,14 +149,20 @@ class LogView(ScrollView, can_focus=True):
                 "log--error" if line.stream == "stderr" else "log--own", partial=True
             )
         segments = self._time(line, base) if self.times else []
-        width = self._width - (_TIME_WIDTH if self.times else 0)
-        text = line.text if self.wrapping else fit(line.text, width)
+        if self._sources:
+            segments += self._source(line, base)
+        text = line.text if self.wrapping else fit(line.text, self._text_width)
         segments += self._marked(text, style, here=number == self._here)
         return Strip(segments).adjust_cell_length(self._width, base)
 
     def _time(self, line: LogLine, base: Style) -> list[Segment]:
         when = datetime.fromtimestamp(line.time, UTC).astimezone().strftime("%H:%M:%S.%f")[:12]
         return [Segment(f"{when} ", base + self.get_component_rich_style("log--time", partial=True))]
+
+    def _source(self, line: LogLine, base: Style) -> list[Segment]:
+        number = self._sources.get(line.source, 0)
+        colour = self.get_component_rich_style(f"log--source-{number}", partial=True)
+        return [Segment(f"{fit(line.source, self._name_width)} │ ", base + colour)]
 
     def _marked(self, text: str, style: Style, *, here: bool) -> list[Segment]:
         if self._search is None:
