@@ -1,5 +1,6 @@
 """`kwhost tui`: the terminal interface."""
 
+import gc
 import os
 import sys
 from collections.abc import Sequence
@@ -52,5 +53,7 @@ def main(arguments: Sequence[str]) -> int:
     # By name: the core does not know the interface, and no other command loads Textual.
     keys, app = import_module("kwhost.tui.keys"), import_module("kwhost.tui.app")
     keymap = keys.load_keymap(keys.keys_file(os.environ))
+    gc.freeze()
+    gc.enable()  # it goes on for days
     app.run(socket, read_only=options.read_only, keymap=keymap)
     return 0
