@@ -4,7 +4,7 @@ import shlex
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from kwhost.core.api.client import instance_path
+from kwhost.core.api.requests import instance_path
 from kwhost.core.model.status import InstanceState
 
 __all__ = ["ACTIONS", "Action", "command_line"]

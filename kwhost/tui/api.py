@@ -2,23 +2,28 @@
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import h11
 
-from kwhost.core.api.client import Client, ServerEvent, Stream, encode_query
 from kwhost.core.api.failures import revive
+from kwhost.core.api.requests import ServerEvent, encode_query
 from kwhost.core.errors import ApiError
 from kwhost.tui.sse import EventParser
+
+if TYPE_CHECKING:
+    from kwhost.core.api.client import Stream
 
 __all__ = ["AsyncClient"]
 
 _CONNECT_SECONDS = 10.0
 # What is read before keys have their turn: a key needs several turns until it shows.
 _PIECE = 16 * 1024
+_PAUSE_SECONDS = 0.01
 _ANSWER_MAX = 256 * 1024 * 1024
 
 Query = Mapping[str, Any] | None
@@ -84,16 +89,20 @@ class AsyncClient:
         parser = EventParser()
         async with self._ask("GET", path, query, None) as answer:
             async for piece in answer.pieces():
+                begun = time.monotonic()
                 events = parser.feed(piece)
                 for event in events:
                     if event.name == "error":
                         raise revive(event.data)
                 if events:
                     yield events
-                await asyncio.sleep(0)  # keys come first, however much there is to read
+                # Keys come first, however much there is to read: they have as much time as this took.
+                await asyncio.sleep(min(_PAUSE_SECONDS, time.monotonic() - begun))
 
-    async def upgrade(self, path: str, query: Query = None, body: object = None) -> Stream:
+    async def upgrade(self, path: str, query: Query = None, body: object = None) -> "Stream":
         """Ask for a program's streams; the caller closes what this returns. Raises KwhostError."""
+        from kwhost.core.api.client import Client  # only a console needs it
+
         return await asyncio.to_thread(Client(self.path).upgrade, path, query, body)
 
     @asynccontextmanager

@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from textual import on
 from textual.app import App, SystemCommand
@@ -20,16 +20,12 @@ from kwhost.tui.fleet import Row
 from kwhost.tui.host import Host
 from kwhost.tui.keys import KEYS, SCOPES, bindings
 from kwhost.tui.screens.base import HostScreen
-from kwhost.tui.screens.choose import choose_call
-from kwhost.tui.screens.confirm import Confirm
-from kwhost.tui.screens.console import Console
-from kwhost.tui.screens.help import Help, LiveKey
-from kwhost.tui.screens.instance import InstanceScreen
-from kwhost.tui.screens.logs import LOGS_MAX, LogsScreen
 from kwhost.tui.screens.overview import Overview
-from kwhost.tui.screens.questions import Questions
 from kwhost.tui.themes import THEMES
 from kwhost.tui.watch import Watch
+
+if TYPE_CHECKING:
+    from kwhost.tui.screens.help import LiveKey
 
 __all__ = ["KwhostApp", "run"]
 
@@ -40,7 +36,8 @@ _TICK_SECONDS = 1.0
 
 class KwhostApp(App[None], inherit_bindings=False):
     """`clock` gives seconds since 1970, `monotonic` those of a clock that never goes back; `measured`
-    counts what was measured since the start."""
+    counts what was measured since the start. Other screens than the first are loaded when they are opened: it
+    is to be there soon."""
 
     TITLE = "kwhost"
     BINDINGS: ClassVar[list[BindingType]] = bindings("everywhere")
@@ -124,6 +121,8 @@ class KwhostApp(App[None], inherit_bindings=False):
         self.run_worker(self._perform(action, rows))
 
     async def _perform(self, action: Action, rows: Sequence[Row]) -> None:
+        from kwhost.tui.screens.confirm import Confirm
+
         names = [row.name for row in rows]
         command = command_line(action, names)
         if action.destructive and not await self.push_screen_wait(
@@ -151,10 +150,14 @@ class KwhostApp(App[None], inherit_bindings=False):
 
     @on(messages.OpenInstance)
     def _open_instance(self, message: messages.OpenInstance) -> None:
+        from kwhost.tui.screens.instance import InstanceScreen
+
         self.push_screen(InstanceScreen(self.host, message.id, message.tab))
 
     @on(messages.OpenLogs)
     def _open_logs(self, message: messages.OpenLogs) -> None:
+        from kwhost.tui.screens.logs import LOGS_MAX, LogsScreen
+
         if len(message.rows) > LOGS_MAX:
             self.notify(f"Only the first {LOGS_MAX} are shown.", severity="warning")
         self.push_screen(LogsScreen(self.host, message.rows[:LOGS_MAX]))
@@ -162,11 +165,15 @@ class KwhostApp(App[None], inherit_bindings=False):
     @on(messages.OpenConsole)
     def _open_console(self, message: messages.OpenConsole) -> None:
         if not self.host.read_only:
+            from kwhost.tui.screens.console import Console
+
             self.push_screen(Console(self.host.client, message.kind, message.name))
 
     @on(messages.ChooseCall)
     def _choose_call(self, message: messages.ChooseCall) -> None:
         if not self.host.read_only:
+            from kwhost.tui.screens.choose import choose_call
+
             self.run_worker(choose_call(self, self.host.client, message))
 
     @on(messages.Answered)
@@ -175,6 +182,8 @@ class KwhostApp(App[None], inherit_bindings=False):
 
     def action_questions(self) -> None:
         """The calls that wait for an answer."""
+        from kwhost.tui.screens.questions import Questions
+
         if isinstance(self.screen, HostScreen) and not isinstance(self.screen, Questions):
             self.push_screen(Questions(self.host))
 
@@ -186,6 +195,8 @@ class KwhostApp(App[None], inherit_bindings=False):
 
     def action_help_keys(self) -> None:
         """Which keys work here."""
+        from kwhost.tui.screens.help import Help
+
         if isinstance(self.screen, HostScreen):
             self.push_screen(Help(self._live_keys()))
 
@@ -193,7 +204,7 @@ class KwhostApp(App[None], inherit_bindings=False):
         """Instances go on without this."""
         self.exit()
 
-    def _live_keys(self) -> list[LiveKey]:
+    def _live_keys(self) -> "list[LiveKey]":
         live: dict[str, list[str]] = {}
         for active in self.screen.active_bindings.values():
             if active.enabled and active.binding.id:

@@ -2,7 +2,6 @@
 
 import difflib
 import os
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -171,9 +170,11 @@ def load_keymap(path: Path) -> dict[str, str]:
     Raises ConfigError for what is none, and for a key that would mean two things.
     """
     try:
+        if not path.exists():
+            return {}
+        import tomllib  # most have no such file
+
         content = tomllib.loads(path.read_text("utf-8"))
-    except FileNotFoundError:
-        content = {}
     except (OSError, ValueError) as error:
         raise ConfigError(f"{path}: {error}") from error
     known = {key.id: key for key in KEYS}

@@ -49,13 +49,12 @@ class LogBuffer:
 
     def add(self, time: float, stream: str, text: str, *, partial: bool = False, source: str = "") -> None:
         """A line, or part of one: the stream's next part goes on with it."""
-        if before := self._unfinished.pop((source, stream), None):
+        if self._unfinished and (before := self._unfinished.pop((source, stream), None)):
             time, text = before.time, before.text + text
-        line = LogLine(time, stream, text[:_LINE_CHARACTERS], source)
         if partial:
-            self._unfinished[source, stream] = line
+            self._unfinished[source, stream] = LogLine(time, stream, text[:_LINE_CHARACTERS], source)
             return
-        line = line._replace(text=clean_line(line.text))
+        line = LogLine(time, stream, clean_line(text), source)
         self.lines.append(line)
         self._characters += len(line.text)
         self._show(line)

@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from kwhost.core.api.client import ServerEvent
+from kwhost.core.api.requests import ServerEvent
 from kwhost.core.errors import ApiError
 
 __all__ = ["EventParser"]

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 
 from textual.message import Message
 
-from kwhost.core.api.client import ServerEvent
+from kwhost.core.api.requests import ServerEvent
 from kwhost.core.api.types import InstanceUse
 from kwhost.core.errors import ApiError, KwhostError
 from kwhost.core.model.daemon import DaemonInfo

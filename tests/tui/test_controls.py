@@ -12,6 +12,7 @@ from kwhost.tui.screens.help import Help
 from kwhost.tui.screens.logs import LogsScreen
 from kwhost.tui.screens.overview import Overview
 from kwhost.tui.screens.questions import Questions
+from kwhost.tui.widgets.key_line import KeyLine
 from kwhost.tui.widgets.log_view import LogView
 from tests.tui.replay import Replay, interface, load, play, wait_for
 
@@ -193,6 +194,29 @@ def test_at_most_sixteen_logs_are_read_at_once() -> None:
             assert all("no /v1/instances/" in line.text and not line.stream for line in lines)
             paths = {each.partition("?")[0] for each, _ in replay.asked if "/logs" in each}
             assert len(paths) == 16
+
+    play(look)
+
+
+def test_a_click_on_a_key_in_the_last_line_presses_it() -> None:
+    async def look() -> None:
+        async with interface(load("busy")) as (app, pilot, _):
+            line = app.screen.query_one(KeyLine)
+            text = str(line.render())
+            assert "/ Filter" in text
+            await pilot.click(KeyLine, offset=(1 + text.index("Help"), 0))
+            await wait_for(lambda: isinstance(app.screen, Help), "help")
+
+    play(look)
+
+
+def test_the_last_line_has_keys_of_ones_own_and_none_that_changes_anything_in_read_only_mode() -> None:
+    async def look() -> None:
+        keymap = {"everywhere.help": "ctrl+o"}
+        async with interface(load("busy"), keymap=keymap, read_only=True) as (app, _, _replay):
+            text = str(app.screen.query_one(KeyLine).render())
+            assert "^o Help" in text
+            assert "Stop" not in text
 
     play(look)
 

@@ -9,10 +9,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from http.client import HTTPConnection, HTTPException, HTTPResponse
 from pathlib import Path
-from typing import Any, NamedTuple
-from urllib.parse import quote, urlencode
+from typing import Any
 
 from kwhost.core.api.failures import revive
+from kwhost.core.api.requests import ServerEvent, encode_query, instance_path
 from kwhost.core.api.stream import CONTENT_MAX, PROTOCOL, Frame, FrameDecoder, FrameType, encode_frame
 from kwhost.core.errors import ApiError, KwhostError
 
@@ -31,20 +31,6 @@ def find_socket(host: str | None = None, environment: Mapping[str, str] | None =
     from kwhost.core.config.host import load_host_config  # most likely needed, yet not by --host
 
     return load_host_config(environment).api
-
-
-def instance_path(reference: str, operation: str = "") -> str:
-    """The path of an instance, or of an operation on it."""
-    path = f"/v1/instances/{quote(os.fsencode(reference), safe='')}"
-    return f"{path}/{operation}" if operation else path
-
-
-class ServerEvent(NamedTuple):
-    """One event of a stream; `id` is its place there, if it has one: what `after` takes."""
-
-    name: str
-    data: Any
-    id: str | None = None
 
 
 class _Connection(HTTPConnection):
@@ -262,10 +248,3 @@ def _encode(body: object) -> bytes | None:
     import json
 
     return json.dumps(body).encode("ascii")
-
-
-def encode_query(query: Mapping[str, Any]) -> str:
-    """Parameters as they stand in a URL; those that are None are left out."""
-    values = {name: value for name, value in query.items() if value is not None}
-    texts = {name: str(value).lower() if isinstance(value, bool) else value for name, value in values.items()}
-    return urlencode(texts)

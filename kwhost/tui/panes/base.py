@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from textual.containers import Vertical
 from textual.reactive import reactive
 
-from kwhost.core.api.client import instance_path
+from kwhost.core.api.requests import instance_path
 from kwhost.core.errors import ApiError, KwhostError
 from kwhost.core.model.ids import InstanceId
 from kwhost.core.model.text import clean

@@ -14,7 +14,7 @@ from textual.containers import Vertical
 from textual.content import Content
 from textual.widgets import Input, Static
 
-from kwhost.core.api.client import ServerEvent, instance_path
+from kwhost.core.api.requests import ServerEvent, instance_path
 from kwhost.core.api.types import LogEntry
 from kwhost.core.errors import ApiError, KwhostError
 from kwhost.core.model.ids import InstanceId
@@ -29,8 +29,8 @@ __all__ = ["LogReader", "Source"]
 # Lines from before, of all together.
 _TAIL = 2000
 _RETRY_SECONDS = 1.0
-# Lines of several instances that come within this time are put in order.
-_ORDER_SECONDS = 0.1
+# Lines that come within this time are put in order, and shown together: that is what takes long.
+_GATHER_SECONDS = 0.05
 
 
 class Source(NamedTuple):
@@ -77,13 +77,11 @@ class LogReader(Vertical):
 
     async def follow(self) -> None:
         """The last lines, and what comes; after a break what has come since."""
-        if len(self._sources) == 1:
-            await self._follow(self._sources[0])
-            return
-        # Each log's last lines are there before any is followed: so they can be put in order.
-        await asyncio.gather(*map(self._read_last, self._sources))
+        if len(self._sources) > 1:
+            # Each log's last lines are there before any is followed: so they can be put in order.
+            await asyncio.gather(*map(self._read_last, self._sources))
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._order())
+            group.create_task(self._show())
             for source in self._sources:
                 group.create_task(self._follow(source))
 
@@ -103,8 +101,6 @@ class LogReader(Vertical):
                 async for events in self.host.client.events(instance_path(source.instance, "logs"), query):
                     told = ""
                     self._take(source, events)
-                    if len(self._sources) == 1:
-                        self._show_arrived()
             except ApiError as error:
                 if told != str(error):
                     told = str(error)
@@ -133,12 +129,11 @@ class LogReader(Vertical):
 
     def _say(self, source: Source, text: str) -> None:
         self._arrived.append(_Arrived(self.host.clock(), "", f"[{text}]", partial=False, source=source.name))
-        self._show_arrived()
 
-    async def _order(self) -> None:
+    async def _show(self) -> None:
         while True:
             self._show_arrived()
-            await asyncio.sleep(_ORDER_SECONDS)
+            await asyncio.sleep(_GATHER_SECONDS)
 
     def _show_arrived(self) -> None:
         if not self._arrived:
@@ -171,7 +166,9 @@ class LogReader(Vertical):
                 if on_
             ),
         ]
-        self._state.update(Content.assemble(*words))
+        state = Content.assemble(*words)
+        if state != self._state.content:  # the screen is arranged anew for it
+            self._state.update(state)
 
     def take_focus(self) -> None:
         """The lines have the keys."""

@@ -6,11 +6,11 @@ from typing import Any
 from textual.app import ComposeResult
 from textual.screen import Screen
 from textual.widget import Widget
-from textual.widgets import Footer
 
 from kwhost.tui.host import Host
 from kwhost.tui.keys import KEYS
 from kwhost.tui.widgets.header import HostLine, QuestionLine
+from kwhost.tui.widgets.key_line import KeyLine
 
 __all__ = ["HostScreen"]
 
@@ -19,6 +19,8 @@ _CHANGING = {key.action.partition("(")[0] for key in KEYS if key.changes}
 
 class HostScreen(Screen[None]):
     """Shows `host`; `show_state` is called whenever it has changed."""
+
+    AUTO_FOCUS = ""  # each gives it itself, once
 
     def __init__(self, host: Host) -> None:
         super().__init__()
@@ -32,7 +34,7 @@ class HostScreen(Screen[None]):
         yield self._host_line
         yield from self.content()
         yield self._question_line
-        yield Footer(show_command_palette=False)
+        yield KeyLine()
 
     def content(self) -> Iterable[Widget]:
         """What is in between."""

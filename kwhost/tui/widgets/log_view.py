@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from rich.segment import Segment
 from rich.style import Style
-from textual.geometry import Size
+from textual.geometry import Region, Size
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
@@ -55,6 +55,8 @@ class LogView(ScrollView, can_focus=True):
         self.only = False
         self._search: re.Pattern[str] | None = None
         self._here: int | None = None
+        self._base = Style()
+        self._own: dict[str, Style] = {}
 
     # --- what is shown
 
@@ -135,19 +137,24 @@ class LogView(ScrollView, can_focus=True):
         names = self._name_width + 3 if self._sources else 0
         return self._width - (_TIME_WIDTH if self.times else 0) - names
 
+    def render_lines(self, crop: Region) -> list[Strip]:
+        """Several of them; what is the same for all is worked out once."""
+        self._base = self.rich_style
+        self._own = {
+            "stderr": self._base + self.get_component_rich_style("log--error", partial=True),
+            "": self._base + self.get_component_rich_style("log--own", partial=True),
+        }
+        return super().render_lines(crop)
+
     def render_line(self, y: int) -> Strip:
         """One line of the screen."""
         number = y + self.scroll_offset.y
         shown = self.buffer.shown
-        base = self.rich_style
+        base = self._base
         if number >= len(shown):
             return Strip.blank(self._width, base)
         line = shown[number]
-        style = base
-        if line.stream != "stdout":
-            style += self.get_component_rich_style(
-                "log--error" if line.stream == "stderr" else "log--own", partial=True
-            )
+        style = self._own.get(line.stream, base)
         segments = self._time(line, base) if self.times else []
         if self._sources:
             segments += self._source(line, base)
