@@ -22,6 +22,7 @@ from benchmarks.measures.processes import measure_processes
 from benchmarks.measures.published import measure_published
 from benchmarks.measures.start import measure_machine, measure_start
 from benchmarks.measures.starts import measure_starts
+from benchmarks.measures.tui import measure_tui
 
 __all__ = ["MEASURES"]
 
@@ -46,4 +47,5 @@ MEASURES: dict[str, Callable[[Bench], list[Figure]]] = {
     "published": measure_published,
     "bridge": measure_bridge,
     "names": measure_names,
+    "tui": measure_tui,
 }
