@@ -15,6 +15,7 @@ from kwhost.core.model.daemon import Changes, DaemonInfo, PluginStatus, ProcessE
 from kwhost.core.model.decisions import Answer, Call, Question, QuestionId, RememberedAnswer, RuleRef
 from kwhost.core.model.definition import InstanceDefinition
 from kwhost.core.model.events import AuditRecord, Event, EventKind, EventPage
+from kwhost.core.model.history import History, Sample
 from kwhost.core.model.ids import InstanceId, InstanceName, TenantName
 from kwhost.core.model.instance import TerminalSize
 from kwhost.core.model.network import Transport
@@ -292,6 +293,9 @@ class FakeHosting:
         return InstanceStatistics(
             start_seconds=0.01, exits=1, faults=2, processes=1, threads=1, peak_memory=1, calls=(call,)
         )
+
+    def history(self, id: InstanceId) -> History:
+        return History(seconds=10.0, samples=(Sample(time=1.0, memory=4096),))
 
     def plugins(self) -> tuple[PluginStatus, ...]:
         return (PluginStatus(name="x", version="1", hooks=(), state="active"),)

@@ -16,6 +16,7 @@ from kwhost.core.model.connections import Connections
 from kwhost.core.model.daemon import Changes, DaemonInfo, PluginStatus, ProcessEntry
 from kwhost.core.model.definition import InstanceDefinition
 from kwhost.core.model.events import AuditRecord
+from kwhost.core.model.history import History
 from kwhost.core.model.status import InstanceState, InstanceStatus, TenantStatus
 
 __all__ = ["HANDLERS"]
@@ -149,6 +150,10 @@ async def _connections(call: Call) -> Connections:
     return await call.hosting.connections(call.instance().id)
 
 
+async def _history(call: Call) -> History:
+    return call.hosting.history(call.instance().id)
+
+
 async def _tenants(call: Call) -> tuple[TenantStatus, ...]:
     visible = call.visible()
     return tuple(status for status in call.hosting.tenants() if visible is None or status.name in visible)
@@ -204,6 +209,7 @@ HANDLERS: dict[str, Handler] = {
     "instance-stats": _stats,
     "top": _top,
     "connections": _connections,
+    "history": _history,
     "tenants": _tenants,
     "tenant": _tenant,
     "audit": _audit,

@@ -21,6 +21,7 @@ from kwhost.core.model.daemon import Changes, DaemonInfo, PluginStatus, ProcessE
 from kwhost.core.model.decisions import Answer, Question, RememberedAnswer
 from kwhost.core.model.definition import InstanceDefinition
 from kwhost.core.model.events import AuditRecord, Event
+from kwhost.core.model.history import History
 from kwhost.core.model.policy import CallChoice
 from kwhost.core.model.policy_views import Explanation, PolicyView
 from kwhost.core.model.status import InstanceStatus, TenantStatus
@@ -164,6 +165,7 @@ ROUTES: tuple[Route, ...] = (
         Connections,
         "what an instance is connected with, and listens at",
     ),
+    _read("history", f"{_ONE}/history", History, "what an instance used in the last hours, each ten seconds"),
     _read("top", f"{_ONE}/top", tuple[ProcessEntry, ...], "the processes of an instance"),
     _read(
         "logs",

@@ -13,6 +13,7 @@ from kwhost.core.cgroups.groups import Cgroups
 from kwhost.core.config.configuration import Configuration
 from kwhost.core.config.difference import Difference, compare
 from kwhost.core.config.tables import nearest
+from kwhost.core.daemon.history import Histories
 from kwhost.core.daemon.networks import DaemonNetworks
 from kwhost.core.daemon.policies import DaemonPolicies
 from kwhost.core.engines.kvm_device import open_kvm
@@ -20,6 +21,7 @@ from kwhost.core.errors import Conflict, KvmError, KwhostError, NetworkError, St
 from kwhost.core.model.daemon import Changes, DaemonInfo, PluginStatus
 from kwhost.core.model.definition import InstanceDefinition, Limits
 from kwhost.core.model.events import EventKind
+from kwhost.core.model.history import History
 from kwhost.core.model.ids import InstanceId
 from kwhost.core.model.status import InstanceState
 from kwhost.core.pluginmgr.manager import Plugins
@@ -57,6 +59,7 @@ class DaemonHosting(HostSupervisor):
         self._started = time.time()
         self._applying = trio.Lock()
         self._copies = FileCopies()
+        self._histories = Histories()
         self._networks = networks
         networks.records = lambda: (instance.record for instance in self.hosted())
 
@@ -84,6 +87,10 @@ class DaemonHosting(HostSupervisor):
         """See Hosting."""
         return self._plugins.statuses()
 
+    def history(self, id: InstanceId) -> History:  # noqa: A002 - as in Hosting
+        """See Hosting."""
+        return self._histories.of(self.instance(id).record.id)
+
     # The beginning.
 
     async def recover(self, records: tuple[InstanceRecord, ...]) -> None:
@@ -92,6 +99,7 @@ class DaemonHosting(HostSupervisor):
             record.id for record in records if record.addresses and record.state in LIVE_STATES
         )
         self.spawn(self._networks.run, records)
+        self.spawn(self._histories.keep, self)
         await super().recover(records)
 
     # The configuration.

@@ -20,6 +20,7 @@ from kwhost.core.model.connections import Connections
 from kwhost.core.model.daemon import Changes, DaemonInfo, PluginStatus, ProcessEntry
 from kwhost.core.model.definition import InstanceDefinition
 from kwhost.core.model.events import AuditRecord, EventPage
+from kwhost.core.model.history import History
 from kwhost.core.model.ids import InstanceId, TenantName
 from kwhost.core.model.instance import TerminalSize
 from kwhost.core.model.statistics import InstanceStatistics
@@ -121,6 +122,9 @@ class Hosting(Protocol):
     def call_statistics(self, id: InstanceId) -> InstanceStatistics | None:
         """What the monitors counted in the present run, or in the last one that this daemon saw; None: there
         was none. Raises NotFound."""
+
+    def history(self, id: InstanceId) -> History:
+        """What the instance used in the last hours. Raises NotFound."""
 
     def plugins(self) -> tuple[PluginStatus, ...]:
         """Every plugin, by name."""
