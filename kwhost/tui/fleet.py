@@ -1,6 +1,6 @@
 """All instances that the daemon told of, with what they used in the last minutes. Pure."""
 
-from collections import deque
+from array import array
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -17,7 +17,8 @@ HISTORY = 120
 
 class Row(NamedTuple):
     """One instance. `cpu` is in percent of one processor, `calls` and `denied` a second, `sent` and
-    `received` in bytes a second; None: not known. `before` is what had been used `seconds` before `usage`."""
+    `received` in bytes a second; None: not known. `before` is what had been used `seconds` before `usage`.
+    Histories have a value for each second, at least for the last HISTORY if there were so many."""
 
     status: InstanceStatus
     usage: Usage = Usage()
@@ -29,7 +30,9 @@ class Row(NamedTuple):
     sent: float | None = None
     received: float | None = None
     cpu_history: Sequence[float] = ()
+    memory_history: Sequence[float] = ()
     call_history: Sequence[float] = ()
+    denied_history: Sequence[float] = ()
     sent_history: Sequence[float] = ()
     received_history: Sequence[float] = ()
 
@@ -65,8 +68,8 @@ _ACTIVE = (InstanceState.STARTING, InstanceState.RUNNING, InstanceState.PAUSED, 
 _NOTHING = Usage()
 
 
-def _history() -> deque[float]:
-    return deque(maxlen=HISTORY)
+def _history() -> "array[float]":
+    return array("d")  # without an object for each number
 
 
 @dataclass(slots=True)
@@ -82,10 +85,12 @@ class _Track:
     denied: float | None = None
     sent: float | None = None
     received: float | None = None
-    cpu_history: deque[float] = field(default_factory=_history)
-    call_history: deque[float] = field(default_factory=_history)
-    sent_history: deque[float] = field(default_factory=_history)
-    received_history: deque[float] = field(default_factory=_history)
+    cpu_history: "array[float]" = field(default_factory=_history)
+    memory_history: "array[float]" = field(default_factory=_history)
+    call_history: "array[float]" = field(default_factory=_history)
+    denied_history: "array[float]" = field(default_factory=_history)
+    sent_history: "array[float]" = field(default_factory=_history)
+    received_history: "array[float]" = field(default_factory=_history)
 
     def measure(self, usage: Usage, time: float) -> None:
         seconds = time - self.time
@@ -98,10 +103,17 @@ class _Track:
         self.denied = growth(before.refused, usage.refused, seconds)
         self.sent = growth(before.sent_bytes, usage.sent_bytes, seconds)
         self.received = growth(before.received_bytes, usage.received_bytes, seconds)
-        self.cpu_history.append(self.cpu or 0.0)
-        self.call_history.append(self.calls or 0.0)
-        self.sent_history.append(self.sent or 0.0)
-        self.received_history.append(self.received or 0.0)
+        for history, value in (
+            (self.cpu_history, self.cpu),
+            (self.memory_history, usage.memory),
+            (self.call_history, self.calls),
+            (self.denied_history, self.denied),
+            (self.sent_history, self.sent),
+            (self.received_history, self.received),
+        ):
+            history.append(value or 0.0)
+            if len(history) == 2 * HISTORY:
+                del history[:HISTORY]
         self.before, self.seconds = before, seconds
         self.usage, self.time = usage, time
 
@@ -109,7 +121,8 @@ class _Track:
         return Row(
             status=status, usage=self.usage, before=self.before, seconds=self.seconds,
             cpu=self.cpu, calls=self.calls, denied=self.denied, sent=self.sent, received=self.received,
-            cpu_history=self.cpu_history, call_history=self.call_history,
+            cpu_history=self.cpu_history, memory_history=self.memory_history,
+            call_history=self.call_history, denied_history=self.denied_history,
             sent_history=self.sent_history, received_history=self.received_history,
         )  # fmt: skip
 

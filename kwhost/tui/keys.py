@@ -20,6 +20,7 @@ SCOPES = {
     "logs": "Its logs",
     "calls": "Its system calls",
     "rules": "Its system calls and policy",
+    "metrics": "Its metrics",
     "several": "Several logs",
     "questions": "Questions",
 }
@@ -29,6 +30,7 @@ _TOGETHER = (
     ("everywhere", "table", "overview"),
     ("everywhere", "table", "instance", "logs"),
     ("everywhere", "table", "instance", "calls", "rules"),
+    ("everywhere", "table", "instance", "metrics"),
     ("everywhere", "logs", "several"),
     ("everywhere", "table", "questions"),
 )
@@ -113,6 +115,8 @@ KEYS = (
     Key("rules.allow", "A", "choose('allow')", "Allow", "allow this call from here on", changes=True),
     Key("rules.deny", "X", "choose('deny')", "Deny", "deny this call from here on", changes=True),
     Key("rules.before", "B", "choose('as-before')", "As before", "let its policy decide again", changes=True),
+    Key("metrics.longer", "plus", "span(1)", "Longer", "a longer time", show=True),
+    Key("metrics.shorter", "minus", "span(-1)", "Shorter", "a shorter time", show=True),
     Key("several.back", "escape,backspace", "back", "Back", "back to the overview", show=True),
     Key("questions.once", "y", "answer(True,'once')", "Once", "allow this call", show=True, changes=True),
     Key(

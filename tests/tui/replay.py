@@ -12,6 +12,7 @@ from textual.pilot import Pilot
 
 from kwhost.tui.api import AsyncClient
 from kwhost.tui.app import KwhostApp
+from tests.tui.histories import add_histories
 
 __all__ = ["SOCKET", "Replay", "interface", "load", "play", "wait_for"]
 
@@ -24,8 +25,9 @@ Query = dict[str, list[str]]
 
 
 def load(name: str) -> Transcript:
-    """A recording of tests.tui.record."""
+    """A recording of tests.tui.record, with what takes too long to record."""
     found: Transcript = json.loads((Path(__file__).parent / "transcripts" / f"{name}.json").read_text())
+    add_histories(found)
     return found
 
 

@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from textual.widgets import Button, Input
+from textual.widgets import Button, Input, Static
 
 from kwhost.tui.app import KwhostApp
 from kwhost.tui.screens.confirm import Confirm
@@ -217,6 +217,37 @@ def test_the_last_line_has_keys_of_ones_own_and_none_that_changes_anything_in_re
             text = str(app.screen.query_one(KeyLine).render())
             assert "^o Help" in text
             assert "Stop" not in text
+
+    play(look)
+
+
+def test_charts_show_longer_times_than_this_program_has_seen() -> None:
+    async def look() -> None:
+        async with interface(load("busy")) as (app, pilot, replay):
+            await pilot.press("j", "enter", "shift+tab", "shift+tab")
+            await wait_for(lambda: any("/history" in each for each, _ in replay.asked), "history")
+            state = app.screen.query_one("#metrics-state", Static)
+            assert "2 min" in str(state.content)
+            for name in ("10 min", "1 h", "6 h", "6 h"):
+                await pilot.press("plus")
+                assert name in str(state.content)
+            assert "the daemon remembers no more" in str(state.content)
+
+            await pilot.press("minus")
+            assert "1 h" in str(state.content)
+
+    play(look)
+
+
+def test_an_older_daemon_without_a_history_is_told_in_a_line() -> None:
+    async def look() -> None:
+        transcript = load("busy")
+        for path in [path for path in transcript["answers"] if path.endswith("/history")]:
+            del transcript["answers"][path]
+        async with interface(transcript) as (app, pilot, _):
+            await pilot.press("j", "enter", "shift+tab", "shift+tab", "plus")
+            state = app.screen.query_one("#metrics-state", Static)
+            await wait_for(lambda: "no /v1/instances/" in str(state.content), "the reason")
 
     play(look)
 

@@ -72,7 +72,8 @@ def hostile() -> dict[str, Any]:
 
 @pytest.mark.parametrize("keys", [
     "", "a", "x", "enter", "enter tab", "enter tab tab", "enter tab tab tab", "enter tab tab tab tab",
-    "enter tab tab tab tab tab", "enter shift+tab", "space L", "colon", "question_mark",
+    "enter tab tab tab tab tab", "enter shift+tab", "enter shift+tab shift+tab plus", "space L", "colon",
+    "question_mark",
 ])  # fmt: skip
 def test_no_screen_passes_on_what_a_terminal_obeys(keys: str) -> None:
     async def look() -> None:

@@ -1,4 +1,4 @@
-"""One instance: its logs, system calls, policy, network, events, processes and configuration."""
+"""One instance: its logs, system calls, policy, network, events, processes, metrics and configuration."""
 
 from collections.abc import Iterable
 from typing import ClassVar
@@ -20,6 +20,7 @@ from kwhost.tui.panes.calls import CallsPane
 from kwhost.tui.panes.configuration import ConfigurationPane
 from kwhost.tui.panes.events import EventsPane
 from kwhost.tui.panes.logs import LogsPane
+from kwhost.tui.panes.metrics import MetricsPane
 from kwhost.tui.panes.network import NetworkPane
 from kwhost.tui.panes.policy import PolicyPane
 from kwhost.tui.panes.processes import ProcessesPane
@@ -34,6 +35,7 @@ _PANES: tuple[tuple[str, str, type[Pane]], ...] = (
     ("network", "Network", NetworkPane),
     ("events", "Events", EventsPane),
     ("processes", "Processes", ProcessesPane),
+    ("metrics", "Metrics", MetricsPane),
     ("configuration", "Configuration", ConfigurationPane),
 )
 # The length of lines of blocks, and that on narrow screens.
