@@ -169,6 +169,8 @@ async def test_no_rate_is_too_small_a_rate(world: World) -> None:
     world.hosting.add(make_definition())
     with pytest.raises(UsageError, match="rate"):
         await read_events(world, instance_path("web", "logs"), 1, rate=0)
+
+
 async def test_a_log_is_read_on_behind_a_line(world: World) -> None:
     number = world.hosting.add(make_definition())
     world.hosting.write_log(number, "one", "one", "one")

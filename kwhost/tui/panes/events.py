@@ -9,7 +9,7 @@ from typing import NamedTuple
 from textual.app import ComposeResult
 from textual.widgets import Static
 
-from kwhost.core.api.client import ServerEvent
+from kwhost.core.api.requests import ServerEvent
 from kwhost.core.errors import ApiError, KwhostError
 from kwhost.core.model.events import AuditRecord, Event, EventKind
 from kwhost.core.model.ids import InstanceId

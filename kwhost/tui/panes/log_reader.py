@@ -28,6 +28,8 @@ __all__ = ["LogReader", "Source"]
 
 # Lines from before, of all together.
 _TAIL = 2000
+# Lines a second of all logs together: the daemon leaves out what is more, and says so.
+_RATE = 10_000
 _RETRY_SECONDS = 1.0
 # Lines that come within this time are put in order, and shown together: that is what takes long.
 _GATHER_SECONDS = 0.05
@@ -96,7 +98,7 @@ class LogReader(Vertical):
     async def _follow(self, source: Source) -> None:
         told = ""
         while True:
-            query = self._query(source) | {"follow": True}
+            query = self._query(source) | {"follow": True, "rate": _RATE // len(self._sources)}
             try:
                 async for events in self.host.client.events(instance_path(source.instance, "logs"), query):
                     told = ""

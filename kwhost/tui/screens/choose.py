@@ -4,7 +4,7 @@ import shlex
 
 from textual.app import App
 
-from kwhost.core.api.client import instance_path
+from kwhost.core.api.requests import instance_path
 from kwhost.core.errors import KwhostError
 from kwhost.core.model.text import clean
 from kwhost.tui.api import AsyncClient

@@ -9,8 +9,9 @@ from textual.app import ComposeResult
 from textual.screen import Screen
 from textual.widgets import Static
 
-from kwhost.core.api.client import Stream, instance_path
+from kwhost.core.api.client import Stream
 from kwhost.core.api.failures import revive
+from kwhost.core.api.requests import instance_path
 from kwhost.core.api.stream import Frame, FrameType, decode_exit, encode_resize
 from kwhost.core.errors import ApiError, KwhostError
 from kwhost.core.model.instance import TerminalSize
