@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import ClassVar
 
@@ -12,13 +13,15 @@ from textual.binding import BindingType
 from textual.screen import Screen
 
 from kwhost.core.errors import KwhostError
+from kwhost.core.model.daemon import Changes, change_lines
 from kwhost.core.model.text import clean
 from kwhost.tui import messages
 from kwhost.tui.actions import ACTIONS, Action, command_line
 from kwhost.tui.api import AsyncClient
 from kwhost.tui.fleet import Row
 from kwhost.tui.host import Host
-from kwhost.tui.keys import KEYS, SCOPES, bindings
+from kwhost.tui.keys import CHANGING, KEYS, SCOPES, bindings
+from kwhost.tui.records import read
 from kwhost.tui.screens.base import HostScreen
 from kwhost.tui.screens.confirm import Confirm
 from kwhost.tui.screens.console import Console
@@ -26,6 +29,7 @@ from kwhost.tui.screens.help import Help, LiveKey
 from kwhost.tui.screens.instance import InstanceScreen
 from kwhost.tui.screens.overview import Overview
 from kwhost.tui.screens.questions import Questions
+from kwhost.tui.screens.start import StartScreen
 from kwhost.tui.themes import THEMES
 from kwhost.tui.watch import Watch
 
@@ -154,7 +158,37 @@ class KwhostApp(App[None], inherit_bindings=False):
     @on(messages.OpenConsole)
     def _open_console(self, message: messages.OpenConsole) -> None:
         if not self.host.read_only:
-            self.push_screen(Console(self.host.client, message.kind, message.name))
+            self.push_screen(Console(self.host.client, message.kind, message.name, message.command))
+
+    @on(messages.OpenStart)
+    def _open_start(self, message: messages.OpenStart) -> None:
+        self.push_screen(StartScreen(self.host, message.tenant))
+
+    @on(messages.Started)
+    def _started(self, message: messages.Started) -> None:
+        self.notify(clean(f"$ {message.command[:200]}"), title="Started", markup=False)
+        self._watch.look()
+
+    async def action_reload(self) -> None:
+        """Have the daemon read its configuration again."""
+        if isinstance(self.screen, HostScreen):
+            self.run_worker(self._reload())
+
+    async def _reload(self) -> None:
+        source = (self.host.info.configuration if self.host.info else None) or "no file"
+        warning = "Instances that it has otherwise now are restarted; those that it has no more end."
+        if not await self.push_screen_wait(
+            Confirm("reload", [source], warning, "kwhost reload", what="the configuration")
+        ):
+            return
+        try:
+            changes = read(await self.host.client.request("POST", "/v1/reload"), Changes)
+        except KwhostError as error:
+            self.notify(clean(str(error)), title="Could not reload", severity="error", markup=False)
+        else:
+            lines = change_lines(asdict(changes)) or ["nothing changed"]
+            self.notify(clean("\n".join(lines[:12])), title="$ kwhost reload", timeout=15, markup=False)
+        self._watch.look()
 
     @on(messages.Answered)
     def _answered(self) -> None:
@@ -179,6 +213,12 @@ class KwhostApp(App[None], inherit_bindings=False):
     async def action_leave(self) -> None:
         """Instances go on without this."""
         self.exit()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """In read-only mode nothing that changes anything has a key."""
+        if self.host.read_only and action in CHANGING:
+            return False
+        return super().check_action(action, parameters)
 
     def _live_keys(self) -> list[LiveKey]:
         live: dict[str, list[str]] = {}

@@ -11,7 +11,7 @@ from textual.binding import Binding, BindingType
 
 from kwhost.core.errors import ConfigError
 
-__all__ = ["KEYS", "SCOPES", "Key", "bindings", "keys_file", "load_keymap"]
+__all__ = ["CHANGING", "KEYS", "SCOPES", "Key", "bindings", "keys_file", "load_keymap"]
 
 SCOPES = {
     "everywhere": "On every screen",
@@ -19,6 +19,7 @@ SCOPES = {
     "overview": "Overview",
     "instance": "An instance",
     "logs": "Its logs",
+    "start": "A new instance",
     "questions": "Questions",
 }
 
@@ -27,6 +28,7 @@ _TOGETHER = (
     ("everywhere", "table", "overview"),
     ("everywhere", "table", "instance", "logs"),
     ("everywhere", "table", "questions"),
+    ("everywhere", "start"),
 )
 
 
@@ -58,6 +60,7 @@ def _control(scope: str) -> tuple[Key, ...]:
         Key(f"{scope}.kill", "K", "control('kill')", "Kill", "kill it at once", changes=True),
         Key(f"{scope}.remove", "D", "control('remove')", "Remove", "remove it with its logs", changes=True),
         Key(f"{scope}.exec", "e", "console('exec')", "Shell", "a shell in it", show=True, changes=True),
+        Key(f"{scope}.command", "E", "command", "Command", "a program in it, on a terminal", changes=True),
         Key(f"{scope}.attach", "t", "console('attach')", "Attach", "its program's terminal", changes=True),
     )
 
@@ -67,6 +70,7 @@ KEYS = (
     Key("everywhere.palette", "colon,ctrl+p", "command_palette", "Palette", "find a command or an instance"),
     Key("everywhere.questions", "a", "questions", "Asked", "the calls that wait for an answer"),
     Key("everywhere.theme", "T", "next_theme", "Theme", "the next theme: dark, light, no colour"),
+    Key("everywhere.reload", "ctrl+r", "reload", "Reload", "read the configuration again", changes=True),
     Key("everywhere.quit", "q,ctrl+c", "leave", "Quit", "leave; instances go on", show=True),
     Key("table.up", "up,k", "up", "Up", "one row up"),
     Key("table.down", "down,j", "down", "Down", "one row down"),
@@ -90,6 +94,7 @@ KEYS = (
     Key("overview.back", "escape", "clear", "Clear", "forget the marks, then the filter"),
     Key("overview.calls", "c", "open('calls')", "Calls", "the instance's system calls"),
     Key("overview.logs", "l", "open('logs')", "Logs", "the instance's logs"),
+    Key("overview.new", "N", "new", "New", "start another instance", show=True, changes=True),
     *_control("overview"),
     Key("instance.back", "escape,backspace", "back", "Back", "back to the overview", show=True),
     Key("instance.next", "right_square_bracket,tab", "next_tab(1)", "Next", "the next tab"),
@@ -103,6 +108,8 @@ KEYS = (
     Key("logs.wrap", "w", "wrap", "Wrap", "break long lines, or cut them", show=True),
     Key("logs.times", "i", "times", "Times", "show when lines were written"),
     Key("logs.save", "S", "save", "Save", "write the lines to a file"),
+    Key("start.go", "ctrl+s", "go", "Start", "start it", show=True, changes=True),
+    Key("start.back", "escape", "back", "Back", "start none", show=True),
     Key("questions.once", "y", "answer(True,'once')", "Once", "allow this call", show=True, changes=True),
     Key(
         "questions.instance",
@@ -136,6 +143,9 @@ KEYS = (
     ),
     Key("questions.back", "escape", "back", "Back", "answer later", show=True),
 )
+
+# Actions that are not there in read-only mode.
+CHANGING = frozenset(key.action.partition("(")[0] for key in KEYS if key.changes)
 
 
 def bindings(scope: str) -> list[BindingType]:

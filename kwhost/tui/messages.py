@@ -22,6 +22,8 @@ __all__ = [
     "Measured",
     "OpenConsole",
     "OpenInstance",
+    "OpenStart",
+    "Started",
 ]
 
 
@@ -92,12 +94,14 @@ class Control(Message):
 
 
 class OpenConsole(Message):
-    """The operator wants a terminal in an instance: of a shell ("exec") or of its program ("attach")."""
+    """The operator wants a terminal in an instance: of `command` or else a shell ("exec"), or of its program
+    ("attach")."""
 
-    def __init__(self, kind: str, name: str) -> None:
+    def __init__(self, kind: str, name: str, command: Sequence[str] = ()) -> None:
         super().__init__()
         self.kind = kind
         self.name = name
+        self.command = command
 
 
 class OpenInstance(Message):
@@ -107,6 +111,23 @@ class OpenInstance(Message):
         super().__init__()
         self.id = id_
         self.tab = tab
+
+
+class OpenStart(Message):
+    """The operator wants to start another instance, perhaps one of `tenant`."""
+
+    def __init__(self, tenant: str) -> None:
+        super().__init__()
+        self.tenant = tenant
+
+
+class Started(Message):
+    """An instance was made and started; `command` does the same."""
+
+    def __init__(self, id_: InstanceId, command: str) -> None:
+        super().__init__()
+        self.id = id_
+        self.command = command
 
 
 class Answered(Message):

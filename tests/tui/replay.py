@@ -35,12 +35,14 @@ async def wait_for(condition: Callable[[], Any], what: str) -> None:
 
 
 class Replay:
-    """`asked` are the requests that came, as "METHOD PATH?QUERY" with their body; statistics are sent when
-    the test says so."""
+    """`asked` are the requests that came, as "METHOD PATH?QUERY" with their body; what changes something
+    is answered as `changes` says for "METHOD PATH", with {} otherwise. Statistics are sent when the test
+    says so."""
 
     def __init__(self, transcript: Transcript) -> None:
         self.answers: dict[str, Any] = transcript["answers"]
         self.streams: dict[str, list[Any]] = transcript["streams"]
+        self.changes: dict[str, Any] = {}
         self.asked: list[tuple[str, str]] = []
         self._stats: list[asyncio.StreamWriter] = []
         self._writers: set[asyncio.StreamWriter] = set()
@@ -89,7 +91,9 @@ class Replay:
         if path not in self.streams:
             answer = self.answers.get(path, {"error": {"kind": "not-found", "message": f"no {path}"}})
             found = method != "GET" or path in self.answers
-            content = json.dumps(answer if method == "GET" else {}).encode()
+            content = json.dumps(
+                answer if method == "GET" else self.changes.get(f"{method} {path}", {})
+            ).encode()
             status = b"200 OK" if found else b"404 Not Found"
             writer.write(b"HTTP/1.1 %s\r\nContent-Length: %d\r\n\r\n%s" % (status, len(content), content))
             await writer.drain()

@@ -4,9 +4,10 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import pytest
-from textual.widgets import Static
+from textual.widgets import Input, Static
 
 from kwhost.tui.app import KwhostApp
+from kwhost.tui.widgets.form import Form
 from kwhost.tui.widgets.log_view import LogView
 from kwhost.tui.widgets.table import RowTable
 from tests.tui.replay import interface, load, play, wait_for
@@ -38,6 +39,9 @@ SCREENS = {
     "configuration": Screen(
         "j enter shift+tab", lambda app: str(app.screen.query_one("#toml", Static).content)
     ),
+    "start": Screen("N", lambda app: app.screen.query(Form)),
+    "start-filled": Screen("N w e b + 1 enter enter s l e e p space 6 0 enter enter enter enter 8 0 : x"),
+    "prompt": Screen("E l s", lambda app: app.screen.query(Input)),
     "questions": Screen("a", table("questions")),
     "help": Screen("question_mark"),
 }

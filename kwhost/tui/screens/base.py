@@ -9,12 +9,10 @@ from textual.widget import Widget
 from textual.widgets import Footer
 
 from kwhost.tui.host import Host
-from kwhost.tui.keys import KEYS
+from kwhost.tui.keys import CHANGING
 from kwhost.tui.widgets.header import HostLine, QuestionLine
 
 __all__ = ["HostScreen"]
-
-_CHANGING = {key.action.partition("(")[0] for key in KEYS if key.changes}
 
 
 class HostScreen(Screen[None]):
@@ -68,4 +66,4 @@ class HostScreen(Screen[None]):
 
     def check_action(self, action: str, parameters: Sequence[Any]) -> bool | None:  # noqa: ARG002 - Textual's
         """In read-only mode nothing that changes an instance has a key."""
-        return not (self.host.read_only and action in _CHANGING)
+        return not (self.host.read_only and action in CHANGING)

@@ -33,16 +33,19 @@ class Confirm(ModalScreen[bool]):
         ("left,right,h,l", "app.focus_next", "Other"),
     ]
 
-    def __init__(self, verb: str, targets: list[str], warning: str, command: str) -> None:
+    def __init__(
+        self, verb: str, targets: list[str], warning: str, command: str, *, what: str = "this instance"
+    ) -> None:
         super().__init__()
         self._verb = verb
         self._targets = targets
         self._warning = warning
         self._command = command
+        self._what = what
 
     def compose(self) -> ComposeResult:
         """The question."""
-        many = f"{len(self._targets)} instances" if len(self._targets) > 1 else "this instance"
+        many = f"{len(self._targets)} instances" if len(self._targets) > 1 else self._what
         box = Vertical(
             Static(clean("  ".join(self._targets)), markup=False, classes="targets"),
             Static(self._warning, markup=False),

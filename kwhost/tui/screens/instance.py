@@ -24,6 +24,7 @@ from kwhost.tui.panes.network import NetworkPane
 from kwhost.tui.panes.policy import PolicyPane
 from kwhost.tui.panes.processes import ProcessesPane
 from kwhost.tui.screens.base import HostScreen
+from kwhost.tui.screens.commands import ask_command
 
 __all__ = ["InstanceScreen"]
 
@@ -121,6 +122,11 @@ class InstanceScreen(HostScreen):
         """A terminal in it."""
         if self._row:
             self.post_message(OpenConsole(kind, self._row.name))
+
+    def action_command(self) -> None:
+        """A program in it."""
+        if self._row:
+            ask_command(self, self._row.name)
 
 
 def _summary(row: Row, now: float, spark: int, *, gone: bool) -> Content:
