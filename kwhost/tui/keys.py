@@ -100,6 +100,8 @@ KEYS = (
     Key("instance.next", "right_square_bracket,tab", "next_tab(1)", "Next", "the next tab"),
     Key("instance.previous", "left_square_bracket,shift+tab", "next_tab(-1)", "Previous", "the tab before"),
     *_control("instance"),
+    Key("instance.publish", "P", "publish(False)", "Publish", "lead a port of the host to it", changes=True),
+    Key("instance.unpublish", "U", "publish(True)", "Unpublish", "lead a port to it no more", changes=True),
     Key("logs.follow", "f", "follow", "Follow", "stay at the newest line, or not", show=True),
     Key("logs.search", "slash", "search", "Search", "find a text", show=True),
     Key("logs.next", "n", "next_match(1)", "Next match", "the next place with it"),

@@ -131,4 +131,4 @@ class Started(Message):
 
 
 class Answered(Message):
-    """A question has its answer."""
+    """The daemon was told something, and has more to tell."""

@@ -234,3 +234,26 @@ def test_read_only_neither_starts_nor_reloads(key: str) -> None:
             assert isinstance(app.screen, Overview)
 
     play(look)
+
+
+def test_a_port_is_published_and_taken_back() -> None:
+    async def look() -> None:
+        async with interface(load("busy")) as (app, pilot, replay):
+            await pilot.press("j", "enter", "P", *"9090:80", "enter")
+            await wait_for(lambda: changes(replay), "the request")
+            [(request, body)] = changes(replay)
+            assert request.startswith("POST /v1/instances/")
+            assert json.loads(body) == {
+                "address": "127.0.0.1",
+                "port": 9090,
+                "target": 80,
+                "transport": "tcp",
+            }
+
+            await pilot.press("U", *"9090:80", "enter")
+            assert isinstance(app.screen, Prompt), "it has no such port"
+            await pilot.press("ctrl+u", *"8080:80", "enter")
+            await wait_for(lambda: len(changes(replay)) == 2, "the request")
+            assert changes(replay)[1][0].endswith("/ports?port=8080%3A80")
+
+    play(look)

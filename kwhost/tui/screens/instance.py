@@ -24,7 +24,7 @@ from kwhost.tui.panes.network import NetworkPane
 from kwhost.tui.panes.policy import PolicyPane
 from kwhost.tui.panes.processes import ProcessesPane
 from kwhost.tui.screens.base import HostScreen
-from kwhost.tui.screens.commands import ask_command
+from kwhost.tui.screens.commands import ask_command, ask_port
 
 __all__ = ["InstanceScreen"]
 
@@ -127,6 +127,11 @@ class InstanceScreen(HostScreen):
         """A program in it."""
         if self._row:
             ask_command(self, self._row.name)
+
+    def action_publish(self, remove: bool) -> None:  # noqa: FBT001 - as the bindings say it
+        """Lead a port to it, or no more."""
+        if self._row:
+            ask_port(self, self._row, remove=remove)
 
 
 def _summary(row: Row, now: float, spark: int, *, gone: bool) -> Content:
