@@ -34,6 +34,8 @@ class HostLine(Widget):
     ) -> None:
         """`trouble` is why there is no connection."""
         first: list[tuple[str, str]] = [("kwhost ", "bold $accent")]
+        if read_only:
+            first.append(("read-only ", "bold $warning"))
         if trouble:
             first.append((f"○ {clean(trouble)}; trying again", "bold $error"))
         elif info:
@@ -43,8 +45,6 @@ class HostLine(Widget):
                 first.append((f"  ▪ {clean(badge)}", "$warning" if "none" in badge else "$success"))
             if info.lacking:
                 first.append((f"  ▪ {len(info.lacking)} limits not held", "$warning"))
-        if read_only:
-            first.append(("  ▪ read-only", "bold $warning"))
         self._first, self._totals = Content.assemble(*first), totals
         self.refresh()
 
