@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import ClassVar
@@ -21,6 +21,7 @@ from kwhost.tui.api import AsyncClient
 from kwhost.tui.fleet import Row
 from kwhost.tui.host import Host
 from kwhost.tui.keys import CHANGING, KEYS, SCOPES, bindings
+from kwhost.tui.panels import FoundPanels, find_panels, no_panels
 from kwhost.tui.records import read
 from kwhost.tui.screens.base import HostScreen
 from kwhost.tui.screens.confirm import Confirm
@@ -41,8 +42,8 @@ _TICK_SECONDS = 1.0
 
 
 class KwhostApp(App[None], inherit_bindings=False):
-    """`clock` gives seconds since 1970, `monotonic` those of a clock that never goes back; `measured`
-    counts what was measured since the start."""
+    """`clock` gives seconds since 1970, `monotonic` those of a clock that never goes back; `panels` finds
+    those of plugins; `measured` counts what was measured since the start."""
 
     TITLE = "kwhost"
     BINDINGS: ClassVar[list[BindingType]] = bindings("everywhere")
@@ -50,6 +51,7 @@ class KwhostApp(App[None], inherit_bindings=False):
     def __init__(
         self, client: AsyncClient, *, read_only: bool = False, keymap: Mapping[str, str] | None = None,
         clock: Callable[[], float] = time.time, monotonic: Callable[[], float] = time.monotonic,
+        panels: Callable[[], Awaitable[FoundPanels]] = no_panels,
     ) -> None:  # fmt: skip
         super().__init__()
         for theme in THEMES:
@@ -59,13 +61,22 @@ class KwhostApp(App[None], inherit_bindings=False):
             self.set_keymap(dict(keymap))
         self.host = Host(client=client, clock=clock, read_only=read_only)
         self.measured = 0
+        self._panels = panels
         self._watch = Watch(client, self.post_message, monotonic)
 
     def on_mount(self) -> None:
         """Show the first screen, and begin to follow the daemon."""
         self.push_screen(Overview(self.host))
         self.run_worker(self._watch.run(), group="watch")
+        self.call_after_refresh(self.run_worker, self._find_panels())
         self.set_interval(_TICK_SECONDS, self._show)
+
+    async def _find_panels(self) -> None:
+        """After the first picture: plugins take their time."""
+        found = await self._panels()
+        self.host.panels = found.panels
+        for failure in found.failures:
+            self.notify(clean(failure), severity="warning", markup=False)
 
     def _show(self) -> None:
         if self.screen_stack and isinstance(self.screen, HostScreen):
@@ -250,4 +261,4 @@ class KwhostApp(App[None], inherit_bindings=False):
 
 def run(socket: Path, *, read_only: bool, keymap: Mapping[str, str]) -> None:
     """Until the operator leaves."""
-    KwhostApp(AsyncClient(socket), read_only=read_only, keymap=keymap).run()
+    KwhostApp(AsyncClient(socket), read_only=read_only, keymap=keymap, panels=find_panels).run()

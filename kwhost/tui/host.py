@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from kwhost.core.model.daemon import DaemonInfo
 from kwhost.core.model.decisions import Question
@@ -10,6 +11,9 @@ from kwhost.core.model.events import Event
 from kwhost.core.model.status import TenantStatus
 from kwhost.tui.api import AsyncClient
 from kwhost.tui.fleet import Fleet
+
+if TYPE_CHECKING:
+    from kwhost.hookspecs import TuiPanel
 
 __all__ = ["Host"]
 
@@ -28,4 +32,5 @@ class Host:
     fleet: Fleet = field(default_factory=Fleet)
     tenants: Sequence[TenantStatus] = ()
     questions: Sequence[Question] = ()
+    panels: "Sequence[TuiPanel]" = ()
     events: deque[Event] = field(default_factory=lambda: deque(maxlen=_EVENTS_MAX))
