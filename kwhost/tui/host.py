@@ -22,8 +22,10 @@ _EVENTS_MAX = 5000
 
 @dataclass(slots=True, kw_only=True)
 class Host:
-    """`clock` gives seconds since 1970; `trouble` is why the daemon does not answer, "" while it does."""
+    """`name` is how the operator calls it. `clock` gives seconds since 1970; `trouble` is why the daemon does
+    not answer, "" while it does."""
 
+    name: str
     client: AsyncClient
     clock: Callable[[], float]
     read_only: bool = False

@@ -20,6 +20,7 @@ SCOPES = {
     "instance": "An instance",
     "logs": "Its logs",
     "start": "A new instance",
+    "hosts": "Hosts",
     "questions": "Questions",
 }
 
@@ -29,6 +30,7 @@ _TOGETHER = (
     ("everywhere", "table", "instance", "logs"),
     ("everywhere", "table", "questions"),
     ("everywhere", "start"),
+    ("everywhere", "table", "hosts"),
 )
 
 
@@ -69,6 +71,7 @@ KEYS = (
     Key("everywhere.help", "question_mark,f1", "help_keys", "Help", "the keys that work here", show=True),
     Key("everywhere.palette", "colon,ctrl+p", "command_palette", "Palette", "find a command or an instance"),
     Key("everywhere.questions", "a", "questions", "Asked", "the calls that wait for an answer"),
+    Key("everywhere.hosts", "h", "hosts", "Hosts", "other hosts, and the instances of all"),
     Key("everywhere.theme", "T", "next_theme", "Theme", "the next theme: dark, light, no colour"),
     Key("everywhere.reload", "ctrl+r", "reload", "Reload", "read the configuration again", changes=True),
     Key("everywhere.quit", "q,ctrl+c", "leave", "Quit", "leave; instances go on", show=True),
@@ -112,6 +115,8 @@ KEYS = (
     Key("logs.save", "S", "save", "Save", "write the lines to a file"),
     Key("start.go", "ctrl+s", "go", "Start", "start it", show=True, changes=True),
     Key("start.back", "escape", "back", "Back", "start none", show=True),
+    Key("hosts.open", "enter", "open", "Open", "go to the host, or the instance", show=True),
+    Key("hosts.back", "escape", "back", "Back", "stay where one was", show=True),
     Key("questions.once", "y", "answer(True,'once')", "Once", "allow this call", show=True, changes=True),
     Key(
         "questions.instance",

@@ -16,18 +16,30 @@ __all__ = [
     "Answered",
     "Connected",
     "Control",
+    "FromDaemon",
     "Happened",
     "Listed",
     "Lost",
     "Measured",
     "OpenConsole",
+    "OpenHost",
     "OpenInstance",
     "OpenStart",
     "Started",
 ]
 
 
-class Connected(Message):
+class FromDaemon(Message):
+    """What a daemon told; `host` is the name of its host."""
+
+    host = ""
+
+    def is_about_the_same(self, message: Message) -> bool:
+        """Whether `message` has the same kind and host: then the newest counts."""
+        return isinstance(message, type(self)) and message.host == self.host
+
+
+class Connected(FromDaemon):
     """The daemon answers."""
 
     def __init__(self, info: DaemonInfo) -> None:
@@ -35,7 +47,7 @@ class Connected(Message):
         self.info = info
 
 
-class Lost(Message):
+class Lost(FromDaemon):
     """It does not, or no more; `reason` is one line."""
 
     def __init__(self, reason: str) -> None:
@@ -43,7 +55,7 @@ class Lost(Message):
         self.reason = reason
 
 
-class Listed(Message):
+class Listed(FromDaemon):
     """All instances, tenants and questions there are; what is newer replaces it unread."""
 
     def __init__(
@@ -59,10 +71,10 @@ class Listed(Message):
 
     def can_replace(self, message: Message) -> bool:
         """The newest counts."""
-        return isinstance(message, Listed)
+        return self.is_about_the_same(message)
 
 
-class Measured(Message):
+class Measured(FromDaemon):
     """What the running instances use at `time`, in seconds of a clock that never goes back."""
 
     def __init__(self, uses: Sequence[InstanceUse], time: float) -> None:
@@ -72,10 +84,10 @@ class Measured(Message):
 
     def can_replace(self, message: Message) -> bool:
         """The newest counts."""
-        return isinstance(message, Measured)
+        return self.is_about_the_same(message)
 
 
-class Happened(Message):
+class Happened(FromDaemon):
     """Entries of the journal; `left_out` were dropped before these could be read."""
 
     def __init__(self, events: Sequence[Event], left_out: int) -> None:
@@ -111,6 +123,15 @@ class OpenInstance(Message):
         super().__init__()
         self.id = id_
         self.tab = tab
+
+
+class OpenHost(Message):
+    """The operator wants to see another host, perhaps an instance of it."""
+
+    def __init__(self, name: str, instance: InstanceId | None = None) -> None:
+        super().__init__()
+        self.name = name
+        self.instance = instance
 
 
 class OpenStart(Message):

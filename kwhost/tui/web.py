@@ -20,7 +20,12 @@ __all__ = ["serve"]
 
 
 def serve(
-    socket: Path, *, port: int, control: bool, keymap: Mapping[str, str], say: Callable[[str], None]
+    sockets: Mapping[str, Path],
+    *,
+    port: int,
+    control: bool,
+    keymap: Mapping[str, str],
+    say: Callable[[str], None],
 ) -> None:
     """Until SIGINT or SIGTERM; with `control` keys may change what runs. `say` is told the address.
 
@@ -28,7 +33,8 @@ def serve(
     """
     if find_spec("textual_serve") is None:
         raise HostError("--web needs textual-serve; install it with: pip install 'kwhost[web]'")
-    given = json.dumps({"socket": os.fspath(socket.absolute()), "control": control, "keymap": dict(keymap)})
+    paths = {name: os.fspath(socket.absolute()) for name, socket in sockets.items()}
+    given = json.dumps({"sockets": paths, "control": control, "keymap": dict(keymap)})
     command = shlex.join([sys.executable, "-P", "-m", __name__, given])
     asyncio.run(_serve(command, port, say))
 
@@ -55,7 +61,8 @@ def _run_page(given: str) -> None:
     from kwhost.tui.app import run  # the server has no use for it
 
     wanted = json.loads(given)
-    run(Path(wanted["socket"]), read_only=not wanted["control"], keymap=wanted["keymap"])
+    sockets = {name: Path(path) for name, path in wanted["sockets"].items()}
+    run(sockets, read_only=not wanted["control"], keymap=wanted["keymap"])
 
 
 if __name__ == "__main__":

@@ -46,7 +46,7 @@ def play(test: Callable[[], Awaitable[None]]) -> None:
 
 
 def open_app(daemon: Daemon) -> KwhostApp:
-    return KwhostApp(AsyncClient(daemon.socket))
+    return KwhostApp({"here": AsyncClient(daemon.socket)})
 
 
 def row(app: KwhostApp, name: str) -> str:

@@ -39,9 +39,10 @@ class Replay:
     is answered as `changes` says for "METHOD PATH", with {} otherwise. Statistics are sent when the test
     says so."""
 
-    def __init__(self, transcript: Transcript) -> None:
+    def __init__(self, transcript: Transcript, path: Path = SOCKET) -> None:
         self.answers: dict[str, Any] = transcript["answers"]
         self.streams: dict[str, list[Any]] = transcript["streams"]
+        self.path = path
         self.changes: dict[str, Any] = {}
         self.asked: list[tuple[str, str]] = []
         self._stats: list[asyncio.StreamWriter] = []
@@ -49,8 +50,8 @@ class Replay:
         self._server: asyncio.Server | None = None
 
     async def start(self) -> None:
-        SOCKET.unlink(missing_ok=True)  # noqa: ASYNC240 - it takes no time
-        self._server = await asyncio.start_unix_server(self._serve, SOCKET)
+        self.path.unlink(missing_ok=True)
+        self._server = await asyncio.start_unix_server(self._serve, self.path)
 
     async def stop(self) -> None:
         assert self._server
@@ -118,14 +119,19 @@ def _chunk(content: bytes) -> bytes:
 
 @asynccontextmanager
 async def interface(
-    transcript: Transcript, *, size: tuple[int, int] = (100, 30), **options: Any
+    transcript: Transcript,
+    *,
+    size: tuple[int, int] = (100, 30),
+    others: dict[str, Path] | None = None,
+    **options: Any,
 ) -> AsyncIterator[tuple[KwhostApp, Pilot[None], Replay]]:
     """The program, once all that was recorded is on the screen; the time stands still."""
     replay = Replay(transcript)
     await replay.start()
     seconds = iter(range(1_000_000))
     app = KwhostApp(
-        AsyncClient(SOCKET),
+        {str(SOCKET): AsyncClient(SOCKET)}
+        | {name: AsyncClient(path) for name, path in (others or {}).items()},
         clock=lambda: float(transcript["time"]),
         monotonic=lambda: float(next(seconds)),
         **options,

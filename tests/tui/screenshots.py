@@ -65,7 +65,7 @@ PICTURES = (
 
 
 async def _draw(socket: Path, directory: Path, picture: Picture) -> None:
-    app = KwhostApp(AsyncClient(socket))
+    app = KwhostApp({str(socket): AsyncClient(socket)})
     app.animation_level = "none"
     async with app.run_test(size=SIZE) as pilot:
         await wait_for(lambda: app.host.questions, "the daemon's answers")

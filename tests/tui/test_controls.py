@@ -196,7 +196,7 @@ def test_what_the_daemon_refuses_stays_in_the_form() -> None:
 def test_a_reload_is_asked_about_first_and_says_what_it_did() -> None:
     async def look() -> None:
         async with interface(load("busy")) as (app, pilot, replay):
-            replay.changes["POST /v1/reload"] = {"restarted": ["acme/web-1"]}
+            replay.changes["POST /v1/reload"] = {"created": ["b/x"], "restarted": ["acme/web-1"]}
             await pilot.press("ctrl+r")
             await wait_for(lambda: isinstance(app.screen, Confirm), "question")
             assert changes(replay) == []
@@ -204,7 +204,10 @@ def test_a_reload_is_asked_about_first_and_says_what_it_did() -> None:
             app.screen.query_one("#go", Button).press()
             await wait_for(lambda: changes(replay) == [("POST /v1/reload", "")], "request")
             await wait_for(
-                lambda: "restarted: acme/web-1" in [each.message for each in app._notifications], "its answer"
+                lambda: (
+                    "created: b/x\nrestarted: acme/web-1" in [each.message for each in app._notifications]
+                ),
+                "its answer",
             )
 
     play(look)

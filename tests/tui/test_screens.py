@@ -41,6 +41,7 @@ SCREENS = {
     ),
     "start": Screen("N", lambda app: app.screen.query(Form)),
     "start-filled": Screen("N w e b + 1 enter enter s l e e p space 6 0 enter enter enter enter 8 0 : x"),
+    "hosts": Screen("h", table("everything")),
     "prompt": Screen("E l s", lambda app: app.screen.query(Input)),
     "questions": Screen("a", table("questions")),
     "help": Screen("question_mark"),

@@ -51,7 +51,7 @@ class HostScreen(Screen[None]):
             return
         host, now = self.host, self.host.clock()
         self._host_line.show(
-            str(host.client.path), host.info, host.fleet.totals, host.trouble,
+            host.name, host.info, host.fleet.totals, host.trouble,
             read_only=host.read_only, now=now,
         )  # fmt: skip
         self._question_line.show(host.questions, now, self._key("everywhere.questions"))
