@@ -40,7 +40,7 @@ class Prompt(ModalScreen[str | None]):
 
     def compose(self) -> ComposeResult:
         """A line to write into."""
-        line = Input(placeholder=self._hint, compact=True)
+        line = Input(placeholder=clean(self._hint), compact=True)
         line.cursor_blink = False
         box = Vertical(line, Static("", id="command", markup=False))
         box.border_title = clean(self._title)
