@@ -4,6 +4,7 @@ import asyncio
 import http.client
 import json
 import re
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,6 +14,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from kwhost.core.cli.tui import main
+from kwhost.core.errors import HostError, UsageError
+from kwhost.tui import web
 from tests.tui.replay import SOCKET, Replay, load, play
 
 aiohttp = pytest.importorskip("aiohttp")
@@ -212,3 +216,23 @@ def test_no_more_pages_are_open_than_are_good_for_the_host() -> None:
     with serving() as served:
         headers = served.enter() | {"Origin": f"http://{served.host}"}
         play(lambda: look(served, headers))
+
+
+@pytest.mark.parametrize("port", ["", "0", "x", "65536", "1e3"])
+def test_a_port_that_cannot_be_is_refused(port: str) -> None:
+    with pytest.raises(UsageError, match="--web-port must be"):
+        main(["--web", "--web-port", port, "--host", "nowhere"])
+
+
+def test_a_port_that_is_taken_is_an_error() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        with pytest.raises(HostError, match=f"port {port} of 127"):
+            main(["--web", "--web-port", str(port), "--host", "nowhere"])
+
+
+def test_without_textual_serve_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(web, "find_spec", lambda _: None)
+
+    with pytest.raises(HostError, match="pip install"):
+        main(["--web", "--host", "nowhere"])
