@@ -49,12 +49,12 @@ async def _serve(command: str, port: int, say: Callable[[str], None]) -> None:
     ended = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, ended.set)
-    runner = await server.start()
+    await server.start()
     try:
         say(server.address)
         await ended.wait()
     finally:
-        await runner.cleanup()
+        await server.stop()
 
 
 def _run_page(given: str) -> None:

@@ -10,10 +10,11 @@ other sites make browsers do it. So every request is checked here before anythin
   guess.
 """
 
+import asyncio
 import secrets
 import socket
 from hmac import compare_digest
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 from textual_serve.server import Server
@@ -28,7 +29,9 @@ __all__ = ["WebServer"]
 _ADDRESS = "127.0.0.1"
 _COOKIE = "kwhost"
 # Each is a process of its own.
-_SESSIONS_MAX = 8
+_PAGES_MAX = 8
+# For browsers to answer that a page ends.
+_LEAVE_SECONDS = 2.0
 
 # The page of textual-serve has scripts and styles in it; it would also ask a font of another site.
 _HEADERS = {
@@ -53,24 +56,33 @@ class WebServer(Server):
         self._path = f"/{secrets.token_hex(8)}"
         self._token: str | None = secrets.token_urlsafe(32)
         self._secret = secrets.token_urlsafe(32)
-        self._sessions = 0
+        self._pages: set[asyncio.Task[Any]] = set()
+        self._runner: web.AppRunner | None = None
 
     @property
     def address(self) -> str:
         """What is to be opened, once."""
         return f"{self.public_url}{self._path}/?token={self._token}"
 
-    async def start(self) -> web.AppRunner:
-        """Listen until the runner's `cleanup`."""
+    async def start(self) -> None:
+        """Listen until `stop`."""
         served = await self._make_app()
         served.on_startup.clear()  # what it says there is said by the command
         outside = web.Application(middlewares=[self._guard])
         outside.on_response_prepare.append(self._add_headers)
         outside.add_subapp(self._path, served)
-        runner = web.AppRunner(outside, access_log=None)
-        await runner.setup()
-        await web.SockSite(runner, self._socket).start()
-        return runner
+        self._runner = web.AppRunner(outside, access_log=None, shutdown_timeout=_LEAVE_SECONDS)
+        await self._runner.setup()
+        await web.SockSite(self._runner, self._socket).start()
+
+    async def stop(self) -> None:
+        """End all pages, and with them their processes."""
+        for page in self._pages:
+            page.cancel()
+        if self._pages:
+            await asyncio.wait(self._pages, timeout=_LEAVE_SECONDS)
+        if self._runner:
+            await self._runner.cleanup()
 
     async def _add_headers(self, _request: web.Request, response: web.StreamResponse) -> None:
         for name, value in _HEADERS.items():
@@ -90,13 +102,12 @@ class WebServer(Server):
             raise web.HTTPForbidden(text="Open the address that kwhost tui --web printed.")
         if not is_websocket:
             return await handler(request)
-        if self._sessions >= _SESSIONS_MAX:
-            raise web.HTTPServiceUnavailable(text=f"{_SESSIONS_MAX} pages are open already.")
-        self._sessions += 1
-        try:
-            return await handler(request)
-        finally:
-            self._sessions -= 1
+        if len(self._pages) >= _PAGES_MAX:
+            raise web.HTTPServiceUnavailable(text=f"{_PAGES_MAX} pages are open already.")
+        page = asyncio.ensure_future(handler(request))
+        self._pages.add(page)
+        page.add_done_callback(self._pages.discard)
+        return await page
 
     def _redeem(self, token: str) -> web.Response:
         """A cookie for the token, which is of no use any more."""

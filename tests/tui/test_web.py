@@ -3,12 +3,15 @@
 import asyncio
 import http.client
 import json
+import os
 import re
+import signal
 import socket
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
@@ -39,6 +42,7 @@ class Served(NamedTuple):
     host: str
     path: str
     token: str
+    pid: int
 
     def get(self, target: str, **headers: str | bytes) -> Answer:
         with closing(http.client.HTTPConnection(self.host, timeout=20)) as connection:
@@ -60,7 +64,9 @@ def serving(option: str = "--web") -> Iterator[Served]:
         assert process.stdout
         try:
             parts = urlsplit(process.stdout.readline().strip())
-            yield Served(parts.netloc, parts.path.rstrip("/"), parts.query.removeprefix("token="))
+            yield Served(
+                parts.netloc, parts.path.rstrip("/"), parts.query.removeprefix("token="), process.pid
+            )
         finally:
             process.terminate()
     assert process.returncode == 0
@@ -216,6 +222,39 @@ def test_no_more_pages_are_open_than_are_good_for_the_host() -> None:
     with serving() as served:
         headers = served.enter() | {"Origin": f"http://{served.host}"}
         play(lambda: look(served, headers))
+
+
+def children(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def test_a_server_that_ends_takes_its_pages_along() -> None:
+    async def look(served: Served, headers: dict[str, str]) -> list[int]:
+        replay = Replay(load("busy"))
+        await replay.start()
+        try:
+            url = f"ws://{served.host}{served.path}{WS}"
+            async with aiohttp.ClientSession() as session, session.ws_connect(url, headers=headers) as page:
+                await page.receive(timeout=40)
+                pages = children(served.pid)
+                os.kill(served.pid, signal.SIGTERM)
+                async with asyncio.timeout(40):
+                    while not (await page.receive()).type.name.startswith("CLOS"):
+                        pass
+            return pages
+        finally:
+            await replay.stop()
+
+    found: list[int] = []
+
+    async def run() -> None:
+        found.extend(await look(served, headers))
+
+    with serving() as served:
+        headers = served.enter() | {"Origin": f"http://{served.host}"}
+        play(run)
+    assert found
+    assert not [pid for pid in found if Path(f"/proc/{pid}").exists()]
 
 
 @pytest.mark.parametrize("port", ["", "0", "x", "65536", "1e3"])
