@@ -18,16 +18,13 @@ from kwhost.tui.actions import ACTIONS
 from kwhost.tui.api import AsyncClient
 from kwhost.tui.host import Host
 from kwhost.tui.keys import CHANGING, KEYS, SCOPES, bindings
-from kwhost.tui.operations import perform, reload
 from kwhost.tui.panels import FoundPanels, find_panels, no_panels
 from kwhost.tui.screens.base import HostScreen
 from kwhost.tui.screens.console import Console
 from kwhost.tui.screens.help import Help, LiveKey
-from kwhost.tui.screens.hosts import HostsScreen
 from kwhost.tui.screens.instance import InstanceScreen
 from kwhost.tui.screens.overview import Overview
 from kwhost.tui.screens.questions import Questions
-from kwhost.tui.screens.start import StartScreen
 from kwhost.tui.themes import THEMES
 from kwhost.tui.watch import Watch
 
@@ -158,6 +155,8 @@ class KwhostApp(App[None], inherit_bindings=False):
             states = ", ".join(sorted({row.status.state.value for row in message.targets}))
             self.notify(f"Nothing to {action.verb}: {states}", severity="warning", markup=False)
             return
+        from kwhost.tui.operations import perform  # as screens that are not the first: once they are needed
+
         self.run_worker(self._and_look(perform(self, self.host, action, rows)))
 
     async def _and_look(self, work: Awaitable[None]) -> None:
@@ -189,11 +188,15 @@ class KwhostApp(App[None], inherit_bindings=False):
 
     def action_hosts(self) -> None:
         """All hosts."""
+        from kwhost.tui.screens.hosts import HostsScreen
+
         if isinstance(self.screen, HostScreen) and not isinstance(self.screen, HostsScreen):
             self.push_screen(HostsScreen(self.host, self.hosts))
 
     @on(messages.OpenStart)
     def _open_start(self, message: messages.OpenStart) -> None:
+        from kwhost.tui.screens.start import StartScreen
+
         self.push_screen(StartScreen(self.host, message.tenant))
 
     @on(messages.Started)
@@ -204,6 +207,8 @@ class KwhostApp(App[None], inherit_bindings=False):
     async def action_reload(self) -> None:
         """Have the daemon read its configuration again."""
         if isinstance(self.screen, HostScreen):
+            from kwhost.tui.operations import reload
+
             self.run_worker(self._and_look(reload(self, self.host)))
 
     @on(messages.Answered)

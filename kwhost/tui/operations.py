@@ -54,7 +54,7 @@ async def reload(app: App[Any], host: Host) -> None:
     """Have the daemon read its configuration again, and say what that did."""
     source = (host.info.configuration if host.info else None) or "no file"
     warning = "Instances that it has otherwise now are restarted; those that it has no more end."
-    question = Confirm("reload", [source], warning, "kwhost reload", what="the configuration")
+    question = Confirm("reload", [source], warning, "kwhost reload", title="Reload the configuration?")
     if not await app.push_screen_wait(question):
         return
     try:

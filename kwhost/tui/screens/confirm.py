@@ -6,6 +6,7 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical
+from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Button, Static
 
@@ -33,19 +34,17 @@ class Confirm(ModalScreen[bool]):
         ("left,right,h,l", "app.focus_next", "Other"),
     ]
 
-    def __init__(
-        self, verb: str, targets: list[str], warning: str, command: str, *, what: str = "this instance"
-    ) -> None:
+    def __init__(self, verb: str, targets: list[str], warning: str, command: str, *, title: str = "") -> None:
         super().__init__()
+        many = f"{len(targets)} instances" if len(targets) > 1 else "this instance"
+        self._title = title or f"{verb.capitalize()} {many}?"
         self._verb = verb
         self._targets = targets
         self._warning = warning
         self._command = command
-        self._what = what
 
     def compose(self) -> ComposeResult:
         """The question."""
-        many = f"{len(self._targets)} instances" if len(self._targets) > 1 else self._what
         box = Vertical(
             Static(clean("  ".join(self._targets)), markup=False, classes="targets"),
             Static(self._warning, markup=False),
@@ -54,7 +53,7 @@ class Confirm(ModalScreen[bool]):
                 Button("Cancel", id="cancel"), Button(self._verb.capitalize(), id="go", variant="error")
             ),
         )
-        box.border_title = f"{self._verb.capitalize()} {many}?"
+        box.border_title = Content(clean(self._title))
         yield box
 
     def on_mount(self) -> None:

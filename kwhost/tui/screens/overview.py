@@ -14,7 +14,6 @@ from kwhost.tui.host import Host
 from kwhost.tui.keys import bindings
 from kwhost.tui.messages import Control, OpenConsole, OpenInstance, OpenStart
 from kwhost.tui.screens.base import HostScreen
-from kwhost.tui.screens.commands import ask_command
 from kwhost.tui.widgets.header import Quotas
 from kwhost.tui.widgets.instances import InstanceTable
 from kwhost.tui.widgets.table import RowTable
@@ -121,6 +120,8 @@ class Overview(HostScreen):
     def action_command(self) -> None:
         """A program in it."""
         if (row := self._current) is not None:
+            from kwhost.tui.screens.commands import ask_command  # not for the first picture
+
             ask_command(self, row.name)
 
     def action_new(self) -> None:

@@ -7,6 +7,7 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Vertical
+from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
@@ -43,7 +44,7 @@ class Prompt(ModalScreen[str | None]):
         line = Input(placeholder=clean(self._hint), compact=True)
         line.cursor_blink = False
         box = Vertical(line, Static("", id="command", markup=False))
-        box.border_title = clean(self._title)
+        box.border_title = Content(clean(self._title))
         box.border_subtitle = "Enter does it · Esc cancels"
         yield box
 
