@@ -39,4 +39,7 @@ def test_on_a_terminal_the_demonstration_ends_in_the_terminal_interface(project:
         session.wait_for("nothing is left")
         assert session.process.wait(30) == 0
     finally:
+        if session.process.poll() is None:
+            session.process.terminate()  # it ends what it hosts
+            session.process.wait(30)
         session.close()
