@@ -1,12 +1,12 @@
 # `make help` lists what can be made. Every target brings its own set-up (tools/setup).
 .DEFAULT_GOAL := help
-.PHONY: help run test test-hw fuzz check fmt lint monitor bench clean setup-run setup-test setup-hardware setup-benchmark
+.PHONY: help run test test-hw fuzz check fmt lint monitor bench screenshots clean setup-run setup-test setup-hardware setup-benchmark
 BIN := .venv/bin
 
 help: ## show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-run: setup-run ## run several real programs, each in a virtual machine of its own, and show what each cost
+run: setup-run ## run several real programs, then host config.example.toml: in the terminal interface, where there is a terminal
 	@$(BIN)/python tools/demo.py
 
 test: setup-test lint ## run every test; those that need KVM are skipped without it (KWHOST_MUST=kvm: they fail)
@@ -44,6 +44,9 @@ monitor: setup-run ## rebuild the native parts after a change (a second call cos
 
 bench: setup-benchmark ## measure, beside crun, runsc and bubblewrap where they are installed
 	$(BIN)/python -m benchmarks
+
+screenshots: setup-test ## draw the terminal interface anew for the documents, from real instances (root, KVM)
+	$(BIN)/python -m tests.tui.screenshots docs
 
 clean: ## remove the virtual environment and everything built
 	rm -rf .venv build .mypy_cache .ruff_cache .pytest_cache .hypothesis

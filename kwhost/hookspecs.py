@@ -4,11 +4,11 @@ A plugin is a module, or an object, with functions that are marked `@hookimpl` a
 An implementation names the arguments that it wants and may leave out the others; argument names are the
 contract.
 
-**Declarations** (`configuration_type`, `engines`, `image_sources`, `networks`, `cli_commands`) are plain
-functions, called once when the plugin is loaded. The other hooks are called while the daemon runs. These
-may be plain functions, which are then called in a thread of their own; `async def`, in the daemon's trio
-loop, which they must not hold up; or plain functions that return an async function without arguments, which
-is awaited in the loop. A call has DEADLINE_SECONDS.
+**Declarations** (`configuration_type`, `engines`, `image_sources`, `networks`, `cli_commands`,
+`tui_panels`) are plain functions, called once when the plugin is loaded. The other hooks are called while the
+daemon runs. These may be plain functions, which are then called in a thread of their own; `async def`, in the
+daemon's trio loop, which they must not hold up; or plain functions that return an async function without
+arguments, which is awaited in the loop. A call has DEADLINE_SECONDS.
 
 `configuration` is the plugin's own section `[plugins.NAME]`, an object of the type that
 `configuration_type` named; None for a plugin that named none.
@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import pluggy
 
@@ -54,6 +54,11 @@ __all__ = [
     "NetworkRequest",
     "PluginHost",
     "Sample",
+    "TuiCell",
+    "TuiColumn",
+    "TuiPanel",
+    "TuiSource",
+    "TuiTone",
     "Uplink",
     "hookimpl",
     "hookspec",
@@ -366,3 +371,60 @@ class CliCommand:
 @hookspec
 def cli_commands() -> Sequence[CliCommand]:  # type: ignore[empty-body]
     """The commands that the plugin adds; names of kwhost's own commands stay kwhost's."""
+
+
+# --------------------------------------------------------------------------------------------------
+# The terminal interface
+# --------------------------------------------------------------------------------------------------
+
+
+class TuiTone(Enum):
+    """What a cell says, by its colour too."""
+
+    PLAIN = "plain"
+    GOOD = "good"
+    BAD = "bad"
+    WARNING = "warning"
+    DIM = "dim"
+    ACCENT = "accent"
+
+
+class TuiCell(NamedTuple):
+    """Text of one cell. Whatever is in it, nothing acts on the terminal."""
+
+    text: str
+    tone: TuiTone = TuiTone.PLAIN
+
+
+class TuiColumn(NamedTuple):
+    """`width` is in characters; the one with 0 has the rest."""
+
+    title: str
+    width: int
+    right: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TuiSource:
+    """What a tab is about: an instance of the daemon at `socket`."""
+
+    socket: Path
+    run_dir: Path
+    instance: InstanceStatus
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TuiPanel:
+    """A tab of each instance. `read` gives its rows, as many cells in each as there are columns; a text is a
+    cell without a tone. It is called in a thread of the interface's process, again and again while the tab is
+    seen, and has DEADLINE_SECONDS."""
+
+    name: str
+    title: str
+    columns: tuple[TuiColumn, ...]
+    read: Callable[[TuiSource], Sequence[Sequence[TuiCell | str]]]
+
+
+@hookspec
+def tui_panels() -> Sequence[TuiPanel]:  # type: ignore[empty-body]
+    """The tabs that the plugin adds to `kwhost tui`."""

@@ -1,5 +1,6 @@
 """Runs several real programs, each in a virtual machine of its own, and shows what each did and cost; then
-hosts config.example.toml with a daemon of its own, until ^C on a terminal, and leaves nothing behind."""
+hosts config.example.toml with a daemon of its own, and leaves nothing behind. On a terminal that is shown in
+the terminal interface, until one leaves it."""
 
 import json
 import os
@@ -18,7 +19,6 @@ KWHOST = [sys.executable, "-m", "kwhost"]
 LIMIT = "60s"
 EXAMPLE = Path(__file__).resolve().parents[1] / "config.example.toml"
 READY_SECONDS = 90
-REFRESH_SECONDS = 2
 
 PYTHON = """
 import platform, hashlib, threading
@@ -136,12 +136,18 @@ def wait_until_well() -> bool:
     return False
 
 
-def watch() -> None:
-    """Show what goes on, until ^C."""
-    while True:
-        listed, used = kwhost("ps", "-a"), kwhost("stats")  # the latter takes a second
-        print(f"\x1b[H\x1b[2J{listed.stdout}\n{used.stdout}\n^C ends it", flush=True)
-        time.sleep(REFRESH_SECONDS)
+def report() -> bool:
+    """Wait until all is well, and show what commands say of it."""
+    well = wait_until_well()
+    show("ps", "-a")
+    show("logs", "--tail", "3", "worker", "job")
+    show("exec", "web-1", "--", "sh", "-c", 'echo "this is $(id -un) in $(hostname)"')
+    show("stats")
+    return well
+
+
+def open_interface() -> bool:
+    return subprocess.run([*KWHOST, "tui"], check=False).returncode == 0
 
 
 def host_example(directory: Path) -> bool:
@@ -150,13 +156,7 @@ def host_example(directory: Path) -> bool:
     try:
         if not start_hosting(directory):
             return False
-        well = wait_until_well()
-        show("ps", "-a")
-        show("logs", "--tail", "3", "worker", "job")
-        show("exec", "web-1", "--", "sh", "-c", 'echo "this is $(id -un) in $(hostname)"')
-        show("stats")
-        if well and sys.stdout.isatty():
-            watch()
+        well = open_interface() if sys.stdin.isatty() and sys.stdout.isatty() else report()
     except KeyboardInterrupt:
         print()
     finally:

@@ -1,24 +1,24 @@
 """The application: it owns what is known of the daemon, and carries out what screens ask for."""
 
-import asyncio
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from textual import on
 from textual.app import App, SystemCommand
 from textual.binding import BindingType
+from textual.message import Message
 from textual.screen import Screen
 
-from kwhost.core.errors import KwhostError
 from kwhost.core.model.text import clean
 from kwhost.tui import messages
-from kwhost.tui.actions import ACTIONS, Action, command_line
+from kwhost.tui.actions import ACTIONS
 from kwhost.tui.api import AsyncClient
-from kwhost.tui.fleet import Row
 from kwhost.tui.host import Host
-from kwhost.tui.keys import KEYS, SCOPES, bindings
+from kwhost.tui.keys import CHANGING, KEYS, SCOPES, bindings
+from kwhost.tui.panels import FoundPanels, find_panels, no_panels
 from kwhost.tui.screens.base import HostScreen
 from kwhost.tui.screens.overview import Overview
 from kwhost.tui.themes import THEMES
@@ -29,22 +29,25 @@ if TYPE_CHECKING:
 
 __all__ = ["KwhostApp", "run"]
 
-# At once, of what is done with several instances.
-_REQUESTS_MAX = 8
 _TICK_SECONDS = 1.0
+# What stays when screens are closed: Textual's own, and the overview.
+_BELOW = 2
 
 
 class KwhostApp(App[None], inherit_bindings=False):
-    """`clock` gives seconds since 1970, `monotonic` those of a clock that never goes back; `measured`
-    counts what was measured since the start. Other screens than the first are loaded when they are opened: it
-    is to be there soon."""
+    """Shows the first of `clients`, and knows of the others, by name. `clock` gives seconds since 1970,
+    `monotonic` those of a clock that never goes back; `panels` finds those of plugins; `measured` counts
+    what was measured since the start. Other screens than the first are loaded when they are opened: it is to
+    be there soon."""
 
     TITLE = "kwhost"
     BINDINGS: ClassVar[list[BindingType]] = bindings("everywhere")
 
     def __init__(
-        self, client: AsyncClient, *, read_only: bool = False, keymap: Mapping[str, str] | None = None,
+        self, clients: Mapping[str, AsyncClient], *, read_only: bool = False,
+        keymap: Mapping[str, str] | None = None,
         clock: Callable[[], float] = time.time, monotonic: Callable[[], float] = time.monotonic,
+        panels: Callable[[], Awaitable[FoundPanels]] = no_panels,
     ) -> None:  # fmt: skip
         super().__init__()
         for theme in THEMES:
@@ -52,58 +55,92 @@ class KwhostApp(App[None], inherit_bindings=False):
         self.theme = THEMES[0].name
         if keymap:
             self.set_keymap(dict(keymap))
-        self.host = Host(client=client, clock=clock, read_only=read_only)
+        self.hosts = {
+            name: Host(name=name, client=client, clock=clock, read_only=read_only)
+            for name, client in clients.items()
+        }
+        self.host = next(iter(self.hosts.values()))
         self.measured = 0
-        self._watch = Watch(client, self.post_message, monotonic)
+        self._panels = panels
+        self._watches = {
+            name: Watch(client, partial(self._hear, name), monotonic) for name, client in clients.items()
+        }
 
     def on_mount(self) -> None:
         """Show the first screen, and begin to follow the daemon."""
         self.push_screen(Overview(self.host))
-        self.run_worker(self._watch.run(), group="watch")
+        for watch in self._watches.values():
+            self.run_worker(watch.run(), group="watch")
+        self.call_after_refresh(self.run_worker, self._find_panels())
         self.set_interval(_TICK_SECONDS, self._show)
+
+    async def _find_panels(self) -> None:
+        """After the first picture: plugins take their time."""
+        found = await self._panels()
+        for host in self.hosts.values():
+            host.panels = found.panels
+        for failure in found.failures:
+            self.notify(clean(failure), severity="warning", markup=False)
 
     def _show(self) -> None:
         if self.screen_stack and isinstance(self.screen, HostScreen):
             self.screen.show_state()
 
-    # --- what the daemon tells
+    # --- what daemons tell
+
+    def _hear(self, name: str, message: messages.FromDaemon) -> None:
+        message.host = name
+        self.post_message(message)
+
+    def _told(self, host: Host, text: str, *, is_warning: bool = False) -> None:
+        """Say what happened to a host; which one, if that is another than what is looked at."""
+        title = "" if host is self.host else host.name
+        severity: Literal["warning", "information"] = "warning" if is_warning else "information"
+        self.notify(clean(text), title=title, severity=severity, markup=False)
 
     @on(messages.Connected)
     def _connected(self, message: messages.Connected) -> None:
-        before = self.host.info
-        self.host.info, self.host.trouble = message.info, ""
+        host = self.hosts[message.host]
+        before = host.info
+        host.info, host.trouble = message.info, ""
         if before:
             new = before.started != message.info.started
-            self.notify("The daemon was started again." if new else "The daemon answers again.")
+            self._told(host, "The daemon was started again." if new else "The daemon answers again.")
         self._show()
 
     @on(messages.Lost)
     def _lost(self, message: messages.Lost) -> None:
-        if not self.host.trouble:
-            self.notify(clean(message.reason), severity="warning", markup=False)
-        self.host.trouble = message.reason
+        host = self.hosts[message.host]
+        if not host.trouble:
+            self._told(host, message.reason, is_warning=True)
+        host.trouble = message.reason
         self._show()
 
     @on(messages.Listed)
     def _listed(self, message: messages.Listed) -> None:
-        known = {question.id for question in self.host.questions}
-        self.host.fleet.take_list(message.statuses)
-        self.host.tenants, self.host.questions = message.tenants, message.questions
-        if any(question.id not in known for question in message.questions):
+        host = self.hosts[message.host]
+        known = {question.id for question in host.questions}
+        host.fleet.take_list(message.statuses)
+        host.tenants, host.questions = message.tenants, message.questions
+        new = [question for question in message.questions if question.id not in known]
+        if new:
             self.bell()
+        if new and host is not self.host:
+            self._told(host, f"{new[0].tenant}/{new[0].name} asks for {new[0].call.name}", is_warning=True)
         self._show()
 
     @on(messages.Measured)
     def _measured(self, message: messages.Measured) -> None:
-        self.host.fleet.measure(message.uses, message.time)
+        self.hosts[message.host].fleet.measure(message.uses, message.time)
         self.measured += 1
         self._show()
 
     @on(messages.Happened)
     def _happened(self, message: messages.Happened) -> None:
-        self.host.events.extend(message.events)
+        host = self.hosts[message.host]
+        host.events.extend(message.events)
         if message.left_out:
-            self.notify(f"{message.left_out} events were dropped unread.", severity="warning")
+            self._told(host, f"{message.left_out} events were dropped unread.", is_warning=True)
         self._show()
 
     # --- what the operator wants
@@ -118,35 +155,14 @@ class KwhostApp(App[None], inherit_bindings=False):
             states = ", ".join(sorted({row.status.state.value for row in message.targets}))
             self.notify(f"Nothing to {action.verb}: {states}", severity="warning", markup=False)
             return
-        self.run_worker(self._perform(action, rows))
+        from kwhost.tui.operations import perform  # as screens that are not the first: once they are needed
 
-    async def _perform(self, action: Action, rows: Sequence[Row]) -> None:
-        from kwhost.tui.screens.confirm import Confirm
+        self.run_worker(self._and_look(perform(self, self.host, action, rows)))
 
-        names = [row.name for row in rows]
-        command = command_line(action, names)
-        if action.destructive and not await self.push_screen_wait(
-            Confirm(action.verb, names, action.warning, command)
-        ):
-            return
-        limit = asyncio.Semaphore(_REQUESTS_MAX)
-
-        async def perform(row: Row) -> str | None:
-            # By id: the name may mean another instance by now.
-            async with limit:
-                try:
-                    await self.host.client.request(*action.request(row.key))
-                except KwhostError as error:
-                    return str(error)
-                return None
-
-        failures = [failure for failure in await asyncio.gather(*map(perform, rows)) if failure]
-        for failure in failures[:3]:
-            self.notify(clean(failure), title=f"Could not {action.verb}", severity="error", markup=False)
-        if done := len(rows) - len(failures):
-            what = names[0] if len(rows) == 1 else f"{done} instances"
-            self.notify(clean(f"$ {command[:200]}"), title=f"{what} {action.done}", markup=False)
-        self._watch.look()
+    async def _and_look(self, work: Awaitable[None]) -> None:
+        watch = self._watches[self.host.name]
+        await work
+        watch.look()
 
     @on(messages.OpenInstance)
     def _open_instance(self, message: messages.OpenInstance) -> None:
@@ -167,7 +183,47 @@ class KwhostApp(App[None], inherit_bindings=False):
         if not self.host.read_only:
             from kwhost.tui.screens.console import Console
 
-            self.push_screen(Console(self.host.client, message.kind, message.name))
+            self.push_screen(Console(self.host.client, message.kind, message.name, message.command))
+
+    def _look(self) -> None:
+        self._watches[self.host.name].look()
+
+    @on(messages.OpenHost)
+    async def _open_host(self, message: messages.OpenHost) -> None:
+        while len(self.screen_stack) > _BELOW:
+            await self.pop_screen()
+        if message.name != self.host.name:
+            self.host = self.hosts[message.name]
+            await self.switch_screen(Overview(self.host))
+        if message.instance:
+            from kwhost.tui.screens.instance import InstanceScreen
+
+            self.push_screen(InstanceScreen(self.host, message.instance, "logs"))
+
+    def action_hosts(self) -> None:
+        """All hosts."""
+        from kwhost.tui.screens.hosts import HostsScreen
+
+        if isinstance(self.screen, HostScreen) and not isinstance(self.screen, HostsScreen):
+            self.push_screen(HostsScreen(self.host, self.hosts))
+
+    @on(messages.OpenStart)
+    def _open_start(self, message: messages.OpenStart) -> None:
+        from kwhost.tui.screens.start import StartScreen
+
+        self.push_screen(StartScreen(self.host, message.tenant))
+
+    @on(messages.Started)
+    def _started(self, message: messages.Started) -> None:
+        self.notify(clean(f"$ {message.command[:200]}"), title="Started", markup=False)
+        self._look()
+
+    async def action_reload(self) -> None:
+        """Have the daemon read its configuration again."""
+        if isinstance(self.screen, HostScreen):
+            from kwhost.tui.operations import reload
+
+            self.run_worker(self._and_look(reload(self, self.host)))
 
     @on(messages.ChooseCall)
     def _choose_call(self, message: messages.ChooseCall) -> None:
@@ -178,7 +234,7 @@ class KwhostApp(App[None], inherit_bindings=False):
 
     @on(messages.Answered)
     def _answered(self) -> None:
-        self._watch.look()
+        self._look()
 
     def action_questions(self) -> None:
         """The calls that wait for an answer."""
@@ -204,6 +260,12 @@ class KwhostApp(App[None], inherit_bindings=False):
         """Instances go on without this."""
         self.exit()
 
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """In read-only mode nothing that changes anything has a key."""
+        if self.host.read_only and action in CHANGING:
+            return False
+        return super().check_action(action, parameters)
+
     def _live_keys(self) -> "list[LiveKey]":
         live: dict[str, list[str]] = {}
         for active in self.screen.active_bindings.values():
@@ -221,6 +283,9 @@ class KwhostApp(App[None], inherit_bindings=False):
             if active.enabled and binding.id and binding.action != "command_palette":
                 run = self._runner(binding.action, active.node)
                 yield SystemCommand(binding.description, binding.tooltip, run)
+        for name in self.hosts:
+            open_host = messages.OpenHost(name)
+            yield SystemCommand(f"@{clean(name)}", "go to this host", self._poster(open_host))
         for row in self.host.fleet.rows():
             open_it = messages.OpenInstance(row.key, "logs")
             yield SystemCommand(clean(row.name), f"show it: {row.status.state.value}", self._poster(open_it))
@@ -228,10 +293,11 @@ class KwhostApp(App[None], inherit_bindings=False):
     def _runner(self, action: str, node: object) -> Callable[[], object]:
         return lambda: self.call_later(self.run_action, action, node)
 
-    def _poster(self, message: messages.OpenInstance) -> Callable[[], object]:
+    def _poster(self, message: Message) -> Callable[[], object]:
         return lambda: self.post_message(message)
 
 
-def run(socket: Path, *, read_only: bool, keymap: Mapping[str, str]) -> None:
-    """Until the operator leaves."""
-    KwhostApp(AsyncClient(socket), read_only=read_only, keymap=keymap).run()
+def run(sockets: Mapping[str, Path], *, read_only: bool, keymap: Mapping[str, str]) -> None:
+    """Until the operator leaves; `sockets` are those of daemons, by the names of their hosts."""
+    clients = {name: AsyncClient(socket) for name, socket in sockets.items()}
+    KwhostApp(clients, read_only=read_only, keymap=keymap, panels=find_panels).run()

@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from kwhost.core.model.daemon import DaemonInfo
 from kwhost.core.model.decisions import Question
@@ -11,6 +12,9 @@ from kwhost.core.model.status import TenantStatus
 from kwhost.tui.api import AsyncClient
 from kwhost.tui.fleet import Fleet
 
+if TYPE_CHECKING:
+    from kwhost.hookspecs import TuiPanel
+
 __all__ = ["Host"]
 
 _EVENTS_MAX = 5000
@@ -18,8 +22,10 @@ _EVENTS_MAX = 5000
 
 @dataclass(slots=True, kw_only=True)
 class Host:
-    """`clock` gives seconds since 1970; `trouble` is why the daemon does not answer, "" while it does."""
+    """`name` is how the operator calls it. `clock` gives seconds since 1970; `trouble` is why the daemon does
+    not answer, "" while it does."""
 
+    name: str
     client: AsyncClient
     clock: Callable[[], float]
     read_only: bool = False
@@ -28,4 +34,5 @@ class Host:
     fleet: Fleet = field(default_factory=Fleet)
     tenants: Sequence[TenantStatus] = ()
     questions: Sequence[Question] = ()
+    panels: "Sequence[TuiPanel]" = ()
     events: deque[Event] = field(default_factory=lambda: deque(maxlen=_EVENTS_MAX))

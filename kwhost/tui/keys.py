@@ -10,7 +10,7 @@ from textual.binding import Binding, BindingType
 
 from kwhost.core.errors import ConfigError
 
-__all__ = ["KEYS", "SCOPES", "Key", "bindings", "keys_file", "load_keymap"]
+__all__ = ["CHANGING", "KEYS", "SCOPES", "Key", "bindings", "keys_file", "load_keymap"]
 
 SCOPES = {
     "everywhere": "On every screen",
@@ -22,6 +22,8 @@ SCOPES = {
     "rules": "Its system calls and policy",
     "metrics": "Its metrics",
     "several": "Several logs",
+    "start": "A new instance",
+    "hosts": "Hosts",
     "questions": "Questions",
 }
 
@@ -33,6 +35,8 @@ _TOGETHER = (
     ("everywhere", "table", "instance", "metrics"),
     ("everywhere", "logs", "several"),
     ("everywhere", "table", "questions"),
+    ("everywhere", "start"),
+    ("everywhere", "table", "hosts"),
 )
 
 
@@ -64,6 +68,7 @@ def _control(scope: str) -> tuple[Key, ...]:
         Key(f"{scope}.kill", "K", "control('kill')", "Kill", "kill it at once", changes=True),
         Key(f"{scope}.remove", "D", "control('remove')", "Remove", "remove it with its logs", changes=True),
         Key(f"{scope}.exec", "e", "console('exec')", "Shell", "a shell in it", show=True, changes=True),
+        Key(f"{scope}.command", "E", "command", "Command", "a program in it, on a terminal", changes=True),
         Key(f"{scope}.attach", "t", "console('attach')", "Attach", "its program's terminal", changes=True),
     )
 
@@ -72,7 +77,9 @@ KEYS = (
     Key("everywhere.help", "question_mark,f1", "help_keys", "Help", "the keys that work here", show=True),
     Key("everywhere.palette", "colon,ctrl+p", "command_palette", "Palette", "find a command or an instance"),
     Key("everywhere.questions", "a", "questions", "Asked", "the calls that wait for an answer"),
+    Key("everywhere.hosts", "h", "hosts", "Hosts", "other hosts, and the instances of all"),
     Key("everywhere.theme", "T", "next_theme", "Theme", "the next theme: dark, light, no colour"),
+    Key("everywhere.reload", "ctrl+r", "reload", "Reload", "read the configuration again", changes=True),
     Key("everywhere.quit", "q,ctrl+c", "leave", "Quit", "leave; instances go on", show=True),
     Key("table.up", "up,k", "up", "Up", "one row up"),
     Key("table.down", "down,j", "down", "Down", "one row down"),
@@ -97,11 +104,14 @@ KEYS = (
     Key("overview.calls", "c", "open('calls')", "Calls", "the instance's system calls"),
     Key("overview.logs", "l", "open('logs')", "Logs", "the instance's logs"),
     Key("overview.several", "L", "several", "Logs of all", "the logs of all marked instances in one"),
+    Key("overview.new", "N", "new", "New", "start another instance", show=True, changes=True),
     *_control("overview"),
     Key("instance.back", "escape,backspace", "back", "Back", "back to the overview", show=True),
     Key("instance.next", "right_square_bracket,tab", "next_tab(1)", "Next", "the next tab"),
     Key("instance.previous", "left_square_bracket,shift+tab", "next_tab(-1)", "Previous", "the tab before"),
     *_control("instance"),
+    Key("instance.publish", "P", "publish(False)", "Publish", "lead a port of the host to it", changes=True),
+    Key("instance.unpublish", "U", "publish(True)", "Unpublish", "lead a port to it no more", changes=True),
     Key("logs.follow", "f", "follow", "Follow", "stay at the newest line, or not", show=True),
     Key("logs.search", "slash", "search", "Search", "find a text", show=True),
     Key("logs.next", "n", "next_match(1)", "Next match", "the next place with it"),
@@ -118,6 +128,10 @@ KEYS = (
     Key("metrics.longer", "plus", "span(1)", "Longer", "a longer time", show=True),
     Key("metrics.shorter", "minus", "span(-1)", "Shorter", "a shorter time", show=True),
     Key("several.back", "escape,backspace", "back", "Back", "back to the overview", show=True),
+    Key("start.go", "ctrl+s", "go", "Start", "start it", show=True, changes=True),
+    Key("start.back", "escape", "back", "Back", "start none", show=True),
+    Key("hosts.open", "enter", "open", "Open", "go to the host, or the instance", show=True),
+    Key("hosts.back", "escape", "back", "Back", "stay where one was", show=True),
     Key("questions.once", "y", "answer(True,'once')", "Once", "allow this call", show=True, changes=True),
     Key(
         "questions.instance",
@@ -151,6 +165,9 @@ KEYS = (
     ),
     Key("questions.back", "escape", "back", "Back", "answer later", show=True),
 )
+
+# Actions that are not there in read-only mode.
+CHANGING = frozenset(key.action.partition("(")[0] for key in KEYS if key.changes)
 
 
 def bindings(scope: str) -> list[BindingType]:

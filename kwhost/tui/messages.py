@@ -17,18 +17,32 @@ __all__ = [
     "ChooseCall",
     "Connected",
     "Control",
+    "FromDaemon",
     "Happened",
     "Listed",
     "Lost",
     "Measured",
     "OpenConsole",
+    "OpenHost",
     "OpenInstance",
     "OpenLogs",
     "OpenRule",
+    "OpenStart",
+    "Started",
 ]
 
 
-class Connected(Message):
+class FromDaemon(Message):
+    """What a daemon told; `host` is the name of its host."""
+
+    host = ""
+
+    def is_about_the_same(self, message: Message) -> bool:
+        """Whether `message` has the same kind and host: then the newest counts."""
+        return isinstance(message, type(self)) and message.host == self.host
+
+
+class Connected(FromDaemon):
     """The daemon answers."""
 
     def __init__(self, info: DaemonInfo) -> None:
@@ -36,7 +50,7 @@ class Connected(Message):
         self.info = info
 
 
-class Lost(Message):
+class Lost(FromDaemon):
     """It does not, or no more; `reason` is one line."""
 
     def __init__(self, reason: str) -> None:
@@ -44,7 +58,7 @@ class Lost(Message):
         self.reason = reason
 
 
-class Listed(Message):
+class Listed(FromDaemon):
     """All instances, tenants and questions there are; what is newer replaces it unread."""
 
     def __init__(
@@ -60,10 +74,10 @@ class Listed(Message):
 
     def can_replace(self, message: Message) -> bool:
         """The newest counts."""
-        return isinstance(message, Listed)
+        return self.is_about_the_same(message)
 
 
-class Measured(Message):
+class Measured(FromDaemon):
     """What the running instances use at `time`, in seconds of a clock that never goes back."""
 
     def __init__(self, uses: Sequence[InstanceUse], time: float) -> None:
@@ -73,10 +87,10 @@ class Measured(Message):
 
     def can_replace(self, message: Message) -> bool:
         """The newest counts."""
-        return isinstance(message, Measured)
+        return self.is_about_the_same(message)
 
 
-class Happened(Message):
+class Happened(FromDaemon):
     """Entries of the journal; `left_out` were dropped before these could be read."""
 
     def __init__(self, events: Sequence[Event], left_out: int) -> None:
@@ -95,12 +109,14 @@ class Control(Message):
 
 
 class OpenConsole(Message):
-    """The operator wants a terminal in an instance: of a shell ("exec") or of its program ("attach")."""
+    """The operator wants a terminal in an instance: of `command` or else a shell ("exec"), or of its program
+    ("attach")."""
 
-    def __init__(self, kind: str, name: str) -> None:
+    def __init__(self, kind: str, name: str, command: Sequence[str] = ()) -> None:
         super().__init__()
         self.kind = kind
         self.name = name
+        self.command = command
 
 
 class OpenInstance(Message):
@@ -139,5 +155,31 @@ class OpenLogs(Message):
         self.rows = rows
 
 
+class OpenHost(Message):
+    """The operator wants to see another host, perhaps an instance of it."""
+
+    def __init__(self, name: str, instance: InstanceId | None = None) -> None:
+        super().__init__()
+        self.name = name
+        self.instance = instance
+
+
+class OpenStart(Message):
+    """The operator wants to start another instance, perhaps one of `tenant`."""
+
+    def __init__(self, tenant: str) -> None:
+        super().__init__()
+        self.tenant = tenant
+
+
+class Started(Message):
+    """An instance was made and started; `command` does the same."""
+
+    def __init__(self, id_: InstanceId, command: str) -> None:
+        super().__init__()
+        self.id = id_
+        self.command = command
+
+
 class Answered(Message):
-    """A question has its answer."""
+    """The daemon was told something, and has more to tell."""

@@ -3,8 +3,6 @@
 import asyncio
 from collections.abc import Callable, Sequence
 
-from textual.message import Message
-
 from kwhost.core.api.requests import ServerEvent
 from kwhost.core.api.types import InstanceUse
 from kwhost.core.errors import ApiError, KwhostError
@@ -13,7 +11,7 @@ from kwhost.core.model.decisions import Question
 from kwhost.core.model.events import Event, EventKind
 from kwhost.core.model.status import InstanceStatus, TenantStatus
 from kwhost.tui.api import AsyncClient
-from kwhost.tui.messages import Connected, Happened, Listed, Lost, Measured
+from kwhost.tui.messages import Connected, FromDaemon, Happened, Listed, Lost, Measured
 from kwhost.tui.records import read
 
 __all__ = ["Watch"]
@@ -31,7 +29,7 @@ class Watch:
     """`post` takes the messages, `monotonic` gives the time of measurements."""
 
     def __init__(
-        self, client: AsyncClient, post: Callable[[Message], object], monotonic: Callable[[], float]
+        self, client: AsyncClient, post: Callable[[FromDaemon], object], monotonic: Callable[[], float]
     ) -> None:
         self._client = client
         self._post = post

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.functional.test_terminal import Session
+from tests.functional.session import Session
 
 pytestmark = [pytest.mark.kvm, pytest.mark.root]
 

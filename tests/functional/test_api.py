@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import trio
 
+from kwhost.core.api.auth import Caller
 from kwhost.core.api.client import Client, instance_path
 from kwhost.core.api.routes import ROUTES, Access, Route
 from kwhost.core.errors import (
@@ -20,9 +21,11 @@ from kwhost.core.errors import (
     StoreError,
     UsageError,
 )
+from kwhost.core.model.network import PublishedPort
 from kwhost.core.model.status import InstanceState
 from tests.functional.api_world import (
     ALICE,
+    ROOT,
     STRANGER,
     World,
     eventually,
@@ -78,8 +81,10 @@ async def test_another_tenants_instance_does_not_exist(world: World, route: Rout
     secret = world.hosting.add(make_definition("rival", "secret"))
     world.caller = ALICE
     upgrade = ("Connection: Upgrade", "Upgrade: kwhost-stream")
-    body = b'{"command": ["sh"]}' if route.name == "exec" else b""
-    query = "?call=mkdir" if route.name == "instance-explain" else ""
+    bodies = {"exec": b'{"command": ["sh"]}', "publish": b'{"port": 8080, "target": 80}'}
+    body = bodies.get(route.name, b"")
+    queries = {"instance-explain": "?call=mkdir", "unpublish": "?port=8080:80"}
+    query = queries.get(route.name, "")
     query = "?path=/" if route.name.startswith("archive") else query
     answers = [
         await world.raw(request_bytes(route.method, route.path.replace("{ref}", ref) + query, body, *upgrade))
@@ -184,6 +189,30 @@ async def test_every_operation_reaches_its_instance(world: World) -> None:
         assert (status["id"], world.hosting.calls[-1]) == (number, call)
     await world.ask("DELETE", instance_path("web"), query={"force": True})
     assert world.hosting.calls[-1] == ("remove", number, True)
+
+
+@pytest.mark.parametrize("caller", [ALICE, ROOT])
+async def test_a_port_is_published_and_taken_back(world: World, caller: Caller) -> None:
+    number = world.hosting.add(make_definition())
+    world.caller = caller
+    port = PublishedPort(address="127.0.0.1", port=8080, target=80)
+
+    await world.ask(
+        "POST", instance_path("web", "ports"), body={"address": "127.0.0.1", "port": 8080, "target": 80}
+    )
+    await world.ask("DELETE", instance_path("web", "ports"), query={"port": "8080:80"})
+
+    published = ("publish", number, port, not caller.operator)
+    assert world.hosting.calls == [published, ("unpublish", number, port)]
+
+
+@pytest.mark.parametrize("port", [0, 65536])
+async def test_what_is_no_port_is_not_published(world: World, port: int) -> None:
+    world.hosting.add(make_definition())
+
+    with pytest.raises(UsageError, match="is no port"):
+        await world.ask("POST", instance_path("web", "ports"), body={"port": port, "target": 80})
+    assert world.hosting.calls == []
 
 
 async def test_lists_leave_out_what_has_ended_unless_asked(world: World) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from kwhost.core.errors import KwhostError
 from tests.functional.hosting import Daemon, StartDaemon, eventually
-from tests.functional.test_terminal import Session
+from tests.functional.session import Session
 from tests.patience import SECONDS
 
 pytestmark = pytest.mark.kvm

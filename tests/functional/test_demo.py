@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.functional.session import Session
+
 
 @pytest.mark.kvm
 @pytest.mark.slow
@@ -24,3 +26,20 @@ def test_the_demonstration_runs_well_and_cleans_up(project: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     assert re.search(r"web-2 +running +healthy", done.stdout)
     assert "nothing is left" in done.stdout
+
+
+@pytest.mark.kvm
+@pytest.mark.slow
+def test_on_a_terminal_the_demonstration_ends_in_the_terminal_interface(project: Path) -> None:
+    session = Session([sys.executable, "tools/demo.py"], cwd=project)
+    try:
+        session.wait_for("Now a daemon hosts")
+        session.wait_for("web-1")
+        session.type("q")
+        session.wait_for("nothing is left")
+        assert session.process.wait(30) == 0
+    finally:
+        if session.process.poll() is None:
+            session.process.terminate()  # it ends what it hosts
+            session.process.wait(30)
+        session.close()

@@ -278,6 +278,21 @@ def set_up_address(daemon: NetworkDaemon) -> None:
     daemon.inside(add)
 
 
+def test_a_port_is_published_and_taken_back_while_an_instance_runs() -> None:
+    with network_daemon("[tenants.acme]\nnetwork = {}\n" + instance("acme", "one")) as daemon:
+        wait_serving(daemon, "acme/one")
+        assert can_call(daemon, "127.0.0.1", 8080) == ""
+
+        assert daemon.run("publish", "acme/one", "8080:80").returncode == 0
+        assert eventually(lambda: can_call(daemon, "127.0.0.1", 8080)) == "one"
+        again = daemon.run("publish", "acme/one", "8080:80")
+        assert "already" in again.stderr
+
+        assert daemon.run("publish", "--remove", "acme/one", "8080:80").returncode == 0
+        assert can_call(daemon, "127.0.0.1", 8080) == ""
+        assert daemon.instance("acme/one")["ports"] == []
+
+
 def test_a_port_that_is_taken_is_an_error_before_anything_starts() -> None:
     more = "ports = ['*:8080:80']"
     with network_daemon("[tenants.acme]\nnetwork = {}\n") as daemon:

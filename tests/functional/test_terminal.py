@@ -11,46 +11,10 @@ from collections.abc import Iterator
 import pytest
 
 from kwhost.core.operator.terminal import terminal_size
+from tests.functional.session import Session
 from tests.patience import SECONDS
 
 pytestmark = pytest.mark.kvm
-
-
-class Session:
-    """A command on a terminal, and the operator's hands and eyes."""
-
-    def __init__(self, command: list[str]) -> None:
-        self.master, self.slave = pty.openpty()
-        termios.tcsetwinsize(self.slave, (30, 100))
-        self.before = termios.tcgetattr(self.slave)
-        self.process = subprocess.Popen(
-            command, stdin=self.slave, stdout=self.slave, stderr=self.slave, start_new_session=True
-        )
-        os.set_blocking(self.master, False)
-        self.seen = ""
-
-    def type(self, keys: str) -> None:
-        os.write(self.master, keys.encode())
-
-    def wait_for(self, text: str) -> str:
-        """What is shown up to the text, which is taken away."""
-        end = time.monotonic() + SECONDS
-        while text not in self.seen:
-            assert time.monotonic() < end, f"{text!r} did not show; shown was {self.seen!r}"
-            try:
-                self.seen += os.read(self.master, 65536).decode(errors="replace")
-            except BlockingIOError:
-                time.sleep(0.01)
-            except OSError:
-                pytest.fail(f"the terminal closed before {text!r}; shown was {self.seen!r}")
-        before, _, self.seen = self.seen.partition(text)
-        return before
-
-    def close(self) -> None:
-        self.process.kill()
-        self.process.wait()
-        os.close(self.master)
-        os.close(self.slave)
 
 
 @pytest.fixture

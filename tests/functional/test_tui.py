@@ -46,7 +46,7 @@ def play(test: Callable[[], Awaitable[None]]) -> None:
 
 
 def open_app(daemon: Daemon) -> KwhostApp:
-    return KwhostApp(AsyncClient(daemon.socket))
+    return KwhostApp({"here": AsyncClient(daemon.socket)})
 
 
 def row(app: KwhostApp, name: str) -> str:
@@ -66,6 +66,22 @@ def test_an_instance_is_seen_stopped_and_started(kwhostd: StartDaemon) -> None:
             await wait_for(lambda: row(app, "acme/web") == "running", "its start")
 
     play(look)
+
+
+def test_an_instance_is_started_from_the_form(kwhostd: StartDaemon) -> None:
+    daemon = kwhostd(CONFIGURATION)
+
+    async def look() -> None:
+        app = open_app(daemon)
+        async with app.run_test(size=(100, 30)) as pilot:
+            await wait_for(lambda: row(app, "acme/web") == "running", "running")
+            await pilot.press("N", *"shop", "enter", "enter", *"sleep", "space", *"60")
+            await pilot.press("enter", *"strict", "ctrl+s")
+            await wait_for(lambda: row(app, "acme/shop") == "running", "its start")
+
+    play(look)
+    definition = daemon.client.request("GET", "/v1/instances/shop/definition")
+    assert (definition["command"], definition["policy"]) == (["sleep", "60"], "strict")
 
 
 def test_a_log_is_followed(kwhostd: StartDaemon) -> None:

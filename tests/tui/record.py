@@ -16,7 +16,7 @@ from typing import Any
 from kwhost.core.api.client import Client, instance_path
 from kwhost.net.netlink import open_session
 from tests.functional.hosting import eventually
-from tests.functional.network_hosting import network_daemon
+from tests.functional.network_hosting import NetworkDaemon, network_daemon
 
 _STATS = 24
 _EVENTS = 60
@@ -132,13 +132,18 @@ def _lead_out() -> None:
         session.route("add", dst="default", gateway="198.51.100.1")
 
 
+def wait_until_lively(daemon: NetworkDaemon) -> None:
+    """Until all of SCENE has come to pass."""
+    daemon.inside(_lead_out)
+    eventually(lambda: daemon.client.request("GET", "/v1/questions"), "the question")
+    eventually(lambda: len(list(daemon.client.events("/v1/instances/web-1/logs"))) > _LINES, "the log")
+    eventually(lambda: daemon.instance("acme/web-1")["health"] == "healthy", "the check of health")
+
+
 def main() -> None:
-    """Record SCENE once all of it has come to pass."""
+    """Record SCENE."""
     with network_daemon(SCENE) as daemon:
-        daemon.inside(_lead_out)
-        eventually(lambda: daemon.client.request("GET", "/v1/questions"), "the question")
-        eventually(lambda: len(list(daemon.client.events("/v1/instances/web-1/logs"))) > _LINES, "the log")
-        eventually(lambda: daemon.instance("acme/web-1")["health"] == "healthy", "the check of health")
+        wait_until_lively(daemon)
         for action in ("pause", "resume"):
             daemon.client.request("POST", instance_path("acme/web-1", action))
         text = json.dumps(record(daemon.client), separators=(",", ":"))

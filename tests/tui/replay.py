@@ -39,20 +39,23 @@ async def wait_for(condition: Callable[[], Any], what: str) -> None:
 
 
 class Replay:
-    """`asked` are the requests that came, as "METHOD PATH?QUERY" with their body; statistics are sent when
-    the test says so."""
+    """`asked` are the requests that came, as "METHOD PATH?QUERY" with their body; what changes something
+    is answered as `changes` says for "METHOD PATH", with {} otherwise. Statistics are sent when the test
+    says so."""
 
-    def __init__(self, transcript: Transcript) -> None:
+    def __init__(self, transcript: Transcript, path: Path = SOCKET) -> None:
         self.answers: dict[str, Any] = transcript["answers"]
         self.streams: dict[str, list[Any]] = transcript["streams"]
+        self.path = path
+        self.changes: dict[str, Any] = {}
         self.asked: list[tuple[str, str]] = []
         self._stats: list[asyncio.StreamWriter] = []
         self._writers: set[asyncio.StreamWriter] = set()
         self._server: asyncio.Server | None = None
 
     async def start(self) -> None:
-        SOCKET.unlink(missing_ok=True)  # noqa: ASYNC240 - it takes no time
-        self._server = await asyncio.start_unix_server(self._serve, SOCKET)
+        self.path.unlink(missing_ok=True)
+        self._server = await asyncio.start_unix_server(self._serve, self.path)
 
     async def stop(self) -> None:
         assert self._server
@@ -97,7 +100,9 @@ class Replay:
             if instance and path in self.answers:
                 answer = [entry for entry in answer if entry["instance"] == instance]
             found = method != "GET" or path in self.answers
-            content = json.dumps(answer if method == "GET" else {}).encode()
+            content = json.dumps(
+                answer if method == "GET" else self.changes.get(f"{method} {path}", {})
+            ).encode()
             status = b"200 OK" if found else b"404 Not Found"
             writer.write(b"HTTP/1.1 %s\r\nContent-Length: %d\r\n\r\n%s" % (status, len(content), content))
             await writer.drain()
@@ -133,14 +138,19 @@ def _chunk(content: bytes) -> bytes:
 
 @asynccontextmanager
 async def interface(
-    transcript: Transcript, *, size: tuple[int, int] = (100, 30), **options: Any
+    transcript: Transcript,
+    *,
+    size: tuple[int, int] = (100, 30),
+    others: dict[str, Path] | None = None,
+    **options: Any,
 ) -> AsyncIterator[tuple[KwhostApp, Pilot[None], Replay]]:
     """The program, once all that was recorded is on the screen; the time stands still."""
     replay = Replay(transcript)
     await replay.start()
     seconds = iter(range(1_000_000))
     app = KwhostApp(
-        AsyncClient(SOCKET),
+        {str(SOCKET): AsyncClient(SOCKET)}
+        | {name: AsyncClient(path) for name, path in (others or {}).items()},
         clock=lambda: float(transcript["time"]),
         monotonic=lambda: float(next(seconds)),
         **options,

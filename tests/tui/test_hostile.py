@@ -61,6 +61,8 @@ def hostile() -> dict[str, Any]:
         for use in event["data"]:
             if use["id"] == status["id"]:
                 use["usage"] |= {"sent_bytes": 1, "received_bytes": 1, "refused_packets": {EVIL: 1}}
+    transcript["answers"]["/v1/info"]["configuration"] = EVIL
+    transcript["answers"]["/v1/policies"] = [EVIL]
     for entry in transcript["answers"].get(f"{base}/top", []):
         entry["command"] = EVIL
     for connection in transcript["answers"][f"{base}/connections"]["connections"]:
@@ -73,7 +75,7 @@ def hostile() -> dict[str, Any]:
 @pytest.mark.parametrize("keys", [
     "", "a", "x", "enter", "enter tab", "enter tab tab", "enter tab tab tab", "enter tab tab tab tab",
     "enter tab tab tab tab tab", "enter shift+tab", "enter shift+tab shift+tab plus", "space L", "colon",
-    "question_mark",
+    "question_mark", "h", "N", "E l s", "enter U", "ctrl+r",
 ])  # fmt: skip
 def test_no_screen_passes_on_what_a_terminal_obeys(keys: str) -> None:
     async def look() -> None:

@@ -4,9 +4,10 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import pytest
-from textual.widgets import Static
+from textual.widgets import Input, Static
 
 from kwhost.tui.app import KwhostApp
+from kwhost.tui.widgets.header import QuestionLine
 from kwhost.tui.widgets.log_view import LogView
 from kwhost.tui.widgets.table import RowTable
 from tests.tui.replay import interface, load, play, wait_for
@@ -37,6 +38,11 @@ def all_counted(app: KwhostApp) -> object:
     return table("call-table")(app) and table("refusal-table")(app)
 
 
+def written_into(app: KwhostApp) -> bool:
+    """A line has the keys, and the line of questions names none."""
+    return isinstance(app.focused, Input) and "answers" not in str(app.screen.query_one(QuestionLine).content)
+
+
 SCREENS = {
     "overview": Screen(""),
     "marked": Screen("space j space"),
@@ -52,6 +58,12 @@ SCREENS = {
     "configuration": Screen(
         "j enter shift+tab", lambda app: str(app.screen.query_one("#toml", Static).content)
     ),
+    "start": Screen("N", written_into),
+    "start-filled": Screen(
+        "N w e b + 1 enter enter s l e e p space 6 0 enter enter enter enter 8 0 : x", written_into
+    ),
+    "hosts": Screen("h", table("everything")),
+    "prompt": Screen("E l s", lambda app: app.screen.query(Input)),
     "questions": Screen("a", table("questions")),
     "help": Screen("question_mark"),
 }

@@ -18,7 +18,7 @@ from kwhost.core.model.events import AuditRecord, Event, EventKind, EventPage
 from kwhost.core.model.history import History, Sample
 from kwhost.core.model.ids import InstanceId, InstanceName, TenantName
 from kwhost.core.model.instance import TerminalSize
-from kwhost.core.model.network import Transport
+from kwhost.core.model.network import PublishedPort, Transport
 from kwhost.core.model.policy import CallAction, CallChoice
 from kwhost.core.model.policy_views import Explanation, LayerView, PolicyView, RuleView
 from kwhost.core.model.statistics import CallStatistics, InstanceStatistics
@@ -337,6 +337,12 @@ class FakeHosting:
 
     async def restart(self, id: InstanceId, timeout: float | None) -> None:
         self._act("restart", id, timeout)
+
+    async def publish(self, id: InstanceId, port: PublishedPort, *, confined: bool) -> None:
+        self._act("publish", id, port, confined)
+
+    async def unpublish(self, id: InstanceId, port: PublishedPort) -> None:
+        self._act("unpublish", id, port)
 
     async def remove(self, id: InstanceId, *, force: bool) -> None:
         self._act("remove", id, force)

@@ -14,7 +14,7 @@ from kwhost.core.pluginmgr.builtin import BUILT_IN
 from kwhost.core.pluginmgr.discovery import Candidate, Selection
 from kwhost.core.pluginmgr.loading import add_plugin, load_plugins
 from kwhost.core.pluginmgr.registry import Registry
-from kwhost.hookspecs import CliCommand, EngineOffer, ImageSource, NetworkOffer, hookimpl
+from kwhost.hookspecs import CliCommand, EngineOffer, ImageSource, NetworkOffer, TuiColumn, TuiPanel, hookimpl
 from tests.unit.plugin_parts import Bench, make_plugin
 
 WORKING = """
@@ -171,6 +171,10 @@ def test_hooks_of_a_later_version_are_passed_over_where_they_are_optional() -> N
     assert Bench(a=plugin).registry.plugins["a"].active
 
 
+def no_rows(_: object) -> list[tuple[str]]:
+    return []
+
+
 def nothing(*_: object) -> object:
     return None
 
@@ -191,6 +195,10 @@ def nothing(*_: object) -> object:
         ("networks", [NetworkOffer(name="x", summary="two\nlines")]),
         ("networks", [NetworkOffer(name=3, summary="x")]),  # type: ignore[arg-type]
         ("cli_commands", [CliCommand(name="x", summary="x", main="x")]),  # type: ignore[arg-type]
+        ("tui_panels", [TuiPanel(name="x", title="x", columns=(), read=no_rows)]),
+        ("tui_panels", [TuiPanel(name="x", title="x", columns=(TuiColumn("a", -1),), read=no_rows)]),
+        ("tui_panels", [TuiPanel(name="x", title="a\nb", columns=(TuiColumn("a", 1),), read=no_rows)]),
+        ("tui_panels", [TuiPanel(name="x", title="x", columns=(TuiColumn("a", 1),), read=1)]),  # type: ignore[arg-type]
         ("configuration_type", int),
         ("configuration_type", {}),
     ],

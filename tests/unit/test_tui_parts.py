@@ -75,6 +75,12 @@ def use(cpu: float, calls: int) -> InstanceUse:
         ("!state:run", False),
         ("tenant:acme web", True),
         ("tenant:acme db", False),
+        ("Tenant:ACME", True),
+        ("/^ACME/WEB-[12]$/", True),
+        ("!/^acme/", False),
+        ("/^web/", False),
+        ("/(/", False),
+        ("/web", True),
     ],
 )
 def test_a_filter_fits_or_not(line: str, fits: bool) -> None:

@@ -1,7 +1,7 @@
 """What each route that answers with JSON does."""
 
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import trio
 
@@ -17,7 +17,11 @@ from kwhost.core.model.daemon import Changes, DaemonInfo, PluginStatus, ProcessE
 from kwhost.core.model.definition import InstanceDefinition
 from kwhost.core.model.events import AuditRecord
 from kwhost.core.model.history import History
+from kwhost.core.model.ports import check_port, parse_port
 from kwhost.core.model.status import InstanceState, InstanceStatus, TenantStatus
+
+if TYPE_CHECKING:
+    from kwhost.core.model.network import PublishedPort
 
 __all__ = ["HANDLERS"]
 
@@ -128,6 +132,23 @@ async def _restart(call: Call) -> InstanceStatus:
     return _now(call, status)
 
 
+async def _publish(call: Call) -> InstanceStatus:
+    status = call.instance()
+    port: PublishedPort = call.body
+    check_port(port)
+    call.audit.about(f"{status.tenant}/{status.name}: {port}")
+    await call.hosting.publish(status.id, port, confined=not call.caller.operator)
+    return _now(call, status)
+
+
+async def _unpublish(call: Call) -> InstanceStatus:
+    status = call.instance()
+    port = parse_port(call.query["port"])
+    call.audit.about(f"{status.tenant}/{status.name}: {port}")
+    await call.hosting.unpublish(status.id, port)
+    return _now(call, status)
+
+
 async def _wait(call: Call) -> InstanceStatus:
     return await call.hosting.wait_end(call.instance().id)
 
@@ -204,6 +225,8 @@ HANDLERS: dict[str, Handler] = {
     "pause": _pause,
     "resume": _resume,
     "restart": _restart,
+    "publish": _publish,
+    "unpublish": _unpublish,
     "wait": _wait,
     "definition": _definition,
     "instance-stats": _stats,

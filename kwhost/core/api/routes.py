@@ -22,6 +22,7 @@ from kwhost.core.model.decisions import Answer, Question, RememberedAnswer
 from kwhost.core.model.definition import InstanceDefinition
 from kwhost.core.model.events import AuditRecord, Event
 from kwhost.core.model.history import History
+from kwhost.core.model.network import PublishedPort
 from kwhost.core.model.policy import CallChoice
 from kwhost.core.model.policy_views import Explanation, PolicyView
 from kwhost.core.model.status import InstanceStatus, TenantStatus
@@ -156,6 +157,24 @@ ROUTES: tuple[Route, ...] = (
         Parameter("start", bool, "start the instance with this connection to its streams"),
         form=Form.FRAMES,
         status=101,
+    ),
+    Route(
+        name="publish",
+        method="POST",
+        path=f"{_ONE}/ports",
+        request=PublishedPort,
+        answer=InstanceStatus,
+        summary="lead a port of the host to an instance",
+        changes=True,
+    ),
+    Route(
+        name="unpublish",
+        method="DELETE",
+        path=f"{_ONE}/ports",
+        answer=InstanceStatus,
+        summary="lead a port of the host to an instance no more",
+        query=(Parameter("port", str, "as kwhost run -p has it", required=True),),
+        changes=True,
     ),
     _read("definition", f"{_ONE}/definition", InstanceDefinition, "what an instance was asked to be"),
     _read("instance-stats", f"{_ONE}/stats", StatsAnswer, "what an instance uses, and its system calls"),

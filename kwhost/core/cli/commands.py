@@ -34,6 +34,7 @@ COMMANDS = {
     "pause": Command("freeze instances", "operations", "pause"),
     "resume": Command("let frozen instances go on", "operations", "resume"),
     "restart": Command("stop and start instances", "operations", "restart"),
+    "publish": Command("lead ports of this host to an instance", "publish"),
     "wait": Command("wait for instances to end, and print their exit codes", "operations", "wait"),
     "rm": Command("remove instances with their logs", "operations", "remove"),
     "cp": Command("copy files into an instance or out of it", "cp"),

@@ -35,6 +35,7 @@ _ON_INSTANCES = (
         "kill",
         "logs",
         "pause",
+        "publish",
         "restart",
         "resume",
         "rm",

@@ -6,6 +6,7 @@ from typing import Any
 from kwhost.core.cli.connection import add_host_option, connect
 from kwhost.core.cli.options import CommandParser
 from kwhost.core.cli.results import show_json, show_result
+from kwhost.core.model.daemon import change_lines
 
 __all__ = ["format_changes", "main"]
 
@@ -16,23 +17,10 @@ _EPILOG = """examples:
   kwhost reload
   kwhost reload --json | jq .restarted"""
 
-_WORDS = {
-    "tenants": "changed tenant",
-    "created": "created",
-    "removed": "removed",
-    "restarted": "restarted",
-    "adjusted": "adjusted, still running",
-    "policies": "has a changed policy, still running",
-    "policies_refused": "keeps its policy",
-    "refused": "not done",
-    "needs_restart": "holds from the daemon's next start on",
-}
-
 
 def format_changes(changes: dict[str, Any]) -> str:
     """One line for each change."""
-    lines = [f"{word}: {name}\n" for kind, word in _WORDS.items() for name in changes[kind]]
-    return "".join(lines) or "nothing changed\n"
+    return "".join(f"{line}\n" for line in change_lines(changes)) or "nothing changed\n"
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -12,6 +12,7 @@ from kwhost.core.cli.options import CommandParser
 from kwhost.core.cli.variables import add_variable_option, read_variables
 from kwhost.core.config.host import HostConfig, load_host_config
 from kwhost.core.errors import UsageError
+from kwhost.core.model.definition import Restart
 from kwhost.core.model.ids import InstanceName, instance_name, tenant_name
 from kwhost.core.model.instance import Engine, GuestLimits, InstanceSpec, Isolation
 from kwhost.core.model.policy import DEFAULT_POLICY
@@ -70,6 +71,9 @@ def _add_instance_options(parser: CommandParser) -> None:
     text = "leave it to the daemon, starting one where none runs, and print its id"
     parser.add_argument("-d", "--detach", action="store_true", help=text)
     parser.add_argument("--tenant", metavar="T", help="whose it is (default); needs a daemon")
+    restarts = [restart.value for restart in Restart]
+    text = "what follows its end, where nobody stopped it (no); needs a daemon"
+    parser.add_argument("--restart", choices=restarts, default="no", help=text)
     parser.add_argument("--timeout", metavar="TIME", help="end it after so long, such as 30s; status 124")
     parser.add_argument("--stats", action="store_true", help="show at the end what it did and what that cost")
     engines = [engine.value for engine in Engine]
@@ -165,6 +169,8 @@ def _run_here(spec: InstanceSpec, options: Namespace, host: HostConfig) -> int:
         raise UsageError("--cpus needs control groups, which only a daemon makes: kwhost up -d starts one")
     if options.network not in (None, "none", "tenant"):
         raise UsageError(f"the network {options.network!r} needs a daemon: kwhost up -d starts one")
+    if options.restart != Restart.NO.value:
+        raise UsageError("--restart needs a daemon: kwhost up -d CONFIG starts one")
     if options.tenant is not None:
         raise UsageError("--tenant needs a daemon: kwhost up -d CONFIG starts one")
     from kwhost.core.local import run_instance  # brings trio: not for usage errors and --help

@@ -55,6 +55,7 @@ def define(spec: InstanceSpec, options: Namespace) -> dict[str, Any]:
         "read_only": spec.read_only,
         "interactive": spec.interactive,
         "terminal": spec.terminal,
+        "restart": options.restart,
         "timeout": spec.timeout,
         **_policy(options.policy),
         "auto_remove": options.rm and options.detach,

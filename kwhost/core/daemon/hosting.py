@@ -17,12 +17,13 @@ from kwhost.core.daemon.history import Histories
 from kwhost.core.daemon.networks import DaemonNetworks
 from kwhost.core.daemon.policies import DaemonPolicies
 from kwhost.core.engines.kvm_device import open_kvm
-from kwhost.core.errors import Conflict, KvmError, KwhostError, NetworkError, StoreError
+from kwhost.core.errors import Conflict, KvmError, KwhostError, NetworkError, NotFound, StoreError
 from kwhost.core.model.daemon import Changes, DaemonInfo, PluginStatus
 from kwhost.core.model.definition import InstanceDefinition, Limits
 from kwhost.core.model.events import EventKind
 from kwhost.core.model.history import History
 from kwhost.core.model.ids import InstanceId
+from kwhost.core.model.network import PublishedPort
 from kwhost.core.model.status import InstanceState
 from kwhost.core.pluginmgr.manager import Plugins
 from kwhost.core.policy.configured import configured_policies, load_hosting
@@ -193,6 +194,27 @@ class DaemonHosting(HostSupervisor):
             elif result:
                 refused.append(f"{name}: {result}")
         return replace(changes, policies=tuple(changed), policies_refused=tuple(refused))
+
+    async def publish(self, id: InstanceId, port: PublishedPort, *, confined: bool) -> None:  # noqa: A002
+        """See Hosting."""
+        async with self._applying:
+            instance = self.instance(id)
+            before = instance.definition
+            if port in before.ports:
+                raise Conflict(f"{before.name} has the port {port} already")
+            changed = replace(before, ports=(*before.ports, port))
+            self._networks.choose(instance.tenant, changed, confined=confined)
+            await instance.redefine(changed)
+
+    async def unpublish(self, id: InstanceId, port: PublishedPort) -> None:  # noqa: A002
+        """See Hosting."""
+        async with self._applying:
+            instance = self.instance(id)
+            before = instance.definition
+            if port not in before.ports:
+                raise NotFound(f"{before.name} has no port {port}; kwhost ps shows its ports")
+            rest = tuple(each for each in before.ports if each != port)
+            await instance.redefine(replace(before, ports=rest))
 
     async def refresh_policy(self, id: InstanceId) -> None:  # noqa: A002
         """For plugins: ask them all for their layers of an instance. Raises NotFound, Conflict."""

@@ -1,8 +1,9 @@
 """What a daemon tells about itself."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-__all__ = ["Changes", "DaemonInfo", "PluginStatus", "ProcessEntry"]
+__all__ = ["Changes", "DaemonInfo", "PluginStatus", "ProcessEntry", "change_lines"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,3 +67,21 @@ class Changes:
     needs_restart: tuple[str, ...] = ()
     policies: tuple[str, ...] = ()
     policies_refused: tuple[str, ...] = ()
+
+
+_CHANGE_WORDS = {
+    "tenants": "changed tenant",
+    "created": "created",
+    "removed": "removed",
+    "restarted": "restarted",
+    "adjusted": "adjusted, still running",
+    "refused": "refused",
+    "needs_restart": "needs a new daemon",
+    "policies": "has a changed policy, still running",
+    "policies_refused": "keeps its policy",
+}
+
+
+def change_lines(changes: Mapping[str, Sequence[str]]) -> list[str]:
+    """The fields of Changes as people read them: a line for each change."""
+    return [f"{word}: {name}" for kind, word in _CHANGE_WORDS.items() for name in changes[kind]]

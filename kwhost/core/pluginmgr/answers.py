@@ -26,9 +26,13 @@ from kwhost.hookspecs import (
     MetricKind,
     NetworkOffer,
     Sample,
+    TuiCell,
+    TuiColumn,
+    TuiPanel,
+    TuiTone,
 )
 
-__all__ = ["CHECKS", "SAMPLES_MAX", "check_image_plan", "is_record_type"]
+__all__ = ["CHECKS", "SAMPLES_MAX", "check_image_plan", "check_rows", "is_record_type"]
 
 T = TypeVar("T")
 
@@ -38,6 +42,7 @@ SAMPLES_MAX = 10_000
 _REASON_MAX = 300
 _OFFERS_MAX = 100
 _LABEL_MAX = 200
+_TITLE_MAX, _COLUMNS_MAX, _WIDTH_MAX, _ROWS_MAX = 40, 20, 200, 2000
 _TABLE_MAX = 20_000
 _TABLE_DEPTH = 8
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,31}")
@@ -154,6 +159,42 @@ def _check_cli_commands(value: object) -> object:
     return commands
 
 
+def _check_tui_panels(value: object) -> object:
+    panels = _offers(value, TuiPanel)
+    for panel in panels:
+        _require(_is_line(panel.title, _TITLE_MAX), f"panel {panel.name}: title is no short line")
+        columns = _sequence(panel.columns, TuiColumn, _COLUMNS_MAX)
+        _require(columns, f"panel {panel.name}: there are no columns")
+        for column in columns:
+            _require(_is_line(column.title, _TITLE_MAX), f"panel {panel.name}: a title is no short line")
+            wide = type(column.width) is int and 0 <= column.width <= _WIDTH_MAX
+            _require(wide, f"panel {panel.name}: the width {column.width!r} cannot be")
+        _require(callable(panel.read), f"panel {panel.name}: read cannot be called")
+    return panels
+
+
+def check_rows(panel: TuiPanel, value: object) -> list[tuple[TuiCell, ...]]:
+    """The answer of a panel's `read`."""
+    return [_check_row(panel, row) for row in _sequence(value, object, _ROWS_MAX)]
+
+
+def _check_row(panel: TuiPanel, row: object) -> tuple[TuiCell, ...]:
+    cells = [TuiCell(cell) if type(cell) is str else cell for cell in _sequence(row, object, _COLUMNS_MAX)]
+    wanted = len(panel.columns)
+    _require(len(cells) == wanted, f"a row has {len(cells)} cells, and there are {wanted} columns")
+    return tuple(_check_cell(cell) for cell in cells)
+
+
+def _check_cell(cell: object) -> TuiCell:
+    _require(isinstance(cell, TuiCell), f"a cell is {type(cell).__name__}, neither a text nor TuiCell")
+    assert isinstance(cell, TuiCell)
+    text: object = cell.text
+    tone: object = cell.tone
+    _require(isinstance(text, str), f"a cell's text is {type(text).__name__}")
+    _require(isinstance(tone, TuiTone), f"a cell's tone is {type(tone).__name__}")
+    return cell
+
+
 def is_record_type(value: object) -> bool:
     """Whether this is a class that a table of the configuration can become."""
     return isinstance(value, type) and (issubclass(value, msgspec.Struct) or dataclasses.is_dataclass(value))
@@ -267,6 +308,7 @@ CHECKS: Mapping[str, Callable[[object], object]] = MappingProxyType(
         "networks": _check_networks,
         "network_uplinks": _check_network_uplinks,
         "cli_commands": _check_cli_commands,
+        "tui_panels": _check_tui_panels,
         "admit_instance": _check_reason,
         "policy_layer": _check_policy_layer,
         "answer_question": _check_answer,

@@ -23,6 +23,7 @@ from kwhost.core.model.events import AuditRecord, EventPage
 from kwhost.core.model.history import History
 from kwhost.core.model.ids import InstanceId, TenantName
 from kwhost.core.model.instance import TerminalSize
+from kwhost.core.model.network import PublishedPort
 from kwhost.core.model.statistics import InstanceStatistics
 from kwhost.core.model.status import InstanceStatus, TenantStatus, Usage
 from kwhost.core.model.tenant import Tenant
@@ -167,6 +168,16 @@ class Hosting(Protocol):
 
     async def restart(self, id: InstanceId, timeout: float | None) -> None:
         """Stop as `stop`, then start. Raises as both."""
+
+    async def publish(self, id: InstanceId, port: PublishedPort, *, confined: bool) -> None:
+        """Lead a port of the host to the instance, from now on; a configuration that has the instance says
+        anew with each reload which there are. `confined`: one of the tenant's users asks.
+
+        Raises NotFound, UsageError for one that it may not have, Conflict where it is taken, NetworkError.
+        """
+
+    async def unpublish(self, id: InstanceId, port: PublishedPort) -> None:
+        """Lead it there no more. Raises NotFound (port or instance), Conflict, NetworkError."""
 
     async def remove(self, id: InstanceId, *, force: bool) -> None:
         """Forget an instance and delete what it left: log and record. Raises NotFound, and Conflict where it

@@ -8,13 +8,11 @@ from textual.screen import Screen
 from textual.widget import Widget
 
 from kwhost.tui.host import Host
-from kwhost.tui.keys import KEYS
+from kwhost.tui.keys import CHANGING
 from kwhost.tui.widgets.header import HostLine, QuestionLine
 from kwhost.tui.widgets.key_line import KeyLine
 
 __all__ = ["HostScreen"]
-
-_CHANGING = {key.action.partition("(")[0] for key in KEYS if key.changes}
 
 
 class HostScreen(Screen[None]):
@@ -43,6 +41,8 @@ class HostScreen(Screen[None]):
     def on_mount(self) -> None:
         """Show what is known already."""
         self.ready = True
+        # Which keys work depends on where one writes.
+        self.bindings_updated_signal.subscribe(self, lambda _: self.show_state())
         self.show_state()
 
     def on_screen_resume(self) -> None:
@@ -55,7 +55,7 @@ class HostScreen(Screen[None]):
             return
         host, now = self.host, self.host.clock()
         self._host_line.show(
-            str(host.client.path), host.info, host.fleet.totals, host.trouble,
+            host.name, host.info, host.fleet.totals, host.trouble,
             read_only=host.read_only, now=now,
         )  # fmt: skip
         self._question_line.show(host.questions, now, self._key("everywhere.questions"))
@@ -70,4 +70,4 @@ class HostScreen(Screen[None]):
 
     def check_action(self, action: str, parameters: Sequence[Any]) -> bool | None:  # noqa: ARG002 - Textual's
         """In read-only mode nothing that changes an instance has a key."""
-        return not (self.host.read_only and action in _CHANGING)
+        return not (self.host.read_only and action in CHANGING)

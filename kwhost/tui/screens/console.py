@@ -3,6 +3,7 @@
 import asyncio
 import json
 import shlex
+from collections.abc import Sequence
 
 from textual import on, work
 from textual.app import ComposeResult
@@ -36,11 +37,12 @@ class Console(Screen[None]):
     Console > Static.-ended { background: $warning; color: $background; }
     """
 
-    def __init__(self, client: AsyncClient, kind: str, name: str) -> None:
+    def __init__(self, client: AsyncClient, kind: str, name: str, command: Sequence[str] = ()) -> None:
         super().__init__()
         self._client = client
         self._kind = kind
         self._target = name
+        self._command = tuple(command)
         self._stream: Stream | None = None
         self._ended = False
         self._readable = asyncio.Event()
@@ -57,9 +59,10 @@ class Console(Screen[None]):
         self.call_after_refresh(self._converse)
 
     def _say(self, text: str, *, ended: bool = False) -> None:
-        command = "exec -it" if self._kind == "exec" else "attach"
-        program = " -- sh" if self._kind == "exec" else ""
-        line = f"$ kwhost {command} {shlex.quote(self._target)}{program}   {text}"
+        words = ["attach", self._target]
+        if self._kind == "exec":
+            words = ["exec", "-it", self._target, "--", *(self._command or ("sh",))]
+        line = f"$ kwhost {shlex.join(words)}   {text}"
         title = self.query_one("#console-title", Static)
         title.update(clean(line))
         title.set_class(ended, "-ended")
@@ -99,7 +102,7 @@ class Console(Screen[None]):
             return stream
         size = {"rows": emulator.rows, "columns": emulator.columns}
         body = {
-            "command": _SHELL, "environment": {"TERM": "xterm-256color"},
+            "command": self._command or _SHELL, "environment": {"TERM": "xterm-256color"},
             "terminal": size, "interactive": True,
         }  # fmt: skip
         return await self._client.upgrade(path, body=body)

@@ -1,7 +1,8 @@
 """One instance: its logs, system calls, policy, network, events, processes, metrics and configuration."""
 
-from collections.abc import Iterable
-from typing import ClassVar
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import ClassVar, NamedTuple
 
 from textual.binding import BindingType
 from textual.content import Content
@@ -25,19 +26,43 @@ from kwhost.tui.panes.network import NetworkPane
 from kwhost.tui.panes.policy import PolicyPane
 from kwhost.tui.panes.processes import ProcessesPane
 from kwhost.tui.screens.base import HostScreen
+from kwhost.tui.screens.commands import ask_command, ask_port
 
-__all__ = ["InstanceScreen"]
+__all__ = ["InstanceScreen", "Tab", "panes"]
 
-_PANES: tuple[tuple[str, str, type[Pane]], ...] = (
-    ("logs", "Logs", LogsPane),
-    ("calls", "System calls", CallsPane),
-    ("policy", "Policy", PolicyPane),
-    ("network", "Network", NetworkPane),
-    ("events", "Events", EventsPane),
-    ("processes", "Processes", ProcessesPane),
-    ("metrics", "Metrics", MetricsPane),
-    ("configuration", "Configuration", ConfigurationPane),
+
+class Tab(NamedTuple):
+    """`make` gives what is in it."""
+
+    name: str
+    title: str
+    make: Callable[[Host, InstanceId], Pane]
+
+
+_PANES = (
+    Tab("logs", "Logs", LogsPane),
+    Tab("calls", "System calls", CallsPane),
+    Tab("policy", "Policy", PolicyPane),
+    Tab("network", "Network", NetworkPane),
+    Tab("events", "Events", EventsPane),
+    Tab("processes", "Processes", ProcessesPane),
+    Tab("metrics", "Metrics", MetricsPane),
+    Tab("configuration", "Configuration", ConfigurationPane),
 )
+
+
+def panes(host: Host) -> list[Tab]:
+    """Our own tabs, then those of plugins."""
+    if not host.panels:
+        return list(_PANES)
+    from kwhost.tui.panes.plugin import PluginPane  # brings what plugins import
+
+    of_plugins = (
+        Tab(f"plugin-{panel.name}", panel.title, partial(PluginPane, panel=panel)) for panel in host.panels
+    )
+    return [*_PANES, *of_plugins]
+
+
 # The length of lines of blocks, and that on narrow screens.
 _SPARK, _SHORT_SPARK, _NARROW = 24, 4, 120
 
@@ -58,6 +83,7 @@ class InstanceScreen(HostScreen):
         super().__init__(host)
         self._instance = id_
         self._tab = tab
+        self._tabs = panes(host)
         self._summary = Static("", id="summary", markup=False)
         self._row: Row | None = host.fleet.row(id_)
 
@@ -65,9 +91,9 @@ class InstanceScreen(HostScreen):
         """A summary above the tabs."""
         yield self._summary
         with TabbedContent(initial=self._tab):
-            for name, title, pane in _PANES:
-                with TabPane(title, id=name):
-                    yield pane(self.host, self._instance)
+            for name, title, make in self._tabs:
+                with TabPane(Content(clean(title)), id=name):
+                    yield make(self.host, self._instance)
 
     def on_mount(self) -> None:
         """Keys are the tab's."""
@@ -112,7 +138,7 @@ class InstanceScreen(HostScreen):
     def action_next_tab(self, step: int) -> None:
         """Another tab."""
         tabs = self.query_one(TabbedContent)
-        names = [name for name, _, _ in _PANES]
+        names = [name for name, _, _ in self._tabs]
         tabs.active = names[(names.index(tabs.active) + step) % len(names)]
 
     def action_back(self) -> None:
@@ -128,6 +154,16 @@ class InstanceScreen(HostScreen):
         """A terminal in it."""
         if self._row:
             self.post_message(OpenConsole(kind, self._row.name))
+
+    def action_command(self) -> None:
+        """A program in it."""
+        if self._row:
+            ask_command(self, self._row.name)
+
+    def action_publish(self, remove: bool) -> None:  # noqa: FBT001 - as the bindings say it
+        """Lead a port to it, or no more."""
+        if self._row:
+            ask_port(self, self._row, remove=remove)
 
 
 def _summary(row: Row, now: float, spark: int, *, gone: bool) -> Content:

@@ -12,7 +12,7 @@ from kwhost.tui.filters import matcher
 from kwhost.tui.fleet import Row
 from kwhost.tui.host import Host
 from kwhost.tui.keys import bindings
-from kwhost.tui.messages import Control, OpenConsole, OpenInstance, OpenLogs
+from kwhost.tui.messages import Control, OpenConsole, OpenInstance, OpenLogs, OpenStart
 from kwhost.tui.screens.base import HostScreen
 from kwhost.tui.widgets.header import Quotas
 from kwhost.tui.widgets.instances import InstanceTable
@@ -121,6 +121,18 @@ class Overview(HostScreen):
         """A terminal in it."""
         if (row := self._current) is not None:
             self.post_message(OpenConsole(kind, row.name))
+
+    def action_command(self) -> None:
+        """A program in it."""
+        if (row := self._current) is not None:
+            from kwhost.tui.screens.commands import ask_command  # not for the first picture
+
+            ask_command(self, row.name)
+
+    def action_new(self) -> None:
+        """Another instance, of the same tenant perhaps."""
+        row, tenants = self._current, self.host.tenants
+        self.post_message(OpenStart(row.status.tenant if row else tenants[0].name if tenants else "default"))
 
     @property
     def _current(self) -> Row | None:

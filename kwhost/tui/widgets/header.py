@@ -34,6 +34,8 @@ class HostLine(Widget):
     ) -> None:
         """`trouble` is why there is no connection."""
         first: list[tuple[str, str]] = [("kwhost ", "bold $accent")]
+        if read_only:
+            first.append(("read-only ", "bold $warning"))
         if trouble:
             first.append((f"○ {clean(trouble)}; trying again", "bold $error"))
         elif info:
@@ -43,8 +45,6 @@ class HostLine(Widget):
                 first.append((f"  ▪ {clean(badge)}", "$warning" if "none" in badge else "$success"))
             if info.lacking:
                 first.append((f"  ▪ {len(info.lacking)} limits not held", "$warning"))
-        if read_only:
-            first.append(("  ▪ read-only", "bold $warning"))
         self._first, self._totals = Content.assemble(*first), totals
         self.refresh()
 
@@ -131,7 +131,7 @@ class QuestionLine(Static):
         super().__init__("", markup=False)
 
     def show(self, questions: Sequence[Question], now: float, key: str) -> None:
-        """`key` leads to them."""
+        """`key` leads to them; "" while a line is written into."""
         self.set_class(bool(questions), "-asked")
         if not questions:
             return
@@ -140,4 +140,4 @@ class QuestionLine(Static):
         more = f" and {len(questions) - 1} more" if len(questions) > 1 else ""
         left = max(0, int(first.deadline - now))
         asks = f"{first.tenant}/{first.name} asks for {first.call.name}{about}"
-        self.update(Content(clean(f"? {asks}: {left} s left{more}; {key} answers")))
+        self.update(Content(clean(f"? {asks}: {left} s left{more}{f'; {key} answers' if key else ''}")))

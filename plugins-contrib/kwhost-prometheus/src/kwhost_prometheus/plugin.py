@@ -6,11 +6,12 @@ from pathlib import Path
 
 import trio
 from kwhost.core.model.events import Event
-from kwhost.hookspecs import CliCommand, PluginHost, hookimpl
+from kwhost.hookspecs import CliCommand, PluginHost, TuiPanel, hookimpl
 
 from kwhost_prometheus import __version__, command
 from kwhost_prometheus.configuration import Address, Configuration, read_token
 from kwhost_prometheus.exporter import Exporter
+from kwhost_prometheus.panel import PANEL
 from kwhost_prometheus.requests import Guard
 from kwhost_prometheus.server import MetricsServer, listen_tcp, listening_unix
 
@@ -36,6 +37,11 @@ class Prometheus:
         return (
             CliCommand(name="metrics", summary="print the metrics of the running daemon", main=command.main),
         )
+
+    @hookimpl
+    def tui_panels(self) -> Sequence[TuiPanel]:
+        """The tab Prometheus of `kwhost tui`."""
+        return (PANEL,)
 
     @hookimpl
     async def instance_event(self, event: Event, host: PluginHost) -> None:

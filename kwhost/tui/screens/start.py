@@ -1,0 +1,124 @@
+"""A new instance."""
+
+from collections.abc import Iterable, Sequence
+from typing import ClassVar
+
+import msgspec
+from textual import on, work
+from textual.binding import BindingType
+from textual.widget import Widget
+from textual.widgets import Static
+
+from kwhost.core.errors import KwhostError
+from kwhost.core.model.definition import Restart
+from kwhost.core.model.instance import Engine
+from kwhost.core.model.status import InstanceStatus
+from kwhost.core.model.text import clean
+from kwhost.tui.draft import FIELDS, Draft, read_draft
+from kwhost.tui.host import Host
+from kwhost.tui.keys import bindings
+from kwhost.tui.messages import Started
+from kwhost.tui.records import read
+from kwhost.tui.screens.base import HostScreen
+from kwhost.tui.widgets.form import Form, Line
+
+__all__ = ["StartScreen"]
+
+_POLICIES = ("default", "strict", "web")
+
+
+class StartScreen(HostScreen):
+    """A form; what is wrong stands beside each line while it is written."""
+
+    DEFAULT_CSS = """
+    StartScreen #title { height: 1; padding: 0 1; background: $surface; text-style: bold; }
+    StartScreen #command {
+        height: auto; max-height: 4; padding: 0 1; color: $accent; background: $surface; overflow-y: auto;
+    }
+    StartScreen #trouble { height: auto; max-height: 3; padding: 0 1; color: $error; background: $surface; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = bindings("start")
+
+    def __init__(self, host: Host, tenant: str) -> None:
+        super().__init__(host)
+        self._form = Form([_line(field.name, host, tenant) for field in FIELDS])
+        self._command = Static("", id="command", markup=False)
+        self._trouble = Static("", id="trouble", markup=False)
+        self._draft: Draft = read_draft({})
+        self._asked = False
+
+    def content(self) -> Iterable[Widget]:
+        """The form, and the command that does the same."""
+        yield Static("A new instance", id="title")
+        yield self._form
+        yield self._trouble
+        yield self._command
+
+    def on_mount(self) -> None:
+        """Keys are the form's."""
+        super().on_mount()
+        self._form.begin()
+        self._read()
+        self._learn_policies()
+
+    @work
+    async def _learn_policies(self) -> None:
+        """Only operators may read which there are; others know the built-in ones."""
+        try:
+            names = read(await self.host.client.request("GET", "/v1/policies"), tuple[str, ...])
+        except KwhostError:
+            return
+        self._form.know("policy", names)
+
+    @on(Form.Changed)
+    def _read(self) -> None:
+        self._draft = read_draft(self._form.values)
+        problems = self._draft.problems
+        self._form.show_problems(problems)
+        self._trouble.update(clean(problems.get("") or problems.get(self._form.current, "")))
+        self._command.update(clean(f"$ {self._draft.command}") if self._draft.command else "")
+
+    def action_go(self) -> None:
+        """Start it."""
+        if self._draft.definition is None:
+            count = len(self._draft.problems)
+            self.notify(
+                f"{count} {'line needs' if count == 1 else 'lines need'} another look", severity="warning"
+            )
+        elif not self._asked:
+            self._start(self._draft)
+
+    @work
+    async def _start(self, draft: Draft) -> None:
+        self._asked = True
+        self._trouble.update("starting ...")
+        body = msgspec.to_builtins(draft.definition)
+        try:
+            answer = await self.host.client.request("POST", "/v1/instances", {"start": True}, body)
+            status = read(answer, InstanceStatus)
+        except KwhostError as error:
+            self._asked = False
+            self._trouble.update(clean(str(error)))
+            return
+        self.dismiss()
+        self.post_message(Started(status.id, draft.command))
+
+    def action_back(self) -> None:
+        """Start none."""
+        self.dismiss()
+
+
+def _line(name: str, host: Host, tenant: str) -> Line:
+    field = next(field for field in FIELDS if field.name == name)
+    # What a line would show otherwise is no name that one wants to write.
+    images = {row.status.image for row in host.fleet.rows() if clean(row.status.image) == row.status.image}
+    known: dict[str, Sequence[str]] = {
+        "tenant": [each.name for each in host.tenants],
+        "image": sorted(images | {"host"}),
+        "policy": _POLICIES,
+        "engine": [each.value for each in Engine],
+        "network": ("none", "tenant", "host"),
+        "restart": [each.value for each in Restart],
+    }
+    value = {"tenant": tenant, "image": "host"}.get(name, "")
+    return Line(name, field.label, field.hint, value, known.get(name, ()))
