@@ -11,6 +11,7 @@ from kwhost.core.model.ids import InstanceId
 from kwhost.net.host import HostNetwork
 from kwhost.net.layout import lay_out, port_of, refuse_conflicts
 from kwhost.net.names import LinkName, mirror_name
+from kwhost.net.rounds import Rounds
 from kwhost.net.wishes import Attachment, Network, Published, Wishes
 
 __all__ = ["Reconciler"]
@@ -29,17 +30,15 @@ class Reconciler:
 
     def __init__(self, host: HostNetwork) -> None:
         self._host = host
-        self._turn = trio.Lock()
+        self._rounds = Rounds()
         self._doubtful = trio.Lock()
-        self._version = 0
-        self._applied = 0
         self._failures: dict[LinkName, NetworkError] = {}
         self.wishes = Wishes(owner=host.owner)
 
     async def reconcile(self) -> dict[LinkName, NetworkError]:
         """Repair what somebody or something else changed; says which links could not be."""
-        async with self._turn:
-            return await self._run(self._host.reconcile)
+        await self._rounds.insist(partial(self._run, self._host.reconcile))
+        return self._failures
 
     async def set_networks(self, networks: Iterable[Network], published: Iterable[Published] = ()) -> None:
         """Replace the tenants' networks and all published ports. Raises Conflict and NetworkError."""
@@ -105,21 +104,12 @@ class Reconciler:
         if wishes.published != self.wishes.published:
             lay_out(wishes)
         self.wishes = wishes
-        self._version += 1
 
     async def _applied_now(self) -> None:
         """Return when everything wanted so far was applied, by us or by somebody who came first."""
-        version = self._version
-        async with self._turn:
-            if self._applied < version:
-                await self._run(self._host.change)
+        await self._rounds.ask(partial(self._run, self._host.change))
 
-    async def _run(
-        self, work: Callable[[Wishes], dict[LinkName, NetworkError]]
-    ) -> dict[LinkName, NetworkError]:
-        version = self._version
+    async def _run(self, work: Callable[[Wishes], dict[LinkName, NetworkError]]) -> None:
         # A change that was begun is finished: half of one would only have to be repaired.
         with trio.CancelScope(shield=True):
             self._failures = await trio.to_thread.run_sync(partial(work, self.wishes))
-        self._applied = version
-        return self._failures

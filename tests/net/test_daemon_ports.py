@@ -224,6 +224,29 @@ async def test_a_taken_port_keeps_no_other_from_being_served(ports: Ports, place
         assert await asked(other) == b"?"
 
 
+async def test_a_taken_port_is_no_error_of_who_publishes_at_the_same_time(ports: Ports, place: Place) -> None:
+    port, other = free_port(), free_port()
+    refused: list[Member] = []
+
+    async def publish(member: Member) -> None:
+        try:
+            await ports.loopback.publish(member)
+        except Conflict:
+            refused.append(member)
+
+    with (
+        socket.create_server((str(port.address), 0)) as server,
+        running_member(place, other, instance="1" * 12) as plain,
+        running_member(place, port._replace(number=server.getsockname()[1]), instance="2" * 12) as unlucky,
+    ):
+        ports.members = [plain, unlucky]
+        async with trio.open_nursery() as nursery:
+            for member in (plain, unlucky) * 2:
+                nursery.start_soon(publish, member)
+
+    assert refused == [unlucky, unlucky]
+
+
 async def test_an_instance_that_has_just_ended_keeps_no_other_from_its_ports(
     ports: Ports, place: Place
 ) -> None:

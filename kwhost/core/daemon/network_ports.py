@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Set as AbstractSet
 from contextlib import ExitStack
 from functools import partial
 from ipaddress import IPv4Address, IPv6Address, ip_address
@@ -16,12 +17,15 @@ from kwhost.core.model.network import Address, PublishedPort
 from kwhost.core.supervise.bell import Bell
 from kwhost.net.forwarded import ForwardedPort, Listeners
 from kwhost.net.forwarder import Destination, Forwarder, ForwardTarget
+from kwhost.net.rounds import Rounds
 from kwhost.net.wishes import namespace_of_descriptor
 
 __all__ = ["LoopbackPorts"]
 
 # Between attempts, and between losses that are mended.
 _AGAIN_SECONDS = 1.0
+# What could not be done, by the instance or port that it is about.
+_Failures = dict[InstanceId | ForwardedPort, NetworkError | Conflict]
 _LOOPBACKS: tuple[Address, ...] = (IPv4Address("127.0.0.1"), IPv6Address("::1"))
 
 
@@ -30,6 +34,12 @@ def _forwarded(port: PublishedPort) -> list[ForwardedPort]:
     if is_loopback(port):
         return [ForwardedPort(port.transport, ip_address(port.address), port.port)]
     return [ForwardedPort(port.transport, one, port.port) for one in _LOOPBACKS] if not port.address else []
+
+
+def _things(member: Member) -> AbstractSet[InstanceId | ForwardedPort]:
+    """What an error about a member may be about."""
+    ports = (one for port in member.record.definition.ports for one in _forwarded(port))
+    return {member.record.id, *ports}
 
 
 class LoopbackPorts:
@@ -45,15 +55,24 @@ class LoopbackPorts:
         self._known: dict[ForwardedPort, tuple[Destination, ...]] = {}
         # With the very member: a later run of the same instance is another one.
         self._targets: dict[InstanceId, Member] = {}
+        self._failures: _Failures = {}
+        self._rounds = Rounds()
         self._turn = trio.Lock()
         self._looked = False
 
-    async def publish(self) -> None:
+    async def publish(self, member: Member | None = None) -> None:
         """Have all ports of the members served by those that serve. Raises Conflict where one is taken,
-        NetworkError; all else is done then."""
+        NetworkError; all else is done then. With a `member`, errors about others' ports are theirs."""
+        await self._rounds.ask(self._publish)
+        concerned = self._failures.keys() if member is None else _things(member)
+        for thing in concerned & self._failures.keys():
+            raise self._failures[thing]
+
+    async def _publish(self) -> None:
         async with self._turn:
             # Only now: who was there before somebody else's turn may have gone, and its namespace with it.
             wanted, having = self._wanted()
+            self._failures = {}
             forwarder = self._forwarder
             if forwarder and not forwarder.lost:
                 try:
@@ -139,13 +158,11 @@ class LoopbackPorts:
         self._opened.ring()
         with ExitStack() as held:
             targets = [target for member in having.values() if (target := _target(member, held))]
-            failures = await forwarder.synchronise(wanted, targets)
+            failures = self._failures = await forwarder.synchronise(wanted, targets)
         self._known = {port: ends for port, ends in wanted.items() if port not in failures}
         self._targets = {
             target.instance: having[target.instance] for target in targets if target.instance not in failures
         }
-        for error in failures.values():
-            raise error
 
     async def _change(
         self,
@@ -153,30 +170,29 @@ class LoopbackPorts:
         wanted: dict[ForwardedPort, tuple[Destination, ...]],
         having: dict[InstanceId, Member],
     ) -> None:
-        changes = [
-            *(
-                partial(self._attach, forwarder, member)
+        changes: dict[InstanceId | ForwardedPort, Callable[[], Awaitable[None]]] = {
+            **{
+                instance: partial(self._attach, forwarder, member)
                 for instance, member in having.items()
                 if self._targets.get(instance) is not member
-            ),
-            *(
-                partial(self._lead, forwarder, port, ends)
+            },
+            **{
+                port: partial(self._lead, forwarder, port, ends)
                 for port, ends in wanted.items()
                 if self._known.get(port) != ends
-            ),
-            *(partial(self._unpublish, forwarder, port) for port in self._known.keys() - wanted.keys()),
-            *(partial(self._detach, forwarder, one) for one in self._targets.keys() - having.keys()),
-        ]
-        failure: KwhostError | None = None
-        for change in changes:
+            },
+            **{
+                port: partial(self._unpublish, forwarder, port) for port in self._known.keys() - wanted.keys()
+            },
+            **{one: partial(self._detach, forwarder, one) for one in self._targets.keys() - having.keys()},
+        }
+        for thing, change in changes.items():
             try:
                 await change()
             except (Conflict, NetworkError) as error:
                 if forwarder.lost:
                     raise
-                failure = failure or error
-        if failure:
-            raise failure
+                self._failures[thing] = error
 
     async def _attach(self, forwarder: Forwarder, member: Member) -> None:
         with ExitStack() as held:

@@ -38,6 +38,7 @@ from kwhost.net.names import owner_of
 from kwhost.net.namespaces import new_namespace
 from kwhost.net.reconcile import Reconciler
 from kwhost.net.resolving import Resolver
+from kwhost.net.rounds import Rounds
 from kwhost.net.statistics import read_counts
 from kwhost.net.uplinks import without_conflicts
 from kwhost.net.wishes import Network, Wishes
@@ -68,6 +69,7 @@ class TenantNetworks:
         self._members: dict[InstanceId, Member] = {}
         self._ports = LoopbackPorts(host.run_dir, self._members.values)
         self._resolver = Resolver(host.run_dir)
+        self._naming = Rounds()
         self._tell = tell
         self._ask_uplinks = uplinks
         self._uplinks: dict[TenantName, tuple[Uplink, ...]] = {}
@@ -126,14 +128,14 @@ class TenantNetworks:
         """See Networks."""
         if member := self._members.get(instance):
             member.pid = pid
-            await self._publish()
+            await self._publish_ports(member)
 
     async def serve(self, instance: InstanceId, *, healthy: bool) -> None:
         """See Networks."""
         member = self._members.get(instance)
         if member and member.serving != healthy:
             member.serving = healthy
-            await self._publish()
+            await self._publish(member)
 
     async def redefine(self, record: InstanceRecord) -> None:
         """See Networks."""
@@ -157,7 +159,7 @@ class TenantNetworks:
             return
         try:
             if self._is_settled:
-                await self._leave(instance)
+                await self._leave(member)
         finally:
             if member.namespace >= 0:
                 os.close(member.namespace)
@@ -171,14 +173,15 @@ class TenantNetworks:
             await self._refresh_uplinks([member])
         await self._set_networks()
         await self._network.attach(attachment_of(member))
-        await self._publish()
+        await self._publish_ports(member)
 
-    async def _leave(self, instance: InstanceId) -> None:
+    async def _leave(self, left: Member) -> None:
         """All of it, whatever fails first: what is wanted is right in any case."""
         present = {member.tenant.name for member in self._members.values()}
         self._uplinks = {name: found for name, found in self._uplinks.items() if name in present}
         failure: KwhostError | None = None
-        for change in (partial(self._network.detach, instance), self._set_networks, self._publish):
+        detach, publish = partial(self._network.detach, left.record.id), partial(self._publish, left)
+        for change in (detach, self._set_networks, publish):
             try:
                 await change()
             except KwhostError as error:
@@ -277,20 +280,28 @@ class TenantNetworks:
         for conflict in self._unfit:
             await self._tell(f"networks: {conflict}")
 
-    async def _publish(self) -> None:
+    async def _publish(self, member: Member | None = None) -> None:
+        if self._is_settled:
+            await self._publish_names()
+            await self._publish_ports(member)
+
+    async def _publish_ports(self, member: Member | None = None) -> None:
+        """All of them; errors are those about the member's, if one is given."""
         if not self._is_settled:
             return
-        await self._publish_names()
         found = groups(self._members.values())
         attached = {one.instance for one in self._network.wishes.attachments}
         published = tuple(published_of(found, attached))
         if published != self._network.wishes.published:
             await self._network.publish(published)
-        await self._ports.publish()
+        await self._ports.publish(member)
         self._published = {group.port for group in found}
 
     async def _publish_names(self) -> None:
-        await self._resolver.publish(zones_of(self._owner, self._members.values()))
+        async def tell() -> None:
+            await self._resolver.publish(zones_of(self._owner, self._members.values()))
+
+        await self._naming.ask(tell)
 
     # What passed.
 
