@@ -106,6 +106,7 @@ class HostedInstance(InstanceLife):
                 policy = await self.policy.prepare()
                 if (addresses := await self.attachment.plan()) != self.record.addresses:
                     await self._note(addresses=addresses)
+                start = start._replace(attached=await self.attachment.make())  # work that others share
                 async with STARTS:
                     await self._launch(start, image, policy)
                     with trio.move_on_after(START_SECONDS):
@@ -116,15 +117,14 @@ class HostedInstance(InstanceLife):
                 raise
 
     async def _launch(self, start: Start, image: Image, policy: StartPolicy) -> None:
-        attached = await self.attachment.make()
         try:
-            launch = await launch_instance(self._around, start._replace(attached=attached), image, policy)
+            launch = await launch_instance(self._around, start, image, policy)
         except BaseException:
             with trio.CancelScope(shield=True):
                 await self.attachment.remove()
             raise
         control = Control(launch.connection)
-        self.run = InstanceRun(self, launch.group, launch, control, attached.driven.driver)
+        self.run = InstanceRun(self, launch.group, launch, control, start.attached.driven.driver)
         self.changed.ring()
         self.spawn(self._watch, self.run)
         if launch.sampled:
@@ -412,7 +412,7 @@ class HostedInstance(InstanceLife):
         async with STOPS:
             await run.send(stop(math.ceil(timeout * 1000)))
             with trio.move_on_after(END_SECONDS):
-                await self._wait_gone(run)
+                await run.cleaned.wait()  # not until it is detached, which is work that others share
         with trio.move_on_after(timeout + _KILL_SECONDS):
             await self._wait_gone(run)
             return

@@ -70,6 +70,7 @@ class InstanceRun:
         self.timed_out = False
         self.memory_exceeded = ""
         self.frozen = False
+        self.cleaned = trio.Event()
         self._watcher = watcher
         self._launch = launch
         self._control = control
@@ -225,3 +226,4 @@ class InstanceRun:
             self._network.end()
         await self.group.kill()
         await self.group.remove()
+        self.cleaned.set()
