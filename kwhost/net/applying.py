@@ -124,11 +124,9 @@ def _is_marked(session: Session, name: LinkName, group: int) -> bool:
 
 
 def _change_link(session: Session, owner: Owner, step: ChangeLink) -> None:
-    link = step.link
-    message = next(iter(session.link("get", ifname=link.name)))
-    index = message["index"]
+    link, index = step.link, _index(step.link.name)
     options: dict[str, Any] = {"mtu": link.mtu, "ifalias": link.label, "group": link_group(owner)}
-    if link.mac and link.mac != message.get_attr("IFLA_ADDRESS"):  # even the same one forgets all neighbours
+    if link.mac and link.mac != _mac(session, index):  # even the same one forgets all neighbours
         options["address"] = link.mac
     if link.master:
         options["master"] = _index(link.master)
@@ -136,6 +134,10 @@ def _change_link(session: Session, owner: Owner, step: ChangeLink) -> None:
     if link.guarded:
         session.brport("set", index=index, learning=0, unicast_flood=0, guard=1, protect=1)
     session.link("set", index=index, state="up" if link.up else "down")
+
+
+def _mac(session: Session, index: int) -> str:
+    return str(next(iter(session.link("get", index=index))).get_attr("IFLA_ADDRESS"))
 
 
 def _address_options(address: Address) -> dict[str, Any]:

@@ -36,7 +36,7 @@ def read_inside(interface: str, peer: int) -> Inside | None:
 
 
 def furnish(interface: str, wanted: Inside) -> None:
-    """Give it what it shall have and nothing else."""
+    """Give it what it shall have and nothing else. One that is down is new, and has nothing yet."""
     with open_session() as session:
         message = _find(session, interface)
         if message is None:
@@ -45,21 +45,25 @@ def furnish(interface: str, wanted: Inside) -> None:
         for name, value in _SETTINGS.items():
             Path(f"/proc/sys/net/ipv6/conf/{interface}/{name}").write_text(value)
         session.link("set", index=_LOOPBACK, state="up")
-        session.link("set", index=index, address=wanted.mac, mtu=wanted.mtu)
-        session.link("set", index=index, state="up")
-        present = _addresses(session, index)
-        for address in present - wanted.addresses:
-            host, length = address.split("/")
-            session.addr("del", index=index, address=host, prefixlen=int(length))
-        for address in sorted(wanted.addresses - present):
+        if message["flags"] & _IFF_UP:
+            _clear(session, index, wanted)
+        session.link("set", index=index, address=wanted.mac, mtu=wanted.mtu, state="up")
+        for address in sorted(wanted.addresses):
             host, length = address.split("/")
             flags = {"flags": _NO_DAD} if ":" in host else {}
             with ignoring(errno.EEXIST):
                 session.addr("add", index=index, address=host, prefixlen=int(length), **flags)
-        for gateway in _gateways(session, index) - wanted.gateways:
-            session.route("del", dst=_everything(gateway), gateway=gateway, oif=index)
         for gateway in sorted(wanted.gateways):
             session.route("replace", dst=_everything(gateway), gateway=gateway, oif=index)
+
+
+def _clear(session: Session, index: int, wanted: Inside) -> None:
+    """Take what it shall not have."""
+    for address in _addresses(session, index) - wanted.addresses:
+        host, length = address.split("/")
+        session.addr("del", index=index, address=host, prefixlen=int(length))
+    for gateway in _gateways(session, index) - wanted.gateways:
+        session.route("del", dst=_everything(gateway), gateway=gateway, oif=index)
 
 
 def _find(session: Session, interface: str) -> Any:
