@@ -34,6 +34,7 @@ from kwhost.net.steps import (
     RemoveLinks,
     RemoveNeighbour,
     RemoveRoute,
+    Retire,
     Set,
     Step,
     Unlimit,
@@ -87,8 +88,18 @@ def _remove_links(session: Session, owner: Owner, step: RemoveLinks) -> None:
     for name in step.links:
         with ignoring(*_GONE):
             session.link("set", index=_index(name), group=doomed_group(owner))
+    _remove_doomed(session, owner)
+
+
+def _remove_doomed(session: Session, owner: Owner) -> None:
     with ignoring(*_GONE):
         session.link("del", index=0, IFLA_GROUP=doomed_group(owner))
+
+
+def _retire(session: Session, owner: Owner, step: Retire) -> None:
+    for name in step.links:
+        with ignoring(*_GONE):
+            session.link("set", index=_index(name), group=doomed_group(owner), master=0, state="down")
 
 
 def _add_link(session: Session, owner: Owner, step: AddLink) -> None:
@@ -104,11 +115,12 @@ def _add_link(session: Session, owner: Owner, step: AddLink) -> None:
     if step.place:
         options["peer"] = {"ifname": step.place.interface, "net_ns_fd": step.place.namespace}
     kinds = {LinkKind.BRIDGE: "bridge", LinkKind.VETH: "veth", LinkKind.MIRROR: "ifb"}
-    try:
+    with ignoring(errno.EEXIST):
         session.link("add", kind=kinds[link.kind], **options)
-    except NetlinkError as error:
-        if error.code != errno.EEXIST or not _is_marked(session, link.name, group):
-            raise
+        return
+    if not _is_marked(session, link.name, group):
+        _remove_doomed(session, owner)  # perhaps it has the name, or its other end that of ours
+        session.link("add", kind=kinds[link.kind], **options)
 
 
 def _mark(session: Session, name: LinkName, group: int) -> None:
@@ -231,6 +243,7 @@ def _change_tables(nft: Nft, step: ChangeTables) -> None:
 
 _ACTIONS: Mapping[type, Callable[[Session, Owner, Any], None]] = {
     RemoveLinks: _remove_links,
+    Retire: _retire,
     AddLink: _add_link,
     ChangeLink: _change_link,
     AddAddress: _add_address,

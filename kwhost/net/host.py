@@ -57,7 +57,11 @@ class HostNetwork:
         return self._apply(desired, actual, plan(desired, actual)) | failures
 
     def change(self, wishes: Wishes) -> dict[LinkName, NetworkError]:
-        """The same without looking, by what was applied last: for what changes often."""
+        """The same without looking, by what was applied last: for what changes often.
+
+        Who ends an instance's namespace after it was detached need not wait until the kernel has removed the
+        link: where the namespace lives on, `reconcile` removes it.
+        """
         if self._believed is None:
             return self.reconcile(wishes)
         filtered = run_inside(
@@ -67,7 +71,7 @@ class HostNetwork:
         fitting, failures = fit(wishes, actual)
         desired = lay_out(fitting)
         try:
-            steps = plan(desired, actual)
+            steps = plan(desired, actual, retiring=True)
         except (Conflict, NetworkError):  # the host may have changed since
             return self.reconcile(wishes)
         return self._apply(desired, actual, steps) | failures

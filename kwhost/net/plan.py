@@ -29,6 +29,7 @@ from kwhost.net.steps import (
     RemoveLinks,
     RemoveNeighbour,
     RemoveRoute,
+    Retire,
     Set,
     Step,
     Unlimit,
@@ -48,8 +49,9 @@ _MEANINGS = {
 _ORDER = (LinkKind.BRIDGE, LinkKind.MIRROR, LinkKind.VETH, LinkKind.TAP)
 
 
-def plan(desired: State, actual: State) -> tuple[Step, ...]:
-    """The steps; none where the states agree.
+def plan(desired: State, actual: State, *, retiring: bool = False) -> tuple[Step, ...]:
+    """The steps; none where the states agree. `retiring`: instances' ends of links that are not wanted any
+    more go soon, with their namespaces.
 
     Raises Conflict where something is not ours, and NetworkError where the host is set up so that what is
     wanted cannot work.
@@ -61,11 +63,13 @@ def plan(desired: State, actual: State) -> tuple[Step, ...]:
         for name, link in actual.links.items()
         if name not in desired.links or _must_be_remade(link, desired, actual)
     )
+    retired = frozenset(name for name in gone - desired.links.keys() if retiring and name in actual.places)
     found = _without(actual, gone)
     return (
         *(Lower(link) for link in sorted(actual.uplinks & _were_uplinks(actual) - desired.uplinks)),
         *_released(desired, actual, gone),
-        *([RemoveLinks(tuple(sorted(gone)))] if gone else []),
+        *([Retire(tuple(sorted(retired)))] if retired else []),
+        *([RemoveLinks(tuple(sorted(gone - retired)))] if gone - retired else []),
         *change_tables(desired, actual),
         *_links(desired, found),
         *_addresses(desired, found),

@@ -81,7 +81,10 @@ class Reconciler:
             raise error
 
     async def detach(self, *instances: InstanceId) -> None:
-        """Remove what attached instances; also where nothing does. Raises NetworkError."""
+        """Remove what attached instances; also where nothing does. Raises NetworkError.
+
+        Nothing passes their links any more; those in namespaces of their own the kernel removes with these.
+        """
         self._wish(self._wishes_without(instances))
         await self._applied_now()
 

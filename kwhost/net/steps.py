@@ -23,6 +23,7 @@ __all__ = [
     "RemoveLinks",
     "RemoveNeighbour",
     "RemoveRoute",
+    "Retire",
     "Set",
     "Step",
     "Unlimit",
@@ -40,6 +41,17 @@ class RemoveLinks:
 
     def __str__(self) -> str:
         return f"remove the links {', '.join(self.links)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Retire:
+    """Ends of veth pairs: nothing passes them any more, and the kernel removes them when the namespace of the
+    other end does. Removing one takes it 20 ms, and this nearly nothing."""
+
+    links: tuple[LinkName, ...]
+
+    def __str__(self) -> str:
+        return f"take the links {', '.join(self.links)} out of use"
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,6 +253,7 @@ class ChangeTables:
 
 Step = (
     RemoveLinks
+    | Retire
     | AddLink
     | ChangeLink
     | AddAddress
@@ -266,7 +279,7 @@ Step = (
 def link_of(step: Step) -> LinkName | None:
     """The link that a step is about; None: it concerns all."""
     match step:
-        case RemoveLinks() | ChangeTables():
+        case RemoveLinks() | Retire() | ChangeTables():
             return None
         case AddLink(link) | ChangeLink(link):
             return link.name

@@ -10,7 +10,7 @@ import trio
 
 from kwhost.core.errors import Conflict, NetworkError
 from kwhost.core.model.ids import InstanceId, InstanceName
-from kwhost.core.model.network import NetworkLimits, Transport
+from kwhost.core.model.network import NO_LIMITS, NetworkLimits, Transport
 from kwhost.net.addresses import assign_addresses
 from kwhost.net.layout import port_of
 from kwhost.net.reconcile import Reconciler
@@ -73,6 +73,46 @@ async def test_many_cycles_at_the_same_time_leave_nothing(bare_world: World, pla
     assert bare_world.host.steps(reconciler.wishes) == ()
     await reconciler.set_networks(())
     assert links(bare_world.namespace) == before
+
+
+async def test_a_detached_link_carries_nothing_and_goes_with_its_namespace(
+    bare_world: World, places: list[Namespace]
+) -> None:
+    """Or with the next repair, where that lives on."""
+    reconciler = Reconciler(bare_world.host)
+    await reconciler.set_networks(bare_world.wishes.networks)
+    empty = links(bare_world.namespace)
+    ended, lives, near = (replace(one, limits=NO_LIMITS) for one in attachments(bare_world, places[:3]))
+    with new_namespace() as place:
+        ended = replace(ended, end=VethEnd(namespace=place))
+        await reconciler.attach(ended, lives, near)
+
+        await reconciler.detach(ended.instance, lives.instance)
+
+        assert not reaches(place, places[2], str(near.address4), Transport.TCP)
+        assert not reaches(places[1], places[2], str(near.address4), Transport.TCP)
+    until(lambda: port_of(ended) not in links(bare_world.namespace))
+    assert links(bare_world.namespace) == empty | {port_of(lives), port_of(near)}
+
+    await reconciler.reconcile()
+
+    assert links(bare_world.namespace) == empty | {port_of(near)}
+
+
+async def test_who_comes_back_to_a_namespace_at_once_is_attached_again(
+    bare_world: World, places: list[Namespace]
+) -> None:
+    """Before the kernel has removed the link of before, which has the names that are needed."""
+    reconciler = Reconciler(bare_world.host)
+    await reconciler.set_networks(bare_world.wishes.networks)
+    one, near = (replace(one, limits=NO_LIMITS) for one in attachments(bare_world, places[:2]))
+    await reconciler.attach(one, near)
+
+    for again in (one, replace(one, instance=InstanceId(os.urandom(6).hex()))):
+        await reconciler.detach(one.instance)
+        await reconciler.attach(again)
+
+        assert reaches(places[0], places[1], str(near.address4), Transport.TCP)
 
 
 async def test_those_who_attach_together_reach_each_other(bare_world: World, places: list[Namespace]) -> None:

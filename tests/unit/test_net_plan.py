@@ -23,11 +23,12 @@ from kwhost.net.steps import (
     Raise,
     RemoveLinks,
     RemoveRoute,
+    Retire,
     Step,
     Unredirect,
     link_of,
 )
-from kwhost.net.wishes import Published, TapEnd, Wishes
+from kwhost.net.wishes import Namespace, Published, TapEnd, VethEnd, Wishes
 from tests.unit.net_parts import ACME, DB, GLOBEX, OWNER, UPLINKS, WEB, attachment, network, wishes
 
 NOTHING = State(owner=OWNER)
@@ -138,6 +139,20 @@ def test_a_link_no_longer_leads_through_its_mirror_when_that_goes() -> None:
     steps = plan(lay_out(ONE), lay_out(limited))
 
     assert steps == (Unredirect(port), RemoveLinks((mirror_name(port),)))
+
+
+def test_only_an_instances_end_is_left_to_go_with_its_namespace() -> None:
+    """Its mirror has no namespace that ends, and one that is to be another is removed at once."""
+    limited = replace(ONE, attachments=(attachment(limits=NetworkLimits(upload=8_000)),))
+    port = port_of(ONE.attachments[0])
+    elsewhere = replace(ONE, attachments=(attachment(end=VethEnd(namespace=Namespace("/other"))),))
+
+    gone = plan(lay_out(replace(ONE, attachments=())), lay_out(limited), retiring=True)
+    moved = plan(lay_out(elsewhere), lay_out(ONE), retiring=True)
+
+    assert [step for step in gone if isinstance(step, Retire)] == [Retire((port,))]
+    assert removed(gone) == {mirror_name(port)}
+    assert removed(moved) == {port}
 
 
 def test_a_strangers_link_of_that_name_is_left_alone() -> None:
