@@ -5,7 +5,7 @@ Needs the package, for the ceilings of the profiles and for the resolver's calls
 
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from pages import ROOT, write_or_check
@@ -16,7 +16,7 @@ from kwhost.core.policy.model import Layer
 from kwhost.net.resolver.calls import ALLOWED, DEADLY
 
 MONITOR = ROOT / "kwhost/monitor"
-RELAY = ROOT / "kwhost/net/forward/relay_filter.c"
+FORWARD = ROOT / "kwhost/net/forward/filter.def"
 PAGE = ROOT / "docs/jail.md"
 ROLES = ("MONITOR", "INIT", "SUPERVISE", "HOSTED", "JOINER")
 # A row of the calls' table whose handler makes the very call on the host (filter_rules.c, passes_on).
@@ -29,15 +29,15 @@ ROW = re.compile(rf'^({"|".join(ROLES)})(?:_FOR)?\((\w+), "(.*?)"(?:, (.*))?\)$'
 GROUP = re.compile(r"^#define (\w+)((?: |\\\n|[\w,])*)$", re.MULTILINE)
 PROFILES = ("strict", "web", "default")
 LIMIT = re.compile(r'^LIMIT\((\w+), (\w+), .*, "(.*)"\)$')
-PERMIT = re.compile(r"^ +PERMIT\((\w+)\)", re.MULTILINE)
+SERVED = re.compile(r'^ALLOW(?:_IF)?\((\w+), (\w+), (?:\d, .*?, .*?, )?"(.*?)"(?:, "(.*)")?\)$', re.MULTILINE)
 NEVER = re.compile(r"^NEVER\((\w+)\)$", re.MULTILINE)
 TITLE = re.compile(r"^/\* (.*?)\.? \*/$")
 HEAD = """# The jail's seccomp filters
 
 Made by `tools/jail_docs.py` from `kwhost/monitor/jail/filter.def` and `kwhost/monitor/calls/table.def`, and
-for what serves networks from `kwhost/net/resolver/calls.py` and `kwhost/net/forward/relay_filter.c`;
-change those files. Tests try every call number behind each filter but the relay's, and that no rule of the
-jail's is without a user.
+for what serves networks from `kwhost/net/resolver/calls.py` and `kwhost/net/forward/filter.def`;
+change those files. Tests try every call number behind each filter, and that no rule of the jail's is without
+a user.
 
 Each process of an instance has a filter that lets it make the host calls below, and no other. A program
 makes no host calls: this is what its monitor can still do when the program has taken it over. Filters are set
@@ -53,6 +53,8 @@ others is open only where the policy's ceiling has a call of the program's that 
 | joiner | {least_joiner} to {joiner} | of a hosted instance: makes the processes that join it. Their \
 monitors inherit this filter and set their own upon it, so it has the monitor's of the same ceiling too |
 | resolver | {resolver} | not of an instance: reads what all of them ask for ([networks.md](networks.md)) |
+| forwarder | {forwarder} | not of an instance: accepts calls at published ports, and starts the relays, \
+which inherit its filter |
 | relay | {relay} | of an instance with published ports on loopback addresses, in its network namespace |
 
 A monitor under the built-in profiles (a ceiling counts what the profile permits and, unless it says
@@ -90,6 +92,9 @@ input, output and error, message queues. They are a second wall behind the polic
   above it is granted: the program may make the rest.
 - A file that may be read alone is granted as it is at the start: one that takes its place cannot be opened.
 - A granted directory itself can be neither moved nor removed, and a file not moved to where more is granted.
+"""
+FORWARDERS_FILES = """Landlock rules let it, and its relays, execute its own program and remove files in the
+run directory (its socket and its lock), and nothing else; no port can be bound, no other process signalled.
 """
 
 
@@ -198,24 +203,36 @@ def head(rules: list[Rule], passed: list[str], groups: dict[str, list[str]]) -> 
         least_joiner=len(names["JOINER"] | minimum),
         joiner=len(names["JOINER"] | names["MONITOR"] | set(passed)),
         resolver=len({row.name for row in ALLOWED}),
-        relay=len(relay_calls()),
+        forwarder=len({name for _, name, *_ in forwarding()}),
+        relay=len({name for role, name, *_ in forwarding() if role == "RELAY"}),
         profiles=profiles(rules, passed, groups),
     )
 
 
-def relay_calls() -> list[str]:
-    """What a relay may call."""
-    return [*PERMIT.findall(RELAY.read_text()), "socket"]
+def forwarding() -> list[tuple[str, str, str, str]]:
+    """Role, call, who needs it, and on which condition: of the forwarder and its relays."""
+    return SERVED.findall(FORWARD.read_text())
+
+
+def served(rows: Iterable[Sequence[str]]) -> str:
+    """Calls, who needs them, and on which conditions."""
+    return "\n| call | what for | only |\n|---|---|---|\n" + "".join(
+        f"| {name} | {need} | {only} |\n" for name, need, only in rows
+    )
 
 
 def services() -> Iterator[str]:
     """The processes that serve networks."""
-    rows = "".join(f"| {row.name} | {row.need} | {row.only} |\n" for row in ALLOWED)
-    yield f"\n## Resolver\n\n| call | what for | only |\n|---|---|---|\n{rows}"
+    yield f"\n## Resolver\n{served((row.name, row.need, row.only) for row in ALLOWED)}"
     yield "\nAll else fails with EPERM, `clone3` with ENOSYS, and these end it: "
     yield f"{', '.join(DEADLY)}. Landlock rules\nlet it read the directories of `/etc/resolv.conf` alone.\n"
-    yield f"\n## Relay of published ports\n\n{', '.join(sorted(relay_calls()))} (IPv4 and IPv6).\n"
-    yield "All else ends it.\n"
+    of = {role: [row[1:] for row in forwarding() if row[0] == role] for role in ("SERVER", "START", "RELAY")}
+    yield f"\n## Forwarder of published ports\n{served(of['SERVER'])}"
+    yield "\nAll else fails with EPERM, but for what relays may call, and these end it: "
+    yield f"{', '.join(NEVER.findall(FORWARD.read_text()))}.\n{FORWARDERS_FILES}"
+    yield f"\n## Start of a relay\n{served(of['START'])}"
+    yield "\nThese are open to the forwarder too: a relay has the forwarder's filter until it has its own.\n"
+    yield f"\n## Relay of published ports\n{served(of['RELAY'])}\nAll else ends it.\n"
 
 
 def page() -> str:

@@ -2,13 +2,12 @@
 
 import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.built import built
 from tests.functional.hosted import HostedInstance, New, Pipes
 from tests.functional.hosting import Daemon, StartDaemon
 
@@ -88,18 +87,4 @@ def kwhostd() -> Iterator[StartDaemon]:
 @pytest.fixture(scope="session")
 def probe(project: Path) -> Path:
     """What stands in for a monitor that was taken over (kwhost/monitor/tests/jail_probe.c)."""
-    subprocess.run(
-        [
-            "flock",
-            project / "build/dev/lock",
-            "cmake",
-            "--build",
-            project / "build/dev",
-            "--target",
-            "kwhost-jail-probe",
-        ],
-        check=True,
-        capture_output=True,
-        env={**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
-    )
-    return project / "build/dev/kwhost-jail-probe"
+    return built(project, "kwhost-jail-probe")

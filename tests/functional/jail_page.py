@@ -8,15 +8,19 @@ from typing import NamedTuple
 __all__ = ["JailPage", "read_jail_page"]
 
 
+ENDING = re.compile(r"^\n([\w, ]+)\.\n|these end it: ([\w, ]+)\.")
+
+
 class JailPage(NamedTuple):
     """The tables of the page. `own`: by role, calls that are open under each ceiling; `passed`: calls of the
     program's that go on as they are; `needs`: further calls of a monitor, with those of the program's that
-    they are for; `counts`: how many calls a monitor has under each of the profiles."""
+    they are for; `deadly`: what ends a process, by role, and in "what ends the process" of all roles of an
+    instance; `counts`: how many calls a monitor has under each of the profiles."""
 
     own: Mapping[str, frozenset[str]]
     passed: frozenset[str]
     needs: Mapping[str, frozenset[str]]
-    deadly: frozenset[str]
+    deadly: Mapping[str, frozenset[str]]
     counts: Mapping[str, int]
 
     def opened(self, role: str, ceiling: frozenset[str] | None) -> frozenset[str]:
@@ -38,9 +42,12 @@ def read_jail_page(project: Path) -> JailPage:
     own: dict[str, set[str]] = {}
     needs: dict[str, frozenset[str]] = {}
     passed = ""
-    for chapter in chapters[:-1]:
+    deadly: dict[str, frozenset[str]] = {}
+    for chapter in chapters:
         title, _, body = chapter.partition("\n")
         role = "hosted" if "hosted" in title else re.split("[:,]", title.lower())[0]
+        if ended := ENDING.search(body):
+            deadly[role] = frozenset(re.findall(r"\w+", ended[1] or ended[2]))
         if "passed on" in title:
             passed = re.sub(r" \(.*?\)", "", body)
         elif "for the program's" in body:
@@ -54,7 +61,7 @@ def read_jail_page(project: Path) -> JailPage:
         own={role: frozenset(names) for role, names in own.items()},
         passed=frozenset(re.findall(r"\w+", passed)),
         needs=needs,
-        deadly=frozenset(re.findall(r"\w+", chapters[-1].partition("\n")[2])),
+        deadly=deadly,
         counts={
             name: int(count)
             for name, count in re.findall(r"^\| (\w+) \| (\d+) \| \d+ \|$", text, re.MULTILINE)

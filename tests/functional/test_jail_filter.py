@@ -194,7 +194,9 @@ def test_exactly_the_published_calls_end_the_process(
 
     killed = outcomes(project, probe, role, data, good=False)["killed"]
 
-    assert killed == {numbers(project)[name] for name in page.deadly - page.opened(role, calls)}
+    assert killed == {
+        numbers(project)[name] for name in page.deadly["what ends the process"] - page.opened(role, calls)
+    }
 
 
 @pytest.mark.parametrize("role", ROLES)

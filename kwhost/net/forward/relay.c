@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "events.h"
+#include "filter.h"
 #include "spawn.h"
 
 #define CONNECTIONS_MAX 4096
@@ -75,7 +76,7 @@ static int prepare(void) {
     calls.ready = calls_arrived;
     if (!error)
         error = watch_begin(&calls, RELAY_CALLS, EPOLLIN);
-    return error ? error : relay_filter();
+    return error ? error : filter_set(FILTER_RELAY);
 }
 
 static int next_wait(void) {

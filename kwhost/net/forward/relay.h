@@ -18,9 +18,6 @@ int relay(void);
 
 /* In relay_jail.c: enter the namespace and give up everything else. 0 or a negative errno. */
 int relay_enter(void);
-/* In relay_filter.c: from now on only the system calls of a running relay. 0 or a negative errno.
- */
-int relay_filter(void);
 
 /* In relay_address.c: the places where a call is tried, by turn: 0, 1, ... The length of the
  * address; 0 behind the last one. */

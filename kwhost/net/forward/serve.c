@@ -16,6 +16,8 @@
 
 #include "control.h"
 #include "events.h"
+#include "files.h"
+#include "filter.h"
 #include "ports.h"
 #include "targets.h"
 
@@ -118,6 +120,14 @@ static int watch_signals(void) {
     return fd < 0 ? -errno : watch_begin(&signals, fd, EPOLLIN);
 }
 
+/* What this executes gets no more than it has, files are out of reach, and so are most calls. */
+static int confine(void) {
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+        return -errno;
+    int error = files_restrict(run_directory);
+    return error ? error : filter_set(FILTER_SERVER);
+}
+
 static int prepare(int listener) {
     int error = events_open();
     if (!error)
@@ -129,25 +139,40 @@ static int prepare(int listener) {
     if (!error)
         error = watch_directory();
     if (!error)
+        error = watch_signals();
+    if (!error)
         error = control_open(listener, stop);
-    return error;
+    return error ? error : confine();
 }
 
-int serve(int listener, int lock, int directory) {
-    run_directory = directory;
-    if (fcntl(listener, F_SETFD, FD_CLOEXEC) < 0 || fcntl(lock, F_SETFD, FD_CLOEXEC) < 0 ||
-        fcntl(directory, F_SETFD, FD_CLOEXEC) < 0 || fcntl(listener, F_SETFL, O_NONBLOCK) < 0)
-        return -errno;
+/* In the new process; `caller` waits for a word, and who started it for the end of what it has for
+ * standard output and error. Standard input is /dev/null. */
+static void run(int listener, int caller) {
     int error = prepare(listener);
-    if (error)
-        return error;
-    pid_t child = fork();
-    if (child)
-        return child < 0 ? -errno : 0;
-    /* Standard input is /dev/null; who started this waits for the end of the other two. */
-    error = dup2(0, 1) < 0 || dup2(0, 2) < 0 ? -errno : watch_signals();
+    if (!error && (dup2(0, 1) < 0 || dup2(0, 2) < 0))
+        error = -errno;
+    if (write(caller, &error, sizeof(error)) < 0)
+        error = -errno;
+    close(caller);
     while (!error && !stopped)
         error = events_wait(-1);
     stop();
-    return error;
+}
+
+int serve(int listener, int lock, int directory) {
+    int word[2], error;
+    run_directory = directory;
+    if (fcntl(listener, F_SETFD, FD_CLOEXEC) < 0 || fcntl(lock, F_SETFD, FD_CLOEXEC) < 0 ||
+        fcntl(directory, F_SETFD, FD_CLOEXEC) < 0 || fcntl(listener, F_SETFL, O_NONBLOCK) < 0 ||
+        pipe2(word, O_CLOEXEC) < 0)
+        return -errno;
+    pid_t child = fork();
+    if (child < 0)
+        return -errno;
+    if (child == 0) {
+        run(listener, word[1]);
+        return 0;
+    }
+    close(word[1]);
+    return read(word[0], &error, sizeof(error)) == sizeof(error) ? error : -ECHILD;
 }
