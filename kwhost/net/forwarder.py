@@ -24,7 +24,7 @@ from kwhost.core.abi.rights import pack_rights, rights_room, unpack_rights
 from kwhost.core.errors import Conflict, NetworkError
 from kwhost.core.model.ids import InstanceId
 from kwhost.net.forwarded import ForwardedPort, Listeners
-from kwhost.net.forwarder_process import find_forwarder, start_forwarder
+from kwhost.net.forwarder_process import find_forwarder, remove_remains, start_forwarder
 from kwhost.net.wishes import Namespace
 
 __all__ = ["Counts", "Destination", "ForwardTarget", "ForwardedPort", "Forwarder", "TargetState"]
@@ -123,9 +123,11 @@ class Forwarder:
 
     @classmethod
     async def end(cls, run_dir: Path) -> None:
-        """Stop the forwarder that runs, of whatever version, if one does."""
+        """Stop the forwarder that runs, of whatever version, if one does; what a killed one left goes too."""
         control = find_forwarder(run_dir)
-        if control is not None:
+        if control is None:
+            await trio.to_thread.run_sync(remove_remains, run_dir)
+        else:
             await cls(run_dir, control).stop()
 
     async def synchronise(

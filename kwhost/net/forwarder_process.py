@@ -10,7 +10,7 @@ import os
 import socket
 import subprocess
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from kwhost.core.abi.programs import program_path
@@ -18,7 +18,7 @@ from kwhost.core.errors import Conflict, NetworkError
 from kwhost.core.model.network import Address, Transport
 from kwhost.net.ports import bound_socket
 
-__all__ = ["bind_port", "find_forwarder", "start_forwarder"]
+__all__ = ["bind_port", "find_forwarder", "remove_remains", "start_forwarder"]
 
 _SOCKET, _LOCK = "forward.sock", "forward.lock"
 _BACKLOG = 8
@@ -59,6 +59,25 @@ def start_forwarder(run_dir: Path) -> bool:
     except OSError as error:
         raise NetworkError(f"cannot start the forwarder in {run_dir}: {error.strerror}") from error
     return True
+
+
+def remove_remains(run_dir: Path) -> None:
+    """Remove what a killed forwarder left in a run directory, unless one runs or is being started. Raises
+    NetworkError."""
+    try:
+        with _opened(run_dir) as directory:
+            lock = _take_lock(directory)
+            if lock is None:
+                return
+            try:  # the lock's file goes last, as where a forwarder ends by itself
+                for name in (_SOCKET, _LOCK):
+                    with suppress(FileNotFoundError):
+                        os.unlink(name, dir_fd=directory)
+            finally:
+                os.close(lock)
+    except OSError as error:
+        text = f"cannot remove what a forwarder left in {run_dir}: {error.strerror}"
+        raise NetworkError(text) from error
 
 
 def bind_port(transport: Transport, address: Address, number: int) -> socket.socket:

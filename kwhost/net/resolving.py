@@ -129,7 +129,8 @@ class Resolver:
             if link := await self._trying(partial(find_process, self._path)):
                 with link:
                     await end_process(link)
-            self._path.unlink(missing_ok=True)
+            for file in (self._path, self._log):
+                file.unlink(missing_ok=True)
             self.close()
 
     def close(self) -> None:

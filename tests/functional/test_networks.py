@@ -1,15 +1,19 @@
 """Instances of tenants in networks, from a configuration file to connections that are made from inside."""
 
 import json
+import os
 import signal
 import socket
 from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
 from kwhost.net.netlink import open_session
 from tests.functional.hosting import eventually
 from tests.functional.network_hosting import NetworkDaemon, network_daemon
+from tests.net.forwarding import forwarders
 from tests.net.namespaces import write_setting
 
 pytestmark = [pytest.mark.kvm, pytest.mark.root, pytest.mark.net]
@@ -358,15 +362,33 @@ def test_instances_find_each_other_by_name_and_nobody_elses(hosting: NetworkDaem
     assert resolved("two.globex.kwhost") == ""
 
 
-def test_a_reset_removes_what_a_killed_daemon_left() -> None:
+def resolvers(run_dir: Path) -> list[int]:
+    """Processes that write to this run directory's log of the resolver."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        with suppress(OSError):
+            if entry.name.isdigit() and os.readlink(entry / "fd/1") == str(run_dir / "resolve.log"):
+                found.append(int(entry.name))
+    return found
+
+
+@pytest.mark.parametrize("killed", ["daemon", "and forwarder, resolver"])
+def test_a_reset_removes_what_a_killed_daemon_left(killed: str) -> None:
     with network_daemon("[tenants.acme]\nnetwork = {}\n" + instance("acme", "one", PORT)) as daemon:
         wait_serving(daemon, "acme/one")
+        serving = [*forwarders(daemon.run_dir), *resolvers(daemon.run_dir)]
+        assert len(serving) == 2
         daemon.kill()
+        if killed != "daemon":
+            for process in serving:
+                os.kill(process, signal.SIGKILL)
 
         assert daemon.run("system", "reset", "--yes").returncode == 0
 
         assert not daemon.links()
         assert not daemon.tables()
+        assert not daemon.run_dir.exists()
+        assert not daemon.state_dir.exists()
         assert can_call(daemon, "127.0.0.1", 8080) == ""
 
 

@@ -18,7 +18,7 @@ import trio
 from kwhost.core.abi import forward as wire
 from kwhost.core.errors import NetworkError
 from kwhost.net.forwarder import Forwarder
-from kwhost.net.forwarder_process import find_forwarder
+from kwhost.net.forwarder_process import find_forwarder, remove_remains
 from kwhost.net.wishes import Namespace
 from tests.net.forwarding import (
     Place,
@@ -194,6 +194,21 @@ async def test_a_killed_one_takes_its_relays_along_and_is_replaced(
     fresh.close()
     with serving(place.namespace, echo):
         assert await trio.to_thread.run_sync(ask, port, b"ping") == b"ping"
+
+
+async def test_what_a_killed_one_leaves_is_removed_and_nothing_of_one_that_runs(tmp_path: Path) -> None:
+    forwarder = await Forwarder.open(tmp_path)
+    [process] = forwarders(tmp_path)
+    remove_remains(tmp_path)
+    assert await forwarder.ports() == {}
+    os.kill(process, signal.SIGKILL)
+    await until(lambda: not is_running(process))
+    forwarder.close()
+    assert os.listdir(tmp_path) != []
+
+    await Forwarder.end(tmp_path)
+
+    assert os.listdir(tmp_path) == []
 
 
 async def test_a_relay_ends_with_the_instances_process(

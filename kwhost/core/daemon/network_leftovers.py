@@ -19,9 +19,9 @@ async def remove_leftovers(host: HostConfig) -> None:
     """Remove links and tables of this state directory, and end what serves its run directory."""
     owner = owner_of(str(host.state_dir))
     if host.run_dir.is_dir():
-        with suppress(KwhostError):  # it does not answer: it ends with what it serves
-            if forwarder := await Forwarder.find(host.run_dir):
-                await forwarder.stop()
+        with suppress(KwhostError):  # it does not answer: it ends with its socket
+            await Forwarder.end(host.run_dir)
+        with suppress(KwhostError):
             await Resolver(host.run_dir).stop()
     with suppress(KwhostError):  # a host without nftables has nothing of it
         await trio.to_thread.run_sync(HostNetwork(owner).reconcile, Wishes(owner=owner))

@@ -218,12 +218,10 @@ class LoopbackPorts:
             forwarder, self._forwarder = self._forwarder, None
             self._listeners.close()
             self._known, self._targets = {}, {}
-            if (
-                found := forwarder
-                if forwarder and not forwarder.lost
-                else await Forwarder.find(self._run_dir)
-            ):
-                await found.stop()
+            if forwarder and not forwarder.lost:
+                await forwarder.stop()
+            else:
+                await Forwarder.end(self._run_dir)
 
 
 def _target(member: Member, held: ExitStack) -> ForwardTarget | None:
