@@ -98,6 +98,19 @@ async def test_an_instance_is_shown_with_all_that_is_known(fake_host: FakeHost) 
     assert key("kwhost_instance_pids_limit", **WEB) not in found
 
 
+async def test_refused_packets_are_shown_by_reason(fake_host: FakeHost) -> None:
+    fake_host.set_instance(make_instance(), Usage(sent_packets=9, refused_packets={"egress": 4, "host": 1}))
+
+    found = await scrape(Exporter(), fake_host)
+
+    assert found[key("kwhost_instance_sent_packets_total", **WEB)] == 9
+    refused = {name: value for name, value in found.items() if "refused_packets" in name[0]}
+    assert refused == {
+        key("kwhost_instance_refused_packets_total", reason="egress", **WEB): 4,
+        key("kwhost_instance_refused_packets_total", reason="host", **WEB): 1,
+    }
+
+
 async def test_tenants_are_shown_with_their_quotas(fake_host: FakeHost) -> None:
     quota: dict[str, float | None] = {"cpus": 2.0, "memory": None}
     fake_host.set_tenants(

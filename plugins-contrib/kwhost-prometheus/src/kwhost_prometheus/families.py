@@ -75,12 +75,6 @@ _COLUMNS = (
     _Column(
         "received_packets", "Likewise packets.", CounterMetricFamily, lambda row: row.usage.received_packets
     ),
-    _Column(
-        "refused_packets",
-        "Packets that were refused.",
-        CounterMetricFamily,
-        lambda row: None if row.usage.refused_packets is None else sum(row.usage.refused_packets.values()),
-    ),
     _Column("exits", "Exits of the virtual machine.", CounterMetricFamily, lambda row: row.usage.exits),
     _Column("faults", "Page faults.", CounterMetricFamily, lambda row: row.usage.faults),
 )
@@ -159,6 +153,17 @@ def _call_times(snapshot: Snapshot) -> Iterator[Metric]:
     yield family
 
 
+def _refused_packets(snapshot: Snapshot) -> Iterator[Metric]:
+    labels = (*_IDENTITY, "reason")
+    family = CounterMetricFamily(
+        "kwhost_instance_refused_packets", "Packets that its network refused.", labels=labels
+    )
+    for row in snapshot.rows:
+        for reason, count in sorted((row.usage.refused_packets or {}).items()):
+            family.add_metric([*_identity(row.status), reason], count)
+    yield family
+
+
 def _starts(snapshot: Snapshot) -> Iterator[Metric]:
     text = "From the request to the first guest instruction."
     family = HistogramMetricFamily("kwhost_start_seconds", text, labels=("tenant",))
@@ -180,7 +185,7 @@ def _contributed(snapshot: Snapshot) -> Iterator[Metric]:
 def families(snapshot: Snapshot) -> Iterator[Metric]:
     """All of them; a name that is this plugin's own is not taken from others."""
     own: set[str] = set()
-    for part in (_tenants, _states, _columns, _calls, _call_times, _starts):
+    for part in (_tenants, _states, _columns, _calls, _call_times, _refused_packets, _starts):
         for family in part(snapshot):
             own.add(family.name)
             yield family
