@@ -88,8 +88,8 @@ def _refuse_strangers(desired: State, actual: State) -> None:
     for own, address in sorted(desired.addresses):
         for used in actual.used:
             if used.overlaps(address):
-                label = desired.links[own].label
-                raise Conflict(f"{label} cannot have {address}: {used.by} has {used.prefix}")
+                who = desired.links[own].label.removeprefix("kwhost ")
+                raise Conflict(f"{who} cannot have {address}: {used.by} has {used.prefix}")
 
 
 def _refuse_without_forwarding(desired: State, actual: State) -> None:
