@@ -1,6 +1,7 @@
 """The description of networks: the pool of `[host]`, and what tenants and instances may use of a network."""
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_network
 
@@ -30,6 +31,10 @@ _PORT_MAX = 65_535
 _PORTS = re.compile(r"([0-9]{1,5})(?:-([0-9]{1,5}))?")
 
 
+# Of what Python calls private: this network, loopback, link-local, reserved.
+_NO_SUBNETS = tuple(map(IPv4Network, ("0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "240.0.0.0/4")))
+
+
 def _parse_rate(text: str) -> int:
     """Bits a second; as in networks everywhere, k, M and G are powers of 1000."""
     match = _RATE.fullmatch(text.strip())
@@ -48,7 +53,7 @@ def _parse_prefix(text: str) -> Prefix:
     try:
         return ip_network(text)
     except ValueError:
-        raise UsageError(f"{text!r} is no address or network such as 10.0.0.0/8 or 2001:db8::/32") from None
+        raise UsageError(_no_prefix(text)) from None
 
 
 def _parse_target(text: str) -> str:
@@ -60,9 +65,13 @@ def _parse_target(text: str) -> str:
     try:
         return host_pattern(text)
     except UsageError:
-        raise UsageError(
-            f"{text!r} is no address or network such as 10.0.0.0/8 or 2001:db8::/32, and no host name"
-        ) from None
+        raise UsageError(f"{_no_prefix(text)}, and no host name") from None
+
+
+def _no_prefix(text: str) -> str:
+    with suppress(ValueError):
+        return f"{text!r} is no network, as {ip_network(text, strict=False)} is"
+    return f"{text!r} is no address or network such as 10.0.0.0/8 or 2001:db8::/32"
 
 
 def _parse_pool(text: str) -> Prefix:
@@ -72,6 +81,8 @@ def _parse_pool(text: str) -> Prefix:
     )
     if not private:
         raise UsageError(f"{text} is public: subnets are private, or in fc00::/7")
+    if any(prefix.overlaps(one) for one in _NO_SUBNETS if prefix.version == one.version):
+        raise UsageError(f"{text} means something else to every host: subnets are in 10.0.0.0/8, for example")
     return prefix
 
 
