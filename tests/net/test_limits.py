@@ -20,7 +20,7 @@ from kwhost.net.statistics import read_counts
 from kwhost.net.wishes import Namespace, Published
 from tests.net.namespaces import filter_bridged, write_setting
 from tests.net.probes import listening, make_socket, reaches
-from tests.net.world import HOST4, OUTSIDE4, OWNER, WORLD, World
+from tests.net.world import HOST4, HOST6, OUTSIDE4, OWNER, WORLD, World
 
 pytestmark = [pytest.mark.net, pytest.mark.root]
 RATE = 20_000_000
@@ -217,14 +217,16 @@ def test_instances_of_a_tenant_share_its_packet_rate_to_the_outside(world: World
 
 
 @contextmanager
-def connected(source: Namespace, count: int) -> Iterator[int]:
-    """As many connections to the outside as can be, at most `count`; says how many."""
+def connected(source: Namespace, count: int, address: str = OUTSIDE4, port: int = 7000) -> Iterator[int]:
+    """As many connections to an address, of the outside by default, as can be, at most `count`; says how
+    many."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
     with ExitStack() as stack:
         made = 0
         for _ in range(count):
-            client = stack.enter_context(make_socket(source, socket.AF_INET, socket.SOCK_STREAM))
+            client = stack.enter_context(make_socket(source, family, socket.SOCK_STREAM))
             try:
-                client.connect((OUTSIDE4, 7000))
+                client.connect((address, port))
             except OSError:
                 continue
             made += 1
@@ -238,6 +240,30 @@ def test_an_instance_has_as_many_connections_as_its_limit(world: World) -> None:
     with listening(world.outside, OUTSIDE4, socket.SOCK_STREAM), connected(world.place(one), 10) as made:
         assert made == 5
     assert read_counts(world.host, world.wishes)[one.instance].refused[Reason.CONNECTIONS] >= 5
+
+
+@pytest.mark.parametrize("address", [HOST4, HOST6])
+@pytest.mark.parametrize("limited", ["instance", "tenant"])
+def test_calls_to_published_ports_count_as_connections(world: World, address: str, limited: str) -> None:
+    """Those of the host itself do not."""
+    one, limits = world.of(0, 0), NetworkLimits(connections=5)
+    attachments, networks = world.wishes.attachments, world.wishes.networks
+    if limited == "instance":
+        attachments = tuple(
+            replace(each, limits=limits) if each.instance == one.instance else each for each in attachments
+        )
+    else:
+        networks = tuple(replace(each, limits=limits) for each in networks)
+    port = Published(transport=Transport.TCP, port=80, target_port=7000, targets=(one.instance,))
+    world.apply(replace(world.wishes, attachments=attachments, networks=networks, published=(port,)))
+
+    with (
+        listening(world.place(one), address, socket.SOCK_STREAM),
+        connected(world.outside, 8, address, 80) as outside,
+        connected(world.namespace, 8, address, 80) as own,
+    ):
+        assert (outside, own) == (5, 8)
+    assert read_counts(world.host, world.wishes)[one.instance].refused[Reason.CONNECTIONS] >= 3
 
 
 def test_a_tenant_has_as_many_connections_as_its_limit(world: World) -> None:
