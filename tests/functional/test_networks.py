@@ -218,7 +218,7 @@ def test_an_instance_that_ends_leaves_nothing_and_comes_back_with_its_addresses(
     assert any(before["id"] in link for link in hosting.links())
 
     hosting.run("stop", "globex/three")
-    assert not any(before["id"] in link for link in hosting.links())
+    eventually(lambda: not any(before["id"] in link for link in hosting.links()), "the end of its link")
     hosting.run("start", "globex/three")
 
     assert wait_serving(hosting, "globex/three") == before["addresses"]

@@ -59,6 +59,18 @@ async def test_replicas_are_told_in_turns(world: World, tmp_path: Path) -> None:
     assert {str(answer[0]) for answer in answers} == addresses
 
 
+async def test_a_tenant_that_is_gone_may_come_back_at_once(world: World, tmp_path: Path) -> None:
+    """Its sockets are closed when the resolver has taken note, also with a connection to them."""
+    asking, zones = Asking(world, world.of(0, 0)), zones_of(world)
+    others = replace(zones, zones=zones.zones[1:])
+
+    async with resolving(world, tmp_path) as resolver:
+        for _ in range(20):
+            assert await in_thread(asking.told, "two", tcp=True)
+            await resolver.publish(others)
+            await resolver.publish(zones)
+
+
 async def test_nobody_asks_at_another_tenants_gateway(world: World, tmp_path: Path) -> None:
     """Not even from the host's own addresses, where no rule of the network refuses it."""
     gateway = Asking(world, world.of(1, 0)).server

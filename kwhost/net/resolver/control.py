@@ -3,8 +3,7 @@
 import os
 import socket
 import struct
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
 from typing import Any, Final
 
 import trio
@@ -30,10 +29,22 @@ _CREDENTIALS = struct.Struct("3i")
 class _Served:
     """A tenant that is answered, by its IPv4 gateway."""
 
-    def __init__(self, tenant: Tenant, scope: trio.CancelScope, sockets: list[socket.socket]) -> None:
+    def __init__(self, tenant: Tenant, sockets: list[socket.socket]) -> None:
         self.tenant = tenant
-        self.scope = scope
         self.sockets = sockets
+        self._scope = trio.CancelScope()
+        self._ended = trio.Event()
+
+    async def serve(self) -> None:
+        """Until `end`."""
+        with self._scope:
+            await serve_tenant(self.tenant, self.sockets)
+        self._ended.set()
+
+    async def end(self) -> None:
+        """Return when the sockets are closed: the daemon may bind others there as soon as it hears of it."""
+        self._scope.cancel()
+        await self._ended.wait()
 
 
 class Control:
@@ -136,7 +147,7 @@ class Control:
         self._pinning.permit(_permitted(zones))
         wanted = {str(gateways(zone)[0]): zone for zone in zones.zones}
         for key in self._served.keys() - wanted.keys():
-            self._served.pop(key).scope.cancel()
+            await self._served.pop(key).end()
         for key, zone in wanted.items():
             if served := self._served.get(key):
                 served.tenant.update(zone, outside)
@@ -150,14 +161,8 @@ class Control:
         await self._pinning.repair()
 
     def _start(self, key: str, tenant: Tenant, sockets: list[socket.socket]) -> None:
-        scope = trio.CancelScope()
-        self._served[key] = _Served(tenant, scope, sockets)
-        self._nursery.start_soon(partial(_within, scope, serve_tenant, tenant, sockets))
-
-
-async def _within(scope: trio.CancelScope, serve: Callable[..., Any], *arguments: Any) -> None:
-    with scope:
-        await serve(*arguments)
+        self._served[key] = served = _Served(tenant, sockets)
+        self._nursery.start_soon(served.serve)
 
 
 def _permitted(zones: Zones) -> dict[Address, tuple[NameRule, ...]]:
