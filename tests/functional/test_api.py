@@ -231,6 +231,8 @@ async def test_statistics_processes_information(world: World) -> None:
     assert (await world.ask("GET", instance_path("web", "top")))[0]["command"] == "sleep 60"
     open_ = await world.ask("GET", instance_path("web", "connections"))
     assert (open_["connections"][0]["local"], open_["left_out"]) == ("10.0.0.2:80", 0)
+    memory = await world.ask("GET", instance_path("web", "memory"))
+    assert (memory["uses"][0]["kind"], memory["processes"][0]["program"]) == ("anonymous", "/bin/sleep")
     (sample,) = (await world.ask("GET", instance_path("web", "history")))["samples"]
     assert (sample["time"], sample["memory"], sample["calls"]) == (1.0, 4096, None)
     assert (await world.ask("GET", "/v1/info"))["cgroups"] == "v2"

@@ -18,6 +18,7 @@ from kwhost.core.model.events import AuditRecord, Event, EventKind, EventPage
 from kwhost.core.model.history import History, Sample
 from kwhost.core.model.ids import InstanceId, InstanceName, TenantName
 from kwhost.core.model.instance import TerminalSize
+from kwhost.core.model.memory import InstanceMemory, MemoryKind, MemoryUse, ProcessMemory
 from kwhost.core.model.network import PublishedPort, Transport
 from kwhost.core.model.policy import CallAction, CallChoice
 from kwhost.core.model.policy_views import Explanation, LayerView, PolicyView, RuleView
@@ -313,6 +314,12 @@ class FakeHosting:
             unsent=0,
         )
         return Connections(connections=(listens,))
+
+    async def memory(self, id: InstanceId) -> InstanceMemory:
+        numbers = dict.fromkeys(("mappings", "size", "resident", "share", "written", "swapped"), 1)
+        uses = (MemoryUse(kind=MemoryKind.ANONYMOUS, **numbers),)
+        process = ProcessMemory(pid=7, program="/bin/sleep", uses=uses, page_tables=4096)
+        return InstanceMemory(uses=uses, page_tables=4096, processes=(process,))
 
     async def create(self, definition: InstanceDefinition, *, start: bool, confined: bool) -> InstanceStatus:
         self._act("create", definition, start, confined)

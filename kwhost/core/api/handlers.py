@@ -17,6 +17,7 @@ from kwhost.core.model.daemon import Changes, DaemonInfo, PluginStatus, ProcessE
 from kwhost.core.model.definition import InstanceDefinition
 from kwhost.core.model.events import AuditRecord
 from kwhost.core.model.history import History
+from kwhost.core.model.memory import InstanceMemory
 from kwhost.core.model.ports import check_port, parse_port
 from kwhost.core.model.status import InstanceState, InstanceStatus, TenantStatus
 
@@ -171,6 +172,10 @@ async def _connections(call: Call) -> Connections:
     return await call.hosting.connections(call.instance().id)
 
 
+async def _memory(call: Call) -> InstanceMemory:
+    return await call.hosting.memory(call.instance().id)
+
+
 async def _history(call: Call) -> History:
     return call.hosting.history(call.instance().id)
 
@@ -232,6 +237,7 @@ HANDLERS: dict[str, Handler] = {
     "instance-stats": _stats,
     "top": _top,
     "connections": _connections,
+    "memory": _memory,
     "history": _history,
     "tenants": _tenants,
     "tenant": _tenant,

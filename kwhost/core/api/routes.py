@@ -22,6 +22,7 @@ from kwhost.core.model.decisions import Answer, Question, RememberedAnswer
 from kwhost.core.model.definition import InstanceDefinition
 from kwhost.core.model.events import AuditRecord, Event
 from kwhost.core.model.history import History
+from kwhost.core.model.memory import InstanceMemory
 from kwhost.core.model.network import PublishedPort
 from kwhost.core.model.policy import CallChoice
 from kwhost.core.model.policy_views import Explanation, PolicyView
@@ -184,6 +185,7 @@ ROUTES: tuple[Route, ...] = (
         Connections,
         "what an instance is connected with, and listens at",
     ),
+    _read("memory", f"{_ONE}/memory", InstanceMemory, "what an instance's memory is for"),
     _read("history", f"{_ONE}/history", History, "what an instance used in the last hours, each ten seconds"),
     _read("top", f"{_ONE}/top", tuple[ProcessEntry, ...], "the processes of an instance"),
     _read(

@@ -2,8 +2,17 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from enum import Enum
 
-__all__ = ["Changes", "DaemonInfo", "PluginStatus", "ProcessEntry", "change_lines"]
+__all__ = [
+    "Changes",
+    "DaemonInfo",
+    "PluginStatus",
+    "ProcessEntry",
+    "ThreadEntry",
+    "ThreadState",
+    "change_lines",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,9 +48,31 @@ class PluginStatus:
     failures: int = 0
 
 
+class ThreadState(Enum):
+    """As the host's kernel has it: a thread in the guest's own code runs, one in a system call of the guest
+    may do any of these."""
+
+    RUNNING = "running"
+    SLEEPING = "sleeping"
+    WAITING = "waiting"  # for a disk or the like, and cannot be interrupted
+    STOPPED = "stopped"
+    ENDED = "ended"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ThreadEntry:
+    """A thread of a guest process: the host's tid, CPU seconds since its start; the guest names it."""
+
+    tid: int
+    name: str
+    state: ThreadState
+    cpu_seconds: float
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProcessEntry:
-    """A guest process, one line of `top`: the host's pid, memory in bytes, CPU seconds since its start."""
+    """A guest process, one line of `top`: the host's pid, memory in bytes, CPU seconds since its start. Of
+    its `threads` at most 64 are `listed`, oldest first."""
 
     pid: int
     user: str
@@ -49,6 +80,7 @@ class ProcessEntry:
     cpu_seconds: float
     memory: int
     command: str
+    listed: tuple[ThreadEntry, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

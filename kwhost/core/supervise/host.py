@@ -17,6 +17,7 @@ from kwhost.core.model.daemon import ProcessEntry
 from kwhost.core.model.definition import InstanceDefinition
 from kwhost.core.model.events import AuditRecord, EventKind, EventPage
 from kwhost.core.model.ids import InstanceId, TenantName, new_instance_id
+from kwhost.core.model.memory import InstanceMemory
 from kwhost.core.model.statistics import InstanceStatistics
 from kwhost.core.model.status import InstanceState, InstanceStatus, TenantStatus, Usage
 from kwhost.core.model.tenant import Tenant
@@ -27,6 +28,7 @@ from kwhost.core.supervise.hosted import HostedInstance
 from kwhost.core.supervise.hosted_policies import HostedPolicies
 from kwhost.core.supervise.hosting import ExecRequest, Session, StdioFds
 from kwhost.core.supervise.lookup import find_record
+from kwhost.core.supervise.memory import read_memory
 from kwhost.core.supervise.planning import check_engine, chosen_engine
 from kwhost.core.supervise.processes import list_processes
 from kwhost.core.supervise.session import AttachedSession, Pipes
@@ -54,6 +56,7 @@ class HostSupervisor:
         self._scopes: dict[InstanceId, trio.CancelScope] = {}
         self._root: trio.Nursery | None = None
         self._closing = False
+        self._readers = trio.CapacityLimiter(1)
         self.policies = HostedPolicies(around.policies, around.questions, self.instance)
 
     # Tasks.
@@ -178,6 +181,11 @@ class HostSupervisor:
     async def connections(self, id: InstanceId) -> Connections:  # noqa: A002
         """See Hosting."""
         return await trio.to_thread.run_sync(list_connections, self._first_pid(id))
+
+    async def memory(self, id: InstanceId) -> InstanceMemory:  # noqa: A002
+        """See Hosting. One at a time: it is a lot of text for who else needs the interpreter."""
+        first = self._first_pid(id)
+        return await trio.to_thread.run_sync(read_memory, first, limiter=self._readers)
 
     def _first_pid(self, id: InstanceId) -> int:  # noqa: A002
         instance = self.instance(id)

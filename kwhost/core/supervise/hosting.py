@@ -23,6 +23,7 @@ from kwhost.core.model.events import AuditRecord, EventPage
 from kwhost.core.model.history import History
 from kwhost.core.model.ids import InstanceId, TenantName
 from kwhost.core.model.instance import TerminalSize
+from kwhost.core.model.memory import InstanceMemory
 from kwhost.core.model.network import PublishedPort
 from kwhost.core.model.statistics import InstanceStatistics
 from kwhost.core.model.status import InstanceStatus, TenantStatus, Usage
@@ -136,6 +137,9 @@ class Hosting(Protocol):
 
     async def connections(self, id: InstanceId) -> Connections:
         """What the instance is connected with and waits for. Raises as `processes`, and HostError."""
+
+    async def memory(self, id: InstanceId) -> InstanceMemory:
+        """What its memory is for. Raises as `connections`."""
 
     # Instances.
 

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 from kwhost.core.abi.messages import clean_text
-from kwhost.core.model.daemon import ProcessEntry
+from kwhost.core.model.daemon import ProcessEntry, ThreadEntry, ThreadState
 
 __all__ = ["list_processes", "namespace_pids"]
 
@@ -16,7 +16,17 @@ _COMMAND_MAX = 4096
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _TICKS = os.sysconf("SC_CLK_TCK")
 # The kernel adds this thread to each process that ran a virtual CPU.
-_KVM_WORKER = "kvm-nx-lpage"
+_KVM_WORKER = b"kvm-nx-lpage"
+_LISTED_MAX = 64
+# The letters of proc(5) that are not here are ways to have ended.
+_STATES = {
+    b"R": ThreadState.RUNNING,
+    b"S": ThreadState.SLEEPING,
+    b"I": ThreadState.SLEEPING,
+    b"D": ThreadState.WAITING,
+    b"T": ThreadState.STOPPED,
+    b"t": ThreadState.STOPPED,
+}
 
 
 def namespace_pids(first: int) -> tuple[int, ...]:
@@ -66,19 +76,34 @@ def _describe(pid: int, uid_base: int) -> tuple[int, ProcessEntry]:
     if not command:
         command = f"[{clean_text((directory / 'comm').read_bytes().rstrip())}]"
     uid = directory.stat().st_uid
+    threads = _list_threads(directory / "task")
     return int(fields[19]), ProcessEntry(
         pid=pid,
         user=str(uid - uid_base if uid >= uid_base else uid),
-        threads=_count_threads(directory),
+        threads=len(threads),
         cpu_seconds=(int(fields[11]) + int(fields[12])) / _TICKS,
         memory=int(fields[21]) * _PAGE,
         command=command,
+        listed=tuple(threads[:_LISTED_MAX]),
     )
 
 
-def _count_threads(directory: Path) -> int:
-    threads = 0
-    for entry in os.listdir(directory / "task"):
-        name = (directory / "task" / entry / "comm").read_bytes().decode(errors="replace")
-        threads += not name.startswith(_KVM_WORKER)
-    return threads
+def _list_threads(directory: Path) -> list[ThreadEntry]:
+    """All of them, by tid; one that ends meanwhile is none."""
+    found = []
+    for tid in sorted(map(int, os.listdir(directory))):
+        try:
+            head, _, rest = (directory / str(tid) / "stat").read_bytes().rpartition(b")")
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        name, fields = head.partition(b"(")[2], rest.split()
+        if not name.startswith(_KVM_WORKER):
+            found.append(
+                ThreadEntry(
+                    tid=tid,
+                    name=clean_text(name),
+                    state=_STATES.get(fields[0], ThreadState.ENDED),
+                    cpu_seconds=(int(fields[11]) + int(fields[12])) / _TICKS,
+                )
+            )
+    return found
