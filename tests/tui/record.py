@@ -112,9 +112,9 @@ def record(client: Client) -> dict[str, Any]:
     answers["/v1/audit"] = client.request("GET", "/v1/audit")
     answers["/v1/info"] |= _INFO
     for status in answers["/v1/instances"]:
-        for operation in ("definition", "stats", "top", "connections", "policy"):
+        for operation in ("definition", "stats", "top", "memory", "connections", "policy"):
             path = instance_path(status["id"], operation)
-            if operation not in ("top", "connections") or status["state"] == "running":
+            if operation not in ("top", "memory", "connections") or status["state"] == "running":
                 answers[path] = _answer(client, path)
         path = instance_path(status["id"], "logs")
         streams[path] = list(_streamed(client, path, None, tail=_LINES))

@@ -63,8 +63,12 @@ def hostile() -> dict[str, Any]:
                 use["usage"] |= {"sent_bytes": 1, "received_bytes": 1, "refused_packets": {EVIL: 1}}
     transcript["answers"]["/v1/info"]["configuration"] = EVIL
     transcript["answers"]["/v1/policies"] = [EVIL]
-    for entry in transcript["answers"].get(f"{base}/top", []):
-        entry["command"] = EVIL
+    for entry in transcript["answers"][f"{base}/top"]:
+        entry |= {"command": EVIL, "user": EVIL}
+        for thread in entry["listed"]:
+            thread["name"] = EVIL
+    for process in transcript["answers"][f"{base}/memory"]["processes"]:
+        process["program"] = EVIL
     for connection in transcript["answers"][f"{base}/connections"]["connections"]:
         connection |= {"local": EVIL, "remote": EVIL}
     for layer in transcript["answers"][f"{base}/policy"]["layers"]:
@@ -74,7 +78,8 @@ def hostile() -> dict[str, Any]:
 
 @pytest.mark.parametrize("keys", [
     "", "a", "x", "enter", "enter tab", "enter tab tab", "enter tab tab tab", "enter tab tab tab tab",
-    "enter tab tab tab tab tab", "enter shift+tab", "enter shift+tab shift+tab plus", "space L", "colon",
+    "enter tab tab tab tab tab", "enter tab tab tab tab tab w", "enter tab tab tab tab tab tab",
+    "enter shift+tab", "enter shift+tab shift+tab plus", "space L", "colon",
     "question_mark", "h", "N", "E l s", "enter U", "ctrl+r",
 ])  # fmt: skip
 def test_no_screen_passes_on_what_a_terminal_obeys(keys: str) -> None:

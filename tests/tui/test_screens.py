@@ -54,6 +54,7 @@ SCREENS = {
     "network": Screen("enter tab tab tab", table("connection-table")),
     "events": Screen("j enter tab tab tab tab", all_happened),
     "processes": Screen("j enter tab tab tab tab tab", table("process-table")),
+    "memory": Screen("j enter tab tab tab tab tab tab", table("memory-table")),
     "metrics": Screen("j enter shift+tab shift+tab plus"),
     "configuration": Screen(
         "j enter shift+tab", lambda app: str(app.screen.query_one("#toml", Static).content)

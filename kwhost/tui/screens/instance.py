@@ -1,4 +1,4 @@
-"""One instance: its logs, system calls, policy, network, events, processes, metrics and configuration."""
+"""One instance: what it writes, calls, may do, is connected with, runs, uses and was asked to be."""
 
 from collections.abc import Callable, Iterable
 from functools import partial
@@ -21,6 +21,7 @@ from kwhost.tui.panes.calls import CallsPane
 from kwhost.tui.panes.configuration import ConfigurationPane
 from kwhost.tui.panes.events import EventsPane
 from kwhost.tui.panes.logs import LogsPane
+from kwhost.tui.panes.memory import MemoryPane
 from kwhost.tui.panes.metrics import MetricsPane
 from kwhost.tui.panes.network import NetworkPane
 from kwhost.tui.panes.policy import PolicyPane
@@ -46,6 +47,7 @@ _PANES = (
     Tab("network", "Network", NetworkPane),
     Tab("events", "Events", EventsPane),
     Tab("processes", "Processes", ProcessesPane),
+    Tab("memory", "Memory", MemoryPane),
     Tab("metrics", "Metrics", MetricsPane),
     Tab("configuration", "Configuration", ConfigurationPane),
 )
