@@ -44,10 +44,17 @@ def _missing_net() -> str | None:
     return None if os.geteuid() == 0 and shutil.which("ip") else "needs root and iproute2"
 
 
+def _missing_browser() -> str | None:
+    from tests.tui.browser import EXECUTABLES, find_browser  # needs aiohttp, which few tests do
+
+    return None if find_browser() else f"needs a browser: {' or '.join(EXECUTABLES)}"
+
+
 _ABILITIES: dict[str, Callable[[], str | None]] = {
     "kvm": _missing_kvm,
     "root": _missing_root,
     "net": _missing_net,
+    "browser": _missing_browser,
 }
 
 

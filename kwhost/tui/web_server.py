@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING, Any
 from aiohttp import web
 from textual_serve.server import Server
 
+from kwhost.tui import web_page
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
@@ -33,11 +35,8 @@ _PAGES_MAX = 8
 # For browsers to answer that a page ends.
 _LEAVE_SECONDS = 2.0
 
-# The page of textual-serve has scripts and styles in it; it would also ask a font of another site.
 _HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; script-src 'self' 'unsafe-inline'; "
-    "style-src 'self' 'unsafe-inline'; font-src 'self' data:; img-src 'self' data:; "
-    "connect-src 'self' {websocket}; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "Content-Security-Policy": web_page.POLICY,
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
@@ -83,6 +82,11 @@ class WebServer(Server):
             await asyncio.wait(self._pages, timeout=_LEAVE_SECONDS)
         if self._runner:
             await self._runner.cleanup()
+
+    async def handle_index(self, _request: web.Request) -> web.Response:
+        """The page, in the place of textual-serve's."""
+        static, websocket = f"{self._path}/static/", f"ws://{self._host}{self._path}/ws"
+        return web.Response(text=web_page.page(static, websocket), content_type="text/html")
 
     async def _add_headers(self, _request: web.Request, response: web.StreamResponse) -> None:
         for name, value in _HEADERS.items():

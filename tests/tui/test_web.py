@@ -109,10 +109,13 @@ def test_with_the_cookie_there_is_the_page_and_all_it_needs(entered: Entered) ->
 
     assert page.status == 200
     assert f"ws://{served.host}{served.path}/ws" in text
-    script = re.search(r'src="http://[^/]+(/[^"]+\.js)"', text)
+    script = re.search(r'src="(/[^"]+\.js)"', text)
     assert script
     assert served.get(script[1], **cookie).status == 200
-    assert "default-src 'none'" in page.headers["Content-Security-Policy"]
+    policy = page.headers["Content-Security-Policy"]
+    assert "default-src 'none'" in policy
+    assert "unsafe-inline" not in policy.partition("script-src")[2].partition(";")[0]
+    assert "://" not in text.replace(f"ws://{served.host}", "")
 
 
 @pytest.mark.parametrize("target", ["/", "{path}/", "{path}/ws", "{path}/static/js/textual.js", "/nothing"])
