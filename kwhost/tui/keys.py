@@ -16,6 +16,7 @@ SCOPES = {
     "everywhere": "On every screen",
     "table": "In tables",
     "overview": "Overview",
+    "tenants": "Overview by tenant",
     "instance": "An instance",
     "logs": "Its logs",
     "calls": "Its system calls",
@@ -30,7 +31,7 @@ SCOPES = {
 
 # Scopes that are live at the same time: a key has one meaning in each of these.
 _TOGETHER = (
-    ("everywhere", "table", "overview"),
+    ("everywhere", "table", "overview", "tenants"),
     ("everywhere", "table", "instance", "logs"),
     ("everywhere", "table", "instance", "calls", "rules"),
     ("everywhere", "table", "instance", "processes"),
@@ -108,6 +109,9 @@ KEYS = (
     Key("overview.several", "L", "several", "Logs of all", "the logs of all marked instances in one"),
     Key("overview.new", "N", "new", "New", "start another instance", show=True, changes=True),
     *_control("overview"),
+    Key("tenants.turn", "f", "by_tenant", "By tenant", "a row for each tenant, or each instance"),
+    Key("tenants.unfold", "right", "unfold", "Unfold", "show the tenant's instances"),
+    Key("tenants.fold", "left", "fold", "Fold", "hide them"),
     Key("instance.back", "escape,backspace", "back", "Back", "back to the overview", show=True),
     Key("instance.next", "right_square_bracket,tab", "next_tab(1)", "Next", "the next tab"),
     Key("instance.previous", "left_square_bracket,shift+tab", "next_tab(-1)", "Previous", "the tab before"),

@@ -46,6 +46,7 @@ def written_into(app: KwhostApp) -> bool:
 SCREENS = {
     "overview": Screen(""),
     "marked": Screen("space j space"),
+    "tenants": Screen("f right"),
     "confirm": Screen("space j space x"),
     "logs": Screen("j enter", lambda app: len(app.screen.query_one(LogView).buffer.lines) == 60),
     "several": Screen("j space space L", lambda app: len(app.screen.query_one(LogView).buffer.lines) == 120),

@@ -57,7 +57,7 @@ class Overview(HostScreen):
 
     def _show_rows(self) -> None:
         fits = matcher(self._filter)
-        self.table.set_rows(row for row in self.host.fleet.rows() if fits(row))
+        self.table.show_instances(row for row in self.host.fleet.rows() if fits(row))
 
     # --- the filter
 
@@ -101,16 +101,16 @@ class Overview(HostScreen):
 
     def action_control(self, action: str) -> None:
         """Do it with all that are marked."""
-        self.post_message(Control(action, self.table.chosen))
+        self.post_message(Control(action, self.table.chosen_instances))
 
     def action_open(self, tab: str) -> None:
-        """Show the instance with the cursor."""
-        if (row := self._current) is not None:
+        """Show the instance with the cursor, or a tenant's."""
+        if not self.table.turn_tenant() and (row := self._current) is not None:
             self.post_message(OpenInstance(row.key, tab))
 
     def action_several(self) -> None:
         """Show the logs of all that are marked."""
-        if rows := self.table.chosen:
+        if rows := self.table.chosen_instances:
             self.post_message(OpenLogs(rows))
 
     @on(RowTable.Chosen)
@@ -136,4 +136,4 @@ class Overview(HostScreen):
 
     @property
     def _current(self) -> Row | None:
-        return self.table.current
+        return self.table.instance

@@ -1,11 +1,17 @@
-"""The table of instances: its columns."""
+"""The table of instances: its columns, and its rows by tenant."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from typing import ClassVar
+
+from textual.binding import BindingType
 
 from kwhost.core.model.status import Health, InstanceState
 from kwhost.tui.fleet import Row
 from kwhost.tui.format import age, flow, percent, rate, size, sparkline
+from kwhost.tui.keys import bindings
+from kwhost.tui.tenants import Shown, TenantRow, tree
 from kwhost.tui.widgets.table import Cell, Column, RowTable, Tone
+from kwhost.tui.widgets.tenants import with_tenants
 
 __all__ = ["InstanceTable", "instance_columns"]
 
@@ -108,14 +114,101 @@ def instance_columns(clock: Callable[[], float]) -> list[Column[Row]]:
     ]
 
 
-class InstanceTable(RowTable[Row]):
-    """Instances, by tenant and name at first."""
+def _key(row: Shown) -> str:
+    return f"tenant {row.tenant}" if isinstance(row, TenantRow) else row.key
+
+
+class InstanceTable(RowTable[Shown]):
+    """Instances, by tenant and name at first; or tenants, which are opened to show their instances."""
+
+    BINDINGS: ClassVar[list[BindingType]] = bindings("tenants")
 
     def __init__(self, clock: Callable[[], float]) -> None:
         super().__init__(
-            instance_columns(clock),
-            lambda row: row.key,
+            with_tenants(instance_columns(clock)),
+            _key,
             sort="tenant",
             empty="No instances. kwhost run -d -- COMMAND starts one, kwhost up CONFIG hosts a file's.",
             id="instances",
         )
+        self._instances: list[Row] = []
+        self._by_tenant = False
+        self._opened: set[str] = set()
+
+    def show_instances(self, rows: Iterable[Row]) -> None:
+        """These are all."""
+        self._instances = list(rows)
+        self.sort_again()
+
+    def sort_again(self) -> None:
+        """Show what there is, in its order."""
+        self.set_rows(self._instances)
+
+    def _sorted(self, rows: Iterable[Shown]) -> list[Shown]:
+        if not self._by_tenant:
+            return super()._sorted(rows)
+        instances = [row for row in rows if isinstance(row, Row)]
+        order = self._sort.order if self._sort else None
+        return tree(instances, self._opened, order, descending=self._descending)
+
+    @property
+    def instance(self) -> Row | None:
+        """The one with the cursor."""
+        return self.current if isinstance(self.current, Row) else None
+
+    @property
+    def chosen_instances(self) -> list[Row]:
+        """Those that are marked, or the one with the cursor; a tenant stands for none."""
+        return [row for row in self.chosen if isinstance(row, Row)]
+
+    def mark(self) -> None:
+        """Mark the one with the cursor, or all of a tenant, which are shown then."""
+        if isinstance(row := self.current, TenantRow):
+            self._open(row.tenant)
+            keys = {each.key for each in row.rows}
+            self.marked = self.marked - keys if keys <= self.marked else self.marked | keys
+            self.refresh()
+        else:
+            super().mark()
+
+    def mark_all(self) -> None:
+        """Mark all instances that are shown, or none where all are."""
+        keys = {row.key for row in self.rows if isinstance(row, Row)}
+        self.marked = set() if keys <= self.marked else set(keys)
+        self.refresh()
+
+    def _open(self, tenant: str) -> None:
+        self._opened.add(tenant)
+        self.sort_again()
+
+    def action_by_tenant(self) -> None:
+        """A row for each tenant, or for each instance alone."""
+        self._by_tenant = not self._by_tenant
+        self._opened.clear()
+        self.sort_again()
+
+    def action_unfold(self) -> None:
+        """Show the tenant's instances."""
+        if isinstance(row := self.current, TenantRow):
+            self._open(row.tenant)
+
+    def action_fold(self) -> None:
+        """Hide them, and go to the tenant."""
+        if not self._by_tenant or (row := self.current) is None:
+            return
+        tenant = row.tenant if isinstance(row, TenantRow) else row.status.tenant
+        self._opened.discard(tenant)
+        self.sort_again()
+        for number, each in enumerate(self.rows):
+            if isinstance(each, TenantRow) and each.tenant == tenant:
+                self.move_to(number)
+
+    def turn_tenant(self) -> bool:
+        """Show or hide the instances of the tenant with the cursor; whether it is on one."""
+        if isinstance(row := self.current, TenantRow):
+            if row.is_open:
+                self.action_fold()
+            else:
+                self.action_unfold()
+            return True
+        return False

@@ -187,12 +187,16 @@ class RowTable(ScrollView, Generic[R], can_focus=True):
     def action_reverse(self) -> None:
         """Turn the order round."""
         self._descending = not self._descending
-        self.set_rows(self._rows)
+        self.sort_again()
 
     def sort_by(self, column: Column[R]) -> None:
         """Sort by a column; by the same one again: the other way round."""
         self._descending = not self._descending if column is self._sort else column.descending
         self._sort = column
+        self.sort_again()
+
+    def sort_again(self) -> None:
+        """The order is another."""
         self.set_rows(self._rows)
 
     def mark(self) -> None:
