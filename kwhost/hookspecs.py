@@ -5,10 +5,10 @@ An implementation names the arguments that it wants and may leave out the others
 contract.
 
 **Declarations** (`configuration_type`, `engines`, `image_sources`, `networks`, `cli_commands`,
-`tui_panels`) are plain functions, called once when the plugin is loaded. The other hooks are called while the
-daemon runs. These may be plain functions, which are then called in a thread of their own; `async def`, in the
-daemon's trio loop, which they must not hold up; or plain functions that return an async function without
-arguments, which is awaited in the loop. A call has DEADLINE_SECONDS.
+`tui_panels`, `tui_columns`) are plain functions, called once when the plugin is loaded. The other hooks are
+called while the daemon runs. These may be plain functions, which are then called in a thread of their own;
+`async def`, in the daemon's trio loop, which they must not hold up; or plain functions that return an async
+function without arguments, which is awaited in the loop. A call has DEADLINE_SECONDS.
 
 `configuration` is the plugin's own section `[plugins.NAME]`, an object of the type that
 `configuration_type` named; None for a plugin that named none.
@@ -56,6 +56,8 @@ __all__ = [
     "Sample",
     "TuiCell",
     "TuiColumn",
+    "TuiFleet",
+    "TuiInstanceColumn",
     "TuiPanel",
     "TuiSource",
     "TuiTone",
@@ -428,3 +430,30 @@ class TuiPanel:
 @hookspec
 def tui_panels() -> Sequence[TuiPanel]:  # type: ignore[empty-body]
     """The tabs that the plugin adds to `kwhost tui`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TuiFleet:
+    """What a column is about: all instances of the daemon at `socket`."""
+
+    socket: Path
+    run_dir: Path
+    instances: Sequence[InstanceStatus]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TuiInstanceColumn:
+    """A column of the overview, `width` characters wide, 1 to 20. `read` gives the cells of all instances at
+    once, by their ids, and may leave some out. It is called in a thread of the interface's process, again and
+    again while the overview is seen, and has DEADLINE_SECONDS."""
+
+    name: str
+    title: str
+    width: int
+    read: Callable[[TuiFleet], Mapping[InstanceId, TuiCell | str]]
+    right: bool = False
+
+
+@hookspec
+def tui_columns() -> Sequence[TuiInstanceColumn]:  # type: ignore[empty-body]
+    """The columns that the plugin adds to the overview of `kwhost tui`."""

@@ -16,6 +16,7 @@ from kwhost.core.model.text import clean
 from kwhost.tui import messages
 from kwhost.tui.actions import ACTIONS
 from kwhost.tui.api import AsyncClient
+from kwhost.tui.columns import COLUMNS_MAX, PluginColumn
 from kwhost.tui.host import Host
 from kwhost.tui.keys import CHANGING, KEYS, SCOPES, bindings
 from kwhost.tui.panels import FoundPanels, find_panels, no_panels
@@ -79,8 +80,15 @@ class KwhostApp(App[None], inherit_bindings=False):
         found = await self._panels()
         for host in self.hosts.values():
             host.panels = found.panels
+            host.columns = [PluginColumn(offer) for offer in found.columns[:COLUMNS_MAX]]
+            for column in host.columns:
+                tell = partial(self._told, host, is_warning=True)
+                self.run_worker(column.follow(host, partial(self._is_overview, host), tell), group="columns")
         for failure in found.failures:
             self.notify(clean(failure), severity="warning", markup=False)
+
+    def _is_overview(self, host: Host) -> bool:
+        return host is self.host and isinstance(self.screen, Overview)
 
     def _show(self) -> None:
         if self.screen_stack and isinstance(self.screen, HostScreen):

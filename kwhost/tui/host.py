@@ -10,6 +10,7 @@ from kwhost.core.model.decisions import Question
 from kwhost.core.model.events import Event
 from kwhost.core.model.status import TenantStatus
 from kwhost.tui.api import AsyncClient
+from kwhost.tui.columns import PluginColumn
 from kwhost.tui.fleet import Fleet
 
 if TYPE_CHECKING:
@@ -35,4 +36,5 @@ class Host:
     tenants: Sequence[TenantStatus] = ()
     questions: Sequence[Question] = ()
     panels: "Sequence[TuiPanel]" = ()
+    columns: Sequence[PluginColumn] = ()
     events: deque[Event] = field(default_factory=lambda: deque(maxlen=_EVENTS_MAX))

@@ -1,4 +1,4 @@
-"""Tabs that plugins add.
+"""Tabs and columns that plugins add.
 
 They are the plugins' own code, which runs in this process: in threads, with a deadline.
 """
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from kwhost.core.errors import HostError, KwhostError
 
 if TYPE_CHECKING:
-    from kwhost.hookspecs import TuiCell, TuiPanel, TuiSource
+    from kwhost.hookspecs import TuiCell, TuiInstanceColumn, TuiPanel, TuiSource
 
 __all__ = ["FoundPanels", "PanelRow", "find_panels", "no_panels", "read_rows"]
 
@@ -23,6 +23,7 @@ class FoundPanels(NamedTuple):
 
     panels: "Sequence[TuiPanel]" = ()
     failures: Sequence[str] = ()
+    columns: "Sequence[TuiInstanceColumn]" = ()
 
 
 async def no_panels() -> FoundPanels:
@@ -40,7 +41,7 @@ def _find() -> FoundPanels:
     from kwhost.core.config.host import load_host_config
     from kwhost.core.pluginmgr.discovery import Selection
     from kwhost.core.pluginmgr.loading import load_plugins
-    from kwhost.hookspecs import TuiPanel
+    from kwhost.hookspecs import TuiInstanceColumn, TuiPanel
 
     failures: list[str] = []
     try:
@@ -48,8 +49,13 @@ def _find() -> FoundPanels:
     except KwhostError as error:
         return FoundPanels(failures=[str(error)])
     selection = Selection(load=host.plugins, blocked=frozenset(host.block_plugins))
-    offers = load_plugins(selection, failures.append).offers("tui_panels").values()
-    return FoundPanels([offer for offer in offers if isinstance(offer, TuiPanel)], failures)
+    plugins = load_plugins(selection, failures.append)
+    panels, columns = plugins.offers("tui_panels").values(), plugins.offers("tui_columns").values()
+    return FoundPanels(
+        [offer for offer in panels if isinstance(offer, TuiPanel)],
+        failures,
+        [offer for offer in columns if isinstance(offer, TuiInstanceColumn)],
+    )
 
 
 async def read_rows(panel: "TuiPanel", source: "TuiSource", seconds: float) -> list[PanelRow]:

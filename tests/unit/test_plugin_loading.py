@@ -8,13 +8,23 @@ from pathlib import Path
 import pytest
 
 from kwhost import __version__
+from kwhost.core.model.ids import InstanceId
 from kwhost.core.model.instance import Isolation
 from kwhost.core.pluginmgr import loading
 from kwhost.core.pluginmgr.builtin import BUILT_IN
 from kwhost.core.pluginmgr.discovery import Candidate, Selection
 from kwhost.core.pluginmgr.loading import add_plugin, load_plugins
 from kwhost.core.pluginmgr.registry import Registry
-from kwhost.hookspecs import CliCommand, EngineOffer, ImageSource, NetworkOffer, TuiColumn, TuiPanel, hookimpl
+from kwhost.hookspecs import (
+    CliCommand,
+    EngineOffer,
+    ImageSource,
+    NetworkOffer,
+    TuiColumn,
+    TuiInstanceColumn,
+    TuiPanel,
+    hookimpl,
+)
 from tests.unit.plugin_parts import Bench, make_plugin
 
 WORKING = """
@@ -175,6 +185,10 @@ def no_rows(_: object) -> list[tuple[str]]:
     return []
 
 
+def no_cells(_: object) -> dict[InstanceId, str]:
+    return {}
+
+
 def nothing(*_: object) -> object:
     return None
 
@@ -199,6 +213,10 @@ def nothing(*_: object) -> object:
         ("tui_panels", [TuiPanel(name="x", title="x", columns=(TuiColumn("a", -1),), read=no_rows)]),
         ("tui_panels", [TuiPanel(name="x", title="a\nb", columns=(TuiColumn("a", 1),), read=no_rows)]),
         ("tui_panels", [TuiPanel(name="x", title="x", columns=(TuiColumn("a", 1),), read=1)]),  # type: ignore[arg-type]
+        ("tui_columns", [TuiInstanceColumn(name="x", title="x", width=0, read=no_cells)]),
+        ("tui_columns", [TuiInstanceColumn(name="x", title="x", width=21, read=no_cells)]),
+        ("tui_columns", [TuiInstanceColumn(name="x", title="\x1b", width=5, read=no_cells)]),
+        ("tui_columns", [TuiInstanceColumn(name="x", title="x", width=5, read=1)]),  # type: ignore[arg-type]
         ("configuration_type", int),
         ("configuration_type", {}),
     ],

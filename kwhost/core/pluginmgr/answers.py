@@ -3,7 +3,7 @@
 import dataclasses
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from ipaddress import IPv4Network, IPv6Network
 from types import MappingProxyType
 from typing import TypeVar
@@ -11,6 +11,7 @@ from typing import TypeVar
 import msgspec
 
 from kwhost.core.model.decisions import Answer, Scope
+from kwhost.core.model.ids import InstanceId
 from kwhost.core.model.instance import Isolation
 from kwhost.core.model.mounts import Mount
 from kwhost.core.model.network import Uplink
@@ -28,11 +29,12 @@ from kwhost.hookspecs import (
     Sample,
     TuiCell,
     TuiColumn,
+    TuiInstanceColumn,
     TuiPanel,
     TuiTone,
 )
 
-__all__ = ["CHECKS", "SAMPLES_MAX", "check_image_plan", "check_rows", "is_record_type"]
+__all__ = ["CHECKS", "SAMPLES_MAX", "check_cells", "check_image_plan", "check_rows", "is_record_type"]
 
 T = TypeVar("T")
 
@@ -42,7 +44,7 @@ SAMPLES_MAX = 10_000
 _REASON_MAX = 300
 _OFFERS_MAX = 100
 _LABEL_MAX = 200
-_TITLE_MAX, _COLUMNS_MAX, _WIDTH_MAX, _ROWS_MAX = 40, 20, 200, 2000
+_TITLE_MAX, _COLUMNS_MAX, _WIDTH_MAX, _ROWS_MAX, _CELL_MAX = 40, 20, 200, 2000, 20
 _TABLE_MAX = 20_000
 _TABLE_DEPTH = 8
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,31}")
@@ -171,6 +173,25 @@ def _check_tui_panels(value: object) -> object:
             _require(wide, f"panel {panel.name}: the width {column.width!r} cannot be")
         _require(callable(panel.read), f"panel {panel.name}: read cannot be called")
     return panels
+
+
+def _check_tui_columns(value: object) -> object:
+    columns = _offers(value, TuiInstanceColumn)
+    for column in columns:
+        _require(_is_line(column.title, _TITLE_MAX), f"column {column.name}: title is no short line")
+        wide = type(column.width) is int and 1 <= column.width <= _CELL_MAX
+        _require(wide, f"column {column.name}: the width {column.width!r} is not 1 to {_CELL_MAX}")
+        _require(callable(column.read), f"column {column.name}: read cannot be called")
+    return columns
+
+
+def check_cells(value: object, known: Iterable[InstanceId]) -> dict[InstanceId, TuiCell]:
+    """The answer of a column's `read`: cells of `known` instances, each as long as it can be seen."""
+    _require(isinstance(value, Mapping), f"the answer is {type(value).__name__}, not a mapping")
+    assert isinstance(value, Mapping)
+    found = {id_: value[id_] for id_ in known if id_ in value}
+    cells = {id_: _check_cell(TuiCell(cell) if type(cell) is str else cell) for id_, cell in found.items()}
+    return {id_: cell._replace(text=cell.text[:_CELL_MAX]) for id_, cell in cells.items()}
 
 
 def check_rows(panel: TuiPanel, value: object) -> list[tuple[TuiCell, ...]]:
@@ -309,6 +330,7 @@ CHECKS: Mapping[str, Callable[[object], object]] = MappingProxyType(
         "network_uplinks": _check_network_uplinks,
         "cli_commands": _check_cli_commands,
         "tui_panels": _check_tui_panels,
+        "tui_columns": _check_tui_columns,
         "admit_instance": _check_reason,
         "policy_layer": _check_policy_layer,
         "answer_question": _check_answer,

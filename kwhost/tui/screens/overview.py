@@ -53,6 +53,7 @@ class Overview(HostScreen):
             return
         super().show_state()
         self._quotas.show(self.host.tenants)
+        self.table.show_columns(self.host.columns)
         self._show_rows()
 
     def _show_rows(self) -> None:

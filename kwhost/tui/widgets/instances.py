@@ -1,17 +1,20 @@
 """The table of instances: its columns, and its rows by tenant."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from math import inf
 from typing import ClassVar
 
 from textual.binding import BindingType
 
 from kwhost.core.model.status import Health, InstanceState
+from kwhost.core.model.text import clean
+from kwhost.tui.columns import PluginColumn
 from kwhost.tui.fleet import Row
 from kwhost.tui.format import age, flow, percent, rate, size, sparkline
 from kwhost.tui.keys import bindings
 from kwhost.tui.tenants import Shown, TenantRow, tree
 from kwhost.tui.widgets.table import Cell, Column, RowTable, Tone
-from kwhost.tui.widgets.tenants import with_tenants
+from kwhost.tui.widgets.tenants import with_tenants, without_tenants
 
 __all__ = ["InstanceTable", "instance_columns"]
 
@@ -114,6 +117,25 @@ def instance_columns(clock: Callable[[], float]) -> list[Column[Row]]:
     ]
 
 
+def _plugin_column(column: PluginColumn) -> Column[Row]:
+    """Gone before our own are where the screen is narrow, but for the widest of those."""
+
+    def cell(row: Row) -> Cell:
+        found = column.cells.get(row.key)
+        return Cell(found.text, Tone(found.tone.value)) if found else Cell("-", Tone.DIM)
+
+    def order(row: Row) -> tuple[float, str]:
+        found = column.cells.get(row.key)
+        text = found.text if found else ""
+        try:
+            return (float(text), "")
+        except ValueError:
+            return (-inf, text)
+
+    offer = column.offer
+    return Column(clean(offer.title), offer.width, cell, order, right=offer.right, rank=5)
+
+
 def _key(row: Shown) -> str:
     return f"tenant {row.tenant}" if isinstance(row, TenantRow) else row.key
 
@@ -133,7 +155,14 @@ class InstanceTable(RowTable[Shown]):
         )
         self._instances: list[Row] = []
         self._by_tenant = False
+        self._has_plugins = False
         self._opened: set[str] = set()
+
+    def show_columns(self, columns: Sequence[PluginColumn]) -> None:
+        """Those of plugins, once they are known."""
+        if columns and not self._has_plugins:
+            self._has_plugins = True
+            self.add_columns(without_tenants([_plugin_column(column) for column in columns]))
 
     def show_instances(self, rows: Iterable[Row]) -> None:
         """These are all."""

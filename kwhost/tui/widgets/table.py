@@ -120,6 +120,11 @@ class RowTable(ScrollView, Generic[R], can_focus=True):
         marked = [row for row in self._rows if self._key(row) in self.marked]
         return marked or ([self.current] if self.current is not None else [])
 
+    def add_columns(self, columns: Iterable[Column[R]]) -> None:
+        """Behind those that there are."""
+        self._columns += tuple(columns)
+        self.refresh()
+
     def set_rows(self, rows: Iterable[R]) -> None:
         """Show these; marks and the cursor stay where their rows still are."""
         before = self._key(self.current) if self.current is not None else None

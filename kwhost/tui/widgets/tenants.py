@@ -8,7 +8,7 @@ from kwhost.tui.format import flow, percent, rate, size
 from kwhost.tui.tenants import Shown, TenantRow
 from kwhost.tui.widgets.table import Cell, Column, Tone
 
-__all__ = ["with_tenants"]
+__all__ = ["with_tenants", "without_tenants"]
 
 
 def _name(row: TenantRow) -> Cell:
@@ -50,11 +50,20 @@ _ORDERS: dict[str, Callable[[TenantRow], float]] = {
 
 def with_tenants(columns: Sequence[Column[Row]]) -> list[Column[Shown]]:
     """The same, with what tenants show in them."""
-    return [_lift(column) for column in columns]
+    return [_lift(column, _CELLS.get(column.title), _ORDERS.get(column.title)) for column in columns]
 
 
-def _lift(column: Column[Row]) -> Column[Shown]:
-    order, tenant_order, tenant_cell = column.order, _ORDERS.get(column.title), _CELLS.get(column.title)
+def without_tenants(columns: Sequence[Column[Row]]) -> list[Column[Shown]]:
+    """The same, with nothing in tenants' rows, whatever the columns are called."""
+    return [_lift(column, None, None) for column in columns]
+
+
+def _lift(
+    column: Column[Row],
+    tenant_cell: Callable[[TenantRow], Cell] | None,
+    tenant_order: Callable[[TenantRow], float] | None,
+) -> Column[Shown]:
+    order = column.order
 
     def place(row: Shown) -> Any:
         if isinstance(row, TenantRow):

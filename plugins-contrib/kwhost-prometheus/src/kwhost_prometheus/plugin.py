@@ -6,9 +6,10 @@ from pathlib import Path
 
 import trio
 from kwhost.core.model.events import Event
-from kwhost.hookspecs import CliCommand, PluginHost, TuiPanel, hookimpl
+from kwhost.hookspecs import CliCommand, PluginHost, TuiInstanceColumn, TuiPanel, hookimpl
 
 from kwhost_prometheus import __version__, command
+from kwhost_prometheus.column import COLUMN
 from kwhost_prometheus.configuration import Address, Configuration, read_token
 from kwhost_prometheus.exporter import Exporter
 from kwhost_prometheus.panel import PANEL
@@ -42,6 +43,11 @@ class Prometheus:
     def tui_panels(self) -> Sequence[TuiPanel]:
         """The tab Prometheus of `kwhost tui`."""
         return (PANEL,)
+
+    @hookimpl
+    def tui_columns(self) -> Sequence[TuiInstanceColumn]:
+        """The column of call times in its overview."""
+        return (COLUMN,)
 
     @hookimpl
     async def instance_event(self, event: Event, host: PluginHost) -> None:
