@@ -165,10 +165,12 @@ class KwhostApp(App[None], inherit_bindings=False):
             return
         from kwhost.tui.operations import perform  # as screens that are not the first: once they are needed
 
-        self.run_worker(self._and_look(perform(self, self.host, action, rows)))
+        host = self.hosts[message.host] if message.host else self.host
+        place = host.name if host is not self.host else ""
+        self.run_worker(self._and_look(perform(self, host, action, rows, place), host))
 
-    async def _and_look(self, work: Awaitable[None]) -> None:
-        watch = self._watches[self.host.name]
+    async def _and_look(self, work: Awaitable[None], host: Host) -> None:
+        watch = self._watches[host.name]
         await work
         watch.look()
 
@@ -231,7 +233,7 @@ class KwhostApp(App[None], inherit_bindings=False):
         if isinstance(self.screen, HostScreen):
             from kwhost.tui.operations import reload
 
-            self.run_worker(self._and_look(reload(self, self.host)))
+            self.run_worker(self._and_look(reload(self, self.host), self.host))
 
     @on(messages.ChooseCall)
     def _choose_call(self, message: messages.ChooseCall) -> None:

@@ -61,7 +61,7 @@ class Key(NamedTuple):
         return self.id.partition(".")[0]
 
 
-def _control(scope: str) -> tuple[Key, ...]:
+def _state_control(scope: str) -> tuple[Key, ...]:
     return (
         Key(f"{scope}.start", "s", "control('start')", "Start", "start it", changes=True),
         Key(f"{scope}.stop", "x", "control('stop')", "Stop", "stop it", show=True, changes=True),
@@ -70,6 +70,12 @@ def _control(scope: str) -> tuple[Key, ...]:
         Key(f"{scope}.resume", "u", "control('resume')", "Resume", "let it go on", changes=True),
         Key(f"{scope}.kill", "K", "control('kill')", "Kill", "kill it at once", changes=True),
         Key(f"{scope}.remove", "D", "control('remove')", "Remove", "remove it with its logs", changes=True),
+    )
+
+
+def _control(scope: str) -> tuple[Key, ...]:
+    return (
+        *_state_control(scope),
         Key(f"{scope}.exec", "e", "console('exec')", "Shell", "a shell in it", show=True, changes=True),
         Key(f"{scope}.command", "E", "command", "Command", "a program in it, on a terminal", changes=True),
         Key(f"{scope}.attach", "t", "console('attach')", "Attach", "its program's terminal", changes=True),
@@ -138,6 +144,7 @@ KEYS = (
     Key("start.go", "ctrl+s", "go", "Start", "start it", show=True, changes=True),
     Key("start.back", "escape", "back", "Back", "start none", show=True),
     Key("hosts.open", "enter", "open", "Open", "go to the host, or the instance", show=True),
+    *_state_control("hosts"),
     Key("hosts.back", "escape", "back", "Back", "stay where one was", show=True),
     Key("questions.once", "y", "answer(True,'once')", "Once", "allow this call", show=True, changes=True),
     Key(

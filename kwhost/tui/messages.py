@@ -100,10 +100,12 @@ class Happened(FromDaemon):
 
 
 class Control(Message):
-    """The operator wants something done with instances."""
+    """The operator wants something done with instances, of another `host` than the one that is shown
+    perhaps."""
 
-    def __init__(self, action: str, targets: Sequence[Row]) -> None:
+    def __init__(self, action: str, targets: Sequence[Row], host: str = "") -> None:
         super().__init__()
+        self.host = host
         self.action = action
         self.targets = targets
 

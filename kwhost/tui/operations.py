@@ -23,12 +23,14 @@ _REQUESTS_MAX = 8
 _LINES_MAX = 12
 
 
-async def perform(app: App[Any], host: Host, action: Action, rows: Sequence[Row]) -> None:
-    """Do it with these instances, and say what became of it."""
+async def perform(app: App[Any], host: Host, action: Action, rows: Sequence[Row], place: str = "") -> None:
+    """Do it with these instances, and say what became of it; `place` is the name of a host that is not the
+    one that is shown."""
     names = [row.name for row in rows]
     command = command_line(action, names)
+    shown = [f"{name} on {place}" for name in names] if place else names
     if action.destructive and not await app.push_screen_wait(
-        Confirm(action.verb, names, action.warning, command)
+        Confirm(action.verb, shown, action.warning, command)
     ):
         return
     limit = asyncio.Semaphore(_REQUESTS_MAX)
@@ -46,7 +48,7 @@ async def perform(app: App[Any], host: Host, action: Action, rows: Sequence[Row]
     for failure in failures[:3]:
         app.notify(clean(failure), title=f"Could not {action.verb}", severity="error", markup=False)
     if done := len(rows) - len(failures):
-        what = names[0] if len(rows) == 1 else f"{done} instances"
+        what = shown[0] if len(rows) == 1 else f"{done} instances"
         app.notify(clean(f"$ {command[:200]}"), title=f"{what} {action.done}", markup=False)
 
 

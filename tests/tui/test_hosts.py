@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from textual.pilot import Pilot
-from textual.widgets import Button
+from textual.widgets import Button, Static
 
 from kwhost.tui.app import KwhostApp
 from kwhost.tui.fleet import Row
@@ -91,6 +91,34 @@ def test_one_table_has_the_instances_of_all_and_leads_to_each() -> None:
             await wait_for(lambda: isinstance(app.screen, InstanceScreen), "the instance")
             assert app.host.name == "far"
             await wait_for(lambda: [each for each, _ in far.asked if "/logs" in each], "its log")
+
+    play(look)
+
+
+def test_in_the_table_of_all_keys_act_on_the_rows_own_host() -> None:
+    async def look() -> None:
+        async with two_hosts() as (app, pilot, near, far):
+            await pilot.press("h")
+            await wait_for(lambda: isinstance(app.screen, HostsScreen), "the hosts")
+            everything = app.screen.query_one("#everything", RowTable)
+            await wait_for(lambda: {each.host.name for each in everything.rows} == set(app.hosts), "both")
+            await pilot.press("x")
+            assert isinstance(app.screen, HostsScreen)  # a host has the cursor, which is no instance
+
+            everything.focus()
+            await pilot.press("home")
+            placed = everything.current
+            assert placed
+            await pilot.press("x")
+            await wait_for(lambda: isinstance(app.screen, Confirm), "question")
+            said = str(app.screen.query_one(".targets", Static).content)
+            assert said == f"{placed.row.name} on far"
+            app.screen.query_one("#go", Button).press()
+            await wait_for(lambda: [each for each, _ in far.asked if each.startswith("POST")], "request")
+
+            asked = next(each for each, _ in far.asked if each.startswith("POST"))
+            assert asked == f"POST /v1/instances/{placed.row.key}/stop"
+            assert not [each for each, _ in near.asked if each.startswith("POST")]
 
     play(look)
 

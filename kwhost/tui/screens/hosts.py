@@ -11,7 +11,7 @@ from kwhost.tui.fleet import Row, Totals
 from kwhost.tui.format import percent, rate, size
 from kwhost.tui.host import Host
 from kwhost.tui.keys import bindings
-from kwhost.tui.messages import OpenHost
+from kwhost.tui.messages import Control, OpenHost
 from kwhost.tui.screens.base import HostScreen
 from kwhost.tui.widgets.instances import instance_columns
 from kwhost.tui.widgets.table import Cell, Column, RowTable, Tone
@@ -120,6 +120,12 @@ class HostsScreen(HostScreen):
         row: _Shown | None = (self._everything if self._everything.has_focus else self._hosts).current
         if row is not None:
             self.post_message(OpenHost(row.host.name, row.row.key if isinstance(row, _Placed) else None))
+
+    def action_control(self, action: str) -> None:
+        """Do it with the instance with the cursor, on its own host; hosts themselves are left alone."""
+        placed = self._everything.current
+        if self._everything.has_focus and placed is not None:
+            self.post_message(Control(action, [placed.row], placed.host.name))
 
     def action_back(self) -> None:
         """Stay where one was."""
