@@ -3,7 +3,9 @@
 What the program writes is hostile: nothing of it may raise, take long, or leave this screen.
 """
 
+import unicodedata
 from copy import copy
+from itertools import groupby
 from typing import Any
 
 import pyte
@@ -17,6 +19,8 @@ _APPLICATION_CURSOR = 1 << 5
 _BRACKETED_PASTE = 2004 << 5
 # Of one cell: a letter with a few marks on it.
 _CELL_MAX = 8
+# Bytes of one sequence: pyte keeps what it has of it for as long as the program does not end it.
+_SEQUENCE_MAX = 64 * 1024
 
 
 class _Screen(pyte.Screen):
@@ -59,11 +63,16 @@ class _Screen(pyte.Screen):
 
     def draw(self, data: str) -> None:
         """Text; a cell holds no more than a letter with its marks."""
-        super().draw(data)
+        super().draw(data if data.isascii() else _with_few_marks(data))
         line = self.buffer[self.cursor.y]
         place = max(0, min(self.cursor.x, self.columns) - 1)
         if len(line[place].data) > _CELL_MAX:
             line[place] = line[place]._replace(data=line[place].data[:_CELL_MAX])
+
+    def save_cursor(self) -> None:
+        """Terminals have one place for it; pyte would keep all."""
+        self.savepoints.clear()
+        super().save_cursor()
 
     def select_graphic_rendition(self, *attributes: int, **options: Any) -> None:
         """Colours; xterm's private ones (`CSI > m`) are no colours."""
@@ -75,12 +84,21 @@ class _Screen(pyte.Screen):
         self.replies += data.encode()
 
 
+def _with_few_marks(text: str) -> str:
+    """Without all but the first marks on each letter: pyte composes a letter anew for each of them."""
+    return "".join(
+        "".join(run)[: _CELL_MAX if marks else None]
+        for marks, run in groupby(text, lambda letter: unicodedata.combining(letter) != 0)
+    )
+
+
 class Emulator:
     """`feed` it, look at `line`, and write `take_replies` to the program."""
 
     def __init__(self, columns: int = 80, rows: int = 24) -> None:
         self._screen = _Screen(columns, rows)
         self._stream = pyte.ByteStream(self._screen)
+        self._unfinished = 0
 
     @property
     def columns(self) -> int:
@@ -109,11 +127,22 @@ class Emulator:
         return _BRACKETED_PASTE in self._screen.mode
 
     def feed(self, data: bytes) -> None:
-        """What the program wrote. Sequences that pyte itself stumbles over are forgotten."""
+        """What the program wrote. Sequences that pyte stumbles over, or that have no end, are forgotten."""
+        for start in range(0, len(data), _SEQUENCE_MAX):
+            self._feed(data[start : start + _SEQUENCE_MAX])
+
+    def _feed(self, data: bytes) -> None:
         try:
             self._stream.feed(data)
         except (TypeError, ValueError, IndexError, KeyError, AttributeError, OverflowError):
-            self._stream = pyte.ByteStream(self._screen)
+            self._forget_sequence()
+        self._unfinished = 0 if self._stream._taking_plain_text else self._unfinished + len(data)  # noqa: SLF001
+        if self._unfinished > _SEQUENCE_MAX:
+            self._forget_sequence()
+
+    def _forget_sequence(self) -> None:
+        self._stream = pyte.ByteStream(self._screen)
+        self._unfinished = 0
 
     def take_replies(self) -> bytes:
         """What the terminal answers the program."""

@@ -3,6 +3,7 @@
 import gc
 import re
 import sys
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -231,6 +232,35 @@ def test_nothing_that_a_program_writes_upsets_the_terminal(pieces: list[bytes]) 
     assert len(emulator.text.split("\n")) == 3
 
 
+def test_a_sequence_without_an_end_is_given_up() -> None:
+    emulator = Emulator(20, 3)
+    emulator.feed(b"\x1b]0;" + b"A" * 200_000)
+    emulator.feed(b"\r\nhere")
+
+    assert "here" in emulator.text
+
+
+def test_a_program_that_saves_its_cursor_for_ever_takes_no_memory() -> None:
+    emulator = Emulator(20, 3)
+    emulator.feed(b"\x1b7" * 100)
+    tracemalloc.start()
+    try:
+        emulator.feed(b"\x1b7" * 20_000)
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert kept < 100_000
+
+
+def test_marks_without_number_on_a_letter_are_few() -> None:
+    emulator = Emulator(20, 3)
+    emulator.feed(("e" + "\u0301" * 30_000 + "x").encode())
+
+    assert emulator.line(0)[1].data == "x"
+    assert len(emulator.line(0)[0].data) <= 9
+
+
 @pytest.mark.parametrize(
     ("key", "character", "sent"),
     [
@@ -346,6 +376,7 @@ def test_the_command_collects_garbage_for_it_goes_on_for_days(monkeypatch: pytes
     seen = []
     monkeypatch.setattr(sys.stdin, "isatty", lambda: True, raising=False)
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
     monkeypatch.setattr("kwhost.tui.app.run", lambda *_, **__: seen.append(gc.isenabled()))
     gc.disable()
     try:
