@@ -109,6 +109,40 @@ def test_a_question_is_answered(key: str, answer: dict[str, Any]) -> None:
     play(look)
 
 
+@pytest.mark.parametrize(("seconds", "answered"), [(3600.0, []), (0.01, ["2"])])
+def test_a_key_meant_for_a_question_that_is_gone_answers_no_other(
+    seconds: float, answered: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kwhost.tui.screens.questions._SEEN_SECONDS", seconds)
+
+    async def look() -> None:
+        transcript = load("busy")
+        (first,) = transcript["answers"]["/v1/questions"]
+        transcript["answers"]["/v1/questions"].append(first | {"id": "2"})
+        async with interface(transcript) as (app, pilot, replay):
+            await pilot.press("a")
+            await wait_for(lambda: isinstance(app.screen, Questions), "questions")
+            replay.answers["/v1/questions"].remove(first)
+            await wait_for(lambda: len(app.host.questions) == 1, "the end of the first")
+            await pilot.pause(0.1)
+            await pilot.press("y")
+            await pilot.pause()
+
+            assert [path.split("/")[3] for path, _ in changes(replay)] == answered
+
+    play(look)
+
+
+def test_columns_that_have_no_room_are_not_there_rather_than_cut() -> None:
+    async def look() -> None:
+        async with interface(load("busy"), size=(60, 20)) as (app, _, _):
+            header = overview(app).table.render_line(0).text
+
+            assert header.split() == ["TENANT▲", "NAME", "STATE", "CPU%", "MEMORY"]
+
+    play(look)
+
+
 def test_the_filter_leaves_what_fits() -> None:
     async def look() -> None:
         async with interface(load("busy")) as (app, pilot, _):

@@ -2,6 +2,7 @@
 
 import shlex
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import ClassVar
 from urllib.parse import quote
 
@@ -22,6 +23,10 @@ from kwhost.tui.screens.base import HostScreen
 from kwhost.tui.widgets.table import Cell, Column, RowTable, Tone
 
 __all__ = ["Questions"]
+
+# How long a question has to have stood under the cursor, where it came there by itself: a key that was meant
+# for the one before answers nothing.
+_SEEN_SECONDS = 0.7
 
 
 def _shown(question: Question) -> str:
@@ -63,6 +68,7 @@ class Questions(HostScreen):
     def __init__(self, host: Host) -> None:
         super().__init__(host)
         self._answered: set[str] = set()
+        self._unseen = ""
         self.table = RowTable[Question](
             _columns(host.clock), lambda question: question.id, empty="Nothing is asked.", id="questions"
         )
@@ -78,8 +84,17 @@ class Questions(HostScreen):
         if not self.ready:
             return
         super().show_state()
+        before = self.table.current
         self.table.set_rows(each for each in self.host.questions if each.id not in self._answered)
+        current = self.table.current
+        if before and current and current.id != before.id:
+            self._unseen = current.id
+            self.set_timer(_SEEN_SECONDS, partial(self._see, current.id))
         self._show_detail()
+
+    def _see(self, question: str) -> None:
+        if self._unseen == question:
+            self._unseen = ""
 
     @on(RowTable.Highlighted)
     def _show_detail(self) -> None:
@@ -88,7 +103,10 @@ class Questions(HostScreen):
 
     def action_answer(self, allow: bool, scope: str) -> None:  # noqa: FBT001 - as the bindings say it
         """Answer the one with the cursor."""
-        if question := self.table.current:
+        question = self.table.current
+        if question and question.id == self._unseen:
+            self.notify("The question before is gone; this is another one.", severity="warning")
+        elif question:
             self._send(question, allow=allow, scope=scope)
 
     @work

@@ -45,7 +45,7 @@ class Cell(NamedTuple):
 
 class Column(NamedTuple, Generic[R]):
     """`width` in characters; one column without (0) has the rest, at least 12. `order` sorts by it. Columns
-    with the highest `rank` go first where the screen is narrow; 0 always stays."""
+    with the highest `rank` go first where the screen is narrow, of equal ones the last; the first stays."""
 
     title: str
     width: int
@@ -244,8 +244,9 @@ class RowTable(ScrollView, Generic[R], can_focus=True):
         def needed() -> int:
             return sum((column.width or _FLEXIBLE_MIN) + 1 for column in columns)
 
-        while needed() > width and any(column.rank for column in columns):
-            columns.remove(max(columns, key=lambda column: column.rank))
+        while needed() > width and len(columns) > 1:
+            # A number whose end is cut off would be another number.
+            columns.remove(max(reversed(columns[1:]), key=lambda column: column.rank))
         rest = max(0, width - needed())
         return [(column, column.width or _FLEXIBLE_MIN + rest) for column in columns]
 
