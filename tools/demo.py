@@ -156,7 +156,8 @@ def host_example(directory: Path) -> bool:
     try:
         if not start_hosting(directory):
             return False
-        well = open_interface() if sys.stdin.isatty() and sys.stdout.isatty() else report()
+        seen = all(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr))
+        well = open_interface() if seen else report()
     except KeyboardInterrupt:
         print()
     finally:

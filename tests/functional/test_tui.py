@@ -215,6 +215,13 @@ def test_it_runs_on_a_terminal(tmux: tuple[Daemon, Callable[..., str]]) -> None:
     eventually(lambda: "status 0" in screen(), "its end")
 
 
+def test_it_does_not_draw_where_nobody_sees_it(tmux: tuple[Daemon, Callable[..., str]]) -> None:
+    daemon, run = tmux
+    run("send-keys", f"{shlex.join(daemon.command('tui'))} 2>&1 >/dev/tty | cat", "Enter")
+
+    eventually(lambda: "needs a terminal" in run("capture-pane", "-p", "-J"), "the reason")
+
+
 def test_without_a_terminal_it_says_so(kwhostd: StartDaemon) -> None:
     done = kwhostd("").run("tui")
 

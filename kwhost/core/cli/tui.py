@@ -86,7 +86,8 @@ def main(arguments: Sequence[str]) -> int:
     web = options.web or options.web_control
     if options.web_port is not None and not web:
         raise UsageError("--web-port is for --web and --web-control")
-    if not web and not (sys.stdin.isatty() and sys.stdout.isatty()):
+    # Textual draws on the standard error output.
+    if not web and not all(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr)):
         raise UsageError("kwhost tui needs a terminal; kwhost ps and kwhost events are for pipes")
     # By name: the core does not know the interface, and no other command loads Textual.
     keys = import_module("kwhost.tui.keys")
