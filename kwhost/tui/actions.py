@@ -23,6 +23,7 @@ class Action(NamedTuple):
     method: str = "POST"
     operation: str = ""
     query: dict[str, Any] | None = None
+    command: str = ""
     options: tuple[str, ...] = ()
     warning: str = ""
 
@@ -51,12 +52,12 @@ ACTIONS = {
         warning="The programs end at once, without a chance to save anything.",
     ),
     "remove": Action(
-        "rm", "removed", _RUNS | _RESTS, destructive=True, method="DELETE", query={"force": True},
-        options=("-f",), warning="Their logs are deleted; those that run are killed.",
+        "remove", "removed", _RUNS | _RESTS, destructive=True, method="DELETE", query={"force": True},
+        command="rm", options=("-f",), warning="Their logs are deleted; those that run are killed.",
     ),
 }  # fmt: skip
 
 
 def command_line(action: Action, names: Sequence[str]) -> str:
     """What does the same on a command line."""
-    return shlex.join(["kwhost", action.verb, *action.options, *names])
+    return shlex.join(["kwhost", action.command or action.verb, *action.options, *names])

@@ -132,6 +132,32 @@ def test_a_shell_in_an_instance_is_typed_into(kwhostd: StartDaemon) -> None:
     play(look)
 
 
+DRAWING = """
+[tenants.acme.instances.drawing]
+command = ["bash", "-c", "trap 'echo drawn' WINCH; while :; do sleep 0.1; done"]
+interactive = true
+tty = true
+"""
+
+
+def test_a_program_draws_its_screen_for_each_who_attaches(kwhostd: StartDaemon) -> None:
+    daemon = kwhostd(DRAWING)
+
+    async def look() -> None:
+        app = open_app(daemon)
+        async with app.run_test(size=(100, 30)) as pilot:
+            await wait_for(lambda: row(app, "acme/drawing") == "running", "running")
+            for _ in range(2):
+                await pilot.press("t")
+                await wait_for(lambda: isinstance(app.screen, Console), "the console")
+                emulator = app.screen.query_one(Terminal).emulator
+                await wait_for(lambda: "drawn" in emulator.text, "its screen")  # noqa: B023 - at once
+                await pilot.press("ctrl+p", "ctrl+q")
+                await wait_for(lambda: not isinstance(app.screen, Console), "the way back")
+
+    play(look)
+
+
 @pytest.mark.root
 @pytest.mark.net
 def test_what_an_instances_network_refuses_is_seen() -> None:

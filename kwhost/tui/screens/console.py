@@ -98,7 +98,9 @@ class Console(Screen[None]):
         if self._kind == "attach":
             definition = await self._client.request("GET", instance_path(self._target, "definition"))
             stream = await self._client.upgrade(path, {"stdin": bool(definition["interactive"])})
-            stream.send(encode_resize(TerminalSize(rows=emulator.rows, columns=emulator.columns)))
+            # Another size first: a program draws its screen anew only when the size changes.
+            for rows in (emulator.rows + 1, emulator.rows):
+                stream.send(encode_resize(TerminalSize(rows=rows, columns=emulator.columns)))
             return stream
         size = {"rows": emulator.rows, "columns": emulator.columns}
         body = {
