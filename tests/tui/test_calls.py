@@ -166,3 +166,17 @@ def test_read_only_means_that_no_call_is_allowed() -> None:
             assert not isinstance(app.screen, Confirm)
 
     play(look)
+
+
+def test_on_a_small_screen_the_calls_have_the_room() -> None:
+    async def look() -> None:
+        async with interface(load("busy"), size=(60, 20)) as (app, pilot, _):
+            await pilot.press("j", "c")
+            await wait_for(lambda: app.screen.query("#call-table"), "calls")
+            await pilot.pause()
+
+            table = app.screen.query_one("#call-table")
+            await wait_for(lambda: table.size.height >= 6, "room for calls")
+            assert not app.screen.query_one("#latency").display
+
+    play(look)

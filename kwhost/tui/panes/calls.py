@@ -28,8 +28,9 @@ __all__ = ["CallRow", "CallsPane", "call_rows"]
 
 _SECONDS = 1.0
 _BAR = 14
-# So many lines and columns or more leave room for more.
+# So many lines and columns or more leave room for more; with fewer lines than this the table needs them all.
 _TALL, _WIDE = 20, 132
+_SHORT = 14
 
 
 class CallRow(NamedTuple):
@@ -103,7 +104,10 @@ class CallsPane(ChoosingPane):
 
     DEFAULT_CSS = """
     CallsPane RowTable { height: 1fr; }
-    CallsPane #latency { height: auto; padding: 0 1; background: $surface; text-wrap: nowrap; }
+    CallsPane #latency {
+        height: auto; padding: 0 1; background: $surface; text-wrap: nowrap; text-overflow: clip;
+    }
+    CallsPane.short #latency { display: none; }
     CallsPane #refusal-table { height: 4; }
     CallsPane.tall #refusal-table { height: 8; }
     """
@@ -153,6 +157,7 @@ class CallsPane(ChoosingPane):
     def on_resize(self, event: events.Resize) -> None:
         """There is more room, or less."""
         self.set_class(event.size.height >= _TALL, "tall")
+        self.set_class(event.size.height < _SHORT, "short")
         self._show_latencies()
 
     def on_row_table_highlighted(self) -> None:
