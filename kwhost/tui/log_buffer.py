@@ -42,6 +42,7 @@ class LogBuffer:
         self.lines: deque[LogLine] = deque()
         self.shown: deque[LogLine] = deque()
         self.dropped = 0
+        self.gone = 0  # of what was shown
         self._characters = 0
         self._width: int | None = None
         self._only: Callable[[LogLine], bool] | None = None
@@ -77,6 +78,7 @@ class LogBuffer:
                 pieces = 1 if self._width is None else len(wrap(gone.text, self._width))
                 for _ in range(pieces):
                     self.shown.popleft()
+                self.gone += pieces
 
     def arrange(self, width: int | None, only: Callable[[LogLine], bool] | None) -> None:
         """Cut anew, for other settings."""

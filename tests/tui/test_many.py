@@ -8,8 +8,9 @@ from textual.pilot import Pilot
 
 from kwhost.tui.app import KwhostApp
 from kwhost.tui.log_buffer import LINES_MAX, LogBuffer
+from kwhost.tui.panes.log_reader import LogReader, _Arrived
 from kwhost.tui.screens.overview import Overview
-from tests.tui.replay import interface, load, play
+from tests.tui.replay import interface, load, play, wait_for
 
 INSTANCES = 1000
 # A generous bound for a busy machine; it is some tens of milliseconds.
@@ -62,6 +63,40 @@ def test_an_update_of_all_costs_a_fraction_of_a_second() -> None:
                 app.screen.show_state()  # type: ignore[attr-defined]
 
             assert (time.process_time() - before) / 10 < 0.1
+
+    play(look)
+
+
+def test_what_is_read_stays_where_it_is_while_lines_come() -> None:
+    async def look() -> None:
+        async with interface(load("busy")) as (app, pilot, _):
+            await pilot.press("enter")
+            await wait_for(lambda: app.screen.query(LogReader), "the log")
+            reader = app.screen.query_one(LogReader)
+            view = reader.view
+
+            async def come(first: int) -> None:
+                for number in range(first, first + LINES_MAX):
+                    reader._arrived.append(
+                        _Arrived(0.0, "stdout", f"line {number}", partial=False, source="")
+                    )
+                await wait_for(lambda: not reader._arrived, "the lines")
+                await pilot.pause()
+
+            await come(0)
+            await pilot.press("f", "pageup", "pageup")
+            await wait_for(lambda: not view.following, "a stop")
+            await pilot.pause()
+            seen = view.render_line(0).text
+            await come(LINES_MAX)
+            assert view.render_line(0).text == seen
+            await come(2 * LINES_MAX)
+            assert view.render_line(0).text == seen
+            assert len(view.buffer.lines) <= LINES_MAX
+
+            await pilot.press("f")
+            await come(3 * LINES_MAX)
+            assert "line 79999" in view.render_line(view.size.height - 1).text
 
     play(look)
 

@@ -66,6 +66,7 @@ class LogReader(Vertical):
         self._sources = sources
         self._places: dict[InstanceId, str] = {}
         self._arrived: list[_Arrived] = []
+        self._left_out = 0
         self._line = Input(id="search", placeholder="find", compact=True)
         self._state = Static("", id="log-state", markup=False)
 
@@ -143,10 +144,22 @@ class LogReader(Vertical):
         arrived, self._arrived = self._arrived, []
         if len(self._sources) > 1:
             arrived.sort(key=lambda line: line.time)
-        for line in arrived:
+        for line in self._with_room(arrived):
             self.view.buffer.add(line.time, line.stream, line.text, partial=line.partial, source=line.source)
         self.view.show_new()
         self.show_state()
+
+    def _with_room(self, arrived: list[_Arrived]) -> list[_Arrived]:
+        """Those that take the place of none that is read; of the others one is told how many they were."""
+        room = self.view.room
+        if room and self._left_out:
+            text = f"[{self._left_out} lines were left out meanwhile]"
+            arrived.insert(0, _Arrived(arrived[0].time, "", text, partial=False, source=""))
+            self._left_out = 0
+        if self.view.following:
+            return arrived
+        self._left_out += max(0, len(arrived) - room)
+        return arrived[:room]
 
     # --- how it is shown
 
@@ -157,7 +170,8 @@ class LogReader(Vertical):
             ("following", "bold $success") if view.following else ("standing still", "bold $warning"),
             (f"   {len(self._sources)} instances" if len(self._sources) > 1 else "", ""),
             (f"   {len(buffer.lines)} lines", ""),
-            (f", the {LINES_MAX} newest" if buffer.dropped else "", ""),
+            (f", the {LINES_MAX} newest" if buffer.dropped and not self._left_out else "", ""),
+            (f", {self._left_out} newer ones left out" if self._left_out else "", "$warning"),
             *(
                 (f"   {word}", "$accent")
                 for word, on_ in (

@@ -12,7 +12,7 @@ from textual.geometry import Region, Size
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from kwhost.tui.log_buffer import LogBuffer, LogLine
+from kwhost.tui.log_buffer import LINES_MAX, LogBuffer, LogLine
 from kwhost.tui.widgets.cells import fit
 
 __all__ = ["LogView"]
@@ -55,17 +55,29 @@ class LogView(ScrollView, can_focus=True):
         self.only = False
         self._search: re.Pattern[str] | None = None
         self._here: int | None = None
+        self._gone = 0
         self._base = Style()
         self._own: dict[str, Style] = {}
 
     # --- what is shown
 
     def show_new(self) -> None:
-        """Lines have come."""
+        """Lines have come; what is read stays where it is though older lines go."""
+        gone, self._gone = self.buffer.gone - self._gone, self.buffer.gone
+        if gone and self._here is not None:
+            self._here = self._here - gone if self._here >= gone else None
+        if gone and not self.following:
+            self.scroll_to(y=max(0, self.scroll_offset.y - gone), animate=False, immediate=True)
         self.virtual_size = Size(self.size.width, len(self.buffer.shown))
         if self.following:
             self.scroll_end(animate=False, immediate=True, x_axis=False)
         self.refresh()
+
+    @property
+    def room(self) -> int:
+        """How many lines may come before one goes that is read."""
+        free = LINES_MAX - len(self.buffer.lines)
+        return LINES_MAX if self.following else free + self.scroll_offset.y
 
     def rearrange(self) -> None:
         """A setting has changed."""
