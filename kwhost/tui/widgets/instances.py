@@ -72,7 +72,7 @@ def instance_columns(clock: Callable[[], float]) -> list[Column[Row]]:
     return [
         Column("tenant", 10, lambda row: Cell(row.status.tenant, Tone.DIM), lambda row: row.name),
         Column("name", 0, lambda row: row.status.name, lambda row: row.status.name),
-        Column("state", 11, _state, lambda row: row.status.state.value),
+        Column("state", 12, _state, lambda row: row.status.state.value),
         Column(
             "health", 9, lambda row: _HEALTH[row.status.health], lambda row: row.status.health.value, rank=3
         ),
