@@ -23,9 +23,9 @@ test-hw: setup-hardware ## run the named subset of the tests on hardware-style K
 fuzz: setup-test ## fuzz the call decoder and the policy table, both for a minute
 	tools/fuzz
 
-check: setup-test lint ## what to run before each commit: formats, types, layers, fast tests
+check: setup-test lint ## what to run before each commit: formats, types, layers, tests of units and of the engine
 	$(BIN)/python -m pytest -q -n auto tests/unit tests/arch
-	$(BIN)/python -m pytest -q -n auto -m "not slow" tests/engine tests/functional
+	$(BIN)/python -m pytest -q -n auto -m "not slow" tests/engine
 
 lint: setup-test
 	KWHOST_STRICT=1 tools/build-native
