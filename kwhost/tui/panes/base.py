@@ -11,6 +11,7 @@ from kwhost.core.errors import ApiError, KwhostError
 from kwhost.core.model.ids import InstanceId
 from kwhost.core.model.text import clean
 from kwhost.tui.host import Host
+from kwhost.tui.widgets.table import RowTable
 
 if TYPE_CHECKING:
     from textual.worker import Worker
@@ -38,7 +39,9 @@ class Pane(Vertical):
         """The host's state has changed, or a second has gone by."""
 
     def take_focus(self) -> None:
-        """Have the keys."""
+        """Have the keys; where there are tables, the first that takes any has them."""
+        if tables := [table for table in self.query(RowTable) if table.can_focus]:
+            tables[0].focus()
 
     async def ask(self, operation: str = "") -> Any:
         """What the daemon says of the instance. Raises KwhostError."""

@@ -137,10 +137,6 @@ class CallsPane(ChoosingPane):
         yield self._latency
         yield self._refusals
 
-    def take_focus(self) -> None:
-        """The table of calls has the keys."""
-        self._table.focus()
-
     async def follow(self) -> None:
         """Measure."""
         loop = asyncio.get_running_loop()

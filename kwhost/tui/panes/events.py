@@ -97,10 +97,6 @@ class EventsPane(Pane):
         yield self._table
         yield self._about_audit
 
-    def take_focus(self) -> None:
-        """The table has the keys."""
-        self._table.focus()
-
     async def follow(self) -> None:
         """Follow both."""
         await asyncio.gather(self._hear(), self._look())

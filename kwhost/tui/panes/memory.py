@@ -142,10 +142,6 @@ class MemoryPane(Pane):
         yield self._note
         yield self._table
 
-    def take_focus(self) -> None:
-        """The table of processes has the keys."""
-        self._table.focus()
-
     async def follow(self) -> None:
         """Read it; an instance that does not run has none."""
         while True:

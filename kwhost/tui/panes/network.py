@@ -139,10 +139,6 @@ class NetworkPane(Pane):
         yield self._state
         yield self._table
 
-    def take_focus(self) -> None:
-        """The table has the keys."""
-        self._table.focus()
-
     async def follow(self) -> None:
         """Connections, and what a reload may change; what passes comes with the host's statistics."""
         while True:

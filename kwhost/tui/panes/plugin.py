@@ -47,10 +47,6 @@ class PluginPane(Pane):
         yield self._trouble
         yield self._table
 
-    def take_focus(self) -> None:
-        """The table has the keys."""
-        self._table.focus()
-
     async def follow(self) -> None:
         """Ask again and again. A plugin that fails is asked again when the tab is shown again."""
         self._trouble.set_class(False, "-failed")  # noqa: FBT003 - Textual's own interface

@@ -82,10 +82,6 @@ class PolicyPane(ChoosingPane):
         yield self._layers
         yield self._table
 
-    def take_focus(self) -> None:
-        """The table has the keys."""
-        self._table.focus()
-
     async def follow(self) -> None:
         """Read it again every two seconds."""
         while True:

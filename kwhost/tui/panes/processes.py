@@ -84,10 +84,6 @@ class ProcessesPane(Pane):
         yield self._table
         yield self._threads
 
-    def take_focus(self) -> None:
-        """The table of processes has the keys."""
-        self._table.focus()
-
     async def follow(self) -> None:
         """Read them once a second; of an instance that does not run there are none."""
         while True:
