@@ -7,7 +7,7 @@ import shlex
 import shutil
 import signal
 import subprocess
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 from textual.widgets import Static
@@ -20,7 +20,7 @@ from kwhost.tui.widgets.table import RowTable
 from kwhost.tui.widgets.terminal import Terminal
 from tests.functional.hosting import Daemon, StartDaemon, eventually
 from tests.functional.network_hosting import network_daemon
-from tests.tui.replay import wait_for
+from tests.tui.replay import play, wait_for
 
 pytestmark = pytest.mark.kvm
 
@@ -36,13 +36,6 @@ command = ["sh", "-c", "echo here it is; exec sleep 600"]
 command = ["sh", "-c", "mkdir /tmp/x && echo made; exec sleep 600"]
 policy = "asks"
 """
-
-
-def play(test: Callable[[], Awaitable[None]]) -> None:
-    async def run() -> None:
-        await test()
-
-    asyncio.run(run())
 
 
 def open_app(daemon: Daemon) -> KwhostApp:
