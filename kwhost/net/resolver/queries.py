@@ -100,4 +100,5 @@ def write_answer(query: Query, answer: Answer, room: int) -> bytes:
     response.set_rcode(answer.rcode)
     response.answer = [records.rrset() for records in answer.records]
     response.authority = [records.rrset() for records in answer.authority]
-    return response.to_wire(max_size=room, prefer_truncation=True)
+    # Not shuffled: replicas come in turns.
+    return response.to_wire(max_size=room, prefer_truncation=True, want_shuffle=False)
