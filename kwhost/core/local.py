@@ -12,9 +12,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from kwhost.core.config.host import HostConfig
+from kwhost.core.engines.base import Engine as EngineOf
 from kwhost.core.engines.base import Launched, PolicyFds
 from kwhost.core.engines.direct import DirectEngine
-from kwhost.core.engines.id_ranges import lease_ids
+from kwhost.core.engines.id_ranges import IdLease, lease_ids
 from kwhost.core.engines.kernel_version import check_kernel
 from kwhost.core.engines.launch import ceiling_file, policy_file
 from kwhost.core.errors import KvmError, UsageError
@@ -65,7 +66,7 @@ def run_instance(  # noqa: PLR0913 - what there is to say about a run
             waits_for_network=network.driver is not None,
         )
         hold_signals()
-        launched = _launch(DirectEngine(lease), plan, spec, table, learn)
+        launched = _launch(_engine(spec, lease), plan, spec, table, learn)
         watch = _load_watch_for(launched)
         return watch(
             launched,
@@ -81,6 +82,14 @@ def run_instance(  # noqa: PLR0913 - what there is to say about a run
         lease.close()
 
 
+def _engine(spec: InstanceSpec, lease: IdLease) -> EngineOf:
+    if spec.engine is Engine.PROCESS:
+        from kwhost.core.engines.process import ProcessEngine  # most runs do without
+
+        return ProcessEngine(lease)
+    return DirectEngine(lease)
+
+
 def _prepare_network(spec: InstanceSpec) -> Driven:
     if spec.network == "none":
         if spec.ports:
@@ -91,9 +100,7 @@ def _prepare_network(spec: InstanceSpec) -> Driven:
     return prepare_driven(spec.ports)
 
 
-def _launch(
-    engine: DirectEngine, plan: LaunchPlan, spec: InstanceSpec, table: RunTable, learn: int
-) -> Launched:
+def _launch(engine: EngineOf, plan: LaunchPlan, spec: InstanceSpec, table: RunTable, learn: int) -> Launched:
     with ExitStack() as ends:
 
         def own(fd: int) -> int:

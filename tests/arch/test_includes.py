@@ -4,9 +4,10 @@ import re
 from pathlib import Path
 
 # Lowest first. start.S and main.c stand above all.
-LAYERS = ("abi", "base", "policy", "machine", "mm", "process", "calls", "procfs", "jail")
+LAYERS = ("abi", "base", "policy", "machine", "mm", "process", "calls", "procfs", "jail", "broker")
 # Upper folders' interfaces, which lower ones call: they declare and include nothing of their folder's rest.
 INTERFACES = {
+    "broker/broker.h",
     "calls/call.h",
     "calls/handlers.h",
     "calls/interruptible.h",

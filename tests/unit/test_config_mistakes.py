@@ -44,10 +44,6 @@ def test_an_unknown_key_is_answered_with_the_nearest_one(tmp_path: Path, text: s
         (INSTANCE + "image = 'debian'", "3: tenants.t.instances.web.image"),
         (INSTANCE + "engine = 'kernel'", "3: tenants.t.instances.web.engine"),
         (INSTANCE + "volumes = ['data:/data']", "3: tenants.t.instances.web.volumes[0]"),
-        (
-            "[tenants.t]\nisolation = 'process'\n" + INSTANCE + "engine = 'process'",
-            "5: tenants.t.instances.web.eng",
-        ),
     ],
 )
 def test_what_later_versions_have_is_refused_as_such(tmp_path: Path, text: str, key: str) -> None:

@@ -27,8 +27,8 @@ _RECORD_MAX = 16 * 1024 * 1024
 class LaunchFds(NamedTuple):
     """Descriptors of the process that reads the record; -1: none.
 
-    `attached`: its descriptors 0 to 2 are a hosted instance's first attachment, which loses nothing: the
-    program waits for it.
+    `kvm`: without it there is no virtual machine. `attached`: its descriptors 0 to 2 are a hosted instance's
+    first attachment, which loses nothing: the program waits for it.
     """
 
     control: int
@@ -157,6 +157,7 @@ def _flags(plan: LaunchPlan, fds: LaunchFds) -> int:
         (plan.hosted, lib.KW_LAUNCH_HOSTED),
         (fds.attached, lib.KW_LAUNCH_ATTACHED),
         (plan.waits_for_network, lib.KW_LAUNCH_NETWORK),
+        (fds.kvm < 0, lib.KW_LAUNCH_PROCESS),
     ):
         flags |= flag if wanted else 0
     return flags

@@ -55,7 +55,7 @@ def _check_isolation(declared: DeclaredTenant) -> None:
         place = instance.place.below("engine")
         if engine is not Engine.AUTO and _STRENGTH[engine] < _STRENGTH[floor]:
             place.report(f'"{engine.value}" is weaker than the tenant\'s isolation "{floor.value}"')
-        elif engine in (Engine.KERNEL, Engine.PROCESS):
+        elif engine is Engine.KERNEL:
             place.report(f'the engine "{engine.value}" is not available yet')
 
 

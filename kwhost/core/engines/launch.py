@@ -93,13 +93,14 @@ def ceiling_file(ceiling: bytes) -> int:
     return _memory_file("kwhost-ceiling", ceiling, _SEALS_RECORD)
 
 
-def launch_hosted(plan: LaunchPlan, ends: HostedEnds, kvm: int, lease: int) -> subprocess.Popen[bytes]:
-    """Start the supervisor of an instance that is tied to nobody. The caller keeps its own descriptors."""
+def launch_hosted(plan: LaunchPlan, ends: HostedEnds, kvm: int | None, lease: int) -> subprocess.Popen[bytes]:
+    """Start the supervisor of an instance that is tied to nobody. `kvm`: see launch_supervised.
+    The caller keeps its own descriptors."""
     started_ns = time.monotonic_ns()
     fds = LaunchFds(
         control=-1,
         lifeline=-1,
-        kvm=kvm,
+        kvm=-1 if kvm is None else kvm,
         stats=ends.stats,
         lease=lease,
         listen=ends.control,
@@ -130,8 +131,11 @@ def launch_hosted(plan: LaunchPlan, ends: HostedEnds, kvm: int, lease: int) -> s
         os.close(record)
 
 
-def launch_supervised(plan: LaunchPlan, kvm: int, lease: int = -1, policy: PolicyFds = NO_POLICY) -> Launched:
-    """Start the supervisor, which holds on to the ids' lease too. The caller keeps its own descriptors."""
+def launch_supervised(
+    plan: LaunchPlan, kvm: int | None, lease: int = -1, policy: PolicyFds = NO_POLICY
+) -> Launched:
+    """Start the supervisor, which holds on to the ids' lease too. `kvm`: /dev/kvm, or no virtual machine.
+    The caller keeps its own descriptors."""
     started_ns = time.monotonic_ns()
     with ExitStack() as undo, ExitStack() as child_ends:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -145,7 +149,7 @@ def launch_supervised(plan: LaunchPlan, kvm: int, lease: int = -1, policy: Polic
         fds = LaunchFds(
             control=theirs.fileno(),
             lifeline=lifeline_read,
-            kvm=kvm,
+            kvm=-1 if kvm is None else kvm,
             stats=stats,
             lease=lease,
             ceiling=policy.ceiling,

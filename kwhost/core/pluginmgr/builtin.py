@@ -4,6 +4,7 @@ __all__ = ["BUILT_IN"]
 
 BUILT_IN = (
     "kwhost.plugins.engine_direct",
+    "kwhost.plugins.engine_process",
     "kwhost.plugins.images_local",
     "kwhost.plugins.network_none",
     "kwhost.plugins.network_tenant",

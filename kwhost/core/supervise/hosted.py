@@ -267,7 +267,7 @@ class HostedInstance(InstanceLife):
             environment=request.environment,
             terminal=request.terminal is not None,
         )
-        return await start_exec(self._dirs, request, plan)
+        return await start_exec(self._dirs, request, plan, self.record.engine)
 
     # The end of a run.
 

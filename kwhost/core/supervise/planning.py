@@ -48,7 +48,7 @@ _NOFILE_MIN = 64
 
 def check_engine(engine: Engine, isolation: Isolation) -> None:
     """Refuse what cannot be had; nothing is ever weakened silently."""
-    if engine in (Engine.KERNEL, Engine.PROCESS):
+    if engine is Engine.KERNEL:
         raise NotAvailableYet(f"the engine {engine.value!r}")
     if isolation is Isolation.KERNEL:
         raise NotAvailableYet("the isolation 'kernel', which needs the engine 'kernel',")

@@ -13,7 +13,7 @@ from kwhost.core.engines.instance_dirs import InstanceDirs
 from kwhost.core.engines.kvm_device import open_kvm
 from kwhost.core.engines.launch import sealed_record
 from kwhost.core.errors import EXIT_INTERNAL, EXIT_SIGNAL_BASE, Conflict, LaunchError
-from kwhost.core.model.instance import TerminalSize
+from kwhost.core.model.instance import Engine, TerminalSize
 from kwhost.core.supervise.control import Control, Report
 from kwhost.core.supervise.hosting import ExecRequest, StdioFds
 from kwhost.core.supervise.planning import ExecPlan
@@ -199,15 +199,16 @@ async def start_exec(
     dirs: InstanceDirs,
     request: ExecRequest,
     plan: ExecPlan,
+    engine: str,
 ) -> ExecSession:
-    """Start a further program in a running instance. Raises Conflict, LaunchError and KvmError."""
+    """Start a further program in an instance of that engine. Raises Conflict, LaunchError and KvmError."""
     connection = dirs.connect()
     if connection is None:
         raise Conflict("the instance does not run")
     control = Control(connection)
     pipes = None if request.terminal else Pipes(stdin=request.interactive, stderr=True)
     try:
-        await _send_exec(control, request, plan, pipes)
+        await _send_exec(control, request, plan, pipes, engine)
         return ExecSession(control, pipes, _master(await _wait_started(control)))
     except BaseException:
         control.close()
@@ -217,7 +218,9 @@ async def start_exec(
         raise
 
 
-async def _send_exec(control: Control, request: ExecRequest, plan: ExecPlan, pipes: Pipes | None) -> None:
+async def _send_exec(
+    control: Control, request: ExecRequest, plan: ExecPlan, pipes: Pipes | None, engine: str
+) -> None:
     encoded = encode_exec(
         request.command,
         environment=plan.environment,
@@ -230,9 +233,10 @@ async def _send_exec(control: Control, request: ExecRequest, plan: ExecPlan, pip
     with ExitStack() as ends:
         record = sealed_record(encoded)
         ends.callback(os.close, record)
-        kvm = open_kvm()
-        ends.callback(os.close, kvm)
-        fds = [record, kvm]
+        fds = [record]
+        if engine != Engine.PROCESS.value:
+            fds.append(open_kvm())
+            ends.callback(os.close, fds[-1])
         if pipes:
             ends.callback(pipes.close_theirs)
             stdin = pipes.theirs.stdin

@@ -36,6 +36,7 @@
 #define KW_LAUNCH_ATTACHED 64 /* hosted: descriptors 0 to 2 of supervise are a first attachment */
 #define KW_LAUNCH_EXEC 128    /* a further process for a running instance (KW_CONTROL_EXEC) */
 #define KW_LAUNCH_NETWORK 256 /* the program waits for its network (KW_CONTROL_NETWORK) */
+#define KW_LAUNCH_PROCESS 512 /* no virtual machine: the program is a process of this kernel's */
 
 /* The launch record: header, then mounts, taps, arguments and strings in one blob. Offsets count
  * from the start of the record; a string ends with NUL; offset 0 means none. Of a record with
@@ -71,7 +72,7 @@ struct kw_launch {
     /* Descriptors; KW_NO_FD: none. */
     int32_t control_fd;  /* SOCK_SEQPACKET: struct kw_message both ways */
     int32_t lifeline_fd; /* read end; end of file ends the instance */
-    int32_t kvm_fd;      /* /dev/kvm, opened */
+    int32_t kvm_fd;      /* /dev/kvm, opened; none with KW_LAUNCH_PROCESS */
     int32_t stats_fd;    /* memfd of sizeof(struct kw_stats) */
     int32_t lease_fd;    /* holds the range of ids while it is open */
     int32_t listen_fd;   /* hosted: listening socket, for further connections like control_fd */
@@ -157,11 +158,11 @@ enum kw_message_type {
                                  the last one on this connection */
     KW_CONTROL_ATTACH = 6,    /* value: KW_ATTACH_*; descriptors: [read end for standard input]
                                  [write ends for standard output and error] */
-    KW_CONTROL_EXEC = 7, /* descriptors: launch record, /dev/kvm, and unless it asks for a terminal
-                            standard input, output and error. From then on the connection is
-                            that process: its control messages and events are about it, and
-                            closing it kills. An end that is told without a start is the
-                            instance's: it came before */
+    KW_CONTROL_EXEC = 7,   /* descriptors: launch record, /dev/kvm (not with KW_LAUNCH_PROCESS), and
+                              unless it asks for a terminal standard input, output and error. From
+                              then on the connection is   that process: its control messages and
+                              events   are about it, and   closing it kills. An end that is told
+                              without   a start   is the   instance's: it came before */
     KW_CONTROL_SOCKET = 8, /* value: AF_INET or AF_INET6; extra: SOCK_STREAM or SOCK_DGRAM; asks for
                               KW_EVENT_SOCKET */
     KW_CONTROL_ROOT = 9,   /* asks for KW_EVENT_ROOT */

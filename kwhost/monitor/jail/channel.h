@@ -26,12 +26,13 @@ enum channel_type {
     CHANNEL_JOIN,     /* hosted: with the descriptors of enum join_fd */
     CHANNEL_NETWORK,  /* with the descriptors of enum network_fd: the child goes on after a
                          struct channel_network */
+    CHANNEL_LISTENER, /* with a descriptor: of the seccomp filter that the program has */
 };
 /* What a later process of the instance gets from supervise, beside /dev/kvm and the statistics. */
 enum join_fd {
-    JOIN_TABLE,    /* the process table */
+    JOIN_TABLE,    /* the process table; with KW_LAUNCH_PROCESS there is none */
     JOIN_PROC,     /* the detached procfs */
-    JOIN_STANDINS, /* where procfs makes what it hands out */
+    JOIN_STANDINS, /* where procfs makes what it hands out; likewise */
     JOIN_ROOT,     /* the root directory */
     JOIN_DEVPTS,   /* left out when there is none */
     JOIN_FDS
@@ -40,7 +41,8 @@ enum join_fd {
 enum network_fd { NETWORK_USER, NETWORK_NET, NETWORK_FDS };
 struct channel_report {
     u32 type;
-    u32 value; /* CHANNEL_JOIN: flags for the exec records of later processes */
+    u32 value;  /* CHANNEL_JOIN: flags for the exec records of later processes */
+    u32 shared; /* CHANNEL_JOIN: a bit for each of enum join_fd that comes along */
     struct failure failure;
 };
 

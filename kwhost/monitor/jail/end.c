@@ -1,16 +1,25 @@
 #include "jail/end.h"
 
+#include <asm/signal.h>
+
 #include "base/text.h"
 #include "jail/exits.h"
 #include "jail/kernel.h"
 #include "jail/supervisor.h"
+
+/* The first process's, as if it had met the signal that SIGKILL stood for. */
+static int end_status(const struct supervisor *supervisor) {
+    u32 status = (u32)supervisor->status;
+    bool killed = !status_exited(status) && status_signal(status) == SIGKILL;
+    return killed && supervisor->ended_by ? (int)supervisor->ended_by : supervisor->status;
+}
 
 static void describe_end(struct supervisor *supervisor, struct kw_message *event) {
     if (supervisor->failure.status) {
         *event = (struct kw_message){.type = KW_EVENT_FAILED, .value = supervisor->failure.status};
         memcpy(event->text, supervisor->failure.text, sizeof event->text);
     } else {
-        exit_describe(supervisor->status, supervisor->stats, event);
+        exit_describe(end_status(supervisor), supervisor->stats, event);
     }
     make_printable(event->text, sizeof event->text);
 }

@@ -57,9 +57,7 @@ bool entry_take_stdio(struct entry *entry) {
     return true;
 }
 
-/* The program's user may open its own pipes anew, through /dev/stdout. Host root has seen to it
- * before. */
-static void own_pipes(struct entry *entry) {
+void entry_own_pipes(const struct entry *entry) {
     const struct kw_launch *record = entry->launch->record;
     if (launch_is(entry->launch, KW_LAUNCH_ROOTLESS) && record->uid != 0)
         for (int i = 0; i < 3; i++)
@@ -76,7 +74,7 @@ static bool place(struct entry *entry, enum own_fd which, int fd) {
 bool entry_place_descriptors(struct entry *entry) {
     if (!identity_limit(entry->launch, &entry->limits, &entry->failure))
         return false;
-    own_pipes(entry);
+    entry_own_pipes(entry);
     long result = host(__NR_close_range, 3, ~0u, CLOSE_RANGE_CLOEXEC);
     if (result < 0)
         return fail(&entry->failure, STATUS_OWN, result, "closing descriptors");

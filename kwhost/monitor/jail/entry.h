@@ -1,5 +1,6 @@
 /* The steps into the jail that every first monitor takes: that of an instance, and those of the
- * programs that join it later. In the order in which they are declared. */
+ * programs that join it later. In the order in which they are declared. A program that has no
+ * monitor (KW_LAUNCH_PROCESS) takes those of jail/entry_program.h where there is another one. */
 #ifndef KW_JAIL_ENTRY_H
 #define KW_JAIL_ENTRY_H
 
@@ -10,18 +11,19 @@
 /* The state of a process on its way. Every descriptor is closed on exec. */
 struct entry {
     const struct launch *launch;
-    int channel;  /* to supervise: its end says that the program runs */
-    int stdio[3]; /* of the program, unless it gets a terminal */
-    int terminal; /* slave of the program's terminal, -1: none */
-    int self;     /* the sealed executable */
-    int kvm, stats;
-    int policy, bell;                 /* -1: the instance has no policy */
-    int learn;                        /* -1: nothing is learnt */
-    const struct kw_ceiling *ceiling; /* NULL: nothing is narrowed */
-    int table;                        /* the process table */
-    int proc;                         /* detached procfs */
-    int standins;                     /* detached tmpfs of procfs/standin.h */
-    u32 flags;                        /* of the exec record */
+    int channel;                            /* to supervise: its end says that the program runs */
+    int stdio[3];                           /* of the program, unless it gets a terminal */
+    int terminal;                           /* slave of the program's terminal, -1: none */
+    int self;                               /* the sealed executable */
+    int kvm, stats;                         /* kvm: -1 for a program without a monitor */
+    int policy, bell;                       /* -1: the instance has no policy */
+    int learn;                              /* -1: nothing is learnt */
+    const struct kw_policy_table *in_force; /* supervise's own; NULL: no policy */
+    const struct kw_ceiling *ceiling;       /* NULL: nothing is narrowed */
+    int table;                              /* the process table */
+    int proc;                               /* detached procfs */
+    int standins;                           /* detached tmpfs of procfs/standin.h */
+    u32 flags;                              /* of the exec record */
     struct limits limits;
     struct failure failure;
     struct exec_record record;
@@ -45,6 +47,10 @@ bool entry_give_up_privileges(struct entry *entry);
 
 /* A session of its own, and standard input, output and error. */
 bool entry_take_stdio(struct entry *entry);
+
+/* The program's user may open its own pipes anew, through /dev/stdout. Host root has seen to it
+ * before. */
+void entry_own_pipes(const struct entry *entry);
 
 /* Finds the program as its user does and becomes its first monitor. Returns on failure alone. */
 bool entry_start_monitor(struct entry *entry);

@@ -112,8 +112,8 @@ static long grant(const struct rules *rules, const struct kw_ceiling *ceiling,
  * that they stand for; message queues have no paths. */
 static long grant_own(const struct rules *rules, const struct grants_own *own) {
     char queues[] = "/dev/mqueue";
-    long result = landlock_allow(rules->fd, own->procfs, READING);
-    if (result >= 0)
+    long result = own->procfs < 0 ? 0 : landlock_allow(rules->fd, own->procfs, READING);
+    if (result >= 0 && own->standins >= 0)
         result =
             landlock_allow(rules->fd, own->standins, (READING | LANDLOCK_CHANGES) & rules->handled);
     for (int i = 0; i < 3 && result >= 0; i++)

@@ -4,7 +4,7 @@
 
 #include "jail/ceiling.h"
 
-/* What monitors hold by descriptor, and use whatever is granted. */
+/* What monitors hold by descriptor, and use whatever is granted; -1: a program has none. */
 struct grants_own {
     int procfs, standins;
 };

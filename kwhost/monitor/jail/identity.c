@@ -67,6 +67,13 @@ static bool limit_host_stack(const struct limits *limits, struct failure *failur
     return result >= 0 || fail(failure, STATUS_OWN, result, "limiting the monitor's stack");
 }
 
+static bool limit_core(struct limits *limits, struct failure *failure) {
+    u64 *core = limits->values[RLIMIT_CORE];
+    core[0] = core[1] = 0;
+    long result = limit(RLIMIT_CORE, core, NULL);
+    return result >= 0 || fail(failure, STATUS_OWN, result, "limiting core files");
+}
+
 bool identity_limit(const struct launch *launch, struct limits *limits, struct failure *failure) {
     for (u32 i = 0; i < array_size(limits->values); i++)
         limit(i, NULL, limits->values[i]);
@@ -89,10 +96,33 @@ bool identity_limit(const struct launch *launch, struct limits *limits, struct f
     nofile[0] = min_u64(USUAL_SOFT_NOFILE, guest);
     nofile[1] = guest;
 
-    u64 *core = limits->values[RLIMIT_CORE];
-    core[0] = core[1] = 0;
-    result = limit(RLIMIT_CORE, core, NULL);
-    return result >= 0 || fail(failure, STATUS_OWN, result, "limiting core files");
+    return limit_core(limits, failure);
+}
+
+bool identity_limit_program(const struct launch *launch, struct limits *limits,
+                            struct failure *failure) {
+    u64 *nofile = limits->values[RLIMIT_NOFILE];
+    limit(RLIMIT_NOFILE, NULL, nofile);
+    u64 guest = min_u64(launch->record->nofile, nofile[1] - 1);
+    if (guest < LEAST_NOFILE)
+        return fail(failure, STATUS_OWN, 0,
+                    "the hard limit on open files is %lu, at least %u are needed: ulimit -Hn",
+                    (unsigned long)nofile[1], LEAST_NOFILE + 1);
+    u64 whole[2] = {guest + 1, guest + 1};
+    long result = limit(RLIMIT_NOFILE, whole, NULL);
+    if (result >= 0) /* no layout of former times (setarch -L), and random addresses */
+        result = host(__NR_personality, 0);
+    if (result < 0)
+        return fail(failure, STATUS_OWN, result, "limiting the number of open files");
+    limits->own_base = (u32)guest;
+    nofile[0] = min_u64(USUAL_SOFT_NOFILE, guest);
+    nofile[1] = guest;
+    return limit_core(limits, failure);
+}
+
+bool identity_finish_program(const struct limits *limits, struct failure *failure) {
+    long result = limit(RLIMIT_NOFILE, limits->values[RLIMIT_NOFILE], NULL);
+    return result >= 0 || fail(failure, STATUS_OWN, result, "limiting the number of open files");
 }
 
 bool identity_finish_limits(const struct limits *limits, struct failure *failure) {

@@ -17,6 +17,12 @@ bool identity_become_root(bool may_set_groups, struct failure *failure);
 bool identity_limit(const struct launch *launch, struct limits *limits, struct failure *failure);
 bool identity_finish_limits(const struct limits *limits, struct failure *failure);
 
+/* Likewise for a program without a monitor, whose limits on memory stay what they are; own_base is
+ * the first number of a descriptor that it cannot have. */
+bool identity_limit_program(const struct launch *launch, struct limits *limits,
+                            struct failure *failure);
+bool identity_finish_program(const struct limits *limits, struct failure *failure);
+
 /* Becomes the program's user for good, with the capabilities that user has. */
 bool identity_drop(const struct launch *launch, bool may_set_groups, struct failure *failure);
 

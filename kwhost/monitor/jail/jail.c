@@ -8,11 +8,12 @@
 
 #include "base/text.h"
 #include "jail/channel.h"
-#include "jail/entry.h"
+#include "jail/entry_program.h"
 #include "jail/filesystem.h"
 #include "jail/kernel.h"
 #include "jail/mounts.h"
 #include "jail/network.h"
+#include "jail/proc.h"
 #include "procfs/procfs.h"
 #include "procfs/table.h"
 
@@ -69,29 +70,36 @@ static bool make_procfs(struct entry *entry) {
                     "making a procfs (where /proc is partly hidden, as in a container, none can "
                     "be made)%s",
                     log);
+    if (launch_is_process(entry->launch)) {
+        entry->standins = -1;
+        proc_forbid_user_namespaces(entry->proc);
+        return true;
+    }
     entry->standins = procfs_make_standins();
     return entry->standins >= 0 ||
            fail(&entry->failure, STATUS_OWN, entry->standins, "making the stand-ins for /proc");
 }
 
-static bool make_root(struct first *first) {
-    struct entry *entry = &first->entry;
+static bool leave_mounts(struct entry *entry) {
     struct mount_attr private = {.propagation = MS_PRIVATE};
     long result = host(__NR_mount_setattr, AT_FDCWD, "/", AT_RECURSIVE, &private, sizeof private);
     if (result < 0)
         return fail(&entry->failure, STATUS_OWN, result, "making the mounts private");
-    if (!make_procfs(entry))
-        return false;
+    return make_procfs(entry);
+}
+
+static bool make_root(struct first *first) {
+    struct entry *entry = &first->entry;
     if (launch_is(entry->launch, KW_LAUNCH_ROOTLESS) &&
         !sources_open(entry->launch, -1, &first->sources, &entry->failure))
         return false;
-    if (!mounts_apply(entry->launch, &first->sources, &first->root, &entry->failure))
+    if (!mounts_apply(entry->launch, &first->sources, entry->proc, &first->root, &entry->failure))
         return false;
     entry->flags = first->root.sealed ? 0 : EXEC_PROC_UNSEALED;
     return true;
 }
 
-/* What processes that join a hosted instance later will need as well. */
+/* What processes that join a hosted instance later will need as well, and a broker at once. */
 static bool hand_over_join(struct first *first) {
     struct entry *entry = &first->entry;
     struct channel_report report = {.type = CHANNEL_JOIN, .value = entry->flags};
@@ -100,10 +108,16 @@ static bool hand_over_join(struct first *first) {
                                [JOIN_STANDINS] = entry->standins,
                                [JOIN_ROOT] = first->root.fd,
                                [JOIN_DEVPTS] = first->root.devpts};
-    if (!launch_is(entry->launch, KW_LAUNCH_HOSTED))
+    int sent[JOIN_FDS];
+    u32 count = 0;
+    if (!launch_is(entry->launch, KW_LAUNCH_HOSTED) && !launch_is_process(entry->launch))
         return true;
-    u32 count = first->root.devpts < 0 ? JOIN_DEVPTS : JOIN_FDS;
-    long result = channel_send(entry->channel, &report, sizeof report, fds, count);
+    for (u32 i = 0; i < JOIN_FDS; i++)
+        if (fds[i] >= 0) {
+            report.shared |= 1u << i;
+            sent[count++] = fds[i];
+        }
+    long result = channel_send(entry->channel, &report, sizeof report, sent, count);
     return result >= 0 ||
            fail(&entry->failure, STATUS_OWN, result, "handing descriptors to the supervisor");
 }
@@ -120,6 +134,10 @@ static bool wait_for_network(struct entry *entry) {
 }
 
 static bool make_table(struct entry *entry) {
+    if (launch_is_process(entry->launch)) {
+        entry->table = -1;
+        return true;
+    }
     entry->table = table_create();
     return entry->table >= 0 ||
            fail(&entry->failure, STATUS_OWN, entry->table, "making the process table");
@@ -155,13 +173,13 @@ static bool enter(struct first *first) {
     struct entry *entry = &first->entry;
     const struct launch *launch = entry->launch;
     return follow_parent(entry) && wait_for_start(first) && entry_become_root(entry) &&
-           follow_parent(entry) && make_root(first) &&
-           entry_make_terminal(entry, first->root.devpts) && start_network(entry) &&
+           follow_parent(entry) && leave_mounts(entry) && start_network(entry) &&
+           make_root(first) && entry_make_terminal(entry, first->root.devpts) &&
            offer_network(entry) && network_name(launch->record->name, &entry->failure) &&
            mounts_enter(launch, &first->root, &entry->failure) && entry_go_to_workdir(entry) &&
-           make_table(entry) && hand_over_join(first) && entry_place_descriptors(entry) &&
+           make_table(entry) && hand_over_join(first) && entry_place(entry) &&
            entry_give_up_privileges(entry) && follow_parent(entry) && wait_for_network(entry) &&
-           split_init(entry) && entry_take_stdio(entry) && entry_start_monitor(entry);
+           split_init(entry) && entry_take_stdio(entry) && entry_start(entry);
 }
 
 _Noreturn void jail_enter(const struct jail *jail) {
@@ -174,6 +192,7 @@ _Noreturn void jail_enter(const struct jail *jail) {
                                     .policy = jail->policy,
                                     .bell = jail->bell,
                                     .learn = jail->learn,
+                                    .in_force = jail->in_force,
                                     .ceiling = jail->ceiling}};
     u64 all = ~0ul, default_action[4] = {0};
     memcpy(first.entry.stdio, jail->stdio, sizeof first.entry.stdio);

@@ -7,7 +7,7 @@
 #include "base/text.h"
 #include "jail/cgroup.h"
 #include "jail/descriptors.h"
-#include "jail/entry.h"
+#include "jail/entry_program.h"
 #include "jail/kernel.h"
 
 #define NAMESPACES                                                                                 \
@@ -104,8 +104,8 @@ static bool enter(struct entry *entry, const struct join *join) {
     wait_for_answer(entry);
     return enter_root(entry, join->shared[JOIN_ROOT]) &&
            entry_make_terminal(entry, join->shared[JOIN_DEVPTS]) && entry_go_to_workdir(entry) &&
-           entry_place_descriptors(entry) && entry_give_up_privileges(entry) &&
-           entry_take_stdio(entry) && entry_start_monitor(entry);
+           entry_place(entry) && entry_give_up_privileges(entry) && entry_take_stdio(entry) &&
+           entry_start(entry);
 }
 
 _Noreturn void join_enter(const struct join *join) {
@@ -117,6 +117,7 @@ _Noreturn void join_enter(const struct join *join) {
                           .policy = join->policy,
                           .bell = join->bell,
                           .learn = -1, /* only in the foreground, where nobody joins */
+                          .in_force = join->in_force,
                           .ceiling = join->ceiling,
                           .table = join->shared[JOIN_TABLE],
                           .proc = join->shared[JOIN_PROC],

@@ -111,7 +111,7 @@ static void handle_arrival(struct joined *joined) {
         fail(&joined->failure, STATUS_OWN, 0, "it was killed on its way into the instance");
 }
 
-static void handle_channel(struct joined *joined) {
+static void handle_channel(struct joined *joined, const struct broker *broker) {
     struct channel_report report;
     int fds[2];
     u32 count;
@@ -121,6 +121,8 @@ static void handle_channel(struct joined *joined) {
     } else if (size == sizeof report && report.type == CHANNEL_TERMINAL && count == 2) {
         joined->master = fds[0];
         host(__NR_close, fds[1]);
+    } else if (size == sizeof report && report.type == CHANNEL_LISTENER && count == 1) {
+        broker_listen(broker, fds[0]);
     } else {
         handle_arrival(joined);
     }
@@ -156,11 +158,12 @@ void joined_wants(const struct joined_all *all, struct pollfd polls[JOINED_POLLS
     }
 }
 
-static void handle(struct joined *joined, const struct pollfd polls[EACH], const int *born) {
+static void handle(struct joined *joined, const struct pollfd polls[EACH], const int *born,
+                   const struct broker *broker) {
     if (polls[HELPER].revents)
         handle_helper(joined, born);
     if (polls[CHANNEL].revents)
-        handle_channel(joined);
+        handle_channel(joined, broker);
     if (polls[PROCESS].revents)
         collect(joined->pid, &joined->process, &joined->status);
     if (polls[CONNECTION].revents && joined->connection >= 0)
@@ -169,10 +172,11 @@ static void handle(struct joined *joined, const struct pollfd polls[EACH], const
         finish(joined);
 }
 
-void joined_handle(struct joined_all *all, const struct pollfd polls[JOINED_POLLS]) {
+void joined_handle(struct joined_all *all, const struct pollfd polls[JOINED_POLLS],
+                   const struct broker *broker) {
     for (u32 i = 0; i < JOINED_MAX; i++)
         if (all->each[i].used)
-            handle(&all->each[i], polls + EACH * i, &all->born[i]);
+            handle(&all->each[i], polls + EACH * i, &all->born[i], broker);
 }
 
 /* Why there cannot be a further process; NULL: there can. */

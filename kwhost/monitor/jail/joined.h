@@ -7,6 +7,7 @@
 
 #include <linux/poll.h>
 
+struct broker;
 struct supervisor;
 
 #define JOINED_MAX 64 /* at once in one instance */
@@ -37,9 +38,10 @@ bool joined_prepare(struct joined_all *all, struct failure *failure);
  * describe. These stay the caller's. What is wrong is told on the connection. */
 void joined_begin(struct supervisor *supervisor, int connection, const int *fds, u32 count);
 
-/* What to wait for, and then what to do with the results. */
+/* What to wait for, and then what to do with the results. `broker`: where listeners go. */
 void joined_wants(const struct joined_all *all, struct pollfd polls[JOINED_POLLS]);
-void joined_handle(struct joined_all *all, const struct pollfd polls[JOINED_POLLS]);
+void joined_handle(struct joined_all *all, const struct pollfd polls[JOINED_POLLS],
+                   const struct broker *broker);
 
 /* True when there are any whose end was not told yet. */
 bool joined_any(const struct joined_all *all);

@@ -12,9 +12,9 @@
 #include "jail/network.h"
 #include "jail/supervisor.h"
 
-/* With a request of a client's: the record, /dev/kvm, and three more unless it asks for a terminal.
- */
-enum { RECORD, KVM, STDIO, CLIENT_FDS = STDIO + 3 };
+/* With a request of a client's: the record, /dev/kvm where there are monitors, and three more
+ * unless it asks for a terminal. */
+#define CLIENT_FDS 5
 
 enum request_type { REQUEST_JOIN, REQUEST_SOCKET };
 struct request {
@@ -39,16 +39,18 @@ struct joiner {
 static _Noreturn void help(struct join *join, const int *fds, u32 count) {
     struct entry failed = {.channel = join->channel};
     struct launch launch;
-    if (count <= KVM)
+    if (count == 0)
         fail(&failed.failure, STATUS_OWN, 0, "descriptors are missing");
-    else if (launch_read_exec(fds[RECORD], join->instance->record, &launch, &failed.failure)) {
+    else if (launch_read_exec(fds[0], join->instance->record, &launch, &failed.failure)) {
         bool has_terminal = launch_is(&launch, KW_LAUNCH_TTY);
+        u32 stdio = launch_is_process(&launch) ? 1 : 2;
         join->launch = &launch;
-        join->kvm = fds[KVM];
-        for (u32 i = 0; i < 3; i++)
-            join->stdio[i] = has_terminal || count != CLIENT_FDS ? -1 : fds[STDIO + i];
-        if (count == (has_terminal ? STDIO : CLIENT_FDS))
+        if (count == stdio + (has_terminal ? 0 : 3)) {
+            join->kvm = stdio == 2 ? fds[1] : -1;
+            for (u32 i = 0; i < 3; i++)
+                join->stdio[i] = has_terminal ? -1 : fds[stdio + i];
             join_enter(join);
+        }
         fail(&failed.failure, STATUS_OWN, 0, "descriptors are missing");
     }
     entry_fail(&failed);
@@ -129,13 +131,16 @@ static _Noreturn void begin(const struct supervisor *supervisor, int *born, int 
                                      .stats = supervisor->stats,
                                      .policy = supervisor->policies.table_fd,
                                      .bell = supervisor->policies.bell,
+                                     .in_force = supervisor->policies.table,
                                      .ceiling = supervisor->instance.ceiling,
                                      .stdio = {-1, -1, -1}},
                             .born = born,
                             .channel = channel};
     host(__NR_prctl, PR_SET_NAME, "kw-joiner", 0, 0, 0);
     keep_own(&joiner);
-    if (filter_set(FILTER_JOINER, 0, ceiling_calls(supervisor->instance.ceiling)) >= 0)
+    /* Programs without monitors would inherit a filter that is made for monitors. */
+    if (launch_is_process(&supervisor->launch) ||
+        filter_set(FILTER_JOINER, 0, ceiling_calls(supervisor->instance.ceiling)) >= 0)
         run(&joiner);
     for (;;) /* supervise is told at its first request */
         host(__NR_exit_group, STATUS_OWN);

@@ -44,20 +44,21 @@ static long allow_path(int rules, const char *path, u64 rights) {
     return result;
 }
 
-static long allow_all(int rules, int standins, u64 known) {
-    long result = allow_path(rules, "/", known & LANDLOCK_CHANGES);
+static long allow_all(int rules, int standins, u64 beneath_root, u64 known) {
+    long result = allow_path(rules, "/", known & beneath_root);
     if (result >= 0)
         result = allow_path(rules, "/dev", known & FS_IOCTL_DEV);
     if (result >= 0) /* mq_open goes by a mount of the kernel's own to the same file system */
         result = allow_path(rules, "/dev/mqueue", known & LANDLOCK_CHANGES);
-    if (result >= 0)
+    if (result >= 0 && standins >= 0)
         result = landlock_allow(rules, standins, known & LANDLOCK_CHANGES);
     for (int i = 0; i < 3 && result >= 0; i++)
         result = landlock_allow_stream(rules, i, known & FS_CONTENT);
     return result;
 }
 
-long landlock_set(const struct kw_ceiling *ceiling, const struct grants_own *own) {
+static long set_rules(const struct kw_ceiling *ceiling, const struct grants_own *own,
+                      u64 beneath_root) {
     long version = host(__NR_landlock_create_ruleset, 0, 0, LANDLOCK_CREATE_RULESET_VERSION);
     if (version == -ENOSYS || version == -EOPNOTSUPP)
         return 0;
@@ -65,9 +66,18 @@ long landlock_set(const struct kw_ceiling *ceiling, const struct grants_own *own
     long rules = host(__NR_landlock_create_ruleset, &handled, sizeof handled, 0);
     if (rules < 0)
         return rules;
-    long result = allow_all((int)rules, own->standins, handled);
+    long result = allow_all((int)rules, own->standins, beneath_root, handled);
     if (result >= 0)
         result = host(__NR_landlock_restrict_self, rules, 0);
     host(__NR_close, rules);
     return result >= 0 && ceiling ? grants_set(ceiling, version, own) : result;
+}
+
+long landlock_set(const struct kw_ceiling *ceiling, const struct grants_own *own) {
+    return set_rules(ceiling, own, LANDLOCK_CHANGES);
+}
+
+long landlock_set_program(const struct kw_ceiling *ceiling) {
+    const struct grants_own own = {.procfs = -1, .standins = -1};
+    return set_rules(ceiling, &own, LANDLOCK_CHANGES | LANDLOCK_ACCESS_FS_EXECUTE);
 }

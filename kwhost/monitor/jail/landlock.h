@@ -29,6 +29,10 @@
  * (`kwhost doctor` tells), or a negative errno. Needs no_new_privs. */
 long landlock_set(const struct kw_ceiling *ceiling, const struct grants_own *own);
 
+/* Likewise for a program without a monitor: it executes what lies beneath the present root as well,
+ * and holds nothing beyond. */
+long landlock_set_program(const struct kw_ceiling *ceiling);
+
 /* Adds a rule to a set of them: rights on the object and, of a directory, on all beneath it. */
 long landlock_allow(int rules, int fd, u64 rights);
 long landlock_allow_stream(int rules, int fd, u64 rights);

@@ -1,15 +1,18 @@
 #include "jail/mounts.h"
 
 #include "base/text.h"
+#include "jail/cover.h"
 #include "jail/filesystem.h"
 #include "jail/kernel.h"
 #include "jail/overlay.h"
 #include "jail/paths.h"
+#include "jail/proc.h"
 
 struct builder {
     const struct launch *launch;
     const struct sources *sources;
     u32 next_source;
+    int proc;
     struct root *root;
     struct failure *failure;
 };
@@ -176,35 +179,17 @@ static bool make_directory(struct builder *builder, const struct launch_mount *m
     return true;
 }
 
-/* Covers what stands at the target, if anything does, with something empty. */
 static bool hide(struct builder *builder, const struct launch_mount *mount) {
-    struct statx stat;
-    char log[FILESYSTEM_LOG];
-    long place = inside_open(builder->root->fd, mount->target, O_PATH, 0);
-    if (place == -ENOENT || place == -ENOTDIR)
-        return true;
-    long result = place < 0 ? place : host_stat((int)place, "", AT_EMPTY_PATH, &stat);
-    if (result < 0)
-        return problem(builder, mount, result, "hiding");
-    u64 attributes = FILESYSTEM_SAFE | MOUNT_ATTR_NOEXEC | MOUNT_ATTR_RDONLY;
-    long cover;
-    if (S_ISDIR(stat.stx_mode)) {
-        cover = filesystem_new("tmpfs", "mode=0,size=4k,nr_inodes=2", attributes, log);
-    } else { /* a device that cannot be opened, as its mount allows none */
-        cover = host(__NR_open_tree, AT_FDCWD, "/dev/null", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
-        result = cover < 0 ? cover : mount_change((int)cover, attributes, -1, false);
-        if (result < 0)
-            return problem(builder, mount, result, "hiding");
-    }
-    result = cover < 0 ? cover : mount_attach((int)cover, (int)place);
-    host(__NR_close, cover);
-    host(__NR_close, place);
+    long result = cover(builder->root->fd, mount->target);
     return result >= 0 || problem(builder, mount, result, "hiding");
 }
 
 static bool make_proc(struct builder *builder, const struct launch_mount *mount) {
     u64 attributes = FILESYSTEM_SAFE | MOUNT_ATTR_NOEXEC | MOUNT_ATTR_RDONLY;
     int sealed = take_source(builder);
+    if (launch_is_process(builder->launch))
+        return attach(builder, mount, builder->proc) &&
+               proc_protect(builder->root->fd, builder->failure);
     builder->root->sealed = sealed >= 0;
     if (sealed < 0)
         return make_filesystem(builder, mount, "tmpfs", "mode=0,size=4k,nr_inodes=2", attributes);
@@ -249,12 +234,12 @@ static bool make_mount(struct builder *builder, const struct launch_mount *mount
     }
 }
 
-bool mounts_apply(const struct launch *launch, const struct sources *sources, struct root *root,
-                  struct failure *failure) {
+bool mounts_apply(const struct launch *launch, const struct sources *sources, int proc,
+                  struct root *root, struct failure *failure) {
     static const struct launch_mount plain_root = {
         .kind = KW_MOUNT_TMPFS, .target = "/", .data = "mode=0755"};
     struct builder builder = {
-        .launch = launch, .sources = sources, .root = root, .failure = failure};
+        .launch = launch, .sources = sources, .proc = proc, .root = root, .failure = failure};
     u32 count = launch->record->mount_count;
     *root = (struct root){.fd = -1, .devpts = -1};
     bool has_root = count > 0 && !launch->mounts[0].target[1];

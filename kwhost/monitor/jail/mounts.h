@@ -11,10 +11,11 @@ struct root {
     bool sealed; /* /proc cannot be searched */
 };
 
-/* Makes the root and all mounts in it, attached over "/" of the present (private) mount namespace
+/* Makes the root and all mounts in it (with KW_LAUNCH_PROCESS `proc`, a detached procfs, as /proc),
+ * attached over "/" of the present (private) mount namespace
  * but not yet entered. Paths in the new root are never followed out of it. */
-bool mounts_apply(const struct launch *launch, const struct sources *sources, struct root *root,
-                  struct failure *failure);
+bool mounts_apply(const struct launch *launch, const struct sources *sources, int proc,
+                  struct root *root, struct failure *failure);
 
 /* Makes the new root the only one there is, and "/" the working directory. */
 bool mounts_enter(const struct launch *launch, const struct root *root, struct failure *failure);

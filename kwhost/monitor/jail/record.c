@@ -7,8 +7,10 @@
 
 #define KNOWN_FLAGS                                                                                \
     (KW_LAUNCH_TTY | KW_LAUNCH_STDIN | KW_LAUNCH_INIT | KW_LAUNCH_READ_ONLY | KW_LAUNCH_ROOTLESS | \
-     KW_LAUNCH_HOSTED | KW_LAUNCH_ATTACHED | KW_LAUNCH_NETWORK)
-#define EXEC_FLAGS (KW_LAUNCH_TTY | KW_LAUNCH_STDIN | KW_LAUNCH_EXEC | KW_LAUNCH_ROOTLESS)
+     KW_LAUNCH_HOSTED | KW_LAUNCH_ATTACHED | KW_LAUNCH_NETWORK | KW_LAUNCH_PROCESS)
+/* What a further process has of its instance's. */
+#define SHARED_FLAGS (KW_LAUNCH_ROOTLESS | KW_LAUNCH_PROCESS)
+#define EXEC_FLAGS (KW_LAUNCH_TTY | KW_LAUNCH_STDIN | KW_LAUNCH_EXEC | SHARED_FLAGS)
 #define KNOWN_MOUNT_FLAGS                                                                          \
     (KW_MOUNT_READ_ONLY | KW_MOUNT_ID_MAPPED | KW_MOUNT_RECURSIVE | KW_MOUNT_NO_EXEC |             \
      KW_MOUNT_OPTIONAL | KW_MOUNT_DEVICE | KW_MOUNT_NO_LINKS)
@@ -45,7 +47,8 @@ static bool check_descriptors(const struct kw_launch *record) {
             return false;
     if (exec)
         return true;
-    if (record->kvm_fd < 0 || record->stats_fd < 0)
+    bool without_kvm = record->flags & KW_LAUNCH_PROCESS;
+    if ((record->kvm_fd < 0) != without_kvm || record->stats_fd < 0)
         return false;
     if (record->learn_fd >= 0 && (hosted || record->policy_fd < 0))
         return false;
@@ -292,7 +295,7 @@ bool launch_read_exec(int fd, const struct kw_launch *instance, struct launch *l
     if (!record)
         return false;
     bool valid = record->flags & KW_LAUNCH_EXEC || bad(failure, "it is for a new instance");
-    record->flags |= instance->flags & KW_LAUNCH_ROOTLESS;
+    record->flags = (record->flags & ~(u32)SHARED_FLAGS) | (instance->flags & SHARED_FLAGS);
     memcpy(record->name, instance->name, sizeof record->name);
     record->host_uid_base = instance->host_uid_base;
     record->host_gid_base = instance->host_gid_base;

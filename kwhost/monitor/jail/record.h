@@ -48,6 +48,9 @@ void launch_tap_fds(const struct launch *launch, int fds[LAUNCH_TAP_FDS]);
  * good launch->record may still be set, so that its control_fd, if that is one, can be told. */
 bool launch_parse(const void *record, u64 size, struct launch *launch, struct failure *failure);
 
+/* An instance of the engine "process": its programs have no monitors. */
+#define launch_is_process(launch) launch_is(launch, KW_LAUNCH_PROCESS)
+
 static inline bool launch_is(const struct launch *launch, u32 flag) {
     return launch->record->flags & flag;
 }

@@ -6,6 +6,7 @@
 #include <linux/time_types.h>
 
 #include "base/text.h"
+#include "jail/default_action.h"
 #include "jail/end.h"
 #include "jail/executable.h"
 #include "jail/filter.h"
@@ -15,8 +16,13 @@
 #include "jail/taps.h"
 
 void supervisor_signal(struct supervisor *supervisor, u32 signal) {
-    if (supervisor->instance.pid > 0 && !supervisor->exited)
-        host(__NR_pidfd_send_signal, supervisor->instance.pidfd, signal, 0, 0);
+    if (supervisor->instance.pid <= 0 || supervisor->exited)
+        return;
+    if (default_action_ends(supervisor, signal)) {
+        supervisor->ended_by = signal;
+        signal = SIGKILL;
+    }
+    host(__NR_pidfd_send_signal, supervisor->instance.pidfd, signal, 0, 0);
 }
 
 /* Collects the first process. With it the kernel has ended every process of the instance. */
@@ -104,6 +110,7 @@ static bool start(struct supervisor *supervisor, int record_fd) {
     supervisor->instance.policy = supervisor->policies.table_fd;
     supervisor->instance.bell = supervisor->policies.bell;
     supervisor->instance.learn = supervisor->policies.learn;
+    supervisor->instance.in_force = supervisor->policies.table;
     if (!launch_is(&supervisor->launch, KW_LAUNCH_ROOTLESS) && host(__NR_geteuid) != 0)
         return fail(failure, STATUS_OWN, 0,
                     "a range of ids of its own needs root, or rootless mode");
@@ -115,6 +122,8 @@ static bool start(struct supervisor *supervisor, int record_fd) {
     if (instance_notice(&supervisor->instance, &notice))
         control_tell(supervisor, &notice);
     start_relays(supervisor, false);
+    if (launch_is_process(&supervisor->launch) && !broker_start(supervisor))
+        return false;
     if (hosted && !joiner_start(supervisor, supervisor->hosted->joined.born,
                                 &supervisor->hosted->joined.joiner, failure))
         return false;
@@ -134,6 +143,24 @@ static void note_started(struct supervisor *supervisor) {
     control_tell(supervisor, &event);
 }
 
+/* What later processes get, and the broker. */
+static void take_join(struct supervisor *supervisor, const struct channel_report *report,
+                      const int *fds, u32 count) {
+    int join[JOIN_FDS];
+    u32 next = 0;
+    for (u32 i = 0; i < JOIN_FDS; i++)
+        join[i] = report->shared >> i & 1 && next < count ? fds[next++] : -1;
+    if (launch_is_process(&supervisor->launch))
+        broker_enter(&supervisor->broker, join[JOIN_ROOT]);
+    if (supervisor->hosted) {
+        memcpy(supervisor->hosted->join, join, sizeof join);
+        supervisor->hosted->join_flags = report->value;
+        return;
+    }
+    for (u32 i = 0; i < next; i++)
+        host(__NR_close, fds[i]);
+}
+
 /* A report of the child on its way into the jail; its silence means that the program runs. */
 static void handle_channel(struct supervisor *supervisor) {
     struct channel_report report;
@@ -147,9 +174,10 @@ static void handle_channel(struct supervisor *supervisor) {
         supervisor->master = fds[0];
         supervisor->slave = fds[1];
         start_relays(supervisor, true);
-    } else if (size == sizeof report && report.type == CHANNEL_JOIN && count >= JOIN_DEVPTS) {
-        memcpy(supervisor->hosted->join, fds, count * sizeof(int));
-        supervisor->hosted->join_flags = report.value;
+    } else if (size == sizeof report && report.type == CHANNEL_JOIN) {
+        take_join(supervisor, &report, fds, count);
+    } else if (size == sizeof report && report.type == CHANNEL_LISTENER && count == 1) {
+        broker_listen(&supervisor->broker, fds[0]);
     } else if (size == sizeof report && report.type == CHANNEL_NETWORK && count == NETWORK_FDS) {
         companion_want(supervisor, fds);
     } else {
@@ -197,6 +225,7 @@ enum {
     LISTEN,
     POLICY,
     COMPANION,
+    BROKER,
     CONNECTIONS,
     IO = CONNECTIONS + KW_CONNECTIONS_MAX,
     JOINED = IO + STREAMS_POLLS,
@@ -215,6 +244,7 @@ static bool wait_until(struct supervisor *supervisor, struct pollfd polls[POLLS]
                                   .events = POLLIN};
     polls[LISTEN] = (struct pollfd){.fd = supervisor->listen, .events = POLLIN};
     polls[COMPANION] = (struct pollfd){.fd = supervisor->companion.pidfd, .events = POLLIN};
+    polls[BROKER] = (struct pollfd){.fd = supervisor->broker.pidfd, .events = POLLIN};
     polls[POLICY] = (struct pollfd){.fd = policies_wants(&supervisor->policies), .events = POLLIN};
     for (u32 i = 0; i < KW_CONNECTIONS_MAX; i++)
         polls[CONNECTIONS + i] =
@@ -251,12 +281,14 @@ static void wait_and_handle(struct supervisor *supervisor) {
         handle_lifeline(supervisor);
     move_output(supervisor, polls + IO);
     if (supervisor->hosted)
-        joined_handle(&supervisor->hosted->joined, polls + JOINED);
+        joined_handle(&supervisor->hosted->joined, polls + JOINED, &supervisor->broker);
     for (u32 i = 0; i < KW_CONNECTIONS_MAX; i++)
         if (polls[CONNECTIONS + i].revents && supervisor->connections[i].fd >= 0)
             control_receive(supervisor, &supervisor->connections[i]);
     if (polls[COMPANION].revents)
         companion_ended(supervisor);
+    if (polls[BROKER].revents)
+        broker_ended(supervisor);
     if (polls[LISTEN].revents)
         control_accept(supervisor);
     if (polls[EXIT].revents)
@@ -296,6 +328,7 @@ _Noreturn void supervise_main(int record_fd, int self) {
         .slave = -1,
         .policies = {.table_fd = -1, .bell = -1, .learn = -1},
         .companion = {.fds = {-1, -1}, .pidfd = -1, .lifeline = -1},
+        .broker = {.pidfd = -1, .channel = -1},
         .started = clock_realtime(),
         .instance = {.pid = -1, .pidfd = -1, .channel = -1, .self = self}};
     for (u32 i = 0; i < 3; i++)
@@ -313,6 +346,7 @@ _Noreturn void supervise_main(int record_fd, int self) {
         reap(&supervisor);
     }
     companion_end(&supervisor.companion);
+    broker_end(&supervisor.broker);
     end_report(&supervisor);
     for (;;)
         host(__NR_exit_group, started ? 0 : supervisor.failure.status);

@@ -2,6 +2,7 @@
 #ifndef KW_JAIL_SUPERVISOR_H
 #define KW_JAIL_SUPERVISOR_H
 
+#include "broker/broker.h"
 #include "jail/companion.h"
 #include "jail/control.h"
 #include "jail/hosted.h"
@@ -18,6 +19,7 @@ struct supervisor {
     u8 *buffers;            /* foreground: RELAY_SIZE each */
     struct policies policies;
     struct companion companion;
+    struct broker broker;
     int listen, lifeline, stats, exit_file; /* -1: none */
     int master, slave; /* of the program's terminal. The slave is held so that the terminal stays up
                         * while no process has it open */
@@ -26,6 +28,7 @@ struct supervisor {
     bool running;      /* the program was reached */
     bool exited;
     int status;             /* of the first process, once it exited */
+    u32 ended_by;           /* signal that SIGKILL stood for; 0: none (jail/default_action.h) */
     struct failure failure; /* status != 0: the start failed */
 };
 

@@ -1,0 +1,13 @@
+/* The broker's own side. */
+#ifndef KW_BROKER_SERVE_H
+#define KW_BROKER_SERVE_H
+
+struct supervisor;
+
+/* From supervise, a packet with a descriptor. */
+enum broker_message { BROKER_ROOT = 1, BROKER_LISTENER };
+
+/* Runs in the new process. */
+_Noreturn void broker_serve(const struct supervisor *supervisor, int channel);
+
+#endif

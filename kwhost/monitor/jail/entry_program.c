@@ -1,0 +1,78 @@
+#include "jail/entry_program.h"
+
+#include <asm/signal.h>
+#include <linux/close_range.h>
+
+#include "base/text.h"
+#include "jail/channel.h"
+#include "jail/clock.h"
+#include "jail/kernel.h"
+#include "jail/landlock.h"
+#include "jail/program.h"
+#include "jail/program_filter.h"
+
+bool entry_place_channel(struct entry *entry) {
+    if (!identity_limit_program(entry->launch, &entry->limits, &entry->failure))
+        return false;
+    entry_own_pipes(entry);
+    long result = host(__NR_close_range, 3, ~0u, CLOSE_RANGE_CLOEXEC);
+    int number = (int)entry->limits.own_base;
+    if (result >= 0)
+        result = host(__NR_dup3, entry->channel, number, O_CLOEXEC);
+    if (result < 0)
+        return fail(&entry->failure, STATUS_OWN, result, "placing descriptor %d", number);
+    host(__NR_close, entry->channel); /* its end says that the program runs */
+    entry->channel = number;
+    return true;
+}
+
+/* The file where it would be found: /bin/sh, and not what it is a link to. */
+static bool find_program(struct entry *entry) {
+    int program = program_open(entry->launch, entry->record.exec_name, &entry->failure);
+    if (program < 0)
+        return false;
+    host(__NR_close, program);
+    return true;
+}
+
+/* As monitors do: when this process had nothing left to do but to begin. */
+static void note_time(const struct entry *entry) {
+    u64 now = clock_monotonic();
+    host(__NR_pwrite64, entry->stats, &now, sizeof now, offsetof(struct kw_stats, launched_ns));
+    host(__NR_pwrite64, entry->stats, &now, sizeof now, offsetof(struct kw_stats, first_run_ns));
+}
+
+static bool set_filter(struct entry *entry) {
+    const struct program_filter filter = {.table = entry->in_force,
+                                          .ceiling = ceiling_calls(entry->ceiling),
+                                          .learn = entry->learn >= 0,
+                                          .channel = entry->channel};
+    struct channel_report report = {.type = CHANNEL_LISTENER};
+    long listener = program_filter_set(&filter);
+    if (listener < 0)
+        return fail(&entry->failure, STATUS_OWN, listener, "setting the program's seccomp filter");
+    int fd = (int)listener;
+    long result = channel_send(entry->channel, &report, sizeof report, &fd, 1);
+    return result >= 0 || fail(&entry->failure, STATUS_OWN, result,
+                               "handing the filter's listener to the supervisor");
+}
+
+bool entry_start_program(struct entry *entry) {
+    const struct launch *launch = entry->launch;
+    const char *name = entry->record.exec_name;
+    u64 none = 0;
+    if (!find_program(entry))
+        return false;
+    note_time(entry);
+    long result = landlock_set_program(entry->ceiling);
+    if (result < 0)
+        return fail(&entry->failure, STATUS_OWN, result, "setting the program's Landlock rules");
+    if (!identity_finish_program(&entry->limits, &entry->failure))
+        return false;
+    host(__NR_rt_sigprocmask, SIG_SETMASK, &none, 0, sizeof none);
+    if (!set_filter(entry))
+        return false;
+    result = host(__NR_execve, name, launch->argv, launch->envp);
+    return fail(&entry->failure, result == -ENOENT ? STATUS_NOT_FOUND : STATUS_REFUSED, result,
+                "%.*s: cannot be executed", 200, name);
+}
