@@ -93,7 +93,8 @@ static bool start(struct supervisor *supervisor, int record_fd) {
     if (!valid)
         return false;
     bool hosted = launch_is(&supervisor->launch, KW_LAUNCH_HOSTED);
-    if (hosted && supervisor->instance.self < 0)
+    /* A program without a monitor may be the file that its process has been running until then. */
+    if ((hosted || launch_is_process(&supervisor->launch)) && supervisor->instance.self < 0)
         return executable_run_copy(record_fd, failure);
     host(__NR_prctl, PR_SET_DUMPABLE, 1, 0, 0, 0); /* of a file that cannot be read it is not */
     inheritance_separate_pages();
