@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import RunKwhost
+from tests.engine.ways import DIRECT, PROCESS, Way, case
 from tests.engine.workshop import CONTAIN, INSIDE, Workshop, open_workshop
 from tests.patience import SECONDS
 
@@ -47,13 +47,27 @@ def run_native(workshop: Workshop) -> Run:
     return run
 
 
+@pytest.fixture(scope="session", params=[case(DIRECT), case(PROCESS)])
+def way(request: pytest.FixtureRequest) -> Way:
+    """How programs run as instances. Tests with ways of their own choose them by `indirect`."""
+    chosen: Way = request.param
+    return chosen
+
+
 @pytest.fixture(scope="session")
-def run_inside(workshop: Workshop, run_kwhost: RunKwhost) -> Run:
-    """Runs a program as an instance of the direct engine."""
+def run_inside(way: Way, workshop: Workshop, kwhost_command: list[str]) -> Run:
+    """Runs a program as an instance."""
 
     def run(command: Sequence[str], *, options: Sequence[str] = (), seconds: int = SECONDS) -> Outcome:
         volume = ["-v", f"{workshop.folder}:{INSIDE}:ro"]
-        done = run_kwhost([*volume, *options, "--", *command], text=False, timeout=seconds)
+        kwhost = [*way.caller, *kwhost_command, "run", *way.options]
+        done = subprocess.run(
+            [*kwhost, *volume, *options, "--", *command],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=seconds,
+            check=False,
+        )
         return Outcome(status=done.returncode, output=_text(done.stdout), errors=_text(done.stderr))
 
     return run

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from tests.engine.conftest import Run
+from tests.engine.ways import DIRECT, Way, case
 from tests.engine.workshop import Workshop
 
-pytestmark = [pytest.mark.kvm, pytest.mark.root]
+pytestmark = pytest.mark.root
 
 CRASHES = {
     "null": ("*(volatile int *)8 = 1;", 11, "segmentation fault at 0x8 "),
@@ -24,7 +25,9 @@ CRASHES = {
 
 
 @pytest.mark.parametrize("name", CRASHES)
-def test_a_crash_is_128_plus_its_signal_and_one_line(name: str, run_inside: Run, tmp_path: Path) -> None:
+def test_a_crash_is_128_plus_its_signal_and_one_line(
+    name: str, way: Way, run_inside: Run, tmp_path: Path
+) -> None:
     code, number, words = CRASHES[name]
     _compile(tmp_path, f"crash_{name}", f"int main(void) {{ {code} return 0; }}\n")
 
@@ -83,6 +86,7 @@ PLAIN = "int main(void) { return 42; }\n"
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("way", [case(DIRECT)], indirect=True)
 def test_damaged_programs_end_somehow_and_harm_nothing(run_inside: Run, tmp_path: Path) -> None:
     """One shell inside executes them all: each execve fails or starts something that ends by itself."""
     variants = _variants(_compile(tmp_path, "plain", PLAIN))
@@ -100,6 +104,7 @@ def test_damaged_programs_end_somehow_and_harm_nothing(run_inside: Run, tmp_path
     assert codes.count("137") < 5
 
 
+@pytest.mark.parametrize("way", [case(DIRECT)], indirect=True)
 def test_damaged_programs_as_the_first_one(run_inside: Run, tmp_path: Path) -> None:
     whole = _compile(tmp_path, "plain", PLAIN)
     assert run_inside(["/given/plain.static"], options=_given(tmp_path)).status == 42
@@ -115,6 +120,7 @@ def test_damaged_programs_as_the_first_one(run_inside: Run, tmp_path: Path) -> N
         assert "report this" not in outcome.errors
 
 
+@pytest.mark.kvm
 @pytest.mark.parametrize(
     ("arrange", "clue"),
     [

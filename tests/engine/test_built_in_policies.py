@@ -6,7 +6,6 @@ a server.
 
 import re
 import subprocess
-import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -14,10 +13,11 @@ import pytest
 
 from kwhost.core.policy.constants import CONSTANTS
 from tests.engine.conftest import Outcome, Run
+from tests.engine.ways import Way
 from tests.engine.workshop import INSIDE, Workshop
 from tests.patience import SECONDS
 
-pytestmark = [pytest.mark.kvm, pytest.mark.root]
+pytestmark = pytest.mark.root
 
 ROW = re.compile(r"^(CALL|REFUSE)\((\d+), (\w+), (\w+)", re.MULTILINE)
 
@@ -27,11 +27,11 @@ Expected = tuple[str, str]
 
 
 @pytest.fixture(scope="session")
-def run_under(workshop: Workshop) -> RunUnder:
+def run_under(way: Way, workshop: Workshop, kwhost_command: list[str]) -> RunUnder:
     """`run_under("strict", [COMMAND...])`: as an instance with that policy."""
 
     def run(policy: str, command: Iterable[str], stdin: str = "") -> Outcome:
-        kwhost = [sys.executable, "-m", "kwhost", "run", "--policy", policy, "-i"]
+        kwhost = [*way.caller, *kwhost_command, "run", *way.options, "--policy", policy, "-i"]
         done = subprocess.run(
             [*kwhost, "-v", f"{workshop.folder}:{INSIDE}:ro", "--", *command],
             input=stdin,

@@ -1,4 +1,4 @@
-"""The same program natively and in a virtual machine: exit status and output must agree, line by line."""
+"""The same program natively and as an instance: exit status and output must agree, line by line."""
 
 from collections.abc import Iterator
 from difflib import unified_diff
@@ -7,36 +7,39 @@ from pathlib import Path
 import pytest
 
 from tests.engine.conftest import Outcome, Run
+from tests.engine.ways import DIRECT, PROCESS, USER, case
 from tests.engine.workshop import DIFFERENTIAL_ON_HARDWARE, GUEST, Workshop, type_linkage
 
-pytestmark = [pytest.mark.kvm, pytest.mark.root]
+pytestmark = pytest.mark.root
 
 PROGRAMS = sorted([*GUEST.glob("*.c"), *GUEST.glob("signals/*.c")])
 SLOW = {"storm", "timers", "fault_races", "restart", "parking", "limits"}
+# Of those that do not depend on there being several user ids.
+FOR_A_USER = frozenset(
+    "clones descriptors directories execs inet_sockets memory threads unix_sockets".split()
+)
 
 
-def _marks(name: str, linkage: str) -> Iterator[pytest.MarkDecorator]:
+def _marks(name: str, linkage: str, *, direct: bool) -> Iterator[pytest.MarkDecorator]:
     """How the program reaches the kernel depends little on its linkage: `make check` runs one of the two."""
-    if name in DIFFERENTIAL_ON_HARDWARE and linkage == "static":
+    if direct and name in DIFFERENTIAL_ON_HARDWARE and linkage == "static":
         yield pytest.mark.hw
     if name in SLOW or linkage == "dynamic":
         yield pytest.mark.slow
 
 
-def _cases() -> list[object]:
-    return [
-        pytest.param(
-            source,
-            linkage,
-            id=f"{source.relative_to(GUEST).with_suffix('')}-{linkage}",
-            marks=[*_marks(source.stem, linkage)],
-        )
-        for source in PROGRAMS
-        for linkage in ("static", "dynamic")
-    ]
+def _cases() -> Iterator[object]:
+    for source in PROGRAMS:
+        ways = [(DIRECT, "static"), (DIRECT, "dynamic"), (PROCESS, "static")]
+        if source.stem in FOR_A_USER:
+            ways.append((USER, "static"))
+        for way, linkage in ways:
+            name = f"{source.relative_to(GUEST).with_suffix('')}-{linkage}"
+            marks = tuple(_marks(source.stem, linkage, direct=way.is_direct))
+            yield case(way, source, linkage, name=name, marks=marks)
 
 
-@pytest.mark.parametrize(("source", "linkage"), _cases())
+@pytest.mark.parametrize(("source", "linkage", "way"), [*_cases()], indirect=["way"])
 def test_native_and_instance_agree(
     source: Path, linkage: type_linkage, workshop: Workshop, run_native: Run, run_inside: Run
 ) -> None:

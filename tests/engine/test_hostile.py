@@ -1,31 +1,31 @@
-"""Programs that attack the monitor: they may harm themselves, and nothing else."""
+"""Programs that attack what runs them: they may harm themselves, and nothing else."""
 
 import time
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.engine.conftest import Outcome, Run
+from tests.engine.ways import DIRECT, PROCESS, USER, case
 from tests.engine.workshop import HOSTILE, HOSTILE_ON_HARDWARE, Workshop, emulated_arguments
 
-pytestmark = [pytest.mark.kvm, pytest.mark.root]
+pytestmark = pytest.mark.root
 
 # Words that the programs print when an attack got somewhere.
 ALARMS = ("OPENED", "LINK ", "RING", "PORT OPEN", "OUT ", "IN ", "DOES NOT END", "DAMAGED", "FEW", "NO\n")
 
 
-def _cases() -> list[object]:
-    return [
-        pytest.param(
-            source, id=source.stem, marks=[pytest.mark.hw] if source.stem in HOSTILE_ON_HARDWARE else []
-        )
-        for source in sorted(HOSTILE.glob("*.c"))
-    ]
+def _cases() -> Iterator[object]:
+    for source in sorted(HOSTILE.glob("*.c")):
+        hardware = (pytest.mark.hw,) if source.stem in HOSTILE_ON_HARDWARE else ()
+        yield case(DIRECT, source, name=source.stem, marks=hardware)
+        yield from (case(way, source, name=source.stem) for way in (PROCESS, USER))
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("source", _cases())
+@pytest.mark.parametrize(("source", "way"), [*_cases()], indirect=["way"])
 def test_only_itself_is_harmed(source: Path, workshop: Workshop, run_inside: Run) -> None:
     mark = f"HOSTILE={uuid.uuid4()}"
     mounts = Path("/proc/self/mountinfo").read_text()

@@ -1,11 +1,16 @@
-"""The program never leaves ring 3, and what its instance's first process owns is all it can see."""
+"""What its instance owns is all that a program can see; in a virtual machine it never leaves ring 3."""
 
 import pytest
 
 from tests.engine.conftest import Outcome, Run
+from tests.engine.ways import DIRECT, case
 from tests.engine.workshop import HOSTILE, Workshop, emulated_arguments
 
-pytestmark = [pytest.mark.kvm, pytest.mark.root]
+pytestmark = pytest.mark.root
+
+# Of a process of this kernel's all that is the kernel's to see to.
+in_a_machine = pytest.mark.parametrize("way", [case(DIRECT)], indirect=True)
+
 
 # Instructions that must fault whatever the processor and the kind of KVM.
 FAULTING = [
@@ -22,6 +27,7 @@ def privileges(workshop: Workshop, run_inside: Run) -> Outcome:
 
 
 @pytest.mark.hw
+@in_a_machine
 def test_code_runs_in_ring_3_throughout(privileges: Outcome) -> None:
     assert privileges.output.startswith("cs 33 ss 2b\n")
     assert "ring() == 3: yes" in privileges.output
@@ -29,6 +35,7 @@ def test_code_runs_in_ring_3_throughout(privileges: Outcome) -> None:
 
 
 @pytest.mark.hw
+@in_a_machine
 @pytest.mark.parametrize("instruction", FAULTING)
 def test_privileged_instructions_fault(privileges: Outcome, instruction: str) -> None:
     lines = [line for line in privileges.output.splitlines() if line.startswith(f"{instruction}: ")]
@@ -38,6 +45,7 @@ def test_privileged_instructions_fault(privileges: Outcome, instruction: str) ->
 
 
 @pytest.mark.hw
+@in_a_machine
 def test_no_port_is_open(privileges: Outcome) -> None:
     assert not [line for line in privileges.output.splitlines() if line.startswith(("OUT", "IN"))]
     assert "I/O privilege 0 interrupts 1" in privileges.output

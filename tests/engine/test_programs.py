@@ -1,5 +1,6 @@
-"""Real programs of this machine, natively and in a virtual machine: the same status and output."""
+"""Real programs of this machine, natively and as instances: the same status and output."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from shutil import which
@@ -7,9 +8,10 @@ from shutil import which
 import pytest
 
 from tests.engine.conftest import Outcome, Run
+from tests.engine.ways import DIRECT, PROCESS, USER, case
 from tests.engine.workshop import Workshop
 
-pytestmark = [pytest.mark.kvm, pytest.mark.root]
+pytestmark = pytest.mark.root
 
 SCRIPTS = Path(__file__).parent / "programs"
 PYTHON = "/usr/bin/python3"
@@ -24,25 +26,26 @@ class Program:
     needs: str = ""
     hardware: bool = False
     slow: bool = False
+    user: bool = False  # an ordinary user runs it too
 
 
 PROGRAMS = [
     Program("busybox.sh", ("/bin/busybox", "sh"), needs="busybox", hardware=True),
     Program("coreutils.sh", ("/bin/sh",)),
     Program("bash.sh", ("/bin/bash",), hardware=True),
-    Program("bash_jobs.sh", ("/bin/bash",)),
+    Program("bash_jobs.sh", ("/bin/bash",), user=True),
     Program("archives.sh", ("/bin/sh",), needs="xz"),
     Program("python_basics.py", (PYTHON,), hardware=True),
-    Program("python_processes.py", (PYTHON,), hardware=True, slow=True),
+    Program("python_processes.py", (PYTHON,), hardware=True, slow=True, user=True),
     Program("python_signals.py", (PYTHON,), slow=True),
     Program("python_asyncio.py", (PYTHON,)),
     Program("python_network.py", (PYTHON,)),
     Program("python_venv.sh", ("/bin/sh",), slow=True),
     Program("node_basics.js", ("node",), needs="node", hardware=True),
     Program("node_workers.js", ("node",), needs="node", slow=True),
-    Program("node_http.js", ("node",), needs="node", hardware=True),
+    Program("node_http.js", ("node",), needs="node", hardware=True, user=True),
     Program("perl.pl", ("/usr/bin/perl",), needs="perl", hardware=True, slow=True),
-    Program("git.sh", ("/bin/sh",), needs="git", hardware=True, slow=True),
+    Program("git.sh", ("/bin/sh",), needs="git", hardware=True, slow=True, user=True),
     Program("compile.sh", ("/bin/sh",), needs="g++", hardware=True, slow=True),
     Program("processes.sh", ("/bin/sh",), needs="ps", hardware=True),
     Program("drops_root.py", (PYTHON,), hardware=True),
@@ -50,21 +53,16 @@ PROGRAMS = [
 ]
 
 
-def _cases() -> list[object]:
-    return [
-        pytest.param(
-            program,
-            id=program.script,
-            marks=[
-                *([pytest.mark.hw] if program.hardware else []),
-                *([pytest.mark.slow] if program.slow else []),
-            ],
-        )
-        for program in PROGRAMS
-    ]
+def _cases() -> Iterator[object]:
+    for program in PROGRAMS:
+        slow = (pytest.mark.slow,) if program.slow else ()
+        hardware = (pytest.mark.hw,) if program.hardware else ()
+        yield case(DIRECT, program, name=program.script, marks=(*hardware, *slow))
+        for way in (PROCESS, USER) if program.user else (PROCESS,):
+            yield case(way, program, name=program.script, marks=slow)
 
 
-@pytest.mark.parametrize("program", _cases())
+@pytest.mark.parametrize(("program", "way"), [*_cases()], indirect=["way"])
 def test_native_and_instance_agree(
     program: Program, workshop: Workshop, run_native: Run, run_inside: Run
 ) -> None:

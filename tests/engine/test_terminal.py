@@ -5,20 +5,22 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from tests.engine.ways import Way
 from tests.functional.session import Session
 
-pytestmark = [pytest.mark.kvm, pytest.mark.root]
+pytestmark = pytest.mark.root
 
 Start = Callable[..., Session]
 
 
 @pytest.fixture
-def start(kwhost_command: list[str]) -> Iterator[Start]:
+def start(way: Way, kwhost_command: list[str]) -> Iterator[Start]:
     """Starts a command on a terminal of an instance."""
     sessions: list[Session] = []
 
     def run(*command: str) -> Session:
-        sessions.append(Session([*kwhost_command, "run", "-it", "-e", "PS1=ready> ", "--", *command]))
+        kwhost = [*way.caller, *kwhost_command, "run", *way.options]
+        sessions.append(Session([*kwhost, "-it", "-e", "PS1=ready> ", "--", *command]))
         return sessions[-1]
 
     yield run

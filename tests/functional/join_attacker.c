@@ -1,9 +1,12 @@
 /* What a monitor that was taken over could do to processes on their way into its instance: joins
  * the namespaces of the process FIRST natively, as its root with the capabilities that monitors
- * have, and tries to look into every process of the instance until it has met COUNT of them.
- * Usage, as the host's root: join_attacker FIRST SUPERVISOR COUNT */
+ * have, and tries to look into every process of the instance until it has met COUNT of them. With
+ * `programs` those that run a program of the instance's are left alone: where there is no monitor
+ * they are its own.
+ * Usage, as the host's root: join_attacker FIRST SUPERVISOR COUNT [programs] */
 #define _GNU_SOURCE
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
 #include <linux/magic.h>
@@ -77,8 +80,21 @@ static void become_a_monitor(int first) {
 static int bait; /* a process that may be looked into, to see that all attacks work */
 static int caught;
 
+static bool spares_programs;
+static int procfs;
+
+/* It executes a file of the instance's, or has come to its end. */
+static bool is_program(int pid) {
+    char path[64], text[256];
+    snprintf(path, sizeof path, "%d/exe", pid);
+    ssize_t length = readlinkat(procfs, path, text, sizeof text);
+    return length < 0 ? errno == ENOENT || errno == ESRCH
+                      : text[0] != '/' || memcmp(text, "/memfd:", 7);
+}
+
+/* What was reached may have become the instance's just before. */
 static void report(bool reached, const char *what, int pid) {
-    if (reached && pid != bait)
+    if (reached && pid != bait && !(spares_programs && is_program(pid)))
         printf("REACHED %s of %d\n", what, pid);
     caught += reached && pid == bait;
 }
@@ -97,7 +113,7 @@ static void set_bait(void) {
 #define MONITOR_CODE 0x400000
 
 /* Of a process without memory, as it ends, files can be opened, and nothing read. */
-static bool can_open(int procfs, int pid, const char *name) {
+static bool can_open(int pid, const char *name) {
     char path[64], byte;
     snprintf(path, sizeof path, "%d/%s", pid, name);
     int fd = openat(procfs, path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
@@ -111,7 +127,7 @@ static bool can_open(int procfs, int pid, const char *name) {
     return reached;
 }
 
-static bool can_read_link(int procfs, int pid, const char *name) {
+static bool can_read_link(int pid, const char *name) {
     char path[64], text[256];
     snprintf(path, sizeof path, "%d/%s", pid, name);
     return readlinkat(procfs, path, text, sizeof text) >= 0;
@@ -132,13 +148,13 @@ static bool can_read_memory(int pid) {
     return process_vm_readv(pid, &ours, 1, &theirs, 1, 0) > 0;
 }
 
-static void attack(int procfs, int pid) {
+static void attack(int pid) {
     static const char *const files[] = {"mem", "exe", "maps", "environ", "auxv", "fd", "map_files"};
     static const char *const links[] = {"exe", "root", "cwd", "fd/0", "fd/3", "ns/user"};
     for (unsigned i = 0; i < sizeof files / sizeof *files; i++)
-        report(can_open(procfs, pid, files[i]), files[i], pid);
+        report(can_open(pid, files[i]), files[i], pid);
     for (unsigned i = 0; i < sizeof links / sizeof *links; i++)
-        report(can_read_link(procfs, pid, links[i]), links[i], pid);
+        report(can_read_link(pid, links[i]), links[i], pid);
     report(ptrace(PTRACE_SEIZE, pid, 0, 0) == 0, "tracing", pid);
     report(can_take_descriptor(pid), "descriptors", pid);
     report(can_read_memory(pid), "memory", pid);
@@ -146,9 +162,11 @@ static void attack(int procfs, int pid) {
 
 int main(int argc, char **argv) {
     static bool seen[PIDS];
-    if (argc != 4)
+    int count = 0;
+    if (argc < 4)
         return 2;
-    int procfs = find_procfs(argv[2]), count = 0;
+    spares_programs = argc > 4;
+    procfs = find_procfs(argv[2]);
     become_a_monitor(atoi(argv[1]));
     setvbuf(stdout, NULL, _IOLBF, 0);
     set_bait();
@@ -161,9 +179,11 @@ int main(int argc, char **argv) {
             int pid = atoi(entry->d_name);
             if (pid <= 0 || pid >= PIDS || pid == getpid())
                 continue;
+            if (spares_programs && pid != bait && is_program(pid))
+                continue;
             count += !seen[pid];
             seen[pid] = true;
-            attack(procfs, pid);
+            attack(pid);
         }
         closedir(directory);
     }

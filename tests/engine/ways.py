@@ -1,0 +1,37 @@
+"""The ways in which tests have programs run as instances: by which engine, and for whom."""
+
+from dataclasses import dataclass
+
+import pytest
+
+__all__ = ["DIRECT", "PROCESS", "USER", "Way", "case"]
+
+_PROCESS = ("--engine", "process", "--isolation", "process")
+# The user id 1000 of a user namespace that gives no rights to what is outside of it.
+_AS_USER = ("unshare", "--user", "--map-user=1000", "--map-group=1000", "--")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Way:
+    """`kwhost run` with these options, run by this command."""
+
+    name: str
+    options: tuple[str, ...] = ()
+    caller: tuple[str, ...] = ()
+    marks: tuple[pytest.MarkDecorator, ...] = ()
+
+    @property
+    def is_direct(self) -> bool:
+        """The program has a virtual machine."""
+        return not self.options
+
+
+DIRECT = Way(name="direct", marks=(pytest.mark.kvm,))
+PROCESS = Way(name="process", options=_PROCESS)
+USER = Way(name="process-user", options=_PROCESS, caller=_AS_USER)
+
+
+def case(way: Way, *values: object, name: str = "", marks: tuple[pytest.MarkDecorator, ...] = ()) -> object:
+    """What a test is called with, this way last; what else it needs is marked."""
+    parts = [part for part in (name, way.name) if part]
+    return pytest.param(*values, way, id="-".join(parts), marks=(*way.marks, *marks))
