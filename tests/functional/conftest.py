@@ -31,6 +31,14 @@ def busybox_root(tmp_path: Path) -> Path:
     return root
 
 
+@pytest.fixture(
+    params=[pytest.param(True, id="direct", marks=pytest.mark.kvm), pytest.param(False, id="process")]
+)
+def virtual(request: pytest.FixtureRequest) -> bool:
+    """Whether the test's instance has a virtual machine: with this fixture it is run on both engines."""
+    return bool(request.param)
+
+
 @pytest.fixture
 def new(tmp_path: Path, busybox_root: Path) -> Iterator[New]:
     """Makes instances that are ended after the test."""

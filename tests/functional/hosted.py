@@ -108,9 +108,13 @@ class LogLine(NamedTuple):
 
 
 class HostedInstance:
-    """A hosted instance of a root directory, or of mounts instead; `close` ends it."""
+    """A hosted instance of a root directory, or of mounts instead, in a virtual machine or without one;
+    `close` ends it."""
 
-    def __init__(self, directory: Path, root: Path, mounts: tuple[Mount, ...] = ()) -> None:
+    def __init__(
+        self, directory: Path, root: Path, mounts: tuple[Mount, ...] = (), *, virtual: bool = True
+    ) -> None:
+        self.is_virtual = virtual
         self.dirs = InstanceDirs.of(directory / "run", directory / "state", new_instance_id())
         self.dirs.make()
         self._root, self._mounts = root, mounts
@@ -136,13 +140,14 @@ class HostedInstance:
         with ExitStack() as ours:
             lease = lease_ids(_UID_BASE)
             ours.callback(lease.close)
-            kvm, stats = open_kvm(), new_statistics_file()
+            kvm, stats = open_kvm() if self.is_virtual else None, new_statistics_file()
             self._statistics = os.dup(stats)
             log_dir = os.open(self.dirs.state, os.O_RDONLY | os.O_DIRECTORY)
             exit_file = self.dirs.allocate_exit()
             files = [sealed_record(data) if data else -1 for data in (policy, ceiling)]
-            for fd in (kvm, stats, log_dir, exit_file, *(file for file in files if file >= 0)):
-                ours.callback(os.close, fd)
+            for fd in (-1 if kvm is None else kvm, stats, log_dir, exit_file, *files):
+                if fd >= 0:
+                    ours.callback(os.close, fd)
             listener = ours.enter_context(self.dirs.listen())
             plan = LaunchPlan(
                 name=InstanceName("hosted"),

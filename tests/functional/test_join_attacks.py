@@ -11,8 +11,6 @@ from kwhost.core.abi.messages import EventType
 from tests.functional.hosted import HostedInstance, wait_until
 from tests.functional.test_join import Joined
 
-pytestmark = pytest.mark.kvm
-
 JOINS = 60
 # What programs of the instance may have open, as their /proc tells it.
 HARMLESS = re.compile(r"(pipe:\[\d+\]|socket:\[\d+\]|/dev/(null|pts/\d+|tty)|/(seen|script)|/proc(/\S*)?|/)")
@@ -21,10 +19,10 @@ Lurk = Callable[[str], None]
 
 
 @pytest.fixture
-def instance(tmp_path: Path, busybox_root: Path) -> Iterator[HostedInstance]:
+def instance(tmp_path: Path, busybox_root: Path, virtual: bool) -> Iterator[HostedInstance]:
     for name in ("readlink", "ln", "mv", "rm"):
         (busybox_root / "bin" / name).symlink_to("busybox")
-    hosted = HostedInstance(tmp_path, busybox_root)
+    hosted = HostedInstance(tmp_path, busybox_root, virtual=virtual)
     yield hosted
     hosted.close()
 
