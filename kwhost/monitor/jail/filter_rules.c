@@ -1,37 +1,20 @@
 #include "jail/filter_rules.h"
 
 #include <asm/prctl.h>
-#include <asm/socket.h>
 #include <linux/fcntl.h>
-#include <linux/in.h>
-#include <linux/in6.h>
 #include <linux/kvm.h>
 #include <linux/mman.h>
-#include <linux/netlink.h>
 #include <linux/prctl.h>
-#include <linux/sched.h>
 #include <linux/shm.h>
-#include <linux/tcp.h>
 
 #include "calls/call.h"
 #include "calls/dispatch.h"
 #include "calls/handlers.h"
 #include "calls/requests.h"
+#include "jail/filter_words.h"
 #include "jail/kernel.h"
 #include "jail/needs.h"
 
-#define NAMESPACES                                                                                 \
-    (CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP |  \
-     CLONE_NEWNET)
-#define AF_NETLINK 16
-#define SOL_NETLINK 270
-#define SOL_MPTCP 284
-#define FAMILIES AF_UNIX, AF_INET, AF_INET6, AF_NETLINK
-#define SOCKET_LEVELS                                                                              \
-    SOL_SOCKET, IPPROTO_IP, IPPROTO_IPV6, IPPROTO_ICMPV6, IPPROTO_TCP, IPPROTO_UDP,                \
-        IPPROTO_UDPLITE, IPPROTO_RAW, SOL_NETLINK, SOL_MPTCP
-#define IP_TABLES_FIRST 64
-#define IP6_TABLES 64, 65, 68, 69
 #define KVM_REQUESTS                                                                               \
     KVM_RUN, KVM_GET_SREGS, KVM_SET_SREGS, KVM_GET_XSAVE, KVM_SET_XSAVE, KVM_SET_MSRS,             \
         KVM_SET_USER_MEMORY_REGION, KVM_CREATE_VM, KVM_CREATE_VCPU, KVM_GET_VCPU_MMAP_SIZE,        \
