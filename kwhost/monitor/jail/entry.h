@@ -11,19 +11,19 @@
 /* The state of a process on its way. Every descriptor is closed on exec. */
 struct entry {
     const struct launch *launch;
-    int channel;                            /* to supervise: its end says that the program runs */
-    int stdio[3];                           /* of the program, unless it gets a terminal */
-    int terminal;                           /* slave of the program's terminal, -1: none */
-    int self;                               /* the sealed executable */
-    int kvm, stats;                         /* kvm: -1 for a program without a monitor */
-    int policy, bell;                       /* -1: the instance has no policy */
-    int learn;                              /* -1: nothing is learnt */
-    const struct kw_policy_table *in_force; /* supervise's own; NULL: no policy */
-    const struct kw_ceiling *ceiling;       /* NULL: nothing is narrowed */
-    int table;                              /* the process table */
-    int proc;                               /* detached procfs */
-    int standins;                           /* detached tmpfs of procfs/standin.h */
-    u32 flags;                              /* of the exec record */
+    int channel;                         /* to supervise: its end says that the program runs */
+    int stdio[3];                        /* of the program, unless it gets a terminal */
+    int terminal;                        /* slave of the program's terminal, -1: none */
+    int self;                            /* the sealed executable */
+    int kvm, stats;                      /* kvm: -1 for a program without a monitor */
+    int policy, bell;                    /* -1: the instance has no policy */
+    int learn;                           /* -1: nothing is learnt */
+    const struct program_filter *filter; /* of programs without monitors */
+    const struct kw_ceiling *ceiling;    /* NULL: nothing is narrowed */
+    int table;                           /* the process table */
+    int proc;                            /* detached procfs */
+    int standins;                        /* detached tmpfs of procfs/standin.h */
+    u32 flags;                           /* of the exec record */
     struct limits limits;
     struct failure failure;
     struct exec_record record;

@@ -43,10 +43,9 @@ static void note_time(const struct entry *entry) {
 }
 
 static bool set_filter(struct entry *entry) {
-    const struct program_filter filter = {.table = entry->in_force,
-                                          .ceiling = ceiling_calls(entry->ceiling),
-                                          .learn = entry->learn >= 0,
-                                          .channel = entry->channel};
+    struct program_filter filter = *entry->filter;
+    filter.ceiling = ceiling_calls(entry->ceiling);
+    filter.channel = entry->channel;
     struct channel_report report = {.type = CHANNEL_LISTENER};
     long listener = program_filter_set(&filter);
     if (listener < 0)

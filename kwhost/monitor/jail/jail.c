@@ -192,7 +192,7 @@ _Noreturn void jail_enter(const struct jail *jail) {
                                     .policy = jail->policy,
                                     .bell = jail->bell,
                                     .learn = jail->learn,
-                                    .in_force = jail->in_force,
+                                    .filter = jail->filter,
                                     .ceiling = jail->ceiling}};
     u64 all = ~0ul, default_action[4] = {0};
     memcpy(first.entry.stdio, jail->stdio, sizeof first.entry.stdio);

@@ -8,13 +8,13 @@
 /* What the child is born with; every descriptor is closed on exec. */
 struct jail {
     const struct launch *launch;
-    int channel;                            /* to supervise: its end says that the program runs */
-    int self;                               /* the sealed executable */
-    int policy, bell;                       /* of struct policies; -1: none */
-    int learn;                              /* likewise */
-    const struct kw_policy_table *in_force; /* NULL: no policy */
-    const struct kw_ceiling *ceiling;       /* NULL: nothing is narrowed */
-    int stdio[3];                           /* of the program, unless it gets a terminal */
+    int channel;                         /* to supervise: its end says that the program runs */
+    int self;                            /* the sealed executable */
+    int policy, bell;                    /* of struct policies; -1: none */
+    int learn;                           /* likewise */
+    const struct program_filter *filter; /* of programs without monitors */
+    const struct kw_ceiling *ceiling;    /* NULL: nothing is narrowed */
+    int stdio[3];                        /* of the program, unless it gets a terminal */
 };
 
 /* Runs in the new process, already inside all of its new namespaces. Waits for the id maps, takes

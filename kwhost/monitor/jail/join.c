@@ -117,7 +117,7 @@ _Noreturn void join_enter(const struct join *join) {
                           .policy = join->policy,
                           .bell = join->bell,
                           .learn = -1, /* only in the foreground, where nobody joins */
-                          .in_force = join->in_force,
+                          .filter = join->filter,
                           .ceiling = join->ceiling,
                           .table = join->shared[JOIN_TABLE],
                           .proc = join->shared[JOIN_PROC],

@@ -20,9 +20,9 @@ struct join {
     int channel;                   /* to supervise: its end says that the program runs */
     int self;                      /* the sealed executable */
     int kvm, stats;
-    int policy, bell;                       /* -1: the instance has no policy */
-    const struct kw_policy_table *in_force; /* NULL: no policy */
-    const struct kw_ceiling *ceiling;       /* of the instance; NULL: nothing is narrowed */
+    int policy, bell;                    /* -1: the instance has no policy */
+    const struct program_filter *filter; /* of programs without monitors */
+    const struct kw_ceiling *ceiling;    /* of the instance; NULL: nothing is narrowed */
     int shared[JOIN_FDS];
     int stdio[3]; /* -1: it gets a terminal */
     u32 flags;    /* for its exec record */

@@ -131,7 +131,7 @@ static _Noreturn void begin(const struct supervisor *supervisor, int *born, int 
                                      .stats = supervisor->stats,
                                      .policy = supervisor->policies.table_fd,
                                      .bell = supervisor->policies.bell,
-                                     .in_force = supervisor->policies.table,
+                                     .filter = &supervisor->policies.filter,
                                      .ceiling = supervisor->instance.ceiling,
                                      .stdio = {-1, -1, -1}},
                             .born = born,

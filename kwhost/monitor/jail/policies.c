@@ -3,7 +3,9 @@
 #include <linux/mman.h>
 
 #include "base/text.h"
+#include "calls/call.h"
 #include "jail/kernel.h"
+#include "jail/program_change.h"
 #include "jail/supervisor.h"
 #include "policy/learn.h"
 
@@ -20,24 +22,34 @@ static long read_part(struct kw_policy *to, int fd, u64 offset, u64 size) {
     return got == (long)size ? 0 : got < 0 ? got : -EINVAL;
 }
 
+/* What a policy uses of its place behind the header, of which the rest is mostly without memory. */
+#define PARTS 6
+struct part {
+    u64 offset, size;
+};
+
+static void find_parts(const struct kw_policy *policy, struct part parts[PARTS]) {
+    const struct part used[PARTS] = {
+        {offsetof(struct kw_policy, layers), policy->layer_count * sizeof *policy->layers},
+        {offsetof(struct kw_policy, arguments), policy->argument_count * sizeof *policy->arguments},
+        {offsetof(struct kw_policy, paths), policy->path_count * sizeof *policy->paths},
+        {offsetof(struct kw_policy, networks), policy->network_count * sizeof *policy->networks},
+        {offsetof(struct kw_policy, rates), policy->rate_count * sizeof *policy->rates},
+        {offsetof(struct kw_policy, texts), policy->text_size},
+    };
+    memcpy(parts, used, sizeof used);
+}
+
 /* Reads the parts that a policy uses. The rest of its slot is left as it is, for nobody looks
- * there: mostly without memory. */
+ * there. */
 static long read_policy(struct kw_policy *to, int fd, const char **why) {
+    struct part parts[PARTS];
     long result = read_part(to, fd, 0, offsetof(struct kw_policy, layers));
     *why = result ? "it cannot be read" : policy_check_header(to);
     if (*why)
         return result;
-    const struct {
-        u64 offset, size;
-    } parts[] = {
-        {offsetof(struct kw_policy, layers), to->layer_count * sizeof *to->layers},
-        {offsetof(struct kw_policy, arguments), to->argument_count * sizeof *to->arguments},
-        {offsetof(struct kw_policy, paths), to->path_count * sizeof *to->paths},
-        {offsetof(struct kw_policy, networks), to->network_count * sizeof *to->networks},
-        {offsetof(struct kw_policy, rates), to->rate_count * sizeof *to->rates},
-        {offsetof(struct kw_policy, texts), to->text_size},
-    };
-    for (u32 i = 0; i < array_size(parts) && !result; i++)
+    find_parts(to, parts);
+    for (u32 i = 0; i < PARTS && !result; i++)
         result = read_part(to, fd, parts[i].offset, parts[i].size);
     *why = result ? "it cannot be read" : NULL;
     return result;
@@ -59,12 +71,35 @@ static long load(struct policies *policies, u64 generation, int fd, const char *
     return *why && !result ? -EINVAL : result;
 }
 
+/* Programs without monitors keep the filters that they have. */
+static bool filters_follow(struct policies *policies, const struct kw_policy *policy,
+                           const char **why) {
+    u32 nr = KW_CALL_LIMIT;
+    enum program_change change = program_change(&policies->filter, policy, &nr);
+    const char *name = nr < CALL_LIMIT ? call_table[nr].name : NULL;
+    if (change == PROGRAM_CHANGE_GOOD)
+        return true;
+    if (change == PROGRAM_CHANGE_FILES)
+        *why = "needs a restart: rules on files that running programs do not ask about";
+    else if (change == PROGRAM_CHANGE_NETWORK)
+        *why = "needs a restart: rules on addresses that running programs do not ask about";
+    else
+        *why = policies->refusal;
+    format(policies->refusal, sizeof policies->refusal,
+           "needs a restart: rules on %s that running programs do not ask about",
+           name ? name : "calls without a name");
+    return false;
+}
+
 long policies_replace(struct policies *policies, int fd, const char **why) {
     *why = "the instance was started without a policy";
     if (!policies->table)
         return -EOPNOTSUPP;
     u64 generation = policies->table->generation + 1;
     long result = load(policies, generation, fd, why);
+    if (!result && policies->filter.policy &&
+        !filters_follow(policies, slot_of(policies, generation), why))
+        return -EPERM;
     if (!result)
         __atomic_store_n(&policies->table->generation, generation, __ATOMIC_SEQ_CST);
     return result;
@@ -124,11 +159,29 @@ static bool check_learn(struct supervisor *supervisor, int fd) {
            fail(&supervisor->failure, STATUS_OWN, result, "the memory to learn in");
 }
 
+/* A copy of the policy that the instance is started with, for the filters of its programs. */
+static bool keep_started(struct supervisor *supervisor) {
+    const struct kw_policy *from = slot_of(&supervisor->policies, 0);
+    struct part parts[PARTS];
+    long memory = host(__NR_mmap, 0, page_up(sizeof *from), PROT_READ | PROT_WRITE,
+                       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (host_failed(memory))
+        return fail(&supervisor->failure, STATUS_OWN, memory, "memory for the policy");
+    memcpy((void *)memory, from, offsetof(struct kw_policy, layers));
+    find_parts(from, parts);
+    for (u32 i = 0; i < PARTS; i++)
+        memcpy((u8 *)memory + parts[i].offset, (const u8 *)from + parts[i].offset, parts[i].size);
+    supervisor->policies.filter.policy = (const struct kw_policy *)memory;
+    return true;
+}
+
 bool policies_prepare(struct supervisor *supervisor) {
     struct policies *policies = &supervisor->policies;
     int fd = supervisor->launch.record->policy_fd;
     const char *why;
     policies->learn = supervisor->launch.record->learn_fd;
+    policies->filter =
+        (struct program_filter){.files = true, .learn = policies->learn >= 0, .channel = -1};
     if (fd < 0)
         return true;
     long result = make_table(policies);
@@ -141,7 +194,7 @@ bool policies_prepare(struct supervisor *supervisor) {
     if (!map_shared(supervisor) || !check_learn(supervisor, policies->learn))
         return false;
     policies->drain.shared->waiting = 1;
-    return true;
+    return !launch_is_process(&supervisor->launch) || keep_started(supervisor);
 }
 
 int policies_wants(const struct policies *policies) {

@@ -5,6 +5,7 @@
 
 #include "abi/kw_policy.h"
 #include "jail/errors.h"
+#include "jail/program_filter.h"
 #include "jail/questions.h"
 #include "policy/drain.h"
 
@@ -18,6 +19,8 @@ struct policies {
     u64 window_end; /* CLOCK_MONOTONIC ns: from then on as many events may be told again */
     u32 told;       /* events in this window */
     struct questions questions;
+    struct program_filter filter; /* what those of programs without monitors are made from */
+    char refusal[128];            /* why the last policy was not put into force */
 };
 
 /* Makes table and bell of the launch record's policy, if there is one. */

@@ -1,21 +1,36 @@
-/* The seccomp filter of a program that runs without a monitor: what it may call, what the broker
- * is asked about, and what is refused at once. */
+/* The seccomp filter of a program that runs without a monitor: what it may call, what the broker is
+ * asked about, and what is refused at once. docs/jail.md tells what is decided where.
+ *
+ * All filters of an instance are made from the policy that it was started with, and a policy that
+ * is put into force later has to agree with what they decide by themselves (jail/program_change.h).
+ */
 #ifndef KW_JAIL_PROGRAM_FILTER_H
 #define KW_JAIL_PROGRAM_FILTER_H
 
 #include <linux/filter.h>
 
-#include "abi/kw_policy.h"
-#include "base/types.h"
+#include "policy/policy.h"
 
 #define PROGRAM_FILTER_MAX 4096u /* BPF_MAXINSNS */
 
 struct program_filter {
-    const struct kw_policy_table *table; /* NULL: no policy */
-    const u64 *ceiling;                  /* a bit by call number; NULL: everything */
-    bool learn;                          /* everything is told */
-    int channel;                         /* a descriptor that the program itself can never have */
+    const struct kw_policy *policy; /* that the instance was started with; NULL: none */
+    const u64 *ceiling;             /* a bit by call number; NULL: everything */
+    bool files;                     /* rules on files are the broker's to keep, not Landlock's */
+    bool learn;                     /* everything is told */
+    int channel; /* a descriptor that the program itself can never have; -1: none */
 };
+
+static inline bool program_layer_has_files(const struct kw_policy_layer *layer) {
+    return layer->path_count || layer->other_access != POLICY_ALL;
+}
+
+/* The kinds of rules for whose sake the broker makes calls (PROGRAM_RULES_* in program_rules.h). */
+u32 program_filter_rules(const struct program_filter *filter);
+
+/* Whether the broker is asked about the execve that begins the program, as about all of its own; if
+ * not, it is asked about none. */
+bool program_filter_asks_to_begin(const struct program_filter *filter);
 
 /* Writes the filter. Returns how many instructions it has. */
 u32 program_filter_make(const struct program_filter *filter,

@@ -152,7 +152,7 @@ bool instance_start(const struct launch *launch, struct instance *instance,
                         .policy = instance->policy,
                         .bell = instance->bell,
                         .learn = instance->learn,
-                        .in_force = instance->in_force,
+                        .filter = instance->filter,
                         .ceiling = instance->ceiling};
     int ends[2];
     instance->pid = -1;

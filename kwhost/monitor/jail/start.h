@@ -11,8 +11,8 @@ struct instance {
     int self;         /* hosted: the sealed executable, for later processes; -1: none */
     int policy, bell; /* for its monitors, of struct policies; -1: none */
     int learn;        /* likewise */
-    const struct kw_policy_table *in_force; /* NULL: no policy */
-    const struct kw_ceiling *ceiling;       /* for them too; NULL: nothing is narrowed */
+    const struct program_filter *filter; /* of programs without monitors */
+    const struct kw_ceiling *ceiling;    /* for them too; NULL: nothing is narrowed */
     int pipes[3];         /* other ends of its standard input, output and error; -1: none */
     const char *unmapped; /* see struct sources */
 };

@@ -111,7 +111,7 @@ static bool start(struct supervisor *supervisor, int record_fd) {
     supervisor->instance.policy = supervisor->policies.table_fd;
     supervisor->instance.bell = supervisor->policies.bell;
     supervisor->instance.learn = supervisor->policies.learn;
-    supervisor->instance.in_force = supervisor->policies.table;
+    supervisor->instance.filter = &supervisor->policies.filter;
     if (!launch_is(&supervisor->launch, KW_LAUNCH_ROOTLESS) && host(__NR_geteuid) != 0)
         return fail(failure, STATUS_OWN, 0,
                     "a range of ids of its own needs root, or rootless mode");
