@@ -2,6 +2,19 @@
 
 #include "base/text.h"
 
+bool question_write_text(struct kw_policy_question *question, const char *text) {
+    struct text to = {.data = question->text, .size = sizeof question->text};
+    for (; *text && !to.overflow; text++)
+        text_add(&to, *text < ' ' || *text > '~' || *text == '\\' ? "\\x%02x" : "%c", *text & 0xff);
+    return !to.overflow;
+}
+
+bool question_is_same(const struct kw_policy_question *one,
+                      const struct kw_policy_question *other) {
+    u64 from = offsetof(struct kw_policy_question, rule);
+    return !memcmp((const u8 *)one + from, (const u8 *)other + from, sizeof *one - from);
+}
+
 static u32 holder_of(const struct kw_policy_question *question) {
     return question->tid << 1;
 }

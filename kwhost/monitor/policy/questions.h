@@ -6,6 +6,16 @@
 
 #include "policy/table.h"
 
+#define QUESTION_ANSWERS_MAX 11 /* of one call; an execve may have one for each interpreter */
+
+/* Fills in the text of a question: everybody is to see the same text where it is the same object,
+ * and no other, so what could not be shown is written in hexadecimal. False when that is too long.
+ */
+bool question_write_text(struct kw_policy_question *question, const char *text);
+
+/* Whether two are about the same, whenever they were asked. */
+bool question_is_same(const struct kw_policy_question *one, const struct kw_policy_question *other);
+
 /* Puts a question, whose serial number it sets, into a free place and wakes supervise. Returns the
  * place, or -1: all are taken. */
 int question_put(struct kw_policy_question *question);

@@ -10,26 +10,16 @@
 #include "process/permit.h"
 #include "process/thread.h"
 
-#define ANSWERS_MAX 11 /* of one call; an execve may have one for each interpreter */
-#define GRACE_MS 5000  /* supervise is to be the one that ends a question */
+#define GRACE_MS 5000 /* supervise is to be the one that ends a question */
 #define MILLISECOND_NS 1000000ul
 #define SECOND_NS 1000000000ul
 
 /* Behind thread->questions: the answers, then the question that is raised. */
-_Static_assert((ANSWERS_MAX + 1) * sizeof(struct kw_policy_question) <= QUESTIONS_SIZE, "room");
+_Static_assert((QUESTION_ANSWERS_MAX + 1) * sizeof(struct kw_policy_question) <= QUESTIONS_SIZE,
+               "room");
 
 static struct kw_policy_question *raised(struct thread *thread) {
-    return &thread->questions[ANSWERS_MAX];
-}
-
-/* Everybody is to see the same text where it is the same object, and no other: what could not be
- * shown is written in hexadecimal. False when that is too long. */
-static bool write_text(char to[KW_POLICY_TEXT_MAX], const char *from) {
-    struct text text = {.data = to, .size = KW_POLICY_TEXT_MAX};
-    for (; *from && !text.overflow; from++)
-        text_add(&text, *from < ' ' || *from > '~' || *from == '\\' ? "\\x%02x" : "%c",
-                 *from & 0xff);
-    return !text.overflow;
+    return &thread->questions[QUESTION_ANSWERS_MAX];
 }
 
 static bool make(struct thread *thread, struct kw_policy_verdict verdict, const char *text,
@@ -43,13 +33,7 @@ static bool make(struct thread *thread, struct kw_policy_verdict verdict, const 
     for (u32 i = 0; nr < CALL_LIMIT && i < array_size(question->arguments); i++)
         if (call_table[nr].arg[i].kind != ARG_NONE)
             question->arguments[i] = thread->call_arg[i];
-    return write_text(question->text, text);
-}
-
-/* But for their serial numbers. */
-static bool are_same(const struct kw_policy_question *one, const struct kw_policy_question *other) {
-    u64 from = offsetof(struct kw_policy_question, rule);
-    return !memcmp((const u8 *)one + from, (const u8 *)other + from, sizeof *one - from);
+    return question_write_text(question, text);
 }
 
 bool question_is_allowed(struct thread *thread, struct kw_policy_verdict verdict,
@@ -58,7 +42,7 @@ bool question_is_allowed(struct thread *thread, struct kw_policy_verdict verdict
     if (likely(!thread->answer_count) || !make(thread, verdict, text, &question))
         return false;
     for (u32 i = 0; i < thread->answer_count; i++)
-        if (are_same(&thread->questions[i], &question))
+        if (question_is_same(&thread->questions[i], &question))
             return true;
     return false;
 }
@@ -70,7 +54,8 @@ static long refuse(struct thread *thread, u32 rule, const char *text) {
 }
 
 long question_raise(struct thread *thread, struct kw_policy_verdict verdict, const char *text) {
-    if (thread->answer_count == ANSWERS_MAX || !make(thread, verdict, text, raised(thread)))
+    if (thread->answer_count == QUESTION_ANSWERS_MAX ||
+        !make(thread, verdict, text, raised(thread)))
         return refuse(thread, verdict.rule, text);
     thread->asks = true;
     return -CALL_ASKS;
