@@ -23,6 +23,10 @@ u32 own_fd_base(void) {
     return base;
 }
 
+void own_fd_base_renew(void) {
+    __atomic_store_n(&base_number, 0, __ATOMIC_RELAXED);
+}
+
 void own_fd_limit_raise(struct own_fd_limit *saved) {
     struct rlimit64 limit = {0, 0};
     host(__NR_prlimit64, 0, RLIMIT_NOFILE, 0, &limit);

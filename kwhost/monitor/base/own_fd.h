@@ -27,6 +27,8 @@ enum own_fd {
 extern const char own_path[1];
 
 u32 own_fd_base(void); /* constant for the life of an instance */
+/* In a process that has lowered its hard limit before it placed any descriptor. */
+void own_fd_base_renew(void);
 static inline int own_fd(enum own_fd which) {
     return (int)(own_fd_base() + which);
 }

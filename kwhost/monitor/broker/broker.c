@@ -1,6 +1,8 @@
 #include "broker/broker.h"
 
+#include <asm/poll.h>
 #include <asm/signal.h>
+#include <linux/poll.h>
 #include <linux/prctl.h>
 #include <linux/sched.h>
 
@@ -37,13 +39,26 @@ void broker_listen(const struct broker *broker, int listener) {
     host(__NR_close, listener);
 }
 
+/* Its last words, if it had any. */
+static bool explain(const struct broker *broker, struct failure *failure) {
+    struct pollfd words = {.fd = broker->channel, .events = POLLIN};
+    struct failure said;
+    u32 count;
+    if (host(__NR_poll, &words, 1, 0) <= 0 || !(words.revents & POLLIN) ||
+        channel_receive(broker->channel, &said, sizeof said, NULL, 0, &count) != sizeof said)
+        return false;
+    *failure = said;
+    return true;
+}
+
 void broker_ended(struct supervisor *supervisor) {
     host(__NR_close, supervisor->broker.pidfd);
     supervisor->broker.pidfd = -1;
     if (supervisor->exited)
         return;
-    fail(&supervisor->failure, STATUS_OWN, 0,
-         "the instance's broker was killed, and the instance with it");
+    if (!explain(&supervisor->broker, &supervisor->failure))
+        fail(&supervisor->failure, STATUS_OWN, 0,
+             "the instance's broker was killed, and the instance with it");
     supervisor_signal(supervisor, SIGKILL);
 }
 

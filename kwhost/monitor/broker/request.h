@@ -6,6 +6,7 @@
 #ifndef KW_BROKER_REQUEST_H
 #define KW_BROKER_REQUEST_H
 
+#include "base/host.h"
 #include "policy/table.h"
 
 struct broker_request {
@@ -32,15 +33,28 @@ struct broker_result {
                          */
 #define BROKER_ASKS 600 /* of broker_permit: hand it on */
 
+/* Whether the call is one that the broker makes in this instance (broker/performed.def). */
+bool broker_performs(const struct broker_request *request);
+
+/* Once in each worker, before its first call. Returns 0 or a negative errno. */
+long broker_prepare(void);
+
 /* Makes the call as its caller would: judged by the policy, on copied arguments. Never waits but in
  * host calls that a signal ends: while the broker finds that the caller is gone or has a signal to
  * handle, it interrupts the worker every 100 ms. Then the result is -BROKER_INTERRUPTED, or
  * -BROKER_RESTARTS where Linux would restart the call (signal(7)); the latter may also mean that
  * broker_perform is called once more.
  *
- * Leaves the worker as it found it: identity, working directory, root, umask, descriptors; the
- * result's descriptor is the worker's to close. Does not answer the notification. */
+ * Leaves the worker as broker_prepare did: identity, working directory, root, umask, descriptors;
+ * the result's descriptor is the worker's to close. Does not answer the notification. */
 void broker_perform(const struct broker_request *request, struct broker_result *result);
+
+/* A worker ends with the broker; but the kernel forgets that whenever the worker's ids change, and
+ * this has to be said anew. Ends the worker if the broker is gone. */
+void broker_follow(void);
+
+/* /proc of this process's own pid namespace, held by descriptor: "TID/..." is a caller's. */
+extern int broker_procfs;
 
 /* Whether the caller still waits for this very call. */
 bool broker_is_waited_for(const struct broker_request *request);

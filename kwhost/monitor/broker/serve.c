@@ -1,60 +1,84 @@
 #include "broker/serve.h"
 
-#include <asm/ioctl.h>
 #include <asm/poll.h>
 #include <asm/signal.h>
+#include <linux/mman.h>
 #include <linux/poll.h>
 #include <linux/prctl.h>
+#include <linux/resource.h>
 #include <linux/sched.h>
-#include <linux/seccomp.h>
+#include <linux/time_types.h>
 
+#include "base/clock.h"
+#include "base/own_fd.h"
+#include "base/report.h"
+#include "broker/listener.h"
+#include "broker/permit.h"
+#include "broker/pool.h"
+#include "calls/stats.h"
+#include "jail/clock.h"
 #include "jail/descriptors.h"
 #include "jail/identity.h"
 #include "jail/idmap.h"
 #include "jail/kernel.h"
 #include "jail/supervisor.h"
-#include "policy/table.h"
 
-#define LISTENERS_MAX 64
+#define LISTENERS_MAX 128
+#define DESCRIPTORS_MAX 4096u
 #define NAMESPACES                                                                                 \
     (CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP | CLONE_NEWNET)
 
 struct listener {
-    int fd;     /* -1: free */
+    int fd;
     bool began; /* the program was executed: until then it is its own way there that asks */
 };
 
 struct serving {
     const struct supervisor *supervisor;
     int channel, first; /* to supervise; pidfd of the instance's first process */
+    u32 count;
     struct listener listeners[LISTENERS_MAX];
+    struct pool pool;
+    struct failure failure;
 };
 
-/* Nobody is left to whom the instance would matter. */
-static _Noreturn void end_all(const struct serving *serving) {
+/* The instance does not go on without. */
+static _Noreturn void end_all(struct serving *serving) {
+    if (serving->failure.status)
+        channel_send_now(serving->channel, &serving->failure, sizeof serving->failure, NULL, 0);
     host(__NR_pidfd_send_signal, serving->first, SIGKILL, 0, 0);
     for (;;)
         host(__NR_exit_group, 0);
 }
 
-static bool join(const struct serving *serving, int root) {
-    struct failure failure;
+static bool join(struct serving *serving, int root) {
     long result = host(__NR_setns, serving->first, NAMESPACES);
     if (result >= 0)
         result = host(__NR_fchdir, root);
     if (result >= 0)
         result = host(__NR_chroot, ".");
-    return result >= 0 &&
-           identity_become_root(idmap_allows_groups(&serving->supervisor->launch), &failure);
+    if (result < 0)
+        return fail(&serving->failure, STATUS_OWN, result, "the broker's way into the instance");
+    if (!identity_become_root(idmap_allows_groups(&serving->supervisor->launch), &serving->failure))
+        return false;
+    result = host(__NR_prctl, PR_SET_DUMPABLE, 0, 0, 0, 0);
+    return result >= 0 || fail(&serving->failure, STATUS_OWN, result, "hiding the broker");
 }
 
 static void add_listener(struct serving *serving, int fd) {
-    for (u32 i = 0; i < LISTENERS_MAX; i++)
-        if (serving->listeners[i].fd < 0) {
-            serving->listeners[i] = (struct listener){.fd = fd};
-            return;
-        }
-    host(__NR_close, fd); /* what asks there fails */
+    if (serving->count == LISTENERS_MAX) {
+        host(__NR_close, fd); /* what asks there fails with ENOSYS */
+        return;
+    }
+    serving->listeners[serving->count++] = (struct listener){.fd = fd};
+    pool_renew(&serving->pool);
+}
+
+/* The last of its programs has ended. */
+static void remove_listener(struct serving *serving, u32 i) {
+    host(__NR_close, serving->listeners[i].fd);
+    serving->listeners[i] = serving->listeners[--serving->count];
+    pool_renew(&serving->pool);
 }
 
 static void hear_supervise(struct serving *serving) {
@@ -72,69 +96,139 @@ static void hear_supervise(struct serving *serving) {
     host(__NR_close, fd);
 }
 
-static void answer(int listener, struct seccomp_notif_resp *response) {
-    host(__NR_ioctl, listener, SECCOMP_IOCTL_NOTIF_SEND, response);
-}
-
-static bool begins(struct listener *listener, const struct seccomp_notif *asked) {
-    bool first =
-        !listener->began && (asked->data.nr == __NR_execve || asked->data.nr == __NR_execveat);
+/* The launch's own execve is not the program's. */
+static bool begins(struct listener *listener, const struct broker_request *request) {
+    bool first = !listener->began && (request->nr == __NR_execve || request->nr == __NR_execveat);
     listener->began = listener->began || first;
     return first;
 }
 
+/* What may take long is a worker's, who judges a call from the beginning if it has to be asked
+ * about. */
 static void serve(struct serving *serving, struct listener *listener) {
-    struct seccomp_notif asked = {.id = 0};
-    struct kw_policy_verdict verdict = {.action = KW_POLICY_ALLOW};
-    if (host(__NR_ioctl, listener->fd, SECCOMP_IOCTL_NOTIF_RECV, &asked) < 0)
+    struct job job = {.began = stats_ticks()};
+    struct broker_request *request = &job.request;
+    if (!listener_receive(listener->fd, request))
         return;
-    struct seccomp_notif_resp response = {.id = asked.id};
-    const struct kw_policy_table *table = serving->supervisor->policies.table;
-    if (table && !begins(listener, &asked)) {
-        const u8 *slots = (const u8 *)table + KW_POLICY_SLOTS;
-        u64 arguments[6];
-        for (u32 i = 0; i < 6; i++)
-            arguments[i] = asked.data.args[i];
-        verdict = policy_call(
-            (const struct kw_policy *)(slots + (table->generation & 1) * KW_POLICY_SLOT_SIZE),
-            (u64)asked.data.nr, arguments);
+    stats_begin(request->nr);
+    bool begun = begins(listener, request);
+    long refused = begun ? 0 : permit_request(request);
+    job.judged = refused != -BROKER_ASKS;
+    if (!job.judged || (!refused && !begun && broker_performs(request))) {
+        pool_give(&serving->pool, &job);
+        return;
     }
-    if (verdict_stops(verdict))
-        response.error = -(verdict.action == KW_POLICY_ERRNO ? verdict.error : EPERM);
+    if (refused)
+        listener_refuse(request, refused);
     else
-        response.flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE;
-    answer(listener->fd, &response);
+        listener_continue(request);
+    stats_end(request->nr, job.began, refused, false);
+}
+
+enum { CHANNEL, BELL, LISTENERS, POLLS = LISTENERS + LISTENERS_MAX };
+
+static void wait(struct serving *serving, struct pollfd polls[POLLS], u64 until) {
+    u64 now = monotonic_ns(), left = until > now ? until - now : 0;
+    struct __kernel_timespec timeout = {(s64)(left / SECOND_NS), (s64)(left % SECOND_NS)};
+    polls[CHANNEL] = (struct pollfd){.fd = serving->channel, .events = POLLIN};
+    polls[BELL] = (struct pollfd){.fd = serving->pool.bell->fd, .events = POLLIN};
+    for (u32 i = 0; i < serving->count; i++)
+        polls[LISTENERS + i] = (struct pollfd){.fd = serving->listeners[i].fd, .events = POLLIN};
+    if (host(__NR_ppoll, polls, LISTENERS + serving->count, until ? &timeout : NULL, 0, 0) <= 0)
+        for (u32 i = 0; i < LISTENERS + serving->count; i++)
+            polls[i].revents = 0;
 }
 
 static _Noreturn void run(struct serving *serving) {
-    for (;;) {
-        struct pollfd polls[1 + LISTENERS_MAX];
-        polls[0] = (struct pollfd){.fd = serving->channel, .events = POLLIN};
-        for (u32 i = 0; i < LISTENERS_MAX; i++)
-            polls[1 + i] = (struct pollfd){.fd = serving->listeners[i].fd, .events = POLLIN};
-        if (host(__NR_ppoll, polls, 1 + LISTENERS_MAX, NULL, 0, 0) < 0)
-            continue;
-        if (polls[0].revents)
-            hear_supervise(serving);
-        for (u32 i = 0; i < LISTENERS_MAX; i++) {
-            if (polls[1 + i].revents & POLLIN)
+    struct pollfd polls[POLLS];
+    for (bool rung = false;; rung = polls[BELL].revents) {
+        wait(serving, polls, pool_tend(&serving->pool, rung));
+        for (u32 i = serving->count; i-- > 0;) /* from the end: what goes is replaced by the last */
+            if (polls[LISTENERS + i].revents & POLLIN)
                 serve(serving, &serving->listeners[i]);
-            else if (polls[1 + i].revents) { /* the last of its programs has ended */
-                host(__NR_close, serving->listeners[i].fd);
-                serving->listeners[i].fd = -1;
-            }
-        }
+            else if (polls[LISTENERS + i].revents)
+                remove_listener(serving, i);
+        if (polls[CHANNEL].revents)
+            hear_supervise(serving);
     }
 }
 
-_Noreturn void broker_serve(const struct supervisor *supervisor, int channel) {
-    struct serving serving = {
-        .supervisor = supervisor, .channel = channel, .first = supervisor->instance.pidfd};
-    int kept[] = {channel, serving.first, supervisor->stats, supervisor->policies.table_fd,
-                  supervisor->policies.bell};
-    for (u32 i = 0; i < LISTENERS_MAX; i++)
-        serving.listeners[i].fd = -1;
-    host(__NR_prctl, PR_SET_NAME, "kw-broker", 0, 0, 0);
+/* Where the parts that monitors use as well look for them. */
+static long place(int fd, enum own_fd which) {
+    return fd < 0 ? 0 : host(__NR_dup3, fd, own_fd(which), O_CLOEXEC);
+}
+
+static bool place_descriptors(struct serving *serving) {
+    const struct policies *policies = &serving->supervisor->policies;
+    struct rlimit64 limit;
+    long result = host(__NR_prlimit64, 0, RLIMIT_NOFILE, 0, &limit);
+    limit.rlim_cur = limit.rlim_max = min_u64(limit.rlim_max, DESCRIPTORS_MAX);
+    if (result >= 0)
+        result = host(__NR_prlimit64, 0, RLIMIT_NOFILE, &limit, 0);
+    own_fd_base_renew();
+    if (result >= 0)
+        result = place(serving->supervisor->stats, OWN_STATS);
+    if (result >= 0)
+        result = place(policies->table_fd, OWN_POLICY);
+    if (result >= 0)
+        result = place(policies->bell, OWN_BELL);
+    if (result >= 0)
+        result = place(policies->learn, OWN_LEARN);
+    return result >= 0 ||
+           fail(&serving->failure, STATUS_OWN, result, "placing the broker's descriptors");
+}
+
+/* Nothing else that supervise holds: the ends of streams and connections are seen there alone. */
+static void keep_own(const struct serving *serving) {
+    const struct policies *policies = &serving->supervisor->policies;
+    int kept[] = {serving->channel,
+                  serving->first,
+                  broker_procfs,
+                  own_fd(OWN_STATS),
+                  policies->table_fd < 0 ? -1 : own_fd(OWN_POLICY),
+                  policies->bell < 0 ? -1 : own_fd(OWN_BELL),
+                  policies->learn < 0 ? -1 : own_fd(OWN_LEARN)};
     descriptors_keep(kept, array_size(kept));
+}
+
+/* Read-only here, as for monitors: supervise alone writes a table. */
+static bool map_shared(struct serving *serving) {
+    const char *what = "the statistics";
+    long page = host(__NR_mmap, 0, page_up(sizeof(struct kw_stats)), PROT_READ | PROT_WRITE,
+                     MAP_SHARED, own_fd(OWN_STATS), 0);
+    if (host_failed(page))
+        return fail(&serving->failure, STATUS_OWN, page, "the broker's memory: %s", what);
+    stats_page = (struct kw_stats *)page;
+    if (!serving->supervisor->policies.table)
+        return true;
+    host(__NR_munmap, serving->supervisor->policies.table, KW_POLICY_TABLE_SIZE);
+    int error = policy_start(&what);
+    return !error || fail(&serving->failure, STATUS_OWN, error, "the broker's memory: %s", what);
+}
+
+static bool prepare(struct serving *serving) {
+    if (!listener_is_understood())
+        return fail(&serving->failure, STATUS_OWN, 0,
+                    "this kernel's notices of seccomp(2) are larger than those known here");
+    broker_procfs = (int)host(__NR_openat, AT_FDCWD, "/proc", O_PATH | O_DIRECTORY | O_CLOEXEC, 0);
+    if (broker_procfs < 0)
+        return fail(&serving->failure, STATUS_OWN, broker_procfs, "opening /proc");
+    if (!place_descriptors(serving))
+        return false;
+    keep_own(serving);
+    long result = pool_start(&serving->pool);
+    if (result < 0)
+        return fail(&serving->failure, STATUS_OWN, result, "memory for the broker's workers");
+    return map_shared(serving);
+}
+
+_Noreturn void broker_serve(const struct supervisor *supervisor, int channel) {
+    static struct serving serving;
+    serving.supervisor = supervisor;
+    serving.channel = channel;
+    serving.first = supervisor->instance.pidfd;
+    host(__NR_prctl, PR_SET_NAME, "kw-broker", 0, 0, 0);
+    if (!prepare(&serving))
+        end_all(&serving);
     run(&serving);
 }

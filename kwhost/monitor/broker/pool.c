@@ -1,0 +1,173 @@
+#include "broker/pool.h"
+
+#include <linux/mman.h>
+#include <asm/signal.h>
+#include <linux/fcntl.h>
+#include <linux/futex.h>
+#include <linux/sched.h>
+
+#include "base/clock.h"
+#include "base/host.h"
+#include "broker/listener.h"
+#include "broker/status.h"
+#include "calls/stats.h"
+
+#define LOOK_PERIOD 100000000ul
+
+long pool_start(struct pool *pool) {
+    u64 size = page_up(sizeof(struct place_bell) + POOL_WORKERS * sizeof(struct place));
+    long memory =
+        host(__NR_mmap, 0, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (host_failed(memory))
+        return memory;
+    pool->bell = (struct place_bell *)memory;
+    pool->places = (struct place *)(pool->bell + 1);
+    for (u32 i = 0; i < POOL_WORKERS; i++)
+        pool->workers[i].pidfd = -1;
+    worker_prepare();
+    pool->bell->fd = (int)host(__NR_eventfd2, 0, O_CLOEXEC | O_NONBLOCK);
+    return pool->bell->fd;
+}
+
+static u32 state_of(const struct pool *pool, u32 i) {
+    return __atomic_load_n(&pool->places[i].state, __ATOMIC_SEQ_CST);
+}
+
+static bool change(struct pool *pool, u32 i, u32 from, u32 to) {
+    u32 *state = &pool->places[i].state;
+    if (!__atomic_compare_exchange_n(state, &from, to, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
+        return false;
+    host(__NR_futex, state, FUTEX_WAKE, 1);
+    return true;
+}
+
+static void note_given(struct pool *pool, u32 i) {
+    pool->workers[i].look_at = monotonic_ns() + LOOK_PERIOD;
+    pool->workers[i].signals = 0;
+}
+
+static bool give_idle(struct pool *pool, const struct job *job) {
+    for (u32 i = 0; i < POOL_WORKERS; i++) {
+        if (state_of(pool, i) != PLACE_IDLE)
+            continue;
+        if (pool->workers[i].generation != pool->generation) {
+            change(pool, i, PLACE_IDLE, PLACE_LEAVING);
+            continue;
+        }
+        pool->places[i].job = *job; /* of which an idle worker sees nothing */
+        note_given(pool, i);
+        if (change(pool, i, PLACE_IDLE, PLACE_BUSY))
+            return true;
+    }
+    return false;
+}
+
+static void let_go_of(struct pool_worker *worker) {
+    if (worker->pidfd >= 0)
+        host(__NR_close, worker->pidfd);
+    worker->pidfd = -1;
+}
+
+/* Returns 1, 0 where there is no place, or a negative errno. */
+static long give_new(struct pool *pool, const struct job *job) {
+    u32 i = 0;
+    while (i < POOL_WORKERS && state_of(pool, i) != PLACE_FREE)
+        i++;
+    if (i == POOL_WORKERS)
+        return 0;
+    let_go_of(&pool->workers[i]);
+    pool->places[i].job = *job;
+    pool->places[i].state = PLACE_BUSY;
+    pool->workers[i].generation = pool->generation;
+    note_given(pool, i);
+    long pid = host(__NR_clone, CLONE_PIDFD | SIGCHLD, 0, &pool->workers[i].pidfd, 0, 0);
+    if (pid == 0)
+        worker_run(&pool->places[i], pool->bell);
+    if (pid < 0)
+        pool->places[i].state = PLACE_FREE;
+    return pid < 0 ? pid : 1;
+}
+
+static void refuse(const struct job *job, long error) {
+    listener_refuse(&job->request, error);
+    stats_end(job->request.nr, job->began, error, false);
+}
+
+/* False: it has to wait for a worker. */
+static bool give(struct pool *pool, const struct job *job) {
+    if (give_idle(pool, job))
+        return true;
+    long result = give_new(pool, job);
+    if (result >= 0)
+        return result;
+    for (u32 i = 0; i < POOL_WORKERS; i++)
+        if (state_of(pool, i) != PLACE_FREE)
+            return false;
+    refuse(job, -EAGAIN); /* there is none, and none can be made */
+    return true;
+}
+
+void pool_give(struct pool *pool, const struct job *job) {
+    if (!pool->count && give(pool, job))
+        return;
+    if (pool->count == POOL_WAITING)
+        refuse(job, -EAGAIN);
+    else
+        pool->waiting[(pool->first + pool->count++) % POOL_WAITING] = *job;
+}
+
+void pool_renew(struct pool *pool) {
+    pool->generation++;
+}
+
+static void hand_out(struct pool *pool) {
+    while (pool->count && give(pool, &pool->waiting[pool->first])) {
+        pool->first = (pool->first + 1) % POOL_WAITING;
+        pool->count--;
+    }
+}
+
+/* Whether a caller is gone, or has a signal that it is to handle first. What any thread of its
+ * process may take counts when it was there the last time as well. */
+static bool is_wanted_back(struct pool_worker *worker, const struct broker_request *request) {
+    const char *status = broker_is_waited_for(request) ? status_read(request->tid) : NULL;
+    if (!status)
+        return true;
+    struct status_signals signals = status_signals(status);
+    u64 stay = signals.any & worker->signals;
+    worker->signals = signals.any;
+    return signals.sure | stay;
+}
+
+static void look_at(struct pool *pool, u32 i, u64 now) {
+    struct pool_worker *worker = &pool->workers[i];
+    struct place *place = &pool->places[i];
+    worker->look_at = now + LOOK_PERIOD;
+    if (host(__NR_pidfd_send_signal, worker->pidfd, 0, 0, 0) == -ESRCH) {
+        refuse(&place->job, -EIO); /* it was killed: with what done, nobody knows */
+        place->state = PLACE_FREE;
+        let_go_of(worker);
+    } else if (is_wanted_back(worker, &place->job.request)) {
+        host(__NR_pidfd_send_signal, worker->pidfd, WORKER_KICK, 0, 0);
+    }
+}
+
+u64 pool_tend(struct pool *pool, bool rung) {
+    u64 now = monotonic_ns(), next = 0, times;
+    if (rung)
+        host(__NR_read, pool->bell->fd, &times, sizeof times);
+    if (pool->count) {
+        __atomic_store_n(&pool->bell->wanted, 1, __ATOMIC_SEQ_CST);
+        hand_out(pool);
+    }
+    for (u32 i = 0; i < POOL_WORKERS; i++) {
+        struct pool_worker *worker = &pool->workers[i];
+        if (state_of(pool, i) != PLACE_BUSY)
+            continue;
+        if (now >= worker->look_at)
+            look_at(pool, i, now);
+        if (!next || worker->look_at < next)
+            next = worker->look_at;
+    }
+    return next;
+}

@@ -1,0 +1,29 @@
+/* What the kernel tells of a caller in /proc/TID/status. */
+#ifndef KW_BROKER_STATUS_H
+#define KW_BROKER_STATUS_H
+
+#include "base/types.h"
+
+/* The whole text, of a thread by its id in this process's pid namespace, until the next one is
+ * read; NULL: there is no such thread. Whose it was the notification's validity says afterwards. */
+const char *status_read(u32 tid);
+
+/* What stands behind "NAME:" and blanks, up to the line's end; "": there is no such line. */
+const char *status_field(const char *status, const char *name);
+
+/* The first decimal number there, or the first hexadecimal one; 0: none. */
+u64 status_number(const char *status, const char *name);
+u64 status_mask(const char *status, const char *name);
+
+/* Of "NSpid" or "NStgid": the id in the instance's pid namespace, or where it has none of its own
+ * in this one. */
+int status_inner_id(const char *status, const char *name);
+
+/* Signals that the thread would take if it were not in a call; `sure`: those that nobody else can
+ * take instead. */
+struct status_signals {
+    u64 any, sure;
+};
+struct status_signals status_signals(const char *status);
+
+#endif

@@ -1,0 +1,139 @@
+#include "broker/worker.h"
+
+#include <asm/signal.h>
+#include <linux/futex.h>
+#include <linux/prctl.h>
+#include <linux/time_types.h>
+
+#include "base/host.h"
+#include "broker/ask.h"
+#include "broker/listener.h"
+#include "broker/permit.h"
+#include "broker/status.h"
+#include "calls/stats.h"
+
+#define IDLE_SECONDS 5
+
+int broker_procfs = -1;
+
+static int broker; /* its process id */
+
+extern void host_signal_return(void);
+
+static void interrupted(int signal) {
+    (void)signal; /* the host call that waited has ended with EINTR */
+}
+
+void worker_prepare(void) {
+    const struct {
+        void (*handler)(int);
+        u64 flags;
+        void (*restorer)(void);
+        u64 mask;
+    } action = {interrupted, SA_RESTORER, host_signal_return, 0};
+    u64 none = 0;
+    host(__NR_rt_sigaction, WORKER_KICK, &action, 0, sizeof none);
+    host(__NR_rt_sigprocmask, SIG_SETMASK, &none, 0, sizeof none);
+    broker = (int)host(__NR_getpid);
+}
+
+void broker_follow(void) {
+    host(__NR_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+    if (host(__NR_getppid) != broker)
+        host(__NR_exit_group, 0);
+}
+
+/* True: its caller may make the call itself. */
+static bool attempt(const struct job *job, struct broker_result *result) {
+    const struct broker_request *request = &job->request;
+    *result = (struct broker_result){.fd = -1};
+    if (!job->judged)
+        result->value = permit_request(request);
+    if (result->value)
+        return false;
+    if (!broker_performs(request))
+        return true;
+    broker_perform(request, result);
+    return false;
+}
+
+/* What has become of a call that was interrupted; 0: nothing, it was meant for the one before. A
+ * restart needs a signal that is certain to be there when the caller leaves the call, for it would
+ * see the kernel's own number for it otherwise. */
+static long interruption(const struct broker_request *request) {
+    const char *status = broker_is_waited_for(request) ? status_read(request->tid) : NULL;
+    if (!status)
+        return -EINTR; /* which nobody hears */
+    struct status_signals signals = status_signals(status);
+    return signals.sure ? -BROKER_RESTARTS : signals.any ? -EINTR : 0;
+}
+
+/* Whether there has to be another attempt. */
+static bool is_open(const struct broker_request *request, struct broker_result *result) {
+    if (result->value == -BROKER_ASKS)
+        result->value = ask_settle(request);
+    else if (result->value != -BROKER_RESTARTS)
+        return false;
+    if (result->value == -BROKER_RESTARTS)
+        result->value = interruption(request);
+    return !result->value;
+}
+
+void worker_do(const struct job *job) {
+    const struct broker_request *request = &job->request;
+    struct broker_result result;
+    bool passes;
+    do
+        passes = attempt(job, &result);
+    while (is_open(request, &result));
+    ask_forget();
+    if (passes)
+        listener_continue(request);
+    else
+        listener_answer(request, &result);
+    if (result.fd >= 0)
+        host(__NR_close, result.fd);
+    stats_end(request->nr, job->began, result.value, false);
+}
+
+static _Noreturn void leave(void) {
+    for (;;)
+        host(__NR_exit_group, 0);
+}
+
+/* Long enough idle, it takes itself away before anybody gives it another job. */
+static void wait(struct place *place) {
+    const struct __kernel_timespec patience = {.tv_sec = IDLE_SECONDS};
+    u32 idle = PLACE_IDLE;
+    if (host(__NR_futex, &place->state, FUTEX_WAIT, idle, &patience) == -ETIMEDOUT &&
+        __atomic_compare_exchange_n(&place->state, &idle, PLACE_FREE, false, __ATOMIC_SEQ_CST,
+                                    __ATOMIC_SEQ_CST))
+        leave();
+}
+
+static void tell_idle(struct place *place, struct place_bell *bell) {
+    u64 one = 1;
+    __atomic_store_n(&place->state, PLACE_IDLE, __ATOMIC_SEQ_CST);
+    if (__atomic_exchange_n(&bell->wanted, 0, __ATOMIC_SEQ_CST) == 1)
+        host(__NR_write, bell->fd, &one, sizeof one);
+}
+
+_Noreturn void worker_run(struct place *place, struct place_bell *bell) {
+    broker_follow();
+    if (broker_prepare() < 0) /* whose job it was is told by the broker, who finds it gone */
+        leave();
+    for (;;) {
+        switch (__atomic_load_n(&place->state, __ATOMIC_SEQ_CST)) {
+        case PLACE_BUSY:
+            worker_do(&place->job);
+            tell_idle(place, bell);
+            break;
+        case PLACE_IDLE:
+            wait(place);
+            break;
+        default:
+            __atomic_store_n(&place->state, PLACE_FREE, __ATOMIC_SEQ_CST);
+            leave();
+        }
+    }
+}
