@@ -33,7 +33,10 @@ struct broker_result {
                          */
 #define BROKER_ASKS 600 /* of broker_permit: hand it on */
 
-/* Whether the call is one that the broker makes in this instance (broker/performed.def). */
+/* Whether the call is one that the broker makes in this instance (broker/performed.def), by the
+ * kinds of rules that the filters of its programs were made with (PROGRAM_RULES_*). Those are set
+ * once, in the broker. */
+extern u32 broker_rules;
 bool broker_performs(const struct broker_request *request);
 
 /* Once in each worker, before its first call. Returns 0 or a negative errno. */

@@ -216,6 +216,7 @@ static bool prepare(struct serving *serving) {
     if (!place_descriptors(serving))
         return false;
     keep_own(serving);
+    broker_rules = program_filter_rules(&serving->supervisor->policies.filter);
     long result = pool_start(&serving->pool);
     if (result < 0)
         return fail(&serving->failure, STATUS_OWN, result, "memory for the broker's workers");

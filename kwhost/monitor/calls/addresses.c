@@ -1,24 +1,17 @@
 #include "calls/addresses.h"
 
-#include <linux/in.h>
-#include <linux/in6.h>
 #include <linux/socket.h>
-#include <asm/socket.h>
 
 #include "base/own_fd.h"
 #include "base/text.h"
 #include "calls/dispatch.h"
 #include "calls/handlers.h"
+#include "calls/internet.h"
 #include "calls/judged.h"
 #include "policy/learn.h"
 #include "process/permit.h"
 #include "calls/sockets.h"
 #include "process/thread.h"
-
-enum { FAMILY_UNSPECIFIED = 0, FAMILY_INET = 2, FAMILY_INET6 = 10 };
-enum { LEVEL_SOCKET = 1, MULTIPATH_TCP = 262 };
-#define INET6_LEAST 24 /* an address without its scope is as good */
-#define TEXT_SIZE 64
 
 struct borrowed borrow(struct thread *thread, s32 fd) {
     struct process *process = thread->process;
@@ -35,67 +28,22 @@ void give_back(struct borrowed borrowed) {
         host(__NR_close, borrowed.fd);
 }
 
-static u16 big_endian(u16 value) {
-    return __builtin_bswap16(value);
-}
-
-/* Reads an internet address; false for every other, and for what the kernel will not take. */
-static bool read_address(const void *name, u64 size, struct policy_address *address) {
-    const struct sockaddr_in *four = name;
-    const struct sockaddr_in6 *six = name;
-    *address = (struct policy_address){.port = 0};
-    if (size < sizeof *four)
-        return false;
-    address->port = big_endian(four->sin_port);
-    /* The kernel takes an unspecified family for IPv4 in places. */
-    if (four->sin_family == FAMILY_INET || four->sin_family == FAMILY_UNSPECIFIED) {
-        address->bytes[10] = address->bytes[11] = 0xff;
-        memcpy(address->bytes + 12, &four->sin_addr, 4);
-        return true;
-    }
-    memcpy(address->bytes, &six->sin6_addr, size < INET6_LEAST ? 0 : sizeof address->bytes);
-    return six->sin6_family == FAMILY_INET6 && size >= INET6_LEAST;
-}
-
-static u8 protocol_of(int fd) {
-    s32 protocol = 0;
-    u32 size = sizeof protocol;
-    host(__NR_getsockopt, fd, LEVEL_SOCKET, SO_PROTOCOL, &protocol, &size);
-    return protocol == MULTIPATH_TCP ? IPPROTO_TCP : (u8)protocol;
-}
-
-static void describe(const struct policy_address *address, char text[TEXT_SIZE]) {
-    static const u8 mapped[12] = {[10] = 0xff, [11] = 0xff};
-    const u8 *b = address->bytes;
-    struct text to = {.data = text, .size = TEXT_SIZE};
-    if (!memcmp(b, mapped, sizeof mapped)) {
-        text_add(&to, "%u.%u.%u.%u", b[12], b[13], b[14], b[15]);
-    } else {
-        for (u32 i = 0; i < 16; i += 2)
-            text_add(&to, "%s%x", i ? ":" : "[", (u32)b[i] << 8 | b[i + 1]);
-        text_add(&to, "]");
-    }
-    text_add(&to, ":%u", address->port);
-    if (address->protocol == IPPROTO_TCP || address->protocol == IPPROTO_UDP)
-        text_add(&to, "/%s", address->protocol == IPPROTO_TCP ? "tcp" : "udp");
-}
-
 static long permit_address(struct call *call, int fd, enum kw_policy_direction direction,
                            struct policy_address *address) {
-    char text[TEXT_SIZE];
-    address->protocol = protocol_of(fd);
+    char text[INTERNET_TEXT];
+    address->protocol = internet_protocol(fd);
     struct kw_policy_verdict verdict = judge_network(direction, address);
     if (learning() && verdict.action <= KW_POLICY_LOG)
         learn_address(call->nr, direction, address);
     if (verdict.action == KW_POLICY_ALLOW)
         return 0;
-    describe(address, text);
+    internet_describe(address, text);
     return permit(call->thread, verdict, text);
 }
 
 long permit_destination(struct call *call, int fd, u64 name, u64 size) {
     struct policy_address address;
-    if (!name || name == WILD_POINTER || !read_address((const void *)name, size, &address))
+    if (!name || name == WILD_POINTER || !internet_read((const void *)name, size, &address))
         return 0;
     return permit_address(call, fd, KW_POLICY_TO, &address);
 }
@@ -103,7 +51,7 @@ long permit_destination(struct call *call, int fd, u64 name, u64 size) {
 /* A port that the kernel is to choose is nothing that one could be reached at, yet. */
 static long permit_bind(struct call *call, int fd, u64 name, u64 size) {
     struct policy_address address;
-    if (!name || name == WILD_POINTER || !read_address((const void *)name, size, &address) ||
+    if (!name || name == WILD_POINTER || !internet_read((const void *)name, size, &address) ||
         !address.port)
         return 0;
     return permit_address(call, fd, KW_POLICY_LISTEN, &address);
@@ -113,7 +61,7 @@ static long permit_listen(struct call *call, int fd) {
     struct __kernel_sockaddr_storage name;
     struct policy_address address;
     u32 size = sizeof name;
-    if (host(__NR_getsockname, fd, &name, &size) || !read_address(&name, size, &address))
+    if (host(__NR_getsockname, fd, &name, &size) || !internet_read(&name, size, &address))
         return 0;
     return permit_address(call, fd, KW_POLICY_LISTEN, &address);
 }
