@@ -227,3 +227,20 @@ long perform_open(const struct caller *caller, u32 *flags) {
         result = open_once(caller, &opening, &lost);
     return result == -EINTR ? -BROKER_RESTARTS : result;
 }
+
+#define MEMFD_NAME_MAX 249 /* bytes, as the kernel's own limit */
+
+long perform_memfd(const struct caller *caller, u32 *flags) {
+    static char path[PATH_MAX] = "/memfd:";
+    u64 wanted = caller->request->arg[1], start = strlen("/memfd:");
+    long length = caller_string(caller, caller->request->arg[0], path + start, MEMFD_NAME_MAX + 1);
+    if (length < 0)
+        return length == -ENAMETOOLONG ? -EINVAL : length;
+    if (verdict_stops(judge_path(path, KW_POLICY_EXECUTE))) {
+        if (wanted & MFD_EXEC)
+            return -EACCES;
+        wanted |= MFD_NOEXEC_SEAL;
+    }
+    *flags = wanted & MFD_CLOEXEC ? O_CLOEXEC : 0;
+    return host(__NR_memfd_create, path + start, wanted);
+}

@@ -18,6 +18,9 @@ static long make(const struct caller *caller, struct broker_result *result) {
     case __NR_creat:
         result->fd = (int)perform_open(caller, &result->fd_flags);
         return result->fd;
+    case __NR_memfd_create:
+        result->fd = (int)perform_memfd(caller, &result->fd_flags);
+        return result->fd;
     case __NR_connect:
     case __NR_bind:
     case __NR_listen:
@@ -35,8 +38,11 @@ static long make(const struct caller *caller, struct broker_result *result) {
 
 void broker_perform(const struct broker_request *request, struct broker_result *result) {
     static struct caller caller;
+    caller.proc = caller.process = -1;
     *result = (struct broker_result){.fd = -1};
-    long value = caller_take(&caller, request);
+    long value = -(long)program_refuses(request->nr, request->arg);
+    if (!value)
+        value = caller_take(&caller, request);
     if (!value)
         value = make(&caller, result);
     result->value = value;

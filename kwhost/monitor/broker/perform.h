@@ -18,6 +18,9 @@ long permit_object(const struct caller *caller, int object, u32 access);
  * *flags. */
 long perform_open(const struct caller *caller, u32 *flags);
 
+/* memfd_create: likewise. */
+long perform_memfd(const struct caller *caller, u32 *flags);
+
 /* Calls that change a name or an object, or read more of it than is known of its name. */
 long perform_change(const struct caller *caller);
 

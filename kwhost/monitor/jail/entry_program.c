@@ -6,6 +6,7 @@
 #include "base/text.h"
 #include "jail/channel.h"
 #include "jail/clock.h"
+#include "jail/execution.h"
 #include "jail/kernel.h"
 #include "jail/landlock.h"
 #include "jail/program.h"
@@ -56,6 +57,17 @@ static bool set_filter(struct entry *entry) {
                                "handing the filter's listener to the supervisor");
 }
 
+static bool set_landlock(struct entry *entry) {
+    const struct kw_policy *policy = entry->filter->policy;
+    long result = landlock_set_program(entry->ceiling);
+    if (result < 0)
+        return fail(&entry->failure, STATUS_OWN, result, "setting the program's Landlock rules");
+    result = policy ? execution_restrict(policy) : 0;
+    return result >= 0 || fail(&entry->failure, STATUS_OWN, result,
+                               "the policy's rules on what may be executed, which take Landlock "
+                               "and few exceptions");
+}
+
 bool entry_start_program(struct entry *entry) {
     const struct launch *launch = entry->launch;
     const char *name = entry->record.exec_name;
@@ -63,15 +75,13 @@ bool entry_start_program(struct entry *entry) {
     if (!find_program(entry))
         return false;
     note_time(entry);
-    long result = landlock_set_program(entry->ceiling);
-    if (result < 0)
-        return fail(&entry->failure, STATUS_OWN, result, "setting the program's Landlock rules");
-    if (!identity_finish_program(&entry->limits, &entry->failure))
+    if (!set_landlock(entry) || !identity_finish_program(&entry->limits, &entry->failure))
         return false;
     host(__NR_rt_sigprocmask, SIG_SETMASK, &none, 0, sizeof none);
     if (!set_filter(entry))
         return false;
-    result = host(__NR_execve, name, launch->argv, launch->envp);
+    long result = host(__NR_execve, name, launch->argv, launch->envp);
     return fail(&entry->failure, result == -ENOENT ? STATUS_NOT_FOUND : STATUS_REFUSED, result,
-                "%.*s: cannot be executed", 200, name);
+                "%.*s: cannot be executed%s", 200, name,
+                result == -EACCES && entry->filter->policy ? ", by its mode or by the policy" : "");
 }

@@ -1,0 +1,122 @@
+#include "jail/execution.h"
+
+#include <linux/landlock.h>
+#include <linux/limits.h>
+
+#include "base/text.h"
+#include "jail/kernel.h"
+#include "jail/landlock.h"
+
+#define OBJECTS_MAX 16384u /* that are looked at */
+
+struct entry_name { /* struct linux_dirent64 */
+    u64 inode, offset;
+    u16 size;
+    u8 type;
+    char name[];
+};
+
+struct walk {
+    const struct kw_policy *policy;
+    int rules;
+    u32 left;            /* objects that may be looked at still */
+    char path[PATH_MAX]; /* of the present one; "" is the root */
+};
+
+static bool may_execute(const struct walk *walk, const char *path) {
+    return !verdict_stops(policy_path(walk->policy, path, KW_POLICY_EXECUTE));
+}
+
+static bool permits_all(const struct kw_policy *policy) {
+    for (u32 i = 0; i < policy_layers(policy); i++) {
+        const struct kw_policy_layer *layer = &policy->layers[i];
+        if (!(layer->other_access & KW_POLICY_EXECUTE))
+            return false;
+        for (u32 at = 0; at < layer->path_count; at++)
+            if (!(policy->paths[layer->path_first + at].access & KW_POLICY_EXECUTE))
+                return false;
+    }
+    return true;
+}
+
+/* Without a rule beneath one name in it is as good as any other. */
+static long grant_whole(struct walk *walk, int fd, bool directory) {
+    u64 length = strlen(walk->path);
+    if (directory && length + 3 > sizeof walk->path)
+        return 0;
+    if (directory)
+        format(walk->path + length, 3, "/-");
+    bool granted = may_execute(walk, walk->path);
+    walk->path[length] = 0;
+    return granted ? landlock_allow(walk->rules, fd, LANDLOCK_ACCESS_FS_EXECUTE) : 0;
+}
+
+static long grant_in(struct walk *walk, int directory);
+
+static long grant_one(struct walk *walk, int directory, const char *name) {
+    struct statx found;
+    if (!walk->left--)
+        return -E2BIG;
+    long fd = host(__NR_openat, directory, name, O_PATH | O_NOFOLLOW | O_CLOEXEC, 0), result;
+    if (fd < 0)
+        return 0; /* it has gone */
+    result = host_stat((int)fd, "", AT_EMPTY_PATH, &found);
+    u32 type = found.stx_mode & S_IFMT;
+    bool whole = type != S_IFDIR || !policy_speaks_beneath(walk->policy, walk->path);
+    if (result >= 0 && type != S_IFLNK)
+        result = whole ? grant_whole(walk, (int)fd, type == S_IFDIR) : grant_in(walk, (int)fd);
+    host(__NR_close, fd);
+    return result;
+}
+
+static bool is_self(const char *name) {
+    return !strcmp(name, ".") || !strcmp(name, "..");
+}
+
+/* Looks at all that is in a directory. */
+static long grant_in(struct walk *walk, int directory) {
+    _Alignas(struct entry_name) char names[2048];
+    u64 length = strlen(walk->path);
+    long fd = host(__NR_openat, directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
+    long size = 0, result = 0;
+    if (fd < 0)
+        return 0;
+    while (!result && (size = host(__NR_getdents64, fd, names, sizeof names)) > 0)
+        for (long at = 0; at < size && !result;) {
+            const struct entry_name *entry = (const struct entry_name *)(names + at);
+            at += entry->size;
+            if (is_self(entry->name) || length + strlen(entry->name) + 2 > sizeof walk->path)
+                continue;
+            format(walk->path + length, sizeof walk->path - length, "/%s", entry->name);
+            result = grant_one(walk, (int)fd, entry->name);
+            walk->path[length] = 0;
+        }
+    host(__NR_close, fd);
+    return result ? result : size;
+}
+
+static long grant_all(struct walk *walk) {
+    long root = host(__NR_openat, AT_FDCWD, "/", O_PATH | O_DIRECTORY | O_CLOEXEC, 0);
+    if (root < 0)
+        return root;
+    long result = policy_speaks_beneath(walk->policy, "/") ? grant_in(walk, (int)root)
+                                                           : grant_whole(walk, (int)root, true);
+    host(__NR_close, root);
+    return result;
+}
+
+long execution_restrict(const struct kw_policy *policy) {
+    static struct walk walk;
+    u64 handled = LANDLOCK_ACCESS_FS_EXECUTE;
+    if (permits_all(policy))
+        return 0;
+    long rules = host(__NR_landlock_create_ruleset, &handled, sizeof handled, 0);
+    if (rules < 0)
+        return rules == -ENOSYS ? -EOPNOTSUPP : rules;
+    walk = (struct walk){.policy = policy, .rules = (int)rules, .left = OBJECTS_MAX};
+    long result = grant_all(&walk);
+    if (result >= 0)
+        result = host(__NR_landlock_restrict_self, rules, 0);
+    host(__NR_close, rules);
+    return result;
+}
