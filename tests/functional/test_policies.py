@@ -28,7 +28,7 @@ Run = Callable[..., HostedInstance]
 
 
 @pytest.fixture
-def instance(tmp_path: Path, busybox_root: Path) -> Iterator[HostedInstance]:
+def instance(tmp_path: Path, busybox_root: Path, virtual: bool) -> Iterator[HostedInstance]:
     """One with the program `policies`, and a /tmp with a file that may be read and one that may not."""
     workshop = open_workshop()
     program = workshop.build(Path(__file__).with_name("policies.c"))
@@ -41,7 +41,7 @@ def instance(tmp_path: Path, busybox_root: Path) -> Iterator[HostedInstance]:
         (busybox_root / name).chmod(0o777)
     for name, text in (("open", "open\n"), ("priv", "secret\n"), ("kept/file", ""), ("loose/file", "")):
         (busybox_root / "tmp" / name).write_text(text)
-    hosted = HostedInstance(tmp_path, busybox_root)
+    hosted = HostedInstance(tmp_path, busybox_root, virtual=virtual)
     yield hosted
     hosted.close()
 

@@ -11,13 +11,11 @@ from tests.engine.workshop import open_workshop
 from tests.functional.hosted import HostedInstance
 from tests.functional.policies import EXECUTE, READ, WRITE, ByHand
 
-pytestmark = pytest.mark.kvm
-
 EACCES = 13
 
 
 @pytest.fixture
-def instance(tmp_path: Path, busybox_root: Path) -> Iterator[HostedInstance]:
+def instance(tmp_path: Path, busybox_root: Path, virtual: bool) -> Iterator[HostedInstance]:
     """One with the program `paths`, and a /tmp with a file that is refused."""
     workshop = open_workshop()
     program = workshop.build(Path(__file__).with_name("policy_paths.c"))
@@ -26,7 +24,7 @@ def instance(tmp_path: Path, busybox_root: Path) -> Iterator[HostedInstance]:
         (busybox_root / name).mkdir()
         (busybox_root / name).chmod(0o777)
     (busybox_root / "tmp/priv").write_text("secret\n")
-    hosted = HostedInstance(tmp_path, busybox_root)
+    hosted = HostedInstance(tmp_path, busybox_root, virtual=virtual)
     yield hosted
     hosted.close()
 

@@ -10,7 +10,7 @@ from tests.engine.workshop import open_workshop
 from tests.functional.hosted import HostedInstance
 from tests.functional.policies import EXECUTE, READ, WRITE, ByHand
 
-pytestmark = [pytest.mark.kvm, pytest.mark.slow]
+pytestmark = pytest.mark.slow
 
 EPERM, EACCES = 1, 13
 
@@ -25,7 +25,7 @@ def policy() -> bytes:
 
 
 @pytest.fixture
-def instance(tmp_path: Path, busybox_root: Path) -> Iterator[HostedInstance]:
+def instance(tmp_path: Path, busybox_root: Path, virtual: bool) -> Iterator[HostedInstance]:
     """One with the program `races`, also where it may not be executed, and a file that may be read."""
     workshop = open_workshop()
     program = workshop.folder / Path(workshop.build(Path(__file__).with_name("races.c"))).name
@@ -34,7 +34,7 @@ def instance(tmp_path: Path, busybox_root: Path) -> Iterator[HostedInstance]:
     for place in ("bin/races", "bin/aye", "tmp/nay"):
         shutil.copy(program, busybox_root / place)
         (busybox_root / place).chmod(0o755)
-    hosted = HostedInstance(tmp_path, busybox_root)
+    hosted = HostedInstance(tmp_path, busybox_root, virtual=virtual)
     yield hosted
     hosted.close()
 
