@@ -34,8 +34,11 @@ def test_a_crash_is_128_plus_its_signal_and_one_line(
     outcome = run_inside([f"/given/crash_{name}.static"], options=_given(tmp_path))
 
     assert outcome.status == 128 + number
-    assert outcome.errors.count("\n") == 1
-    assert words in outcome.errors
+    if way.is_direct:
+        assert outcome.errors.count("\n") == 1
+        assert words in outcome.errors
+    else:  # nobody who could say where
+        assert outcome.errors == ""
 
 
 def _compile(folder: Path, name: str, code: str) -> bytes:
@@ -52,8 +55,11 @@ def _given(folder: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("number", [1, 2, 6, 9, 14, 15, 34, 64])
-def test_death_by_signal_is_128_plus_it(number: int, run_inside: Run) -> None:
-    assert run_inside(["/bin/sh", "-c", f"kill -{number} $$"]).status == 128 + number
+def test_death_by_signal_is_128_plus_it(number: int, way: Way, run_inside: Run) -> None:
+    """Where there is no virtual machine the kernel spares the first process: there it is another one's."""
+    options = () if way.is_direct else ("--init",)
+
+    assert run_inside(["/bin/sh", "-c", f"kill -{number} $$"], options=options).status == 128 + number
 
 
 def _variants(program: bytes) -> list[bytes]:

@@ -2,19 +2,28 @@
 
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
 from tests.engine.conftest import Outcome, Run
-from tests.engine.ways import DIRECT, PROCESS, USER, case
+from tests.engine.ways import DIRECT, PROCESS, USER, Way, case
 from tests.engine.workshop import HOSTILE, HOSTILE_ON_HARDWARE, Workshop, emulated_arguments
 
 pytestmark = pytest.mark.root
 
-# Words that the programs print when an attack got somewhere.
-ALARMS = ("OPENED", "LINK ", "RING", "PORT OPEN", "OUT ", "IN ", "DOES NOT END", "DAMAGED", "FEW", "NO\n")
+# Words of lines that the programs print when an attack got somewhere.
+ALARMS = ("OPENED", "LINK ", "RING", "PORT OPEN", "OUT ", "IN ", "DOES NOT END", "DAMAGED", "FEW", ": NO")
+# Lines with such words that are no alarm where the program is a process of this kernel's.
+_OWN = [
+    f"OPENED /proc/self/{name}" for name in "pagemap clear_refs stack syscall personality uid_map".split()
+]
+HARMLESS_IN_A_PROCESS = {
+    "proc_escape": _OWN,  # look_closer() in proc_escape.c shows why
+    # At addresses of the program's own, as the kernel does for everybody.
+    "hidden_pointers": ["OUT of bounds: the kernel wrote where a structure said"],
+}
 
 
 def _cases() -> Iterator[object]:
@@ -26,7 +35,7 @@ def _cases() -> Iterator[object]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("source", "way"), [*_cases()], indirect=["way"])
-def test_only_itself_is_harmed(source: Path, workshop: Workshop, run_inside: Run) -> None:
+def test_only_itself_is_harmed(source: Path, way: Way, workshop: Workshop, run_inside: Run) -> None:
     mark = f"HOSTILE={uuid.uuid4()}"
     mounts = Path("/proc/self/mountinfo").read_text()
     policy = source.with_suffix(".toml")
@@ -34,16 +43,18 @@ def test_only_itself_is_harmed(source: Path, workshop: Workshop, run_inside: Run
 
     outcome = run_inside([workshop.build(source), *emulated_arguments(source)], options=options)
 
-    _check(outcome)
+    harmless = () if way.is_direct else HARMLESS_IN_A_PROCESS.get(source.stem, ())
+    _check(outcome, harmless)
     _nobody_has(mark)
     assert Path("/proc/self/mountinfo").read_text() == mounts
 
 
-def _check(outcome: Outcome) -> None:
+def _check(outcome: Outcome, harmless: Sequence[str]) -> None:
     shown = f"{outcome.output}\n{outcome.errors}"
     assert outcome.status == 0, shown
     assert outcome.output.splitlines()[-1:] == ["survived"], shown
-    assert not [word for word in ALARMS if word in outcome.output], shown
+    alarms = [line for line in outcome.output.splitlines() if any(word in line for word in ALARMS)]
+    assert alarms == list(harmless), shown
 
 
 def _nobody_has(mark: str) -> None:

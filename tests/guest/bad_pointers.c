@@ -143,7 +143,6 @@ int main(void) {
         {"wait4", SYS_wait4, {-1, BAD, 1, 0}},
         {"execve", SYS_execve, {BAD, 0, 0}},
         {"execve arguments", SYS_execve, {GOOD, BAD, 0}},
-        {"clone3", SYS_clone3, {BAD, 88}},
         {"memfd_create", SYS_memfd_create, {BAD, 0}},
         {"getxattr", SYS_getxattr, {GOOD, BAD, GOOD, 10}},
         {"sendfile", SYS_sendfile, {pipes[1], file, BAD, 4}},
