@@ -21,6 +21,8 @@ from benchmarks.measures import MEASURES
 from benchmarks.peers import find_peers
 from benchmarks.report import format_table, write_json
 from benchmarks.workspace import Workspace
+from kwhost.core.engines.direct import DirectEngine
+from kwhost.core.engines.process import ProcessEngine
 from kwhost.core.errors import KwhostError
 
 _UNIFIED = "/sys/fs/cgroup/unified"
@@ -73,8 +75,8 @@ def _measure(bench: Bench, names: Sequence[str]) -> tuple[list[Figure], list[str
 def _run(options: argparse.Namespace, directory: Path) -> int:
     workspace = Workspace(directory)
     peers = find_peers(workspace)
-    with Launcher() as launcher:
-        bench = Bench(workspace, launcher, peers, max(1, options.rounds))
+    with Launcher(DirectEngine) as launcher, Launcher(ProcessEngine) as processes:
+        bench = Bench(workspace, launcher, processes, peers, max(1, options.rounds))
         try:
             conditions = describe_conditions(bench)
             for key, value in conditions.items():

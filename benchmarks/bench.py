@@ -17,10 +17,11 @@ NATIVE = "native"
 
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """The tools of one run."""
+    """The tools of one run. `launcher` is of the direct engine, `processes` of the process engine."""
 
     workspace: Workspace
     launcher: Launcher
+    processes: Launcher
     peers: Peers
     rounds: int
 

@@ -4,7 +4,7 @@ import contextlib
 import os
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -15,8 +15,7 @@ from kwhost.core.abi._abi import ffi, lib
 from kwhost.core.abi.messages import MESSAGE_SIZE, Event, EventType
 from kwhost.core.abi.statistics_page import STATS_SIZE
 from kwhost.core.config.host import load_host_config
-from kwhost.core.engines.base import NO_POLICY, Launched, PolicyFds
-from kwhost.core.engines.direct import DirectEngine
+from kwhost.core.engines.base import NO_POLICY, Engine, Launched, PolicyFds
 from kwhost.core.engines.id_ranges import IdLease, lease_ids
 from kwhost.core.model.ids import InstanceName
 from kwhost.core.model.instance import InstanceSpec, LaunchPlan
@@ -100,7 +99,8 @@ def _standard_output(fd: int) -> Iterator[None]:
 class Launcher:
     """Plans made once; each run launches its plan again, as a program does that has read its bundle."""
 
-    def __init__(self) -> None:
+    def __init__(self, engine: Callable[[IdLease], Engine]) -> None:
+        self._engine = engine
         self._lease: IdLease | None = None
         self._plans: dict[tuple[object, ...], LaunchPlan] = {}
 
@@ -134,7 +134,7 @@ class Launcher:
         """A running instance that ends with the block."""
         assert self._lease
         with _standard_output(output):
-            launched = DirectEngine(self._lease).launch(plan, policy)
+            launched = self._engine(self._lease).launch(plan, policy)
         try:
             yield Instance(launched)
         finally:
@@ -152,7 +152,7 @@ class Launcher:
     def _run(self, plan: LaunchPlan, output: int, status: int, policy: PolicyFds) -> Run:
         assert self._lease
         started = time.monotonic_ns()
-        launched = DirectEngine(self._lease).launch(plan, policy)
+        launched = self._engine(self._lease).launch(plan, policy)
         try:
             wait_process(launched.process, _END_SECONDS)
             wall = time.monotonic_ns() - started

@@ -140,9 +140,11 @@ class Bubblewrap:
 
     name: str = "bwrap"
 
-    def run(self, *argv: str, root: Path) -> Command:
-        """The command that runs a program in a root of its own."""
-        binds = ("--ro-bind", str(root), "/", "--proc", "/proc", "--dev", "/dev")
+    def run(self, *argv: str, root: Path, programs: Path | None = None) -> Command:
+        """The command that runs a program in a root of its own; `programs` appears at GUEST_PROGRAMS."""
+        binds = ["--ro-bind", str(root), "/", "--proc", "/proc", "--dev", "/dev"]
+        if programs:
+            binds += ["--ro-bind", str(programs), GUEST_PROGRAMS]
         return ("bwrap", "--unshare-all", "--die-with-parent", *binds, *argv)
 
 

@@ -11,6 +11,7 @@ __all__ = [
     "command_name",
     "cpu_seconds",
     "descendants",
+    "executable",
     "memory_sizes",
     "proportional_size",
 ]
@@ -40,6 +41,11 @@ def command_name(pid: int) -> str:
         return (_PROC / str(pid) / "comm").read_text().strip()
     except OSError:
         return ""
+
+
+def executable(pid: int) -> Path:
+    """The file that the process runs, by the name that it has for it."""
+    return (_PROC / str(pid) / "exe").readlink()
 
 
 def proportional_size(pid: int, *, beyond: range = range(0)) -> int:

@@ -49,7 +49,7 @@ class Workspace:
             found = shutil.which("busybox")
             if not found:
                 raise MeasurementError("busybox is not installed")
-            for name in ("bin", "dev", "etc", "proc", "sys", "tmp"):
+            for name in ("bin", "dev", "etc", "mnt", "proc", "sys", "tmp"):
                 (root / name).mkdir(parents=True)
             shutil.copy(os.path.realpath(found), root / "bin" / "busybox")
             (root / "bin" / "true").symlink_to("busybox")

@@ -18,6 +18,8 @@ from benchmarks.measures.memory import measure_memory
 from benchmarks.measures.names import measure_names
 from benchmarks.measures.policy import measure_policy
 from benchmarks.measures.policy_start import measure_policy_start
+from benchmarks.measures.process_calls import measure_process_calls
+from benchmarks.measures.process_start import measure_process_start
 from benchmarks.measures.processes import measure_processes
 from benchmarks.measures.published import measure_published
 from benchmarks.measures.start import measure_machine, measure_start
@@ -32,6 +34,8 @@ MEASURES: dict[str, Callable[[Bench], list[Figure]]] = {
     "machine": measure_machine,
     "start": measure_start,
     "policy-start": measure_policy_start,
+    "process-start": measure_process_start,
+    "process-calls": measure_process_calls,
     "compute": measure_compute,
     "clock": measure_clock,
     "memory": measure_memory,

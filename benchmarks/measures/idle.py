@@ -3,12 +3,14 @@
 import os
 import subprocess
 import time
+from dataclasses import replace
 from pathlib import Path
 
 from benchmarks.bench import KWHOST, Bench
 from benchmarks.commands import Command
 from benchmarks.figures import Figure, MeasurementError, NotMeasurable, Series, Target, Unit
-from benchmarks.processes import WINDOW, command_name, descendants, proportional_size
+from benchmarks.instances import Launcher
+from benchmarks.processes import WINDOW, command_name, descendants, executable, proportional_size
 from kwhost.core.engines.base import NO_POLICY, PolicyFds
 
 __all__ = ["idle_size", "measure_idle"]
@@ -19,19 +21,20 @@ _START_SECONDS = 20
 _LIMIT = Target(limit=1.5 * (1 << 20), absolute=True)
 
 
-def idle_size(bench: Bench, root: Path, policy: PolicyFds = NO_POLICY) -> float:
+def idle_size(launcher: Launcher, root: Path, policy: PolicyFds = NO_POLICY) -> float:
     """Bytes of PSS of an instance that sleeps, beyond its program; as root."""
-    plan = bench.launcher.plan(_SLEEP, rootfs=root)
+    plan = launcher.plan(_SLEEP, rootfs=root)
     with (
         Path(os.devnull).open("w") as nowhere,
-        bench.launcher.started(plan, nowhere.fileno(), policy) as instance,
+        launcher.started(plan, nowhere.fileno(), policy) as instance,
     ):
         instance.started()
         time.sleep(_SETTLED_SECONDS)
         pids = list(descendants(instance.supervise))
         if len(pids) < 2:
-            raise MeasurementError("the idle instance has no monitor")
-        return sum(proportional_size(pid, beyond=WINDOW) for pid in pids)
+            raise MeasurementError("the idle instance has no program")
+        ours = [pid for pid in pids if executable(pid) != Path(_SLEEP[0])]
+        return sum(proportional_size(pid, beyond=WINDOW) for pid in ours)
 
 
 def _wait_for_sleep(process: "subprocess.Popen[bytes]", *, own_kernel: bool) -> set[int]:
@@ -59,19 +62,22 @@ def _peer(command: Command, *, own_kernel: bool) -> float:
 
 
 def measure_idle(bench: Bench) -> list[Figure]:
-    """PSS of supervise and monitor, and of what stays behind with a container."""
+    """PSS of supervise and monitor, or supervise and broker, and of what stays behind with a container."""
     if os.geteuid() != 0:
         raise NotMeasurable("reading a monitor's memory map needs root")
     root = bench.workspace.busybox_root()
-    ours = Series(KWHOST, tuple(idle_size(bench, root) for _ in range(3)))
-    name, unit = "idle busybox sleep, beyond the program", Unit.BYTES
-    figures = [Figure(group="idle memory", name=name, ours=ours, unit=unit, target=_LIMIT)]
+    references = []
     for peer in (bench.peers.crun, bench.peers.bwrap, bench.peers.runsc):
-        if not peer:
-            continue
-        command = peer.run(*_SLEEP, root=root)
-        sizes = tuple(_peer(command, own_kernel=peer is bench.peers.runsc) for _ in range(1))
-        bench.peers.clean()
-        reference = Series(peer.name, sizes)
-        figures.append(Figure(group="idle memory", name=name, ours=ours, reference=reference, unit=unit))
+        if peer:
+            command = peer.run(*_SLEEP, root=root)
+            references.append(Series(peer.name, (_peer(command, own_kernel=peer is bench.peers.runsc),)))
+            bench.peers.clean()
+    figures = []
+    for title, launcher, target in (
+        ("idle busybox sleep, beyond the program", bench.launcher, _LIMIT),
+        ("the same, engine process", bench.processes, None),
+    ):
+        ours = Series(KWHOST, tuple(idle_size(launcher, root) for _ in range(3)))
+        figure = Figure(group="idle memory", name=title, ours=ours, unit=Unit.BYTES, target=target)
+        figures += [figure, *(replace(figure, reference=each, target=None) for each in references)]
     return figures

@@ -1,18 +1,14 @@
 """What a policy with 200 rules about paths adds to calls."""
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
 from benchmarks.bench import Bench
 from benchmarks.figures import Figure, Target
 from benchmarks.instances import GUEST_PROGRAMS, parse_figures
+from benchmarks.policies import PATH_RULES, given_policy
 from benchmarks.rounds import interleave
-from kwhost.core.engines.base import PolicyFds
-from kwhost.core.engines.launch import policy_file
-from kwhost.core.policy.compile import compile_layers
-from kwhost.core.policy.library import read_policy_file
-from kwhost.core.policy.model import Layer
+from kwhost.core.engines.base import NO_POLICY, PolicyFds
 
 __all__ = ["measure_policy"]
 
@@ -44,18 +40,6 @@ def _make_tree(root: Path) -> None:
     (root / "way").symlink_to(_DEEP)
 
 
-def _policy() -> bytes:
-    """One as people write it, with 200 rules about paths: directories, files, patterns."""
-    rules = [("/**", "rx"), ("/dev/**", "rw"), ("/run/**", "rw"), ("/mnt/**", "rx")]
-    rules += [(f"/srv/data/{number}/**", "rw") for number in range(96)]
-    rules += [(f"/etc/service/{number}.conf", "r") for number in range(60)]
-    rules += [(f"/home/user{number}/*/cache/**", "rw") for number in range(40)]
-    lines = [f'    {{ path = "{path}", access = "{access}" }},' for path, access in rules]
-    text = "\n".join(['base = "default"', "files = [", *lines, "]"])
-    policy = read_policy_file(Path("benchmark.toml"), text.encode())
-    return compile_layers([Layer("instance", policy)]).data
-
-
 def measure_policy(bench: Bench) -> list[Figure]:
     """A call without a path, and opening files in several ways, with the policy and without one."""
     _make_tree(bench.workspace.programs / _TREE)
@@ -65,15 +49,12 @@ def measure_policy(bench: Bench) -> list[Figure]:
     plan = bench.launcher.plan(
         (f"{GUEST_PROGRAMS}/opens", str(_COUNT), tree, *opens), programs=bench.workspace.programs
     )
-    policy = policy_file(_policy())
 
-    def run(fd: int) -> dict[str, float]:
-        return parse_figures(bench.launcher.run(plan, policy=PolicyFds(fd)).output)
+    def run(policy: PolicyFds) -> dict[str, float]:
+        return parse_figures(bench.launcher.run(plan, policy=policy).output)
 
-    try:
-        table = interleave({_WITH: lambda: run(policy), _WITHOUT: lambda: run(-1)}, 2 * bench.rounds)
-    finally:
-        os.close(policy)
+    with given_policy(PATH_RULES) as policy:
+        table = interleave({_WITH: lambda: run(policy), _WITHOUT: lambda: run(NO_POLICY)}, 2 * bench.rounds)
     titles = {"call": ("getppid", Target(limit=1.03))}
     titles |= {name: (title, _OPEN) for name, (title, _) in _OPENS.items()}
     return [

@@ -8,10 +8,9 @@ from benchmarks.bench import Bench
 from benchmarks.figures import Figure, Unit
 from benchmarks.instances import GUEST_PROGRAMS, parse_figures
 from benchmarks.measures.idle import idle_size
+from benchmarks.policies import default_policy
 from benchmarks.rounds import interleave
 from kwhost.core.engines.base import NO_POLICY, PolicyFds
-from kwhost.core.engines.launch import ceiling_file, policy_file
-from kwhost.core.policy.prebuilt import prebuilt_ceiling, prebuilt_table
 
 __all__ = ["measure_policy_start"]
 
@@ -20,15 +19,9 @@ _PROCESSES = "20"
 
 
 def _compare(name: str, sample: Callable[[PolicyFds], float], rounds: int, unit: Unit) -> Figure:
-    """With new memfds each time, as each start has."""
-
     def with_table() -> dict[str, float]:
-        policy = PolicyFds(policy_file(prebuilt_table()), ceiling_file(prebuilt_ceiling()))
-        try:
+        with default_policy() as policy:
             return {"value": sample(policy)}
-        finally:
-            os.close(policy.table)
-            os.close(policy.ceiling)
 
     table = interleave({_WITH: with_table, _WITHOUT: lambda: {"value": sample(NO_POLICY)}}, rounds)
     ours, reference = (table[label]["value"] for label in (_WITH, _WITHOUT))
@@ -58,5 +51,5 @@ def measure_policy_start(bench: Bench) -> list[Figure]:
     ]
     if os.geteuid() == 0:
         idle = "idle busybox sleep, beyond the program"
-        figures.append(_compare(idle, lambda policy: idle_size(bench, root, policy), 3, size))
+        figures.append(_compare(idle, lambda policy: idle_size(launcher, root, policy), 3, size))
     return figures
