@@ -5,7 +5,7 @@
 
 #include "broker/worker.h"
 
-#define POOL_WORKERS 64
+#define POOL_WORKERS (KW_POLICY_QUESTIONS + 64) /* open questions leave room for calls */
 #define POOL_WAITING 256 /* jobs; beyond them calls are refused with EAGAIN */
 
 struct pool_worker {

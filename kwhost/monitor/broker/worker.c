@@ -25,7 +25,7 @@ static void interrupted(int signal) {
 }
 
 void worker_prepare(void) {
-    const struct {
+    struct {
         void (*handler)(int);
         u64 flags;
         void (*restorer)(void);
@@ -33,6 +33,8 @@ void worker_prepare(void) {
     } action = {interrupted, SA_RESTORER, host_signal_return, 0};
     u64 none = 0;
     host(__NR_rt_sigaction, WORKER_KICK, &action, 0, sizeof none);
+    action.handler = SIG_IGN; /* nobody waits for workers that have ended */
+    host(__NR_rt_sigaction, SIGCHLD, &action, 0, sizeof none);
     host(__NR_rt_sigprocmask, SIG_SETMASK, &none, 0, sizeof none);
     broker = (int)host(__NR_getpid);
 }
