@@ -82,7 +82,9 @@ void exit_describe(int status, int stats_fd, struct kw_message *event) {
         return;
     }
     u32 signal = page.exit_signal;
-    if (status_exited(status) && page.exit_valid && signal >= 1 && signal <= SIGNAL_MOST)
+    /* The first process of a pid namespace cannot die of any other signal. */
+    bool by_another = status_exited(status) || status_signal(status) == SIGKILL;
+    if (by_another && page.exit_valid && signal >= 1 && signal <= SIGNAL_MOST)
         event->value = EXITED_BY_SIGNAL + signal;
     if (event->value > EXITED_BY_SIGNAL)
         describe_crash(&page, event);
