@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/host.h"
+#include "broker/freezer.h"
 #include "broker/listener.h"
 #include "broker/status.h"
 #include "calls/stats.h"
@@ -44,6 +45,7 @@ static bool change(struct pool *pool, u32 i, u32 from, u32 to) {
 static void note_given(struct pool *pool, u32 i) {
     pool->workers[i].look_at = monotonic_ns() + LOOK_PERIOD;
     pool->workers[i].signals = 0;
+    pool->workers[i].freezes = false;
 }
 
 static bool give_idle(struct pool *pool, const struct job *job) {
@@ -127,16 +129,18 @@ static void hand_out(struct pool *pool) {
     }
 }
 
-/* Whether a caller is gone, or has a signal that it is to handle first. What any thread of its
- * process may take counts when it was there the last time as well. */
+/* Whether a caller is gone, or has something to do first: a signal to handle, or to stand still.
+ * What may be over in a moment, or some other thread's, counts when it was there the last time. */
 static bool is_wanted_back(struct pool_worker *worker, const struct broker_request *request) {
     const char *status = broker_is_waited_for(request) ? status_read(request->tid) : NULL;
     if (!status)
         return true;
     struct status_signals signals = status_signals(status);
-    u64 stay = signals.any & worker->signals;
+    bool freezes = freezer_freezes(),
+         wanted = signals.sure || signals.any & worker->signals || (freezes && worker->freezes);
     worker->signals = signals.any;
-    return signals.sure | stay;
+    worker->freezes = freezes;
+    return wanted;
 }
 
 static void look_at(struct pool *pool, u32 i, u64 now) {

@@ -13,6 +13,7 @@ struct pool_worker {
     u32 generation; /* of the listeners that it inherited */
     u64 look_at;    /* CLOCK_MONOTONIC ns: when to look whether its caller waits still */
     u64 signals;    /* that the caller had the last time */
+    bool freezes;   /* whether the instance was being paused the last time */
 };
 
 struct pool {

@@ -12,6 +12,8 @@
 #include "base/clock.h"
 #include "base/own_fd.h"
 #include "base/report.h"
+#include "broker/confine.h"
+#include "broker/freezer.h"
 #include "broker/listener.h"
 #include "broker/permit.h"
 #include "broker/pool.h"
@@ -61,8 +63,8 @@ static bool join(struct serving *serving, int root) {
         return fail(&serving->failure, STATUS_OWN, result, "the broker's way into the instance");
     if (!identity_become_root(idmap_allows_groups(&serving->supervisor->launch), &serving->failure))
         return false;
-    result = host(__NR_prctl, PR_SET_DUMPABLE, 0, 0, 0, 0);
-    return result >= 0 || fail(&serving->failure, STATUS_OWN, result, "hiding the broker");
+    result = confine();
+    return result >= 0 || fail(&serving->failure, STATUS_OWN, result, "confining the broker");
 }
 
 static void add_listener(struct serving *serving, int fd) {
@@ -184,6 +186,7 @@ static void keep_own(const struct serving *serving) {
     int kept[] = {serving->channel,
                   serving->first,
                   broker_procfs,
+                  freezer,
                   own_fd(OWN_STATS),
                   policies->table_fd < 0 ? -1 : own_fd(OWN_POLICY),
                   policies->bell < 0 ? -1 : own_fd(OWN_BELL),
@@ -213,6 +216,7 @@ static bool prepare(struct serving *serving) {
     broker_procfs = (int)host(__NR_openat, AT_FDCWD, "/proc", O_PATH | O_DIRECTORY | O_CLOEXEC, 0);
     if (broker_procfs < 0)
         return fail(&serving->failure, STATUS_OWN, broker_procfs, "opening /proc");
+    freezer = freezer_open(serving->supervisor->launch.record->guest_cgroup_fds);
     if (!place_descriptors(serving))
         return false;
     keep_own(serving);

@@ -7,9 +7,11 @@
 
 #include "base/host.h"
 #include "broker/ask.h"
+#include "broker/freezer.h"
 #include "broker/listener.h"
 #include "broker/permit.h"
 #include "broker/status.h"
+#include "calls/call.h"
 #include "calls/stats.h"
 
 #define IDLE_SECONDS 5
@@ -60,14 +62,18 @@ static bool attempt(const struct job *job, struct broker_result *result) {
 }
 
 /* What has become of a call that was interrupted; 0: nothing, it was meant for the one before. A
- * restart needs a signal that is certain to be there when the caller leaves the call, for it would
+ * restart needs something that is certain to await the caller when it leaves the call, for it would
  * see the kernel's own number for it otherwise. */
 static long interruption(const struct broker_request *request) {
     const char *status = broker_is_waited_for(request) ? status_read(request->tid) : NULL;
     if (!status)
         return -EINTR; /* which nobody hears */
     struct status_signals signals = status_signals(status);
-    return signals.sure ? -BROKER_RESTARTS : signals.any ? -EINTR : 0;
+    if (signals.sure)
+        return -BROKER_RESTARTS;
+    if (signals.any)
+        return -EINTR;
+    return freezer_freezes() ? -ERESTARTNOINTR : 0;
 }
 
 /* Whether there has to be another attempt. */
@@ -121,6 +127,8 @@ static void tell_idle(struct place *place, struct place_bell *bell) {
 }
 
 _Noreturn void worker_run(struct place *place, struct place_bell *bell) {
+    const u64 by_default[4] = {0};
+    host(__NR_rt_sigaction, SIGCHLD, by_default, 0, sizeof(u64));
     broker_follow();
     if (broker_prepare() < 0) /* whose job it was is told by the broker, who finds it gone */
         leave();
