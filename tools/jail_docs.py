@@ -18,7 +18,7 @@ from kwhost.net.resolver.calls import ALLOWED, DEADLY
 MONITOR = ROOT / "kwhost/monitor"
 FORWARD = ROOT / "kwhost/net/forward/filter.def"
 PAGE = ROOT / "docs/jail.md"
-ROLES = ("MONITOR", "INIT", "SUPERVISE", "HOSTED", "JOINER")
+ROLES = ("MONITOR", "INIT", "SUPERVISE", "HOSTED", "JOINER", "BROKER")
 # A row of the calls' table whose handler makes the very call on the host (filter_rules.c, passes_on).
 PASSED = re.compile(
     r"^CALL\(\d+, (\w+), (?:FORWARDED|BROKERED), "
@@ -52,6 +52,8 @@ others is open only where the policy's ceiling has a call of the program's that 
 | supervise, hosted | {hosted} | likewise of a hosted instance |
 | joiner | {least_joiner} to {joiner} | of a hosted instance: makes the processes that join it. Their \
 monitors inherit this filter and set their own upon it, so it has the monitor's of the same ceiling too |
+| broker | {broker} | of an instance without monitors (the engine process), and its workers: answers what the \
+filters of programs hand over, and makes calls for them |
 | resolver | {resolver} | not of an instance: reads what all of them ask for ([networks.md](networks.md)) |
 | forwarder | {forwarder} | not of an instance: accepts calls at published ports, and starts the relays, \
 which inherit its filter |
@@ -202,6 +204,7 @@ def head(rules: list[Rule], passed: list[str], groups: dict[str, list[str]]) -> 
         hosted=len(names["HOSTED"] | names["SUPERVISE"]),
         least_joiner=len(names["JOINER"] | minimum),
         joiner=len(names["JOINER"] | names["MONITOR"] | set(passed)),
+        broker=len(names["BROKER"]),
         resolver=len({row.name for row in ALLOWED}),
         forwarder=len({name for _, name, *_ in forwarding()}),
         relay=len({name for role, name, *_ in forwarding() if role == "RELAY"}),
@@ -254,6 +257,7 @@ def page() -> str:
     parts += ["\n## Init\n", table(of["INIT"], limits), "\n## Supervise\n", table(of["SUPERVISE"], limits)]
     parts += ["\n## Supervise of a hosted instance, besides\n", table(of["HOSTED"], limits)]
     parts += ["\n## Joiner, besides those of the monitor\n", table(of["JOINER"], limits)]
+    parts += ["\n## Broker\n", table(of["BROKER"], limits)]
     parts += ["\n## What ends the process\n", f"\n{', '.join(NEVER.findall(text))}.\n", *services()]
     return "".join(parts)
 

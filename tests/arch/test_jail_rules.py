@@ -34,6 +34,10 @@ CODE = {
         *("jail/filter.c", "jail/landlock.c", "jail/grants.c", "jail/paths.c", "jail/program.c"),
         *("jail/record.c", "jail/cgroup.c", "jail/descriptors.c", "jail/channel.c", "jail/kernel.h"),
     ),
+    "BROKER": (
+        *("broker/[!b]*.c", "policy/table.c", "policy/questions.c", "policy/learn.c", "base/clock.h"),
+        *("calls/changes.c", "jail/landlock.c", "jail/channel.c", "jail/kernel.h"),
+    ),
 }
 # Made by the kernel in a process's name, or by an instruction in assembly.
 BY_THE_KERNEL = {"restart_syscall", "rt_sigreturn"}
@@ -45,6 +49,8 @@ FOR_ITSELF = {"statx", "bind", "connect"}
 IN_THE_FIRST_PROCESS = {"sethostname", "setdomainname"}
 # Of what hosted instances' files do at the start.
 BEFORE_SUPERVISES_FILTER = {"dup3"}
+# Of what the broker does before it is inside the instance.
+BEFORE_THE_BROKERS_FILTER = {"dup3", "eventfd2", "prlimit64", "rt_sigprocmask", "seccomp", "setns"}
 PASSING = re.compile(r"\b(call_forward|call_brokered|descriptor_forward|make_host_call)\(")
 
 
@@ -114,6 +120,13 @@ def test_a_joiner_needs_no_call_that_a_ceiling_may_take_away(project: Path) -> N
     minimum = re.findall(r"^MONITOR\((\w+),", definitions, re.MULTILINE)
 
     assert makes(project, "JOINER") - {*minimum, *rules(project, "JOINER")} == IN_THE_FIRST_PROCESS
+
+
+def test_every_call_that_a_broker_makes_is_open_to_it(project: Path) -> None:
+    of_supervise = {"socketpair"}
+
+    own = {*rules(project, "BROKER"), *of_supervise}
+    assert makes(project, "BROKER") - own == BEFORE_THE_BROKERS_FILTER
 
 
 def test_what_calls_are_for_is_a_call_or_a_list_of_them(project: Path) -> None:

@@ -17,7 +17,7 @@ from kwhost.core.policy.ceiling_table import compile_ceiling
 from tests.functional.ceilings import ceiling_of, profile
 from tests.functional.jail_page import read_jail_page
 
-ROLES = ("monitor", "init", "supervise", "hosted", "joiner")
+ROLES = ("monitor", "init", "supervise", "hosted", "joiner", "broker")
 CALLS_TRIED = range(513)
 # The kernel lets these through every filter: they work in its own trampolines only.
 EXEMPT = {335, 336}  # uretprobe, uprobe
@@ -56,6 +56,12 @@ GOOD: dict[str, dict[str, Sequence[int | str]]] = {
     "supervise": {"ioctl": (ANY, 0x5414)},  # TIOCSWINSZ
     "hosted": {"ioctl": (ANY, 0x5414), "mmap": (0, 0, 1)},
     "joiner": {"clone": (17,), "mmap": (0, 0, 1), "mprotect": (WINDOW, 0, 1)},
+    "broker": {
+        "clone": (17,),
+        "mmap": (0, 0, 1),
+        "ioctl": (ANY, 0xC0502100),  # SECCOMP_IOCTL_NOTIF_RECV
+        "prctl": (4, 0),
+    },
 }
 
 # Arguments that no monitor has a use for.

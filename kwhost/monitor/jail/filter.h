@@ -13,6 +13,7 @@ enum filter_role {
     FILTER_SUPERVISE, /* supervise, once its instance was made */
     FILTER_HOSTED,    /* likewise of a hosted instance */
     FILTER_JOINER,    /* the joiner of one: programs that join inherit it */
+    FILTER_BROKER,    /* the broker of an instance without monitors, and its workers */
 };
 
 #define FILTER_REFUSED EPERM /* the errno of calls that are not allowed */

@@ -2,9 +2,11 @@
 
 #include <asm/prctl.h>
 #include <linux/fcntl.h>
+#include <linux/fs.h>
 #include <linux/kvm.h>
 #include <linux/mman.h>
 #include <linux/prctl.h>
+#include <linux/seccomp.h>
 #include <linux/shm.h>
 
 #include "calls/call.h"
@@ -19,6 +21,14 @@
     KVM_RUN, KVM_GET_SREGS, KVM_SET_SREGS, KVM_GET_XSAVE, KVM_SET_XSAVE, KVM_SET_MSRS,             \
         KVM_SET_USER_MEMORY_REGION, KVM_CREATE_VM, KVM_CREATE_VCPU, KVM_GET_VCPU_MMAP_SIZE,        \
         KVM_GET_SUPPORTED_CPUID, KVM_SET_CPUID2, KVM_SET_XCRS, KVM_SET_DEVICE_ATTR
+
+#define NOTICES                                                                                    \
+    SECCOMP_IOCTL_NOTIF_RECV, SECCOMP_IOCTL_NOTIF_SEND, SECCOMP_IOCTL_NOTIF_ID_VALID,              \
+        SECCOMP_IOCTL_NOTIF_ADDFD
+#define FILE_ATTRIBUTES FS_IOC_SETFLAGS, FS_IOC_FSSETXATTR
+#ifndef __NR_fchmodat2
+#define __NR_fchmodat2 452 /* newer than the headers of the oldest supported system */
+#endif
 
 /* What is compared are halves of arguments, by their offset in struct seccomp_data. */
 #define LOW(argument) (16 + 8 * (argument))
@@ -47,6 +57,7 @@ static const u64 prctl_options[] = {
 #define SUPERVISE(name, who)
 #define HOSTED(name, who)
 #define JOINER(name, who)
+#define BROKER(name, who)
 #define NEVER(name)
 #define ALWAYS .when = WHEN_ALWAYS
 #define IF(at, value) .when = WHEN_IF, .guard_word = at, .guard = value
@@ -70,6 +81,7 @@ const u32 filter_limit_count = array_size(filter_limits);
 #undef SUPERVISE
 #undef HOSTED
 #undef JOINER
+#undef BROKER
 #undef NEVER
 #undef LIMIT
 
@@ -82,6 +94,7 @@ const u32 filter_limit_count = array_size(filter_limits);
 #define SUPERVISE(name, who) {__NR_##name, BIT(SUPERVISE) | BIT(HOSTED)},
 #define HOSTED(name, who) {__NR_##name, BIT(HOSTED)},
 #define JOINER(name, who) {__NR_##name, BIT(JOINER)},
+#define BROKER(name, who) {__NR_##name, BIT(BROKER)},
 #define NEVER(name) {__NR_##name, 0},
 static const struct {
     u16 call;
@@ -95,6 +108,7 @@ static const struct {
 #undef SUPERVISE
 #undef HOSTED
 #undef JOINER
+#undef BROKER
 #undef NEVER
 
 /* The calls that monitors make for the sake of some of the program's. */
@@ -105,6 +119,7 @@ static const struct {
 #define SUPERVISE(name, who)
 #define HOSTED(name, who)
 #define JOINER(name, who)
+#define BROKER(name, who)
 #define NEVER(name)
 static const struct need {
     u16 call;

@@ -1,18 +1,11 @@
 #include "jail/identity.h"
 
-#include <linux/capability.h>
 #include <linux/prctl.h>
 #include <linux/resource.h>
 #include <linux/securebits.h>
 
 #include "jail/kernel.h"
 #include "process/exec.h"
-
-/* What root of an instance can do, to things of the instance alone. */
-#define KEPT_CAPABILITIES                                                                          \
-    (1u << CAP_CHOWN | 1u << CAP_DAC_OVERRIDE | 1u << CAP_FOWNER | 1u << CAP_FSETID |              \
-     1u << CAP_KILL | 1u << CAP_SETGID | 1u << CAP_SETUID | 1u << CAP_SETPCAP |                    \
-     1u << CAP_NET_BIND_SERVICE | 1u << CAP_SYS_CHROOT)
 
 /* Dropping root drops its capabilities, unless the program asks to keep them up to its next exec
  * (as setpriv and many daemons do on their way); nobody but root gets any through an exec. */

@@ -2,12 +2,20 @@
 #ifndef KW_JAIL_IDENTITY_H
 #define KW_JAIL_IDENTITY_H
 
+#include <linux/capability.h>
+
 #include "jail/record.h"
 
 struct limits {
     u64 values[16][2]; /* soft and hard, as the guest sees them */
     u32 own_base;      /* the monitor's own descriptors are numbers from here */
 };
+
+/* What root of an instance can do, to things of the instance alone. */
+#define KEPT_CAPABILITIES                                                                          \
+    (1u << CAP_CHOWN | 1u << CAP_DAC_OVERRIDE | 1u << CAP_FOWNER | 1u << CAP_FSETID |              \
+     1u << CAP_KILL | 1u << CAP_SETGID | 1u << CAP_SETUID | 1u << CAP_SETPCAP |                    \
+     1u << CAP_NET_BIND_SERVICE | 1u << CAP_SYS_CHROOT)
 
 /* Becomes root of the user namespace, which the maps have just made possible. */
 bool identity_become_root(bool may_set_groups, struct failure *failure);

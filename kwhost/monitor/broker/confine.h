@@ -1,0 +1,9 @@
+/* What the broker gives up inside the instance. */
+#ifndef KW_BROKER_CONFINE_H
+#define KW_BROKER_CONFINE_H
+
+/* For good, and for all workers: nobody looks into it, it has no capability but the instance's
+ * root's and the one to look at callers, and its seccomp filter. Returns 0 or a negative errno. */
+long confine(void);
+
+#endif
