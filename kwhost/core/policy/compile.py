@@ -27,7 +27,7 @@ from kwhost.core.policy.model import (
 )
 from kwhost.core.policy.numbering import NO_NUMBERS, Numbering, describe, number_rules
 from kwhost.core.policy.patterns import PathPattern
-from kwhost.core.policy.ranking import ranked_calls, ranked_files, ranked_network
+from kwhost.core.policy.ranking import grants_everything, ranked_calls, ranked_files, ranked_network
 
 __all__ = ["Compiled", "compile_layers"]
 
@@ -148,7 +148,7 @@ class _Writer:
         entry.path_first = self._table.path_count
         entry.other_access = access_bits(_FULL_ACCESS)
         rules = ranked_files(policy)
-        if _grants_everything(rules):
+        if grants_everything(rules):
             self._set_verdict(entry.other_path, ALLOW, policy.default)
             return
         if policy.default.verdict != ALLOW:
@@ -206,14 +206,6 @@ class _Writer:
 def _asks(policy: Policy) -> bool:
     rules: list[DefaultRule | CallRule | NetworkRule] = [policy.default, *policy.calls, *policy.network]
     return any(rule.verdict.action is Action.ASK for rule in rules)
-
-
-def _grants_everything(rules: list[FileRule]) -> bool:
-    """Nothing is left to judge, as with the rules of the built-in default alone."""
-    return not rules or (
-        all(rule.access == _FULL_ACCESS for rule in rules)
-        and any(rule.pattern.text == "/**" for rule in rules)
-    )
 
 
 def literal_hash(pattern: PathPattern) -> int:

@@ -4,9 +4,11 @@ More specific rules come first; of equally specific ones those of the policy its
 then the stricter, then the one that stands first.
 """
 
-from kwhost.core.policy.model import CallRule, FileRule, NetworkRule, Policy
+from collections.abc import Sequence
 
-__all__ = ["ranked_calls", "ranked_files", "ranked_network"]
+from kwhost.core.policy.model import Access, CallRule, FileRule, NetworkRule, Policy
+
+__all__ = ["grants_everything", "ranked_calls", "ranked_files", "ranked_network"]
 
 
 def ranked_calls(policy: Policy, call: str | None = None) -> list[CallRule]:
@@ -26,6 +28,14 @@ def ranked_files(policy: Policy) -> list[FileRule]:
             -rule.origin.generation,
             len(str(rule.access)),
         ),
+    )
+
+
+def grants_everything(rules: Sequence[FileRule]) -> bool:
+    """Nothing is left to judge, as with the rules of the built-in default alone, or without any."""
+    full = Access.READ | Access.WRITE | Access.EXECUTE
+    return not rules or (
+        all(rule.access == full for rule in rules) and any(rule.pattern.text == "/**" for rule in rules)
     )
 
 
