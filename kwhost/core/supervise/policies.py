@@ -15,12 +15,14 @@ from kwhost.core.errors import Conflict, StoreError
 from kwhost.core.model.decisions import Call, Decision, DecisionKind, RuleRef
 from kwhost.core.model.definition import InstanceDefinition
 from kwhost.core.model.events import EventKind
+from kwhost.core.model.instance import Engine
 from kwhost.core.model.policy import CallAction, CallChoice
 from kwhost.core.model.status import InstanceStatus
 from kwhost.core.model.tenant import Tenant
 from kwhost.core.policy.ceiling import needs_restart
 from kwhost.core.policy.choices import check_choice, choose, with_choices
 from kwhost.core.policy.compile import compile_layers
+from kwhost.core.policy.filters import needs_new_filters
 from kwhost.core.policy.layers import plugin_layers
 from kwhost.core.policy.model import Layer, Policy
 from kwhost.core.policy.stored import NO_POLICIES, RunPolicies, decode_policies, encode_policies
@@ -218,7 +220,10 @@ class InstancePolicy:
         started = self.policies.started
         if not started:
             raise Conflict("needs a restart: the policies that it was started with are not known")
-        if reasons := await trio.to_thread.run_sync(needs_restart, started, layers):
+        reasons = await trio.to_thread.run_sync(needs_restart, started, layers)
+        if self._owner.record.engine == Engine.PROCESS.value:
+            reasons += await trio.to_thread.run_sync(needs_new_filters, started, layers)
+        if reasons:
             more = f" (and {len(reasons) - 1} more)" if len(reasons) > 1 else ""
             raise Conflict(f"{reasons[0]}{more}")
         self._source.check_engine(self._owner.record.engine, layers)
