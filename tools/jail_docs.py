@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from pages import ROOT, write_or_check
+from program_filter_docs import chapter
 
 from kwhost.core.policy.ceiling import ceiling_calls
 from kwhost.core.policy.library import built_in
@@ -34,10 +35,10 @@ NEVER = re.compile(r"^NEVER\((\w+)\)$", re.MULTILINE)
 TITLE = re.compile(r"^/\* (.*?)\.? \*/$")
 HEAD = """# The jail's seccomp filters
 
-Made by `tools/jail_docs.py` from `kwhost/monitor/jail/filter.def` and `kwhost/monitor/calls/table.def`, and
-for what serves networks from `kwhost/net/resolver/calls.py` and `kwhost/net/forward/filter.def`;
-change those files. Tests try every call number behind each filter, and that no rule of the jail's is without
-a user.
+Made by `tools/jail_docs.py` from `kwhost/monitor/jail/filter.def` and `kwhost/monitor/calls/table.def`,
+for programs without a monitor from `kwhost/monitor/jail/program_filter.def`, and for what serves networks
+from `kwhost/net/resolver/calls.py` and `kwhost/net/forward/filter.def`; change those files. Tests try
+every call number behind each filter, and that no rule of the jail's is without a user.
 
 Each process of an instance has a filter that lets it make the host calls below, and no other. A program
 makes no host calls: this is what its monitor can still do when the program has taken it over. Filters are set
@@ -258,7 +259,12 @@ def page() -> str:
     parts += ["\n## Supervise of a hosted instance, besides\n", table(of["HOSTED"], limits)]
     parts += ["\n## Joiner, besides those of the monitor\n", table(of["JOINER"], limits)]
     parts += ["\n## Broker\n", table(of["BROKER"], limits)]
-    parts += ["\n## What ends the process\n", f"\n{', '.join(NEVER.findall(text))}.\n", *services()]
+    parts += [
+        "\n## What ends the process\n",
+        f"\n{', '.join(NEVER.findall(text))}.\n",
+        chapter(),
+        *services(),
+    ]
     return "".join(parts)
 
 

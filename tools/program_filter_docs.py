@@ -1,0 +1,58 @@
+"""The chapter of docs/jail.md about programs without a monitor."""
+
+import re
+
+from pages import ROOT
+
+RULES = ROOT / "kwhost/monitor/jail/program_filter.def"
+TABLE = ROOT / "kwhost/monitor/calls/table.def"
+ALWAYS = re.compile(r'^(PASSED|NATIVE)\((\w+), "(.*)"\)$', re.MULTILINE)
+REFUSED = re.compile(r'^REFUSED\((\w+), (\w+), "(.*?)", (.*)\)$', re.MULTILINE)
+REFUSE = re.compile(r"^REFUSE\(\d+, (\w+), (\w+), ", re.MULTILINE)
+HEAD = """
+## Programs without a monitor
+
+The engine `process` has neither virtual machines nor monitors: a program makes its calls itself, behind a
+filter of its own (`kwhost/monitor/jail/program_filter.c`). Made from the policies that the instance was
+started with, it decides by a call's number and the values of its arguments, in this order:
+
+1. Calls by the numbers of 32-bit and x32 programs end the process.
+2. These are always made: {passed}.
+3. What all layers of the policy plainly permit goes on. About all else, `log`, `ask`, `errno`, `kill` and
+   what is limited, the broker is asked, so that it is counted and told. Rules on arguments are part of
+   the filter as far as there is room; where there is none the broker is asked about all such calls.
+4. Calls that are judged by what lies in memory or in the file system are made by the broker
+   (`kwhost/monitor/broker/performed.def`): where the policy has rules on files that Landlock does not
+   keep, and where it has rules on addresses.
+5. What is said below is refused. The broker refuses it too, when the policy permits what it was asked
+   about.
+6. All else is made.
+
+The filter of running programs cannot be changed. A changed policy is put into force where it only decides
+what they ask about; otherwise it needs a restart. Calls that always pass cost what they cost behind any
+filter; others cost a search by number, and a comparison for each value of a rule.
+
+Refused are, with the errno that monitors give, the calls with a fixed errno in [syscalls.md](syscalls.md)
+but {native}, numbers that are not there (ENOSYS), and these:
+
+| call | errno | of it |
+|---|---|---|
+"""
+
+
+def chapter() -> str:
+    """As it stands in the page."""
+    text = RULES.read_text()
+    always = {
+        kind: [row[1:] for row in ALWAYS.findall(text) if row[0] == kind] for kind in ("PASSED", "NATIVE")
+    }
+    refusable = dict(REFUSE.findall(TABLE.read_text()))
+    assert all(name in refusable for name, _ in always["NATIVE"])
+    rows: dict[tuple[str, str], list[str]] = {}
+    for name, error, what, _ in REFUSED.findall(text):
+        if what:
+            rows.setdefault((name, error), []).append(what)
+    return HEAD.format(
+        passed=", ".join(f"{name} ({why})" for name, why in always["PASSED"]),
+        native=", ".join(f"{name} ({why})" for name, why in always["NATIVE"]),
+    ) + "".join(f"| {name} | {error} | {'; '.join(what)} |\n" for (name, error), what in rows.items())
