@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from kwhost.core.model.instance import Isolation
-from kwhost.core.model.rules import EVERY_RULE
+from kwhost.core.model.rules import EVERY_RULE, RuleKind
 from kwhost.hookspecs import EngineOffer, hookimpl
 
 if TYPE_CHECKING:
@@ -20,4 +20,5 @@ def _process(lease: "IdLease") -> "Engine":
 @hookimpl
 def engines() -> tuple[EngineOffer, ...]:
     """The program is a process of this kernel's, without a virtual machine."""
-    return (EngineOffer(name="process", isolation=Isolation.PROCESS, factory=_process, enforces=EVERY_RULE),)
+    enforces = EVERY_RULE - {RuleKind.EXECUTION}
+    return (EngineOffer(name="process", isolation=Isolation.PROCESS, factory=_process, enforces=enforces),)

@@ -19,11 +19,19 @@ from kwhost.core.policy.patterns import PathPattern, parse_pattern, path_of
 from kwhost.core.policy.ranking import ranked_calls, ranked_files, ranked_network
 from kwhost.core.policy.regions import Arguments, Entry, marked, rules_outside
 
-__all__ = ["Grant", "ceiling_calls", "ceiling_grants", "needs_restart", "within_ceiling"]
+__all__ = [
+    "MEMORY_FILE",
+    "Grant",
+    "ceiling_calls",
+    "ceiling_grants",
+    "file_entries",
+    "needs_restart",
+    "within_ceiling",
+]
 
 _EVERYWHERE = parse_pattern("/**")
 # What the kernel calls files of memfd_create(2): they are in no directory, and Landlock has no say on them.
-_MEMORY_FILE = b"memfd:"
+MEMORY_FILE = b"memfd:"
 _LETTERS = (Access.READ, Access.WRITE, Access.EXECUTE)
 
 
@@ -42,7 +50,8 @@ def _call_entries(policy: Policy, call: str) -> list[Entry]:
     return [*entries, Entry(Arguments(()), policy.default.verdict.permits, policy.default)]
 
 
-def _file_entries(policy: Policy, access: Access) -> list[Entry]:
+def file_entries(policy: Policy, access: Access) -> list[Entry]:
+    """What decides about this access to files, in order."""
     entries = [Entry(rule.pattern, access in rule.access, rule) for rule in ranked_files(policy)]
     permits = not policy.files or policy.default.verdict.permits
     return [*entries, Entry(_EVERYWHERE, permits, policy.default)]
@@ -63,7 +72,7 @@ def _lists(policy: Policy) -> Iterator[list[Entry]]:
     for call in CALLS:
         yield _call_entries(policy, call)
     for access in _LETTERS:
-        yield _file_entries(policy, access)
+        yield file_entries(policy, access)
     for direction in Direction:
         yield _network_entries(policy, direction)
 
@@ -116,10 +125,10 @@ def ceiling_grants(policy: Policy) -> tuple[Grant, ...]:
     instance may do what the grants of each of its layers have in common."""
     found: dict[tuple[bytes, bool], Access] = {}
     for each, letter in product(_ceilings(policy), _LETTERS):
-        for entry, _ in marked(_file_entries(each, letter)):
+        for entry, _ in marked(file_entries(each, letter)):
             pattern = entry.region
             assert isinstance(pattern, PathPattern)
-            if pattern.components[:1] and pattern.components[0].startswith(_MEMORY_FILE):
+            if pattern.components[:1] and pattern.components[0].startswith(MEMORY_FILE):
                 continue
             place = (path_of(pattern.literal_components), not pattern.is_literal)
             found[place] = found.get(place, Access.NONE) | letter

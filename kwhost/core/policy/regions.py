@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, Protocol
 
 from kwhost.core.policy.model import Comparison, Condition, Rule
 
-__all__ = ["Arguments", "Entry", "Region", "marked", "rules_outside"]
+__all__ = ["Arguments", "Entry", "Region", "is_covered", "marked", "rules_outside"]
 
 
 class Region(Protocol):
@@ -77,7 +77,7 @@ def _contradict(one: Condition, other: Condition) -> bool:
     return equal and (one.value ^ other.value) & both != 0
 
 
-def _is_covered(entry: Entry, before: Iterable[Entry]) -> bool:
+def is_covered(entry: Entry, before: Iterable[Entry]) -> bool:
     """Earlier entries decide all of it."""
     return any(earlier.region.covers(entry.region) for earlier in before)
 
@@ -86,7 +86,7 @@ def marked(entries: list[Entry]) -> Iterator[tuple[Entry, list[Entry]]]:
     """The entries that have the mark and decide something, each with those before it."""
     for index, entry in enumerate(entries):
         before = entries[:index]
-        if entry.mark and not _is_covered(entry, before):
+        if entry.mark and not is_covered(entry, before):
             yield entry, before
 
 
@@ -97,7 +97,7 @@ def _is_marked(entry: Entry, before: list[Entry], limit: list[Entry]) -> bool:
         if other.mark:
             if other.region.covers(entry.region):
                 return True
-        elif not other.region.excludes(entry.region) and not _is_covered(other, before):
+        elif not other.region.excludes(entry.region) and not is_covered(other, before):
             return False
     return False
 

@@ -19,6 +19,7 @@ from kwhost.core.model.instance import Engine
 from kwhost.core.model.policy import CallAction, CallChoice
 from kwhost.core.model.status import InstanceStatus
 from kwhost.core.model.tenant import Tenant
+from kwhost.core.policy.carried import needs_new_landlock
 from kwhost.core.policy.ceiling import needs_restart
 from kwhost.core.policy.choices import check_choice, choose, with_choices
 from kwhost.core.policy.compile import compile_layers
@@ -223,6 +224,7 @@ class InstancePolicy:
         reasons = await trio.to_thread.run_sync(needs_restart, started, layers)
         if self._owner.record.engine == Engine.PROCESS.value:
             reasons += await trio.to_thread.run_sync(needs_new_filters, started, layers)
+            reasons += await trio.to_thread.run_sync(needs_new_landlock, started, layers)
         if reasons:
             more = f" (and {len(reasons) - 1} more)" if len(reasons) > 1 else ""
             raise Conflict(f"{reasons[0]}{more}")

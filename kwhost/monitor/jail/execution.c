@@ -23,8 +23,8 @@ struct walk {
     char path[PATH_MAX]; /* of the present one; "" is the root */
 };
 
-static bool may_execute(const struct walk *walk, const char *path) {
-    return !verdict_stops(policy_path(walk->policy, path, KW_POLICY_EXECUTE));
+static bool may_execute(const struct kw_policy *policy, const char *path) {
+    return !verdict_stops(policy_path(policy, path, KW_POLICY_EXECUTE));
 }
 
 static bool permits_all(const struct kw_policy *policy) {
@@ -46,7 +46,7 @@ static long grant_whole(struct walk *walk, int fd, bool directory) {
         return 0;
     if (directory)
         format(walk->path + length, 3, "/-");
-    bool granted = may_execute(walk, walk->path);
+    bool granted = may_execute(walk->policy, walk->path);
     walk->path[length] = 0;
     return granted ? landlock_allow(walk->rules, fd, LANDLOCK_ACCESS_FS_EXECUTE) : 0;
 }
@@ -119,4 +119,47 @@ long execution_restrict(const struct kw_policy *policy) {
         result = host(__NR_landlock_restrict_self, rules, 0);
     host(__NR_close, rules);
     return result;
+}
+
+static const char *text_of(const struct kw_policy *policy, const struct kw_policy_path *rule) {
+    return policy->texts + rule->text;
+}
+
+/* Rules with wildcards are the same where both policies have them. */
+static bool has_same(const struct kw_policy *policy, const struct kw_policy *of,
+                     const struct kw_policy_path *rule) {
+    for (u32 i = 0; i < policy->path_count; i++) {
+        const struct kw_policy_path *other = &policy->paths[i];
+        if (other->hash == rule->hash && other->kind == rule->kind &&
+            other->length == rule->length &&
+            !((other->access ^ rule->access) & KW_POLICY_EXECUTE) &&
+            !memcmp(text_of(policy, other), text_of(of, rule), rule->length))
+            return true;
+    }
+    return false;
+}
+
+/* Where both say the same at each place that a rule of one of them speaks of, and beneath it, they
+ * do so everywhere. */
+static bool is_same_at_rules(const struct kw_policy *one, const struct kw_policy *other) {
+    char path[KW_POLICY_PATTERN_MAX + 3];
+    for (u32 i = 0; i < one->path_count; i++) {
+        const struct kw_policy_path *rule = &one->paths[i];
+        if (rule->kind == KW_POLICY_GLOB && !has_same(other, one, rule))
+            return false;
+        for (u32 beneath = 0; beneath < 2; beneath++) {
+            format(path, sizeof path, "%.*s%s", (int)rule->length, text_of(one, rule),
+                   beneath        ? "/-"
+                   : rule->length ? ""
+                                  : "/");
+            if (rule->kind != KW_POLICY_GLOB && may_execute(one, path) != may_execute(other, path))
+                return false;
+        }
+    }
+    return true;
+}
+
+bool execution_is_same(const struct kw_policy *one, const struct kw_policy *other) {
+    return may_execute(one, "/-") == may_execute(other, "/-") && is_same_at_rules(one, other) &&
+           is_same_at_rules(other, one);
 }

@@ -14,4 +14,8 @@
  * have to be looked at. Needs no_new_privs. */
 long execution_restrict(const struct kw_policy *policy);
 
+/* Whether two policies permit the same to be executed, for certain: what runs keeps what it was
+ * started with. */
+bool execution_is_same(const struct kw_policy *one, const struct kw_policy *other);
+
 #endif

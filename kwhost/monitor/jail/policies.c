@@ -4,6 +4,7 @@
 
 #include "base/text.h"
 #include "calls/call.h"
+#include "jail/execution.h"
 #include "jail/kernel.h"
 #include "jail/program_change.h"
 #include "jail/supervisor.h"
@@ -77,12 +78,15 @@ static bool filters_follow(struct policies *policies, const struct kw_policy *po
     u32 nr = KW_CALL_LIMIT;
     enum program_change change = program_change(&policies->filter, policy, &nr);
     const char *name = nr < CALL_LIMIT ? call_table[nr].name : NULL;
-    if (change == PROGRAM_CHANGE_GOOD)
+    bool same = execution_is_same(policies->filter.policy, policy);
+    if (change == PROGRAM_CHANGE_GOOD && same)
         return true;
     if (change == PROGRAM_CHANGE_FILES)
         *why = "needs a restart: rules on files that running programs do not ask about";
     else if (change == PROGRAM_CHANGE_NETWORK)
         *why = "needs a restart: rules on addresses that running programs do not ask about";
+    else if (change == PROGRAM_CHANGE_GOOD)
+        *why = "needs a restart: rules on what may be executed, which running programs keep";
     else
         *why = policies->refusal;
     format(policies->refusal, sizeof policies->refusal,
