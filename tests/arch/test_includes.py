@@ -7,6 +7,7 @@ from pathlib import Path
 LAYERS = ("abi", "base", "policy", "machine", "mm", "process", "calls", "procfs", "jail", "broker")
 # Upper folders' interfaces, which lower ones call: they declare and include nothing of their folder's rest.
 INTERFACES = {
+    "broker/performed.def",
     "broker/broker.h",
     "calls/call.h",
     "calls/handlers.h",

@@ -81,7 +81,7 @@ def passed_on(code: str, table: str) -> Iterator[str]:
 
 
 def made(code: str) -> set[str]:
-    return set(re.findall(r"\b__NR_(\w+)", code))
+    return {name.lower() for name in re.findall(r"\b(?:__)?NR_(\w+)", code)}
 
 
 @pytest.mark.parametrize("role", CODE)

@@ -52,8 +52,6 @@ long broker_prepare(void) {
     own.effective = data[0].effective | (u64)data[1].effective << 32;
     /* Ids change without capabilities being lost or gained. */
     result = host(__NR_prctl, PR_SET_SECUREBITS, SECBIT_NOROOT | SECBIT_NO_SETUID_FIXUP, 0, 0, 0);
-    if (result >= 0) /* Landlock, for renames (changes.c), asks for it */
-        result = host(__NR_prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
     return result < 0 ? result : host(__NR_fchdir, broker_procfs);
 }
 
