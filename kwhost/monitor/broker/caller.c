@@ -19,8 +19,7 @@ static struct {
     u32 groups[CALLER_GROUPS_MAX], group_count;
     u64 permitted, effective;
 } own = {.uid = {UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN},
-         .gid = {UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN},
-         .group_count = UNKNOWN};
+         .gid = {UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN}};
 
 static long set_capabilities(u64 effective) {
     struct __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
@@ -50,6 +49,11 @@ long broker_prepare(void) {
         return result;
     own.permitted = data[0].permitted | (u64)data[1].permitted << 32;
     own.effective = data[0].effective | (u64)data[1].effective << 32;
+    /* An ordinary user's instance keeps the groups that it has, and may set none. */
+    result = host(__NR_getgroups, CALLER_GROUPS_MAX, own.groups);
+    if (result < 0)
+        return result;
+    own.group_count = (u32)result;
     /* Ids change without capabilities being lost or gained. */
     result = host(__NR_prctl, PR_SET_SECUREBITS, SECBIT_NOROOT | SECBIT_NO_SETUID_FIXUP, 0, 0, 0);
     return result < 0 ? result : host(__NR_fchdir, broker_procfs);
