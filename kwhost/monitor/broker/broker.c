@@ -25,17 +25,24 @@ bool broker_start(struct supervisor *supervisor) {
     return pid > 0 || fail(&supervisor->failure, STATUS_OWN, pid, "making the instance's broker");
 }
 
-static void hand_over(const struct broker *broker, enum broker_message type, int fd) {
+static void hand_over(const struct broker *broker, enum broker_message type, const int *fds,
+                      u32 count) {
     u32 message = type;
-    channel_send(broker->channel, &message, sizeof message, &fd, 1);
+    channel_send(broker->channel, &message, sizeof message, fds, count);
+}
+
+void broker_join(const struct broker *broker, const int *namespaces) {
+    hand_over(broker, BROKER_NAMESPACES, namespaces, NAMESPACE_FDS);
+    for (u32 i = 0; i < NAMESPACE_FDS; i++)
+        host(__NR_close, namespaces[i]);
 }
 
 void broker_enter(const struct broker *broker, int root) {
-    hand_over(broker, BROKER_ROOT, root);
+    hand_over(broker, BROKER_ROOT, &root, 1);
 }
 
 void broker_listen(const struct broker *broker, int listener) {
-    hand_over(broker, BROKER_LISTENER, listener);
+    hand_over(broker, BROKER_LISTENER, &listener, 1);
     host(__NR_close, listener);
 }
 

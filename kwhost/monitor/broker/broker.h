@@ -16,6 +16,9 @@ struct broker {
  * this takes. */
 bool broker_start(struct supervisor *supervisor);
 
+/* The instance's namespaces, NAMESPACE_FDS of them, which go to the broker. */
+void broker_join(const struct broker *broker, const int *namespaces);
+
 /* The instance's root directory, now that it is there; it stays the caller's. */
 void broker_enter(const struct broker *broker, int root);
 

@@ -27,8 +27,6 @@
 
 #define LISTENERS_MAX 128
 #define DESCRIPTORS_MAX 4096u
-#define NAMESPACES                                                                                 \
-    (CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP | CLONE_NEWNET)
 
 struct listener {
     int fd;
@@ -53,14 +51,20 @@ static _Noreturn void end_all(struct serving *serving) {
         host(__NR_exit_group, 0);
 }
 
-static bool join(struct serving *serving, int root) {
-    long result = host(__NR_setns, serving->first, NAMESPACES);
-    if (result >= 0)
-        result = host(__NR_fchdir, root);
+static bool join(struct serving *serving, const int *namespaces) {
+    long result = 0;
+    for (u32 i = 0; i < NAMESPACE_FDS && result >= 0; i++)
+        result = host(__NR_setns, namespaces[i], 0);
+    return result >= 0 ||
+           fail(&serving->failure, STATUS_OWN, result, "the broker's way into the instance");
+}
+
+static bool settle(struct serving *serving, int root) {
+    long result = host(__NR_fchdir, root);
     if (result >= 0)
         result = host(__NR_chroot, ".");
     if (result < 0)
-        return fail(&serving->failure, STATUS_OWN, result, "the broker's way into the instance");
+        return fail(&serving->failure, STATUS_OWN, result, "the broker's way to the root");
     if (!identity_become_root(idmap_allows_groups(&serving->supervisor->launch), &serving->failure))
         return false;
     result = confine();
@@ -85,17 +89,19 @@ static void remove_listener(struct serving *serving, u32 i) {
 
 static void hear_supervise(struct serving *serving) {
     u32 message, count;
-    int fd = -1;
-    long size = channel_receive(serving->channel, &message, sizeof message, &fd, 1, &count);
-    if (size != sizeof message || count != 1)
+    int fds[NAMESPACE_FDS];
+    long size =
+        channel_receive(serving->channel, &message, sizeof message, fds, NAMESPACE_FDS, &count);
+    if (size != sizeof message || count != (message == BROKER_NAMESPACES ? NAMESPACE_FDS : 1))
         end_all(serving);
     if (message == BROKER_LISTENER) {
-        add_listener(serving, fd);
+        add_listener(serving, fds[0]);
         return;
     }
-    if (!join(serving, fd))
+    if (!(message == BROKER_NAMESPACES ? join(serving, fds) : settle(serving, fds[0])))
         end_all(serving);
-    host(__NR_close, fd);
+    for (u32 i = 0; i < count; i++)
+        host(__NR_close, fds[i]);
 }
 
 /* The launch's own execve is not the program's. */

@@ -22,11 +22,12 @@ struct channel_network {
 /* From the child. When the child's end closes without a failure the program is running. */
 enum channel_type {
     CHANNEL_FAILED = 1,
-    CHANNEL_TERMINAL, /* with two descriptors: master and slave */
-    CHANNEL_JOIN,     /* hosted: with the descriptors of enum join_fd */
-    CHANNEL_NETWORK,  /* with the descriptors of enum network_fd: the child goes on after a
-                         struct channel_network */
-    CHANNEL_LISTENER, /* with a descriptor: of the seccomp filter that the program has */
+    CHANNEL_TERMINAL,   /* with two descriptors: master and slave */
+    CHANNEL_JOIN,       /* hosted: with the descriptors of enum join_fd */
+    CHANNEL_NETWORK,    /* with the descriptors of enum network_fd: the child goes on after a
+                           struct channel_network */
+    CHANNEL_NAMESPACES, /* with NAMESPACE_FDS descriptors, the user namespace first: a broker's */
+    CHANNEL_LISTENER,   /* with a descriptor: of the seccomp filter that the program has */
 };
 /* What a later process of the instance gets from supervise, beside /dev/kvm and the statistics. */
 enum join_fd {
@@ -39,6 +40,7 @@ enum join_fd {
 };
 /* Namespaces, for whoever drives the instance's network. */
 enum network_fd { NETWORK_USER, NETWORK_NET, NETWORK_FDS };
+#define NAMESPACE_FDS 6
 struct channel_report {
     u32 type;
     u32 value;  /* CHANNEL_JOIN: flags for the exec records of later processes */

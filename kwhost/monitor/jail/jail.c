@@ -12,6 +12,7 @@
 #include "jail/filesystem.h"
 #include "jail/kernel.h"
 #include "jail/mounts.h"
+#include "jail/namespaces.h"
 #include "jail/network.h"
 #include "jail/proc.h"
 #include "procfs/procfs.h"
@@ -124,7 +125,12 @@ static bool hand_over_join(struct first *first) {
 
 static bool offer_network(struct entry *entry) {
     return !launch_is(entry->launch, KW_LAUNCH_NETWORK) ||
-           network_offer(entry->channel, entry->proc, &entry->failure);
+           namespaces_offer_network(entry->channel, entry->proc, &entry->failure);
+}
+
+static bool offer_namespaces(struct entry *entry) {
+    return !launch_is_process(entry->launch) ||
+           namespaces_offer_broker(entry->channel, entry->proc, &entry->failure);
 }
 
 /* As late as can be: the network is made while the jail is. */
@@ -177,9 +183,10 @@ static bool enter(struct first *first) {
            make_root(first) && entry_make_terminal(entry, first->root.devpts) &&
            offer_network(entry) && network_name(launch->record->name, &entry->failure) &&
            mounts_enter(launch, &first->root, &entry->failure) && entry_go_to_workdir(entry) &&
-           make_table(entry) && hand_over_join(first) && entry_place(entry) &&
-           entry_give_up_privileges(entry) && follow_parent(entry) && wait_for_network(entry) &&
-           split_init(entry) && entry_take_stdio(entry) && entry_start(entry);
+           make_table(entry) && offer_namespaces(entry) && hand_over_join(first) &&
+           entry_place(entry) && entry_give_up_privileges(entry) && follow_parent(entry) &&
+           wait_for_network(entry) && split_init(entry) && entry_take_stdio(entry) &&
+           entry_start(entry);
 }
 
 _Noreturn void jail_enter(const struct jail *jail) {

@@ -57,22 +57,6 @@ bool network_start(int proc, struct failure *failure) {
     return result >= 0 || fail(failure, STATUS_OWN, result, "opening low ports to the instance");
 }
 
-bool network_offer(int channel, int proc, struct failure *failure) {
-    static const char *const paths[NETWORK_FDS] = {"self/ns/user", "self/ns/net"};
-    struct channel_report report = {.type = CHANNEL_NETWORK};
-    int fds[NETWORK_FDS] = {-1, -1};
-    long result = 0;
-    for (u32 i = 0; i < NETWORK_FDS && result >= 0; i++)
-        fds[i] = (int)(result = host(__NR_openat, proc, paths[i], O_RDONLY | O_CLOEXEC, 0));
-    if (result >= 0)
-        result = channel_send(channel, &report, sizeof report, fds, NETWORK_FDS);
-    for (u32 i = 0; i < NETWORK_FDS; i++)
-        if (fds[i] >= 0)
-            host(__NR_close, fds[i]);
-    return result >= 0 ||
-           fail(failure, STATUS_OWN, result, "handing the instance's network to the supervisor");
-}
-
 bool network_wait(int channel, struct failure *failure) {
     struct channel_network message;
     u32 count;

@@ -13,10 +13,8 @@ bool network_return(int home, struct failure *failure);
  * containers do. `proc` is a procfs of the instance. */
 bool network_start(int proc, struct failure *failure);
 
-/* Hands the instance's user and network namespaces to supervise, for whoever drives the network. */
-bool network_offer(int channel, int proc, struct failure *failure);
-
-/* Waits until supervise says that it is driven. Ends this process where supervise is gone. */
+/* Waits until supervise says that the network is driven. Ends this process where supervise is gone.
+ */
 bool network_wait(int channel, struct failure *failure);
 
 /* Sets the host name. */

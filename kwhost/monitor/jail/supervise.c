@@ -165,10 +165,11 @@ static void take_join(struct supervisor *supervisor, const struct channel_report
 /* A report of the child on its way into the jail; its silence means that the program runs. */
 static void handle_channel(struct supervisor *supervisor) {
     struct channel_report report;
-    int fds[JOIN_FDS];
+    int fds[NAMESPACE_FDS];
     u32 count;
-    long size = channel_receive(supervisor->instance.channel, &report, sizeof report, fds, JOIN_FDS,
-                                &count);
+    _Static_assert((u32)JOIN_FDS <= (u32)NAMESPACE_FDS, "none brings more descriptors");
+    long size = channel_receive(supervisor->instance.channel, &report, sizeof report, fds,
+                                NAMESPACE_FDS, &count);
     if (size == sizeof report && report.type == CHANNEL_FAILED) {
         supervisor->failure = report.failure;
     } else if (size == sizeof report && report.type == CHANNEL_TERMINAL && count == 2) {
@@ -177,6 +178,9 @@ static void handle_channel(struct supervisor *supervisor) {
         start_relays(supervisor, true);
     } else if (size == sizeof report && report.type == CHANNEL_JOIN) {
         take_join(supervisor, &report, fds, count);
+    } else if (size == sizeof report && report.type == CHANNEL_NAMESPACES &&
+               count == NAMESPACE_FDS) {
+        broker_join(&supervisor->broker, fds);
     } else if (size == sizeof report && report.type == CHANNEL_LISTENER && count == 1) {
         broker_listen(&supervisor->broker, fds[0]);
     } else if (size == sizeof report && report.type == CHANNEL_NETWORK && count == NETWORK_FDS) {
