@@ -19,11 +19,7 @@ ALARMS = ("OPENED", "LINK ", "RING", "PORT OPEN", "OUT ", "IN ", "DOES NOT END",
 _OWN = [
     f"OPENED /proc/self/{name}" for name in "pagemap clear_refs stack syscall personality uid_map".split()
 ]
-HARMLESS_IN_A_PROCESS = {
-    "proc_escape": _OWN,  # look_closer() in proc_escape.c shows why
-    # At addresses of the program's own, as the kernel does for everybody.
-    "hidden_pointers": ["OUT of bounds: the kernel wrote where a structure said"],
-}
+HARMLESS_IN_A_PROCESS = {"proc_escape": _OWN}  # look_closer() in proc_escape.c shows why
 
 
 def _cases() -> Iterator[object]:
