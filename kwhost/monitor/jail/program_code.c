@@ -3,8 +3,9 @@
 #include <linux/seccomp.h>
 
 #define REACH 250u /* a conditional jump goes over 255, and a few instructions come before it */
-#define NOTHING 0u /* is loaded: the number of the call is there, too, but nothing skips its load  \
-                    */
+#define NOTHING                                                                                    \
+    0u /* is loaded: the number of the call is there, too, but nothing skips its load              \
+        */
 #define LOW(argument) (offsetof(struct seccomp_data, args) + 8u * ((argument) < 6 ? (argument) : 5))
 #define HIGH(argument) (LOW(argument) + 4u)
 
@@ -29,24 +30,32 @@ static u32 returning(struct code *code, u32 value) {
     return place->at;
 }
 
+static u32 jump(struct code *code, u32 to) {
+    return emit(code, BPF_JMP | BPF_JA, code->length - to, 0, 0);
+}
+
+static u32 load(struct code *code, u32 offset) {
+    return emit(code, BPF_LD | BPF_W | BPF_ABS, offset, 0, 0);
+}
+
 /* A place for a conditional jump that is written soon and leads to the label, with the word `held`
- * loaded already. What is too far takes a jump of its own. */
+ * loaded already. What is too far takes a jump of its own, what needs another word its load. */
 static u32 near(struct code *code, struct label label, u32 held) {
     if (!label.at)
         return returning(code, label.value);
-    u32 at = held && label.loads == held ? label.at - 1 : label.at;
-    return code->length - at < REACH ? at : emit(code, BPF_JMP | BPF_JA, code->length - at, 0, 0);
+    bool loads = label.needs && label.needs != held;
+    if (loads ? label.at != code->length : code->length - label.at >= REACH)
+        label.at = jump(code, label.at);
+    return loads ? load(code, label.needs) : label.at;
 }
 
 static void branch(struct code *code, u16 test, u32 value, struct label yes, struct label no,
                    u32 held) {
-    u32 first = near(code, yes, held), second = near(code, no, held);
+    bool no_is_next = no.at == code->length; /* before anything comes between */
+    u32 first = no_is_next ? 0 : near(code, yes, held), second = near(code, no, held);
+    if (no_is_next)
+        first = near(code, yes, held);
     emit(code, BPF_JMP | BPF_K | test, value, code->length - first, code->length - second);
-}
-
-struct label code_load(struct code *code, u32 offset) {
-    u32 at = emit(code, BPF_LD | BPF_W | BPF_ABS, offset, 0, 0);
-    return (struct label){.at = at, .loads = offset};
 }
 
 /* Some bits of a word compared with a value. */
@@ -64,7 +73,7 @@ static struct label compare(struct code *code, u32 word, u32 mask, u16 test, u32
         branch(code, test, value, yes, no, NOTHING);
         emit(code, BPF_ALU | BPF_AND | BPF_K, mask, 0, 0);
     }
-    return code_load(code, word);
+    return (struct label){.at = code->length, .needs = word};
 }
 
 static struct label equal(struct code *code, const struct kw_policy_condition *condition,
@@ -112,7 +121,8 @@ struct label code_at_least(struct code *code, u32 value, struct label yes, struc
     return (struct label){.at = code->length};
 }
 
-struct label code_word_is(struct code *code, u32 offset, u32 value, struct label yes,
-                          struct label no) {
-    return compare(code, offset, ~0u, BPF_JEQ, value, yes, no);
+void code_begin(struct code *code, u32 architecture, struct label others) {
+    struct label number = {.at = load(code, offsetof(struct seccomp_data, nr))};
+    branch(code, BPF_JEQ, architecture, number, others, NOTHING);
+    load(code, offsetof(struct seccomp_data, arch));
 }

@@ -15,7 +15,7 @@
 struct label {
     u32 at;    /* instructions from here to the end; 0: nothing was written, `value` is returned */
     u32 value; /* of SECCOMP_RET_* */
-    u32 loads; /* the word of struct seccomp_data that the first instruction loads; 0: none */
+    u32 needs; /* the word of struct seccomp_data that has to be loaded there; 0: none */
 };
 
 struct code {
@@ -40,14 +40,11 @@ static inline bool code_same(struct label one, struct label other) {
 struct label code_condition(struct code *code, const struct kw_policy_condition *condition,
                             struct label yes, struct label no);
 
-/* The word that was loaded before is at least the value. */
+/* The word that is loaded there is at least the value. */
 struct label code_at_least(struct code *code, u32 value, struct label yes, struct label no);
 
-/* The word of struct seccomp_data at this offset is the value. */
-struct label code_word_is(struct code *code, u32 offset, u32 value, struct label yes,
-                          struct label no);
-
-/* Loads that word, and goes on with what was written last. */
-struct label code_load(struct code *code, u32 offset);
+/* What all calls come to: goes on with what was written last for those of the architecture, with
+ * their number loaded. */
+void code_begin(struct code *code, u32 architecture, struct label others);
 
 #endif

@@ -11,7 +11,6 @@
 #ifndef SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV
 #define SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV (1ul << 5)
 #endif
-#define OFFSET(field) offsetof(struct seccomp_data, field)
 #define X32_FIRST 0x40000000u /* numbers of the x32 architecture */
 #define X32_END 0x80000000u
 /* For the conditions of all calls together, and of the policy's for one: the rest is enough for any
@@ -243,8 +242,7 @@ u32 program_filter_make(const struct program_filter *filter,
     find_rows(&program_performed, maker.performed);
     u32 count = find_ranges(&maker, ranges);
     write_search(&maker.code, ranges, count);
-    struct label number = code_load(&maker.code, OFFSET(nr));
-    code_word_is(&maker.code, OFFSET(arch), AUDIT_ARCH_X86_64, number, KILLED);
+    code_begin(&maker.code, AUDIT_ARCH_X86_64, KILLED);
     u32 length = maker.code.length;
     if (length <= PROGRAM_FILTER_MAX)
         memmove(code, code + PROGRAM_FILTER_MAX - length, length * sizeof *code);

@@ -20,9 +20,10 @@
     0, IPPROTO_ICMP, IPPROTO_TCP, IPPROTO_UDP, IPPROTO_ICMPV6, IPPROTO_UDPLITE, IPPROTO_RAW,       \
         IPPROTO_MPTCP
 #define IPV6_END 80
-#define MPTCP_END 4         /* MPTCP_FULL_INFO holds pointers */
-#define SET_VMA 0x53564d41u /* PR_SET_VMA: newer than the headers of the oldest supported system   \
-                             */
+#define MPTCP_END 4 /* MPTCP_FULL_INFO holds pointers */
+#define SET_VMA                                                                                    \
+    0x53564d41u /* PR_SET_VMA: newer than the headers of the oldest supported system               \
+                 */
 
 /* The rows' conditions. */
 #define CONDITION(n, kind, bits, ...)                                                              \
