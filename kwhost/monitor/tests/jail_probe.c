@@ -9,6 +9,11 @@
  * `killed`, `refused` by the filter, or `passed` on to the kernel. The sealed executable's
  * descriptor is number OWN.
  *
+ *   kwhost-jail-probe program FD < CALLS     FD: of a struct kw_policy, -1: none
+ *
+ * Likewise behind the filter of a program without a monitor, under a policy: `asked` is what the
+ * broker would be asked about.
+ *
  *   kwhost-jail-probe files
  *
  * Sets the jail's Landlock rules and prints a line `NAME ERRNO` for each of several things done to
@@ -32,20 +37,23 @@
 #include "jail/filter.h"
 #include "jail/kernel.h"
 #include "jail/landlock.h"
+#include "jail/program_filter.h"
 #include "procfs/procfs.h"
 
 #define OWN 100
-#define MARK 3333 /* no errno of the kernel's: the filter's refusals are told apart by it */
+/* No errnos of the kernel's, by which what the filter does is told apart. */
+#define MARK 3333
+#define ASKED_MARK 3334
 #define INPUT_MAX (1u << 20)
 
-enum progress { WAITING, BEGUN, REFUSED };
+enum progress { WAITING, BEGUN, REFUSED, ASKED };
 
 struct attempt {
     bool narrow; /* by a 32-bit program's number */
     u64 nr, arg[6];
 };
 
-static struct sock_filter code[FILTER_LENGTH_MAX];
+static struct sock_filter code[PROGRAM_FILTER_MAX];
 static u16 code_length;
 
 _Noreturn void monitor_start(u64 *stack);
@@ -67,6 +75,28 @@ static void make_filter(enum filter_role role, const struct kw_ceiling *ceiling)
     for (u32 i = 0; i < length; i++)
         if (code[i].code == (BPF_RET | BPF_K) && code[i].k == (SECCOMP_RET_ERRNO | FILTER_REFUSED))
             code[i].k = SECCOMP_RET_ERRNO | MARK;
+}
+
+static const struct kw_policy *read_policy(int fd) {
+    static struct kw_policy policy;
+    if (fd < 0)
+        return NULL;
+    if (host(__NR_pread64, fd, &policy, sizeof policy, 0) != sizeof policy || policy_check(&policy))
+        leave(4);
+    return &policy;
+}
+
+static void make_program_filter(int fd) {
+    const struct program_filter filter = {.policy = read_policy(fd), .files = true, .channel = -1};
+    code_length = (u16)program_filter_make(&filter, code);
+    for (u32 i = 0; i < code_length; i++) {
+        if (code[i].code != (BPF_RET | BPF_K))
+            continue;
+        if (code[i].k == SECCOMP_RET_USER_NOTIF)
+            code[i].k = SECCOMP_RET_ERRNO | ASKED_MARK;
+        else if ((code[i].k & SECCOMP_RET_ACTION_FULL) == SECCOMP_RET_ERRNO)
+            code[i].k = SECCOMP_RET_ERRNO | MARK;
+    }
 }
 
 static long narrow_call(const struct attempt *attempt) {
@@ -97,8 +127,9 @@ static _Noreturn void attempt_behind_filter(const struct attempt *attempt,
     if (host(__NR_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) < 0)
         leave(3);
     *progress = BEGUN;
-    if (make_call(attempt) == -MARK)
-        *progress = REFUSED;
+    long result = make_call(attempt);
+    if (result == -MARK || result == -ASKED_MARK)
+        *progress = result == -MARK ? REFUSED : ASKED;
     leave(0);
 }
 
@@ -115,7 +146,7 @@ static const char *probe(const struct attempt *attempt, volatile enum progress *
         return "no filter\n";
     if (status_signal(status) == SIGSYS)
         return "killed\n";
-    return *progress == REFUSED ? "refused\n" : "passed\n";
+    return *progress == REFUSED ? "refused\n" : *progress == ASKED ? "asked\n" : "passed\n";
 }
 
 static const char *next_word(char **at) {
@@ -231,7 +262,10 @@ _Noreturn void monitor_start(u64 *stack) {
         try_opening(argv + 2);
     if (stack[0] != 3)
         leave(2);
-    make_filter((enum filter_role)number(argv[1]), read_ceiling(argv[2]));
+    if (!strcmp(argv[1], "program"))
+        make_program_filter(strcmp(argv[2], "-1") ? (int)number(argv[2]) : -1);
+    else
+        make_filter((enum filter_role)number(argv[1]), read_ceiling(argv[2]));
     for (long got; (got = host(__NR_read, 0, input + held, INPUT_MAX - 1 - held)) > 0;)
         held += (u64)got;
     while (*at) {
