@@ -4,6 +4,7 @@
 #include "broker/kill.h"
 #include "broker/status.h"
 #include "calls/stats.h"
+#include "jail/program_rules.h"
 #include "policy/learn.h"
 
 static void tell(const struct broker_request *request, struct kw_policy_verdict verdict,
@@ -36,6 +37,14 @@ long broker_permit(const struct broker_request *request, struct kw_policy_verdic
     return verdict.error ? -(long)verdict.error : -EPERM;
 }
 
+/* Whatever the policy says, as the filter does with calls that it does not ask about. */
+static long engine_refuses(const struct broker_request *request) {
+    u32 error = program_refuses(request->nr, request->arg);
+    if (error)
+        stats_refused(request->nr);
+    return -(long)error;
+}
+
 long permit_request(const struct broker_request *request) {
     u32 looks = policy_looks_at(request->nr);
     long refused = 0;
@@ -43,5 +52,5 @@ long permit_request(const struct broker_request *request) {
         refused = broker_permit(request, judge_call(request->nr, request->arg), "");
     if (!refused && looks & KW_POLICY_LOOKS_RATE)
         refused = broker_permit(request, judge_rates(request->nr), "");
-    return refused;
+    return refused ? refused : engine_refuses(request);
 }

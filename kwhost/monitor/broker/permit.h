@@ -4,8 +4,8 @@
 
 #include "broker/request.h"
 
-/* Judges the call by its number and the values of its arguments, and by how often it is made.
- * Returns as broker_permit does. */
+/* Judges the call by its number and the values of its arguments, by how often it is made, and by
+ * what the engine refuses. Returns as broker_permit does. */
 long permit_request(const struct broker_request *request);
 
 #endif

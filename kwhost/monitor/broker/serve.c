@@ -76,7 +76,9 @@ static void add_listener(struct serving *serving, int fd) {
         host(__NR_close, fd); /* what asks there fails with ENOSYS */
         return;
     }
-    serving->listeners[serving->count++] = (struct listener){.fd = fd};
+    const struct program_filter *filter = &serving->supervisor->policies.filter;
+    serving->listeners[serving->count++] =
+        (struct listener){.fd = fd, .began = !program_filter_asks_to_begin(filter)};
     pool_renew(&serving->pool);
 }
 
@@ -106,7 +108,7 @@ static void hear_supervise(struct serving *serving) {
 
 /* The launch's own execve is not the program's. */
 static bool begins(struct listener *listener, const struct broker_request *request) {
-    bool first = !listener->began && (request->nr == __NR_execve || request->nr == __NR_execveat);
+    bool first = !listener->began && request->nr == __NR_execve;
     listener->began = listener->began || first;
     return first;
 }
