@@ -21,9 +21,8 @@
         IPPROTO_MPTCP
 #define IPV6_END 80
 #define MPTCP_END 4 /* MPTCP_FULL_INFO holds pointers */
-#define SET_VMA                                                                                    \
-    0x53564d41u /* PR_SET_VMA: newer than the headers of the oldest supported system               \
-                 */
+/* PR_SET_VMA: newer than the headers of the oldest supported system. */
+#define SET_VMA 0x53564d41u
 
 /* The rows' conditions. */
 #define CONDITION(n, kind, bits, ...)                                                              \
