@@ -43,8 +43,8 @@ def instance(**changes: Any) -> dict[str, Any]:
 
 def usage(**changes: Any) -> dict[str, Any]:
     names = (
-        "cpu_seconds memory memory_peak memory_limit pids pids_limit read_bytes written_bytes calls refused "
-        "exits faults start_seconds sent_bytes received_bytes"
+        "cpu_seconds memory memory_peak memory_limit pids pids_limit read_bytes written_bytes calls "
+        "notified refused exits faults start_seconds sent_bytes received_bytes"
     )
     return dict.fromkeys(names.split()) | changes
 
@@ -111,10 +111,10 @@ def test_processors_are_measured_between_two_samples() -> None:
     assert "1.0 MiB / 2.0 MiB" in shown
 
 
-def test_what_is_not_known_is_a_dash() -> None:
+def test_what_is_not_known_is_no_zero() -> None:
     use = {"id": "a", "tenant": "acme", "name": "web", "state": "running", "usage": usage()}
 
-    assert [cell.strip() for cell in cells(format_usage(Sample([use], {})))][2:] == ["-"] * 10
+    assert [cell.strip() for cell in cells(format_usage(Sample([use], {})))][2:] == ["n/a"] * 11
 
 
 def test_a_tenant_shows_what_it_uses_of_its_quotas() -> None:

@@ -45,9 +45,12 @@ def _crash(page: Any) -> Crash | None:  # a cffi structure has no static type
     )
 
 
-def decode_statistics(data: bytes, started_ns: int, *, histograms: bool = True) -> InstanceStatistics | None:
+def decode_statistics(
+    data: bytes, started_ns: int, *, histograms: bool = True, notified_only: bool = False
+) -> InstanceStatistics | None:
     """The page's content; None when it is none of this version. `started_ns`: when the launch began.
-    Without `histograms` these are empty, and it takes half the time."""
+    Without `histograms` these are empty, and it takes half the time. `notified_only`: of the engine
+    `process`, whose broker writes what it was asked about and no more."""
     if len(data) != STATS_SIZE:
         return None
     page = ffi.new("struct kw_stats *")
@@ -68,13 +71,18 @@ def decode_statistics(data: bytes, started_ns: int, *, histograms: bool = True) 
         if call.count
     )
     ran = page.first_run_ns > started_ns
+
+    def counted(value: int, most: int = _COUNT_MAX) -> int | None:
+        return None if notified_only else min(value, most)
+
     return InstanceStatistics(
         start_seconds=_seconds(page.first_run_ns - started_ns) if ran else None,
-        exits=_count(page.exits),
-        faults=_count(page.faults),
-        processes=_count(page.processes),
-        threads=_count(page.threads),
-        peak_memory=min(page.peak_memory, _MEMORY_MAX),
+        exits=counted(page.exits),
+        faults=counted(page.faults),
+        processes=counted(page.processes),
+        threads=counted(page.threads),
+        peak_memory=counted(page.peak_memory, _MEMORY_MAX),
         calls=calls,
         crash=_crash(page),
+        notified_only=notified_only,
     )

@@ -85,15 +85,18 @@ class CallRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
 
 class Counted(Struct, frozen=True, kw_only=True):
-    """What an instance's monitors counted; `peak_memory` is that of its largest process, in bytes."""
+    """What an instance's monitors counted; `peak_memory` is that of its largest process, in bytes. The engine
+    `process` has none: then `notified_only` is true, `calls` has only those that its filter asked about, and
+    what nobody counted is null."""
 
     start_seconds: float | None
-    exits: int
-    faults: int
-    processes: int
-    threads: int
-    peak_memory: int
+    exits: int | None
+    faults: int | None
+    processes: int | None
+    threads: int | None
+    peak_memory: int | None
     calls: tuple[CallUse, ...]
+    notified_only: bool = False
 
 
 class StatsAnswer(InstanceUse, frozen=True, kw_only=True):
@@ -159,4 +162,5 @@ def _counted(statistics: InstanceStatistics) -> Counted:
         threads=statistics.threads,
         peak_memory=statistics.peak_memory,
         calls=tuple(CallUse(**call._asdict()) for call in statistics.calls),
+        notified_only=statistics.notified_only,
     )

@@ -1,7 +1,7 @@
 """What `--stats` prints: one table on standard error."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from kwhost.core.model.statistics import CallStatistics, CountedRule, InstanceStatistics
@@ -15,18 +15,24 @@ def _call_row(call: CallStatistics) -> str:
     return f"  {call.calls:>9}  {call.failed:>7}  {call.refused:>7}  {mean:>10.1f}  {call.name}"
 
 
+def _known(value: int | None, show: Callable[[int], str] = str) -> str:
+    return "n/a" if value is None else show(value)
+
+
 def format_statistics(statistics: InstanceStatistics) -> str:
     """The lines, with the most frequent calls first."""
     start = statistics.start_seconds
     lines = [
         f"start time      {start * 1000:.1f} ms" if start is not None else "start time      (never ran)",
-        f"system calls    {statistics.call_count}",
-        f"VM exits        {statistics.exits}",
-        f"page faults     {statistics.faults}",
-        f"processes       {statistics.processes}",
-        f"threads         {statistics.threads}",
-        f"peak memory     {format_bytes(statistics.peak_memory)}",
+        f"system calls    {_known(statistics.call_count)}",
+        f"VM exits        {_known(statistics.exits)}",
+        f"page faults     {_known(statistics.faults)}",
+        f"processes       {_known(statistics.processes)}",
+        f"threads         {_known(statistics.threads)}",
+        f"peak memory     {_known(statistics.peak_memory, format_bytes)}",
     ]
+    if statistics.notified_only:
+        lines.append(f"notified calls  {statistics.notified_count} (no others are counted)")
     if statistics.calls:
         lines.append("      calls   failed  refused     mean us  name")
         lines += [

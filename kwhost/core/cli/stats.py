@@ -35,9 +35,11 @@ _HEADER = (
     "SENT",
     "RECEIVED",
     "CALLS",
+    "NOTIFIED",
     "REFUSED",
     "EXITS",
 )
+_UNKNOWN = "n/a"
 _CLEAR_SCREEN = "\x1b[H\x1b[2J"
 
 
@@ -51,12 +53,14 @@ class Sample(NamedTuple):
 
 def _cpu(sample: Sample, use: dict[str, Any]) -> str:
     now, before = use["usage"]["cpu_seconds"], sample.before.get(use["id"])
-    return "-" if now is None or before is None else f"{max(0.0, now - before) / sample.seconds * 100:.1f} %"
+    if now is None or before is None:
+        return _UNKNOWN
+    return f"{max(0.0, now - before) / sample.seconds * 100:.1f} %"
 
 
 def _amount(value: int | None, limit: int | None = None, *, is_bytes: bool = False) -> str:
     if value is None:
-        return "-"
+        return _UNKNOWN
     texts = [
         format_bytes(number) if is_bytes else str(number) for number in (value, limit) if number is not None
     ]
@@ -80,7 +84,7 @@ def format_usage(sample: Sample, width: int | None = None) -> str:
                     _amount(usage[name], is_bytes=True)
                     for name in ("written_bytes", "sent_bytes", "received_bytes")
                 ),
-                *(_amount(usage[name]) for name in ("calls", "refused", "exits")),
+                *(_amount(usage[name]) for name in ("calls", "notified", "refused", "exits")),
             )
         )
     return format_table(_HEADER, rows, width)

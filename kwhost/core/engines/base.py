@@ -17,7 +17,7 @@ class Launched(NamedTuple):
     """An instance whose start was begun: its supervising process, and this process's ends to it.
 
     Whoever has it closes it. Nothing here needs an event loop, so that an instance can start while
-    one is still being loaded.
+    one is still being loaded. `notified_only`: see statistics.InstanceStatistics.
     """
 
     process: subprocess.Popen[bytes]
@@ -25,6 +25,7 @@ class Launched(NamedTuple):
     lifeline: int
     stats: int
     started_ns: int
+    notified_only: bool = False
 
     def abandon(self) -> None:
         """End the instance and wait for its end."""

@@ -38,18 +38,28 @@ class Crash(NamedTuple):
 
 
 class InstanceStatistics(NamedTuple):
-    """As the monitors counted it; start_seconds is None before the first guest instruction."""
+    """As the monitors counted it; start_seconds is None before the first guest instruction.
+
+    The engine `process` has no monitors: with `notified_only`, `calls` has only those calls that its filter
+    asked about, and what nobody counted is None.
+    """
 
     start_seconds: float | None
-    exits: int
-    faults: int
-    processes: int
-    threads: int
-    peak_memory: int
+    exits: int | None
+    faults: int | None
+    processes: int | None
+    threads: int | None
+    peak_memory: int | None
     calls: tuple[CallStatistics, ...]
     crash: Crash | None = None
+    notified_only: bool = False
 
     @property
-    def call_count(self) -> int:
+    def call_count(self) -> int | None:
         """All system calls together."""
-        return sum(call.calls for call in self.calls)
+        return None if self.notified_only else sum(call.calls for call in self.calls)
+
+    @property
+    def notified_count(self) -> int | None:
+        """All that the filter asked about, where it asks about some only."""
+        return sum(call.calls for call in self.calls) if self.notified_only else None

@@ -72,8 +72,9 @@ class InstanceStatus:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Usage:
     """What an instance uses; None: not known. `cpu_seconds` since its start, `memory` and `memory_peak` in
-    bytes, `pids` in guest processes and threads; calls since the start. What the instance sent and received
-    through its network, and the packets that were refused, by reason."""
+    bytes, `pids` in guest processes and threads; calls since the start, of the engine `process` only the
+    `notified` ones, which its filter asked about. What the instance sent and received through its network,
+    and the packets that were refused, by reason."""
 
     cpu_seconds: float | None = None
     memory: int | None = None
@@ -85,6 +86,7 @@ class Usage:
     written_bytes: int | None = None
     calls: int | None = None
     refused: int | None = None
+    notified: int | None = None
     exits: int | None = None
     faults: int | None = None
     start_seconds: float | None = None

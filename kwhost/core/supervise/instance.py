@@ -81,7 +81,9 @@ class SupervisedInstance:
         """What the instance's monitors have counted."""
         from kwhost.core.abi.statistics import decode_statistics  # most runs do not look
 
-        return decode_statistics(os.pread(self._launched.stats, STATS_SIZE, 0), self._launched.started_ns)
+        launched = self._launched
+        page = os.pread(launched.stats, STATS_SIZE, 0)
+        return decode_statistics(page, launched.started_ns, notified_only=launched.notified_only)
 
     def rule_counts(self) -> "dict[int, RuleCount]":
         """How often each rule of its policy decided, by the rules' numbers."""

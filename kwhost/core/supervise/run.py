@@ -54,7 +54,7 @@ class RunWatcher(Protocol):
 
 class InstanceRun:
     """`launch` is None for a run that an earlier daemon began, `control` where nobody is there any more;
-    `driver` drives its network if it waits for one."""
+    `driver` drives its network if it waits for one. `notified_only`: see statistics.InstanceStatistics."""
 
     def __init__(
         self,
@@ -63,6 +63,8 @@ class InstanceRun:
         launch: Launch | None,
         control: Control | None,
         driver: NetworkDriver | None = None,
+        *,
+        notified_only: bool = False,
     ) -> None:
         self.group = group
         self.pid: int | None = None
@@ -72,6 +74,7 @@ class InstanceRun:
         self.frozen = False
         self.cleaned = trio.Event()
         self._watcher = watcher
+        self._notified_only = notified_only
         self._launch = launch
         self._control = control
         self._stats = launch.stats if launch else -1
@@ -211,7 +214,9 @@ class InstanceRun:
         if self._stats < 0:
             return None
         page = os.pread(self._stats, STATS_SIZE, 0)
-        return decode_statistics(page, self._started_ns, histograms=histograms)
+        return decode_statistics(
+            page, self._started_ns, histograms=histograms, notified_only=self._notified_only
+        )
 
     def close(self) -> None:
         """Let go of the statistics page."""

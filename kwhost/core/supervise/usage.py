@@ -27,6 +27,7 @@ def measure(run: InstanceRun | None, limits: Limits, traffic: TrafficCounts | No
         read_bytes=found.read_bytes if found else None,
         written_bytes=found.written_bytes if found else None,
         calls=counted.call_count if counted else None,
+        notified=counted.notified_count if counted else None,
         refused=sum(call.refused for call in counted.calls) if counted else None,
         exits=counted.exits if counted else None,
         faults=counted.faults if counted else None,

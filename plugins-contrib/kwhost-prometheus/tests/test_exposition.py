@@ -98,6 +98,30 @@ async def test_an_instance_is_shown_with_all_that_is_known(fake_host: FakeHost) 
     assert key("kwhost_instance_pids_limit", **WEB) not in found
 
 
+async def test_what_the_engine_process_does_not_count_is_absent(fake_host: FakeHost) -> None:
+    counted = InstanceStatistics(
+        start_seconds=0.02,
+        exits=None,
+        faults=None,
+        processes=None,
+        threads=None,
+        peak_memory=None,
+        calls=(call("openat", 5, failed=2, refused=2),),
+        notified_only=True,
+    )
+    usage = Usage(pids=2, notified=5, refused=2, start_seconds=0.02)
+    fake_host.set_instance(make_instance(engine="process", isolation="process"), usage, counted)
+
+    found = await scrape(Exporter(), fake_host)
+
+    mine = {name for name, labels in found if labels >= frozenset(WEB.items())}
+    absent = ("exits_total", "faults_total", "calls_total", "call_seconds_count", "call_seconds_bucket")
+    assert mine.isdisjoint(f"kwhost_instance_{name}" for name in absent)
+    for outcome, count in (("ok", 3), ("refused", 2)):
+        labels = {"call": "openat", "outcome": outcome} | WEB
+        assert found[key("kwhost_instance_notified_calls_total", **labels)] == count
+
+
 async def test_refused_packets_are_shown_by_reason(fake_host: FakeHost) -> None:
     fake_host.set_instance(make_instance(), Usage(sent_packets=9, refused_packets={"egress": 4, "host": 1}))
 

@@ -72,8 +72,9 @@ class Exporter:
             self._starts.observe(instance, usage.start_seconds)
             calls = statistics.calls if statistics else ()
             counts = self._calls.counts(instance, calls)
-            times = call_times(calls) if statistics else None
-            rows.append(InstanceRow(instance, usage, counts, times))
+            notified = statistics is not None and statistics.notified_only
+            times = call_times(calls) if statistics and not notified else None
+            rows.append(InstanceRow(instance, usage, counts, times, notified))
         return Snapshot(
             tenants=host.tenants(),
             states=Counter((instance.tenant, instance.state) for instance in instances),

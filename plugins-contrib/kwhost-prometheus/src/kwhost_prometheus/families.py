@@ -25,12 +25,14 @@ _IDENTITY = ("tenant", "name")
 
 
 class InstanceRow(NamedTuple):
-    """One instance with what it uses and called."""
+    """One instance with what it uses and called. `notified_only`: nobody counts other calls (the engine
+    `process`)."""
 
     status: InstanceStatus
     usage: Usage
     calls: dict[str, CallCounts]
     times: CallTimes | None
+    notified_only: bool = False
 
 
 class Snapshot(NamedTuple):
@@ -133,15 +135,19 @@ def _columns(snapshot: Snapshot) -> Iterator[Metric]:
 
 
 def _calls(snapshot: Snapshot) -> Iterator[Metric]:
+    """Those that are counted in part have a name of their own, so that nobody adds them to the others."""
     labels = (*_IDENTITY, "call", "outcome")
-    family = CounterMetricFamily("kwhost_instance_calls", "System calls.", labels=labels)
+    every = CounterMetricFamily("kwhost_instance_calls", "System calls.", labels=labels)
+    text = "System calls that the filter of the engine process asked about; no others are counted."
+    notified = CounterMetricFamily("kwhost_instance_notified_calls", text, labels=labels)
     for row in snapshot.rows:
+        family = notified if row.notified_only else every
         for name, counts in sorted(row.calls.items()):
             outcomes = (("ok", counts.ok), ("failed", counts.failed), ("refused", counts.refused))
             for outcome, count in outcomes:
                 if count or outcome == "ok":
                     family.add_metric([*_identity(row.status), name, outcome], count)
-    yield family
+    yield from (every, notified)
 
 
 def _call_times(snapshot: Snapshot) -> Iterator[Metric]:
