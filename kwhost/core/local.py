@@ -12,20 +12,20 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from kwhost.core.config.host import HostConfig
-from kwhost.core.engines.base import Engine as EngineOf
+from kwhost.core.engines import base
 from kwhost.core.engines.base import Launched, PolicyFds
-from kwhost.core.engines.direct import DirectEngine
 from kwhost.core.engines.id_ranges import IdLease, lease_ids
 from kwhost.core.engines.kernel_version import check_kernel
 from kwhost.core.engines.launch import ceiling_file, policy_file
 from kwhost.core.errors import KvmError, UsageError
-from kwhost.core.model.instance import Engine, GuestLimits, InstanceSpec, Isolation, LaunchPlan
+from kwhost.core.model.instance import Engine, GuestLimits, InstanceSpec, LaunchPlan
 from kwhost.core.model.policy import DEFAULT_POLICY
 from kwhost.core.operator.signals import hold_signals, release_signals
 from kwhost.core.operator.terminal import OperatorTerminal
 from kwhost.core.policy.tables import RunTable, table_of
+from kwhost.core.supervise.choosing import advise_without_kvm, choose_engine
 from kwhost.core.supervise.driver import Driven, prepare_driven
-from kwhost.core.supervise.planning import check_engine, local_image, plan_instance
+from kwhost.core.supervise.planning import local_image, plan_instance
 
 if TYPE_CHECKING:
     from kwhost.core.supervise.foreground import Outcome
@@ -46,7 +46,9 @@ def run_instance(  # noqa: PLR0913 - what there is to say about a run
     """Run one instance to its end in this process. Raises KwhostError where it does not start. `policy`: the
     name of a built-in one, or a policy file; `learn`: memory to note in what the program does, or -1."""
     check_kernel()
-    check_engine(spec.engine, spec.isolation)
+    choice = choose_engine(spec.engine, spec.isolation)
+    if choice.warning:
+        report(choice.warning)
     terminal = OperatorTerminal.of(0) if spec.terminal and spec.interactive else None
     if spec.terminal and spec.interactive and terminal is None:
         raise UsageError("-i with -t needs a terminal on standard input; leave out -t to feed it from a pipe")
@@ -66,7 +68,8 @@ def run_instance(  # noqa: PLR0913 - what there is to say about a run
             waits_for_network=network.driver is not None,
         )
         hold_signals()
-        launched = _launch(_engine(spec, lease), plan, spec, table, learn)
+        launched = _launch(_make_engine(choice.engine, lease), plan, spec, table, learn)
+        launched = launched._replace(notified_only=choice.engine is Engine.PROCESS)
         watch = _load_watch_for(launched)
         return watch(
             launched,
@@ -82,14 +85,6 @@ def run_instance(  # noqa: PLR0913 - what there is to say about a run
         lease.close()
 
 
-def _engine(spec: InstanceSpec, lease: IdLease) -> EngineOf:
-    if spec.engine is Engine.PROCESS:
-        from kwhost.core.engines.process import ProcessEngine  # most runs do without
-
-        return ProcessEngine(lease)
-    return DirectEngine(lease)
-
-
 def _prepare_network(spec: InstanceSpec) -> Driven:
     if spec.network == "none":
         if spec.ports:
@@ -100,7 +95,19 @@ def _prepare_network(spec: InstanceSpec) -> Driven:
     return prepare_driven(spec.ports)
 
 
-def _launch(engine: EngineOf, plan: LaunchPlan, spec: InstanceSpec, table: RunTable, learn: int) -> Launched:
+def _make_engine(name: Engine, lease: IdLease) -> base.Engine:
+    if name is Engine.PROCESS:
+        from kwhost.core.engines.process import ProcessEngine
+
+        return ProcessEngine(lease)
+    from kwhost.core.engines.direct import DirectEngine
+
+    return DirectEngine(lease)
+
+
+def _launch(
+    engine: base.Engine, plan: LaunchPlan, spec: InstanceSpec, table: RunTable, learn: int
+) -> Launched:
     with ExitStack() as ends:
 
         def own(fd: int) -> int:
@@ -111,10 +118,7 @@ def _launch(engine: EngineOf, plan: LaunchPlan, spec: InstanceSpec, table: RunTa
         try:
             return engine.launch(plan, policy)
         except KvmError as error:
-            if spec.isolation is Isolation.PROCESS and spec.engine is Engine.AUTO:
-                text = f"{error}; the engine 'process', which works without, is not available yet"
-                raise KvmError(text) from error
-            raise
+            raise advise_without_kvm(error, spec.engine) from error
 
 
 def _load_watch() -> Callable[..., "Outcome"]:

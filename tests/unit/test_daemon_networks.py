@@ -91,7 +91,8 @@ async def test_who_answers_late_is_adopted_and_everything_goes_on(
 
 def choose(tenant: Tenant, host: HostConfig = HOST, *, confined: bool = False, **fields: Any) -> str:
     networks = DaemonNetworks(host, offers, no_uplinks, {"kernel": 2}.get, tell)
-    return networks.choose(tenant, make_definition(**fields), confined=confined)
+    definition = make_definition(**fields)
+    return networks.choose(tenant, definition, definition.engine.value, confined=confined)
 
 
 def test_the_default_is_what_the_tenant_has() -> None:

@@ -200,6 +200,7 @@ def nothing(*_: object) -> object:
         ("engines", [1]),
         ("engines", [EngineOffer(name="Bad Name", isolation=Isolation.VM, factory=nothing)]),
         ("engines", [EngineOffer(name="fast", isolation="vm", factory=nothing)]),  # type: ignore[arg-type]
+        ("engines", [EngineOffer(name="direct", isolation=Isolation.PROCESS, factory=nothing)]),
         ("engines", [EngineOffer(name="fast", isolation=Isolation.VM, factory=None)]),  # type: ignore[arg-type]
         ("engines", [EngineOffer(name="fast", isolation=Isolation.VM, factory=nothing, tap_queues=0)]),
         ("engines", [EngineOffer(name="fast", isolation=Isolation.VM, factory=nothing, tap_queues=9)]),

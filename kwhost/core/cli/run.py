@@ -79,7 +79,8 @@ def _add_instance_options(parser: CommandParser) -> None:
     engines = [engine.value for engine in Engine]
     parser.add_argument("--engine", choices=engines, default="auto", help="how it is isolated")
     floors = [floor.value for floor in Isolation]
-    parser.add_argument("--isolation", choices=floors, default="vm", help="the least isolation (vm)")
+    text = "the least isolation: vm, or with a daemon the tenant's"
+    parser.add_argument("--isolation", choices=floors, help=text)
     parser.add_argument("--debug", action="store_true", help="show tracebacks of errors")
 
 
@@ -158,7 +159,7 @@ def parse_run(arguments: Sequence[str]) -> tuple[InstanceSpec, Namespace]:
         init=options.init,
         read_only=options.read_only,
         engine=Engine(options.engine),
-        isolation=Isolation(options.isolation),
+        isolation=Isolation(options.isolation or Isolation.VM.value),
         timeout=timeout,
     )
     return spec, options

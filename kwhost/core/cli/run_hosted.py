@@ -11,8 +11,9 @@ from kwhost.core.cli.conversation import Wish, converse, wish
 from kwhost.core.cli.diagnostics import notice
 from kwhost.core.cli.results import show_result
 from kwhost.core.cli.tables import clean
-from kwhost.core.errors import KwhostError, NotAvailableYet, NotFound, UsageError
-from kwhost.core.model.instance import InstanceSpec, Isolation
+from kwhost.core.errors import KwhostError, NotFound, UsageError
+from kwhost.core.model.floors import check_engine
+from kwhost.core.model.instance import Engine, InstanceSpec, Isolation
 from kwhost.core.model.network import PublishedPort
 from kwhost.core.model.policy import policy_name
 
@@ -36,7 +37,7 @@ def define(spec: InstanceSpec, options: Namespace) -> dict[str, Any]:
         "command": spec.argv,
         "image": spec.image,
         "rootfs": os.path.abspath(spec.rootfs) if spec.rootfs is not None else None,
-        "engine": spec.engine.value,
+        "engine": _engine(spec.engine, options.isolation),
         "environment": environment,
         "workdir": spec.workdir,
         "user": spec.user,
@@ -62,6 +63,15 @@ def define(spec: InstanceSpec, options: Namespace) -> dict[str, Any]:
     }
 
 
+def _engine(asked: Engine, floor: str | None) -> str:
+    """What is asked for here holds besides the tenant's isolation: `auto` with the floor `vm` is `direct`."""
+    if floor is None:
+        return asked.value
+    check_engine(asked, Isolation(floor))
+    vm = asked is Engine.AUTO and floor == Isolation.VM.value
+    return (Engine.DIRECT if vm else asked).value
+
+
 def _port(published: PublishedPort) -> dict[str, Any]:
     return {
         "address": published.address,
@@ -84,8 +94,6 @@ def _policy(policy: str) -> dict[str, str]:
 
 def run_hosted(spec: InstanceSpec, options: Namespace) -> int:
     """Run it; returns the exit status."""
-    if spec.isolation is Isolation.KERNEL:
-        raise NotAvailableYet("the isolation 'kernel', which needs the engine 'kernel',")
     client = connect(options.host)
     if options.detach:
         status = client.request("POST", "/v1/instances", {"start": True}, define(spec, options))

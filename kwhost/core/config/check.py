@@ -8,20 +8,13 @@ from kwhost.core.config.dependencies import check_dependencies
 from kwhost.core.config.problems import Place
 from kwhost.core.config.tables import nearest
 from kwhost.core.errors import UsageError
+from kwhost.core.model.floors import isolation_of, meets
 from kwhost.core.model.ids import instance_name
 from kwhost.core.model.instance import Engine, Isolation
 from kwhost.core.model.units import format_bytes
 
 __all__ = ["check_tenant"]
 
-_STRENGTH = {
-    Isolation.PROCESS: 0,
-    Isolation.VM: 1,
-    Isolation.KERNEL: 2,
-    Engine.PROCESS: 0,
-    Engine.DIRECT: 1,
-    Engine.KERNEL: 2,
-}
 _SHARED_LIMITS = ("cpus", "memory", "storage", "pids")
 
 
@@ -53,10 +46,10 @@ def _check_isolation(declared: DeclaredTenant) -> None:
     for instance in declared.instances:
         engine = instance.definition.engine
         place = instance.place.below("engine")
-        if engine is not Engine.AUTO and _STRENGTH[engine] < _STRENGTH[floor]:
+        if engine is not Engine.AUTO and not meets(isolation_of(engine.value), floor):
             place.report(f'"{engine.value}" is weaker than the tenant\'s isolation "{floor.value}"')
         elif engine is Engine.KERNEL:
-            place.report(f'the engine "{engine.value}" is not available yet')
+            place.report('the engine "kernel" is not available yet')
 
 
 def _check_names(declared: DeclaredTenant) -> None:

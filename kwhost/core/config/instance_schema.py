@@ -111,7 +111,8 @@ _PROGRAM = (
         name="engine",
         kind=Choice(Engine),
         default='"auto"',
-        meaning="how it is isolated; auto: direct, on a virtual CPU; the others are not available yet",
+        meaning="how it is isolated; direct: on a virtual CPU; process: without one, which is weaker; auto: "
+        "direct, or process without KVM where the tenant's isolation allows it; kernel is not available yet",
         example='"direct"',
     ),
     Key(

@@ -149,19 +149,22 @@ class DaemonHosting(HostSupervisor):
             self._around.cgroups.set_quota(tenant.name, tenant.quota)
         gone = [self._named(key.tenant, key.name) for key in difference.removed]
         again = [self._named(each.tenant, each.name) for each in difference.to_restart]
-        await stop_in_order([*gone, *again])
+        weak = [each for each in self.hosted() if each.is_below_floor and each not in (*gone, *again)]
+        await stop_in_order([*gone, *again, *weak])
         for instance in gone:
             await self.remove(instance.record.id, force=True)
         for instance, definition in zip(again, difference.to_restart, strict=True):
             await instance.redefine(definition, start=True)
+        for instance in weak:
+            await instance.redefine(instance.definition, start=True)
         adjusted, kept = await self._redefine(difference.changed_in_place)
         new, refused = await self._make(difference.added)
-        self._begin([*again, *new])
+        self._begin([*again, *weak, *new])
         return Changes(
             tenants=tuple(tenant.name for tenant in (*difference.tenants_added, *difference.tenants_changed)),
             created=tuple(f"{instance.record.tenant}/{instance.record.name}" for instance in new),
             removed=tuple(f"{key.tenant}/{key.name}" for key in difference.removed),
-            restarted=_names(difference.to_restart),
+            restarted=_names((*difference.to_restart, *(each.definition for each in weak))),
             adjusted=adjusted,
             refused=(*kept, *refused),
             needs_restart=tuple(change.field for change in difference.host if change.needs_restart),
@@ -203,7 +206,7 @@ class DaemonHosting(HostSupervisor):
             if port in before.ports:
                 raise Conflict(f"{before.name} has the port {port} already")
             changed = replace(before, ports=(*before.ports, port))
-            self._networks.choose(instance.tenant, changed, confined=confined)
+            self._networks.choose(instance.tenant, changed, instance.record.engine, confined=confined)
             await instance.redefine(changed)
 
     async def unpublish(self, id: InstanceId, port: PublishedPort) -> None:  # noqa: A002

@@ -23,7 +23,6 @@ from kwhost.core.store.records import InstanceRecord
 from kwhost.core.supervise.bell import Bell
 from kwhost.core.supervise.driver import NetworkDriver
 from kwhost.core.supervise.networking import Attached, TrafficCounts
-from kwhost.core.supervise.planning import chosen_engine
 
 if TYPE_CHECKING:
     from kwhost.core.daemon.network_offers import OfferedNetworks
@@ -91,7 +90,7 @@ class DaemonNetworks:
 
     # What an instance may have.
 
-    def choose(self, tenant: Tenant, definition: InstanceDefinition, *, confined: bool) -> str:
+    def choose(self, tenant: Tenant, definition: InstanceDefinition, engine: str, *, confined: bool) -> str:
         """See Networks."""
         default = default_network(tenant, pooled=bool(self._host.subnet_pool))
         name, offers = definition.network or default, self._offers()
@@ -107,7 +106,7 @@ class DaemonNetworks:
             raise UsageError(f"ports cannot be published with the network {name!r}: 'tenant' has them")
         if confined:
             _refuse_to_users(definition)
-        self._check_tap(chosen_engine(definition).value, name, definition)
+        self._check_tap(engine, name, definition)
         return name
 
     def _check_tap(self, engine: str, network: str, definition: InstanceDefinition) -> None:

@@ -7,11 +7,12 @@ import os
 
 from kwhost.core.errors import KvmError
 
-__all__ = ["KVM_DEVICE", "open_kvm"]
+__all__ = ["KVM_DEVICE", "lacking_kvm", "open_kvm"]
 
 KVM_DEVICE = "/dev/kvm"
 
 _KVM_GET_API_VERSION = 0xAE00
+_KVM_CREATE_VM = 0xAE01
 _API_VERSION = 12
 
 
@@ -50,3 +51,18 @@ def open_kvm(device: str = KVM_DEVICE) -> int:
         os.close(fd)
         raise KvmError(f"{device} speaks version {version} of the KVM interface, kwhost needs {_API_VERSION}")
     return fd
+
+
+def lacking_kvm(device: str = KVM_DEVICE) -> str:
+    """Why no virtual machine can be made here; "" where one can."""
+    try:
+        kvm = open_kvm(device)
+    except KvmError as error:
+        return str(error)
+    try:
+        os.close(fcntl.ioctl(kvm, _KVM_CREATE_VM, 0))
+    except OSError as error:
+        return f"{device} makes no virtual machine: {error.strerror}"
+    finally:
+        os.close(kvm)
+    return ""

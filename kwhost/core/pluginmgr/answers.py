@@ -11,6 +11,7 @@ from typing import TypeVar
 import msgspec
 
 from kwhost.core.model.decisions import Answer, Scope
+from kwhost.core.model.floors import isolation_of, meets
 from kwhost.core.model.ids import InstanceId
 from kwhost.core.model.instance import Isolation
 from kwhost.core.model.mounts import Mount
@@ -98,6 +99,11 @@ def _check_engines(value: object) -> object:
     offers = _offers(value, EngineOffer)
     for offer in offers:
         _require(isinstance(offer.isolation, Isolation), f"engine {offer.name}: isolation is no Isolation")
+        named = isolation_of(offer.name)
+        _require(
+            meets(offer.isolation, named),
+            f"engine {offer.name}: is to give the isolation {named.value} at least",
+        )
         _require(callable(offer.factory), f"engine {offer.name}: factory cannot be called")
         kinds: object = offer.enforces
         known = isinstance(kinds, frozenset) and kinds <= EVERY_RULE

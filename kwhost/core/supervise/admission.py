@@ -5,7 +5,8 @@ from typing import NamedTuple
 
 from kwhost.core.errors import QuotaExceeded
 from kwhost.core.model.definition import InstanceDefinition
-from kwhost.core.model.instance import Engine, Isolation
+from kwhost.core.model.floors import isolation_of, meets
+from kwhost.core.model.instance import Engine
 from kwhost.core.model.tenant import Tenant
 from kwhost.core.model.units import format_bytes
 
@@ -43,12 +44,11 @@ def quota_use(tenant: Tenant, present: Sequence[InstanceDefinition]) -> dict[str
 
 
 def _check_isolation(tenant: Tenant, definition: InstanceDefinition) -> None:
-    weaker = definition.engine is Engine.PROCESS and tenant.isolation is not Isolation.PROCESS
-    not_kernel = definition.engine is Engine.DIRECT and tenant.isolation is Isolation.KERNEL
-    if weaker or not_kernel:
+    engine = definition.engine
+    if engine is not Engine.AUTO and not meets(isolation_of(engine.value), tenant.isolation):
         raise QuotaExceeded(
             f"tenant {tenant.name} asks for isolation {tenant.isolation.value!r} at least, which the engine "
-            f"{definition.engine.value!r} of {definition.name} does not give"
+            f"{engine.value!r} of {definition.name} does not give"
         )
 
 

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Container, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import trio
 
@@ -17,19 +18,20 @@ from kwhost.core.model.daemon import ProcessEntry
 from kwhost.core.model.definition import InstanceDefinition
 from kwhost.core.model.events import AuditRecord, EventKind, EventPage
 from kwhost.core.model.ids import InstanceId, TenantName, new_instance_id
+from kwhost.core.model.instance import Engine
 from kwhost.core.model.memory import InstanceMemory
 from kwhost.core.model.statistics import InstanceStatistics
 from kwhost.core.model.status import InstanceState, InstanceStatus, TenantStatus, Usage
 from kwhost.core.model.tenant import Tenant
 from kwhost.core.store.records import Desired, InstanceRecord
 from kwhost.core.supervise.admission import check_admission, quota_use
+from kwhost.core.supervise.choosing import choose_engine
 from kwhost.core.supervise.connections import list_connections
 from kwhost.core.supervise.hosted import HostedInstance
 from kwhost.core.supervise.hosted_policies import HostedPolicies
 from kwhost.core.supervise.hosting import ExecRequest, Session, StdioFds
 from kwhost.core.supervise.lookup import find_record
 from kwhost.core.supervise.memory import read_memory
-from kwhost.core.supervise.planning import check_engine, chosen_engine
 from kwhost.core.supervise.processes import list_processes
 from kwhost.core.supervise.session import AttachedSession, Pipes
 from kwhost.core.supervise.surroundings import Surroundings
@@ -42,6 +44,14 @@ DEFAULT_TENANT = TenantName("default")
 
 # Asks plugins whether an instance may be: a reason against it, or None.
 Admit = Callable[[Tenant, InstanceDefinition], Awaitable[str | None]]
+
+
+class _Fitting(NamedTuple):
+    """What a new instance's tenant, engine and network are."""
+
+    tenant: Tenant
+    engine: Engine
+    network: str
 
 
 class HostSupervisor:
@@ -213,20 +223,20 @@ class HostSupervisor:
                 raise
         return instance.status()
 
-    def _check_new(self, definition: InstanceDefinition, *, confined: bool) -> Tenant:
-        """Its tenant, which may have it."""
+    def _check_new(self, definition: InstanceDefinition, *, confined: bool) -> _Fitting:
+        """It may be."""
         self._check_open()
         tenant = self._tenants.get(definition.tenant)
         if tenant is None:
             raise NotFound(f"there is no tenant {definition.tenant!r}; kwhost tenant ls shows all")
-        check_engine(definition.engine, tenant.isolation)
-        self._around.policies.configured(tenant, definition, confined=confined)  # there are such policies
-        self._around.networks.choose(tenant, definition, confined=confined)
         of_tenant = [each for each in self._instances.values() if each.record.tenant == tenant.name]
         if any(each.record.name == definition.name for each in of_tenant):
             raise Conflict(f"tenant {tenant.name} has an instance {definition.name} already; remove it first")
         check_admission(tenant, definition, [each.definition for each in of_tenant])
-        return tenant
+        engine = choose_engine(definition.engine, tenant.isolation).engine
+        self._around.policies.configured(tenant, definition, confined=confined)  # there are such policies
+        network = self._around.networks.choose(tenant, definition, engine.value, confined=confined)
+        return _Fitting(tenant, engine, network)
 
     def _check_open(self) -> None:
         if self._closing:
@@ -235,11 +245,10 @@ class HostSupervisor:
     async def _admit_new(
         self, definition: InstanceDefinition, *, desired: Desired, confined: bool, configured: bool
     ) -> HostedInstance:
-        tenant = self._check_new(definition, confined=confined)
+        tenant, _, _ = self._check_new(definition, confined=confined)
         if reason := await self._admit(tenant, definition):
             raise QuotaExceeded(f"{definition.name} is not admitted: {reason}")
-        tenant = self._check_new(definition, confined=confined)  # others may have come meanwhile
-        network = self._around.networks.choose(tenant, definition, confined=confined)
+        tenant, engine, network = self._check_new(definition, confined=confined)  # others may have come
         definition = replace(definition, network=network)
         record = InstanceRecord(
             id=new_instance_id(),
@@ -249,7 +258,7 @@ class HostSupervisor:
             desired=desired,
             state=InstanceState.CREATED,
             created=time.time(),
-            engine=chosen_engine(definition).value,
+            engine=engine.value,
             configured=configured,
             confined=confined,
         )

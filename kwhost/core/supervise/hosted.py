@@ -25,11 +25,13 @@ from kwhost.core.errors import (
 from kwhost.core.images.image import Image
 from kwhost.core.model.definition import Healthcheck, InstanceDefinition
 from kwhost.core.model.events import EventKind
+from kwhost.core.model.instance import Engine
 from kwhost.core.model.status import EndReason, Health, InstanceState
 from kwhost.core.model.tenant import Tenant
 from kwhost.core.store.records import ExitHistory, InstanceRecord
 from kwhost.core.store.tables import EXITS_KEPT
 from kwhost.core.supervise.attachment import InstanceAttachment
+from kwhost.core.supervise.choosing import choose_engine
 from kwhost.core.supervise.control import Control
 from kwhost.core.supervise.ends import End, describe_end, end_of
 from kwhost.core.supervise.health import watch_health
@@ -100,8 +102,11 @@ class HostedInstance(InstanceLife):
                 message="",
                 restarts=self.record.restarts if restarts is None else restarts,
             )
-            start = Start(self.record.id, self.definition, self.tenant, stdio, self.record.confined)
             try:
+                engine = await self._choose_engine()
+                start = Start(
+                    self.record.id, self.definition, self.tenant, engine, stdio, self.record.confined
+                )
                 image = await find_image(self._around, start)
                 policy = await self.policy.prepare()
                 if (addresses := await self.attachment.plan()) != self.record.addresses:
@@ -116,6 +121,15 @@ class HostedInstance(InstanceLife):
                 await self._end(End(EndReason.FAILED, error.exit_status, str(error)))
                 raise
 
+    async def _choose_engine(self) -> Engine:
+        """For this start: since the last one KVM may have come or gone, or the tenant's isolation changed."""
+        choice = await trio.to_thread.run_sync(choose_engine, self.definition.engine, self.tenant.isolation)
+        if self.record.engine != choice.engine.value:
+            await self._note(engine=choice.engine.value)
+        if choice.warning:
+            await self.on_notice(choice.warning)
+        return choice.engine
+
     async def _launch(self, start: Start, image: Image, policy: StartPolicy) -> None:
         try:
             launch = await launch_instance(self._around, start, image, policy)
@@ -124,7 +138,14 @@ class HostedInstance(InstanceLife):
                 await self.attachment.remove()
             raise
         control = Control(launch.connection)
-        self.run = InstanceRun(self, launch.group, launch, control, start.attached.driven.driver)
+        self.run = InstanceRun(
+            self,
+            launch.group,
+            launch,
+            control,
+            start.attached.driven.driver,
+            notified_only=not self.has_monitors,
+        )
         self.changed.ring()
         self.spawn(self._watch, self.run)
         if launch.sampled:
@@ -142,7 +163,8 @@ class HostedInstance(InstanceLife):
             return
         group = self._around.cgroups.instance(self.record.tenant, self.record.id)
         control = Control(connection) if connection else None
-        self.run = run = InstanceRun(self, group, None, control, self.attachment.driver())
+        driver = self.attachment.driver()
+        self.run = run = InstanceRun(self, group, None, control, driver, notified_only=not self.has_monitors)
         if unknown := self.policy.adopt():
             await self.on_notice(unknown)
         if connection is None:

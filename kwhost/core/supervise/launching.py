@@ -15,16 +15,17 @@ from kwhost.core.cgroups.groups import Cgroups
 from kwhost.core.engines.base import HostedEnds, PolicyFds
 from kwhost.core.engines.id_ranges import lease_ids
 from kwhost.core.engines.launch import ceiling_file, new_statistics_file, policy_file
-from kwhost.core.errors import HostError, KwhostError, LimitError
+from kwhost.core.errors import HostError, KvmError, KwhostError, LimitError
 from kwhost.core.images.image import Image
 from kwhost.core.model.definition import InstanceDefinition, Limits
 from kwhost.core.model.ids import IdRange, InstanceId
-from kwhost.core.model.instance import GuestLimits, InstanceSpec, LaunchPlan
+from kwhost.core.model.instance import Engine, GuestLimits, InstanceSpec, LaunchPlan
 from kwhost.core.model.mounts import Mount, MountKind
 from kwhost.core.model.tenant import Tenant
+from kwhost.core.supervise.choosing import advise_without_kvm
 from kwhost.core.supervise.hosting import StdioFds
 from kwhost.core.supervise.networking import Attached
-from kwhost.core.supervise.planning import check_engine, chosen_engine, plan_instance, spec_of
+from kwhost.core.supervise.planning import plan_instance, spec_of
 from kwhost.core.supervise.policies import StartPolicy
 from kwhost.core.supervise.surroundings import Surroundings
 
@@ -32,12 +33,13 @@ __all__ = ["Launch", "Start", "find_image", "guest_limits", "launch_instance", "
 
 
 class Start(NamedTuple):
-    """One run of an instance: the instance, what it is to be, whose it is, its first attachment, whether it
-    may only use what its tenant's users may, and its way into a network."""
+    """One run of an instance: the instance, what it is to be, whose it is, the engine that was chosen for it,
+    its first attachment, whether it may only use what its tenant's users may, and its way into a network."""
 
     instance: InstanceId
     definition: InstanceDefinition
     tenant: Tenant
+    engine: Engine
     stdio: StdioFds | None = None
     confined: bool = False
     attached: Attached = Attached()
@@ -154,8 +156,7 @@ def _launch(
             taps=taps,
             stdio=(start.stdio.stdin, start.stdio.stdout, start.stdio.stderr) if start.stdio else None,
         )
-        engine = around.engine(chosen_engine(start.definition).value, lease)
-        process = engine.launch_hosted(plan, given)
+        process = around.engine(start.engine.value, lease).launch_hosted(plan, given)
         undo.pop_all()
         dirs.keep_exit()
         return Launch(process, connection, stats, group)
@@ -163,7 +164,6 @@ def _launch(
 
 async def find_image(around: Surroundings, start: Start) -> Image:
     """The image of an instance that this host can run; it may have to be fetched. Raises KwhostError."""
-    check_engine(start.definition.engine, start.tenant.isolation)
     why_sampled(around.cgroups, start.definition.limits)
     return await around.image(start.spec())
 
@@ -178,6 +178,8 @@ async def launch_instance(around: Surroundings, start: Start, image: Image, poli
         launch = partial(_launch, around, start, image, policy, group, sampled=bool(sampled))
         try:
             launched = await trio.to_thread.run_sync(launch)
+        except KvmError as error:
+            raise advise_without_kvm(error, start.definition.engine) from error
         except KwhostError:
             raise
         except (Exception, SystemExit) as error:  # an engine may be a plugin's, and raise anything

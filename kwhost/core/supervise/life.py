@@ -12,6 +12,8 @@ import trio
 from kwhost.core.errors import EXIT_INTERNAL, StoreError
 from kwhost.core.model.definition import InstanceDefinition
 from kwhost.core.model.events import EventKind
+from kwhost.core.model.floors import isolation_of, meets
+from kwhost.core.model.instance import Isolation
 from kwhost.core.model.network import NO_NETWORK
 from kwhost.core.model.policy import CallChoice
 from kwhost.core.model.status import EndReason, Health, InstanceState, InstanceStatus
@@ -66,6 +68,16 @@ class InstanceLife:
         return not self.is_live and self._waiting is None
 
     @property
+    def has_monitors(self) -> bool:
+        """They count all that its programs do."""
+        return isolation_of(self.record.engine) is not Isolation.PROCESS
+
+    @property
+    def is_below_floor(self) -> bool:
+        """It runs with less isolation than its tenant now asks for."""
+        return self.is_live and not meets(isolation_of(self.record.engine), self.tenant.isolation)
+
+    @property
     def health(self) -> Health:
         """Of the present run."""
         return self.run.health if self.run else Health.NONE
@@ -78,7 +90,7 @@ class InstanceLife:
             name=record.name,
             tenant=record.tenant,
             engine=record.engine,
-            isolation="vm",
+            isolation=isolation_of(record.engine).value,
             state=record.state,
             health=self.health,
             pid=self.run.pid if self.run else None,

@@ -42,7 +42,7 @@ class TrafficCounts(NamedTuple):
 class Networks(Protocol):
     """The networks of a host's instances."""
 
-    def choose(self, tenant: Tenant, definition: InstanceDefinition, *, confined: bool) -> str:
+    def choose(self, tenant: Tenant, definition: InstanceDefinition, engine: str, *, confined: bool) -> str:
         """The network that an instance is to have. `confined`: it may have what its tenant's users may.
 
         Raises UsageError where there is none of that name, or where it may not have it or its ports.

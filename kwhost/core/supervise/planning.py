@@ -16,7 +16,6 @@ from kwhost.core.images.rootfs import rootfs_image
 from kwhost.core.images.volumes import check_within, plan_volumes
 from kwhost.core.model.ids import FULL_RANGE, IdRange
 from kwhost.core.model.instance import (
-    Engine,
     Identity,
     InstanceSpec,
     Isolation,
@@ -30,8 +29,6 @@ if TYPE_CHECKING:  # `kwhost run` alone has no definition
 __all__ = [
     "ExecPlan",
     "build_environment",
-    "check_engine",
-    "chosen_engine",
     "descriptor_limit",
     "id_count",
     "local_image",
@@ -44,19 +41,6 @@ _DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 # With more, the kernel's table of each process would double in size.
 _NOFILE_MAX = 15_104
 _NOFILE_MIN = 64
-
-
-def check_engine(engine: Engine, isolation: Isolation) -> None:
-    """Refuse what cannot be had; nothing is ever weakened silently."""
-    if engine is Engine.KERNEL:
-        raise NotAvailableYet(f"the engine {engine.value!r}")
-    if isolation is Isolation.KERNEL:
-        raise NotAvailableYet("the isolation 'kernel', which needs the engine 'kernel',")
-
-
-def chosen_engine(definition: "InstanceDefinition") -> Engine:
-    """What `auto` comes to on this host; see check_engine for what is not to be had."""
-    return Engine.DIRECT if definition.engine is Engine.AUTO else definition.engine
 
 
 def local_image(spec: InstanceSpec) -> Image:
