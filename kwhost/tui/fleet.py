@@ -7,9 +7,11 @@ from typing import NamedTuple
 
 from kwhost.core.api.types import InstanceUse
 from kwhost.core.model.ids import InstanceId
+from kwhost.core.model.instance import Isolation
 from kwhost.core.model.status import InstanceState, InstanceStatus, Usage
+from kwhost.tui.format import rate
 
-__all__ = ["HISTORY", "Fleet", "Row", "Totals", "growth"]
+__all__ = ["HISTORY", "Fleet", "Row", "Totals", "call_rate", "growth"]
 
 # Seconds of history.
 HISTORY = 120
@@ -45,6 +47,16 @@ class Row(NamedTuple):
     def name(self) -> str:
         """As commands name it."""
         return f"{self.status.tenant}/{self.status.name}"
+
+    @property
+    def counts_calls(self) -> bool:
+        """All of them; without a virtual machine only those that a filter asks about."""
+        return self.status.isolation != Isolation.PROCESS.value
+
+
+def call_rate(row: Row) -> str:
+    """Of all calls; "n/a" where nobody counts them."""
+    return rate(row.calls) if row.counts_calls else "n/a"
 
 
 class Totals(NamedTuple):
@@ -122,7 +134,8 @@ class _Track:
             status=status, usage=self.usage, before=self.before, seconds=self.seconds,
             cpu=self.cpu, calls=self.calls, denied=self.denied, sent=self.sent, received=self.received,
             cpu_history=self.cpu_history, memory_history=self.memory_history,
-            call_history=self.call_history, denied_history=self.denied_history,
+            call_history=() if status.isolation == Isolation.PROCESS.value else self.call_history,
+            denied_history=self.denied_history,
             sent_history=self.sent_history, received_history=self.received_history,
         )  # fmt: skip
 

@@ -9,6 +9,7 @@ from kwhost.core.cli.connection import add_host_option, connect
 from kwhost.core.cli.options import CommandParser
 from kwhost.core.cli.results import output_width, show_json, show_result
 from kwhost.core.cli.tables import format_age, format_table
+from kwhost.core.model.floors import engine_label
 
 __all__ = ["format_instances", "main"]
 
@@ -51,7 +52,7 @@ def format_instances(instances: Sequence[dict[str, Any]], now: float, width: int
             "-" if instance["health"] == "none" else instance["health"],
             _age(instance, now),
             str(instance["restarts"]),
-            "process, no VM" if instance["isolation"] == "process" else instance["engine"],
+            engine_label(instance["engine"], instance["isolation"]),
             ", ".join(instance["ports"]) or "-",
             _command(instance),
         )

@@ -12,7 +12,7 @@ from kwhost.core.cli.diagnostics import notice
 from kwhost.core.cli.results import show_result
 from kwhost.core.cli.tables import clean
 from kwhost.core.errors import KwhostError, NotFound, UsageError
-from kwhost.core.model.floors import check_engine
+from kwhost.core.model.floors import check_engine, engine_label
 from kwhost.core.model.instance import Engine, InstanceSpec, Isolation
 from kwhost.core.model.network import PublishedPort
 from kwhost.core.model.policy import policy_name
@@ -97,10 +97,13 @@ def run_hosted(spec: InstanceSpec, options: Namespace) -> int:
     client = connect(options.host)
     if options.detach:
         status = client.request("POST", "/v1/instances", {"start": True}, define(spec, options))
+        _warn(spec, status)
         show_result(f"{status['id']}\n")
         return 0
     wanted = wish(interactive=spec.interactive, tty=spec.terminal)
-    instance = client.request("POST", "/v1/instances", body=define(spec, options))["id"]
+    status = client.request("POST", "/v1/instances", body=define(spec, options))
+    _warn(spec, status)
+    instance = status["id"]
     result = _start(client, instance, wanted)
     if result is None:
         notice(f"{spec.name} goes on; kwhost attach {spec.name} comes back to it")
@@ -109,6 +112,13 @@ def run_hosted(spec: InstanceSpec, options: Namespace) -> int:
     if options.rm:
         _remove(client, instance)
     return result
+
+
+def _warn(spec: InstanceSpec, status: dict[str, Any]) -> None:
+    """Where nobody asked for the weaker engine by its name."""
+    if spec.engine is Engine.AUTO and status["isolation"] == Isolation.PROCESS.value:
+        engine = engine_label(status["engine"], status["isolation"])
+        notice(f"without KVM on this host the engine is {engine}, which its tenant's isolation allows")
 
 
 def _start(client: "Client", instance: str, wanted: Wish) -> int | None:

@@ -3,7 +3,7 @@
 from kwhost.core.errors import NotAvailableYet, UsageError
 from kwhost.core.model.instance import Engine, Isolation
 
-__all__ = ["check_engine", "isolation_of", "meets"]
+__all__ = ["check_engine", "engine_label", "isolation_of", "meets"]
 
 _WEAKEST_FIRST = (Isolation.PROCESS, Isolation.VM, Isolation.KERNEL)
 _ISOLATION = {Engine.KERNEL.value: Isolation.KERNEL, Engine.PROCESS.value: Isolation.PROCESS}
@@ -12,6 +12,11 @@ _ISOLATION = {Engine.KERNEL.value: Isolation.KERNEL, Engine.PROCESS.value: Isola
 def isolation_of(engine: str) -> Isolation:
     """What an engine of this name gives, whoever offers it."""
     return _ISOLATION.get(engine, Isolation.VM)
+
+
+def engine_label(engine: str, isolation: str) -> str:
+    """How an instance's engine is told everywhere: that there is no virtual machine is never left out."""
+    return f"{engine} (no VM)" if isolation == Isolation.PROCESS.value else engine
 
 
 def meets(isolation: Isolation, floor: Isolation) -> bool:

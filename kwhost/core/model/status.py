@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from kwhost.core.model.ids import InstanceId, InstanceName, TenantName
+from kwhost.core.model.protections import Protections
 
 __all__ = ["EndReason", "Health", "InstanceState", "InstanceStatus", "TenantStatus", "Usage"]
 
@@ -44,7 +45,8 @@ class EndReason(Enum):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InstanceStatus:
     """One line of `ps`; times are seconds since 1970, None where there is none yet. `addresses` are those in
-    its tenant's network, `ports` those of the host that lead to it."""
+    its tenant's network, `ports` those of the host that lead to it; `protections` what stands between it and
+    this host where it has no virtual machine."""
 
     id: InstanceId
     name: InstanceName
@@ -67,6 +69,7 @@ class InstanceStatus:
     addresses: tuple[str, ...] = ()
     mac: str | None = None
     ports: tuple[str, ...] = ()
+    protections: Protections | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

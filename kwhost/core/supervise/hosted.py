@@ -11,7 +11,7 @@ from contextlib import suppress
 
 import trio
 
-from kwhost.core.abi.messages import Event, send_signal, stop
+from kwhost.core.abi.messages import send_signal, stop
 from kwhost.core.errors import (
     EXIT_INTERNAL,
     EXIT_SIGNAL_BASE,
@@ -25,13 +25,11 @@ from kwhost.core.errors import (
 from kwhost.core.images.image import Image
 from kwhost.core.model.definition import Healthcheck, InstanceDefinition
 from kwhost.core.model.events import EventKind
-from kwhost.core.model.instance import Engine
 from kwhost.core.model.status import EndReason, Health, InstanceState
 from kwhost.core.model.tenant import Tenant
 from kwhost.core.store.records import ExitHistory, InstanceRecord
 from kwhost.core.store.tables import EXITS_KEPT
 from kwhost.core.supervise.attachment import InstanceAttachment
-from kwhost.core.supervise.choosing import choose_engine
 from kwhost.core.supervise.control import Control
 from kwhost.core.supervise.ends import End, describe_end, end_of
 from kwhost.core.supervise.health import watch_health
@@ -103,7 +101,7 @@ class HostedInstance(InstanceLife):
                 restarts=self.record.restarts if restarts is None else restarts,
             )
             try:
-                engine = await self._choose_engine()
+                engine = await self.choose_engine()
                 start = Start(
                     self.record.id, self.definition, self.tenant, engine, stdio, self.record.confined
                 )
@@ -120,15 +118,6 @@ class HostedInstance(InstanceLife):
             except KwhostError as error:
                 await self._end(End(EndReason.FAILED, error.exit_status, str(error)))
                 raise
-
-    async def _choose_engine(self) -> Engine:
-        """For this start: since the last one KVM may have come or gone, or the tenant's isolation changed."""
-        choice = await trio.to_thread.run_sync(choose_engine, self.definition.engine, self.tenant.isolation)
-        if self.record.engine != choice.engine.value:
-            await self._note(engine=choice.engine.value)
-        if choice.warning:
-            await self.on_notice(choice.warning)
-        return choice.engine
 
     async def _launch(self, start: Start, image: Image, policy: StartPolicy) -> None:
         try:
@@ -205,25 +194,12 @@ class HostedInstance(InstanceLife):
             self.run.health = Health.STARTING
         await self.attachment.running(self.run)
         if self.record.state is S.STARTING:
-            await self._step(S.RUNNING, EventKind.STARTED, started=time.time())
+            await self._step(S.RUNNING, EventKind.STARTED, self.weakness, started=time.time())
             return
         if self.run and self.run.is_adopted:
             await self._around.journal.commit(self.record, EventKind.ADOPTED)
             if self.record.state is S.STOPPING:
                 self._stop_within(self.definition.stop_timeout)
-
-    async def on_notice(self, text: str) -> None:
-        """See run.RunWatcher."""
-        await self._around.journal.commit(self.record, EventKind.NOTICE, text)
-
-    def on_logged(self) -> None:
-        """See run.RunWatcher."""
-        self.log_mark += 1
-        self.logged.ring()
-
-    async def on_policy(self, event: Event) -> None:
-        """See run.RunWatcher."""
-        await self.policy.on_event(event)
 
     async def while_running(self) -> None:
         """See run.RunWatcher."""
@@ -346,7 +322,7 @@ class HostedInstance(InstanceLife):
         self.logged.ring()
         if self.record.state is S.STARTING and started:
             # It ran so shortly that its start was not seen.
-            await self._step(S.RUNNING, EventKind.STARTED, started=started)
+            await self._step(S.RUNNING, EventKind.STARTED, self.weakness, started=started)
         plan = None
         if self.record.desired == "running":
             ran = max(0.0, ended - started) if started else 0.0

@@ -9,17 +9,19 @@ from typing import TYPE_CHECKING, Any
 
 import trio
 
+from kwhost.core.abi.messages import Event
 from kwhost.core.errors import EXIT_INTERNAL, StoreError
 from kwhost.core.model.definition import InstanceDefinition
 from kwhost.core.model.events import EventKind
-from kwhost.core.model.floors import isolation_of, meets
-from kwhost.core.model.instance import Isolation
+from kwhost.core.model.floors import engine_label, isolation_of, meets
+from kwhost.core.model.instance import Engine, Isolation
 from kwhost.core.model.network import NO_NETWORK
 from kwhost.core.model.policy import CallChoice
 from kwhost.core.model.status import EndReason, Health, InstanceState, InstanceStatus
 from kwhost.core.model.tenant import Tenant
 from kwhost.core.store.records import ExitHistory, InstanceRecord
 from kwhost.core.supervise.bell import Bell
+from kwhost.core.supervise.choosing import choose_engine
 from kwhost.core.supervise.lifecycle import LIVE_STATES, check_step
 from kwhost.core.supervise.policies import InstancePolicy
 from kwhost.core.supervise.surroundings import Surroundings
@@ -73,6 +75,13 @@ class InstanceLife:
         return isolation_of(self.record.engine) is not Isolation.PROCESS
 
     @property
+    def weakness(self) -> str:
+        """What is told of its engine where that is weaker than a virtual machine."""
+        isolation = isolation_of(self.record.engine)
+        weak = isolation is Isolation.PROCESS
+        return engine_label(self.record.engine, isolation.value) if weak else ""
+
+    @property
     def is_below_floor(self) -> bool:
         """It runs with less isolation than its tenant now asks for."""
         return self.is_live and not meets(isolation_of(self.record.engine), self.tenant.isolation)
@@ -107,6 +116,7 @@ class InstanceLife:
             addresses=(record.addresses.address4, record.addresses.address6) if record.addresses else (),
             mac=record.addresses.mac if record.addresses else None,
             ports=tuple(str(port) for port in definition.ports),
+            protections=None if self.has_monitors else record.protections,
         )
 
     # Its task.
@@ -188,3 +198,27 @@ class InstanceLife:
                 exit_code=EXIT_INTERNAL,
                 message=why,
             )
+
+    async def choose_engine(self) -> Engine:
+        """The one for this start: KVM, or the tenant's isolation, may have changed since the last."""
+        choice = choose_engine(self.definition.engine, self.tenant.isolation)
+        if self.record.engine != choice.engine.value:
+            await self._note(engine=choice.engine.value)
+        if choice.warning:
+            await self.on_notice(choice.warning)
+        return choice.engine
+
+    # What it tells while it runs.
+
+    async def on_notice(self, text: str) -> None:
+        """See run.RunWatcher."""
+        await self._around.journal.commit(self.record, EventKind.NOTICE, text)
+
+    def on_logged(self) -> None:
+        """See run.RunWatcher."""
+        self.log_mark += 1
+        self.logged.ring()
+
+    async def on_policy(self, event: Event) -> None:
+        """See run.RunWatcher."""
+        await self.policy.on_event(event)

@@ -27,6 +27,7 @@ from kwhost.tui.widgets.table import Cell, Column, RowTable, Tone
 __all__ = ["CallRow", "CallsPane", "call_rows"]
 
 _SECONDS = 1.0
+_PARTIAL = "Calls that the filter asked about; without a virtual machine nobody counts the others."
 _BAR = 14
 # So many lines and columns or more leave room for more; with fewer lines than this the table needs them all.
 _TALL, _WIDE = 20, 132
@@ -108,6 +109,8 @@ class CallsPane(ChoosingPane):
         height: auto; padding: 0 1; background: $surface; text-wrap: nowrap; text-overflow: clip;
     }
     CallsPane.short #latency { display: none; }
+    CallsPane #scope { height: 1; padding: 0 1; background: $panel; color: $warning; display: none; }
+    CallsPane #scope.partial { display: block; }
     CallsPane #refusal-table { height: 4; }
     CallsPane.tall #refusal-table { height: 8; }
     """
@@ -133,6 +136,7 @@ class CallsPane(ChoosingPane):
 
     def compose(self) -> ComposeResult:
         """The calls, how long they take, what was refused."""
+        yield Static(_PARTIAL, id="scope", markup=False)
         yield self._table
         yield self._latency
         yield self._refusals
@@ -145,6 +149,7 @@ class CallsPane(ChoosingPane):
         while True:
             counted = read(await self.ask("stats"), StatsAnswer).counted
             now = counted.calls if counted else ()
+            self.query_one("#scope").set_class(bool(counted and counted.notified_only), "partial")
             self._table.set_rows(call_rows(now, before, max(0.1, loop.time() - time)))
             self._show_latencies()
             before, time = now, loop.time()

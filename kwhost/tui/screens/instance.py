@@ -9,9 +9,11 @@ from textual.content import Content
 from textual.widget import Widget
 from textual.widgets import Static, TabbedContent, TabPane
 
+from kwhost.core.model.floors import engine_label
 from kwhost.core.model.ids import InstanceId
+from kwhost.core.model.instance import Isolation
 from kwhost.core.model.text import clean
-from kwhost.tui.fleet import Row
+from kwhost.tui.fleet import Row, call_rate
 from kwhost.tui.format import age, percent, rate, size, sparkline
 from kwhost.tui.host import Host
 from kwhost.tui.keys import bindings
@@ -171,19 +173,20 @@ class InstanceScreen(HostScreen):
 def _summary(row: Row, now: float, spark: int, *, gone: bool) -> Content:
     status, usage = row.status, row.usage
     state = "removed" if gone else status.state.value
+    weak = status.isolation == Isolation.PROCESS.value
     good = status.state.value == "running" and not gone
     limit = f"/{size(usage.memory_limit)}" if usage.memory_limit else ""
     first = [
         (clean(row.name), "bold"),
         (f"  {state}", "bold $success" if good else "bold $warning"),
-        (f"  {status.engine}, {status.isolation}  ", "$muted"),
+        (f"  {engine_label(status.engine, status.isolation)}  ", "$warning" if weak else "$muted"),
         (clean(" ".join(status.command)), "$accent"),
         (f"  {clean(status.message)}" if status.message else "", "$error"),
     ]
     second = [
         ("cpu ", "$muted"), (f"{percent(row.cpu):>5}% ", "bold"),
         (sparkline(row.cpu_history, spark, 5.0), "$accent"),
-        ("  calls/s ", "$muted"), (f"{rate(row.calls):>5} ", "bold"),
+        ("  calls/s ", "$muted"), (f"{call_rate(row):>5} ", "bold"),
         (sparkline(row.call_history, spark), "$accent"),
         ("  denied/s ", "$muted"), (rate(row.denied), "bold $error" if row.denied else "bold"),
         ("  memory ", "$muted"), (f"{size(usage.memory)}{limit}", "bold"),

@@ -6,10 +6,11 @@ from typing import ClassVar
 
 from textual.binding import BindingType
 
+from kwhost.core.model.instance import Isolation
 from kwhost.core.model.status import Health, InstanceState
 from kwhost.core.model.text import clean
 from kwhost.tui.columns import PluginColumn
-from kwhost.tui.fleet import Row
+from kwhost.tui.fleet import Row, call_rate
 from kwhost.tui.format import age, flow, percent, rate, size, sparkline
 from kwhost.tui.keys import bindings
 from kwhost.tui.tenants import Shown, TenantRow, tree
@@ -45,6 +46,13 @@ def _state(row: Row) -> Cell:
     return Cell(text, Tone.BAD if failed else tone)
 
 
+def _name(row: Row) -> Cell | str:
+    """The column that is never left out says of whom there is no virtual machine."""
+    status = row.status
+    weak = status.isolation == Isolation.PROCESS.value
+    return Cell(f"(no VM) {status.name}", Tone.WARNING) if weak else status.name
+
+
 def _memory(row: Row) -> Cell:
     used, limit = row.usage.memory, row.usage.memory_limit
     tight = used is not None and limit is not None and used > 0.9 * limit
@@ -71,7 +79,7 @@ def instance_columns(clock: Callable[[], float]) -> list[Column[Row]]:
 
     return [
         Column("tenant", 10, lambda row: Cell(row.status.tenant, Tone.DIM), lambda row: row.name),
-        Column("name", 0, lambda row: row.status.name, lambda row: row.status.name),
+        Column("name", 0, _name, lambda row: row.status.name),
         Column("state", 12, _state, lambda row: row.status.state.value),
         Column(
             "health", 9, lambda row: _HEALTH[row.status.health], lambda row: row.status.health.value, rank=3
@@ -92,7 +100,7 @@ def instance_columns(clock: Callable[[], float]) -> list[Column[Row]]:
         Column(
             "calls/s",
             7,
-            lambda row: rate(row.calls),
+            call_rate,
             lambda row: row.calls or 0.0,
             right=True,
             descending=True,
