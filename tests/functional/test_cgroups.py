@@ -26,6 +26,8 @@ pytestmark = [pytest.mark.root, pytest.mark.hw]
 
 EVERYTHING = Limits(memory=1 << 30, cpus=1.0, pids=100, block=BlockLimits(read_bytes=1 << 30))
 ACME = TenantName("acme")
+# What each instance of a tenant may have besides: those who answer for an instance without monitors.
+BROKER = 65
 # Generous: the emulated machine may be a hundred times slower.
 PATIENCE = 60.0
 
@@ -115,9 +117,11 @@ def start(groups: Cgroups) -> Iterator[Start]:
         process.communicate()
 
 
-def create(groups: Cgroups, limits: Limits, quota: Quota | None = None) -> Cgroup:
+def create(
+    groups: Cgroups, limits: Limits, quota: Quota | None = None, guest_tasks: int | None = None
+) -> Cgroup:
     group = groups.instance(ACME, new_instance_id())
-    group.create(limits, quota or Quota())
+    group.create(limits, quota or Quota(), guest_tasks)
     return group
 
 
@@ -181,7 +185,7 @@ def test_a_tenants_instances_share_its_quota(groups: Cgroups, start: Start) -> N
     other = start(first, WAIT)
     assert answer(other) == "ready"
 
-    assert int(answer(start(second, COUNT_CHILDREN))) == 2 * 4 + 2 * 9 - 2
+    assert int(answer(start(second, COUNT_CHILDREN))) == 2 * 4 + 2 * (9 + BROKER) - 2
 
 
 def test_a_quota_changes_while_instances_run(groups: Cgroups, start: Start) -> None:
@@ -190,7 +194,14 @@ def test_a_quota_changes_while_instances_run(groups: Cgroups, start: Start) -> N
 
     groups.set_quota(ACME, Quota(pids=1))
 
-    assert int(answer(guest)) == 2 * 1 + 9 - 1
+    assert int(answer(guest)) == 2 * 1 + 9 + BROKER - 1
+
+
+def test_without_monitors_the_guest_has_exactly_as_many_as_it_may(groups: Cgroups, start: Start) -> None:
+    group = create(groups, Limits(pids=3), guest_tasks=3)
+
+    assert int(answer(start(group, COUNT_CHILDREN))) == 3 - 1
+    assert group.usage().guest_tasks == 3
 
 
 async def test_a_frozen_guest_stands_still_until_it_is_thawed(groups: Cgroups, start: Start) -> None:

@@ -44,8 +44,23 @@ def written(settings: list[Setting]) -> list[str]:
 def test_tasks_are_two_for_each_guest_process_and_some_for_those_who_supervise() -> None:
     assert instance_caps(Limits(pids=100)).tasks == 209
     assert instance_caps(Limits()) == Caps()
-    assert tenant_caps(Quota(pids=100, max_instances=3)).tasks == 227
+    assert tenant_caps(Quota(pids=100, max_instances=3)).tasks == 227 + 3 * 65
     assert tenant_caps(Quota(memory=5, cpus=2.0)) == Caps(memory=5, cpus=2.0)
+
+
+def test_without_monitors_the_guests_own_part_has_exactly_what_was_asked_for(hierarchy: Hierarchy) -> None:
+    caps = instance_caps(Limits(pids=3), guest_tasks=3)
+    base = hierarchy.mount_point / "kwhost"
+    version1, version2 = Version1({Controller.PIDS: base}, {}), Version2(base, inside=False)
+
+    for version in (version1, version2):
+        limits = {
+            str(each.file.relative_to(each.file.parents[1])): each.value
+            for each in version.instance_settings("t/i", caps)
+            if each.file.name == "pids.max"
+        }
+        # Around it there is room for those who supervise and answer: they take none of it.
+        assert limits == {"i/pids.max": "76", "guest/pids.max": "3"}
 
 
 def test_version_2_writes_all_limits(hierarchy: Hierarchy, tmp_path: Path) -> None:
@@ -60,8 +75,9 @@ def test_version_2_writes_all_limits(hierarchy: Hierarchy, tmp_path: Path) -> No
         "pids.max 15",
         "io.max 8:0 rbps=1000 wbps=max riops=max wiops=max",
         "io.max 254:16 rbps=1000 wbps=max riops=max wiops=max",
-        "cgroup.subtree_control +memory",
+        "cgroup.subtree_control +memory +pids",
         "memory.oom.group 1",
+        "pids.max max",
     ]
 
 
@@ -77,6 +93,7 @@ def test_version_1_writes_all_limits(tmp_path: Path) -> None:
         "pids.max 15",
         "blkio.throttle.read_bps_device 8:0 1000",
         "blkio.throttle.read_bps_device 254:16 1000",
+        "pids.max max",
     ]
 
 
@@ -96,7 +113,7 @@ def test_in_version_1_supervise_leaves_the_instances_freezer() -> None:
     version = Version1({controller: Path("/c", controller.value) for controller in Controller}, {})
 
     assert Path("/c/freezer/t/i") in version.guest_directories("t/i")
-    assert version.supervise_directories("t/i") == (Path("/c/freezer/t"),)
+    assert version.supervise_directories("t/i") == (Path("/c/freezer/t"), Path("/c/pids/t/i"))
 
 
 def test_only_what_was_asked_for_can_be_missing(tmp_path: Path) -> None:

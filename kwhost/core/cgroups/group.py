@@ -41,8 +41,9 @@ class Cgroup:
         self.instance = instance
         self._group = f"{tenant}/{instance}"
 
-    def create(self, limits: Limits, quota: Quota) -> None:
+    def create(self, limits: Limits, quota: Quota, guest_tasks: int | None = None) -> None:
         """Make the group, and the tenant's with its quota where that is not there. All or nothing.
+        `guest_tasks`: see `update`.
 
         Sets the limits that this host can hold: `Cgroups.missing` has told of the others. A group that is
         there already gets these limits. Raises LimitError.
@@ -50,14 +51,15 @@ class Cgroup:
         set_quota(self._version, self.tenant, quota, only_new=True)
         made = make_directories(self._version.instance_directories(self._group))
         try:
-            self.update(limits)
+            self.update(limits, guest_tasks)
         except BaseException:
             remove_made(made)
             raise
 
-    def update(self, limits: Limits) -> None:
-        """Change the limits of a running instance. Raises LimitError at the first that the kernel refuses."""
-        apply(self._version.instance_settings(self._group, instance_caps(limits)))
+    def update(self, limits: Limits, guest_tasks: int | None = None) -> None:
+        """Change the limits of a running instance. Raises LimitError at the first that the kernel refuses.
+        `guest_tasks`: how many processes and threads it may have, where no monitors count them."""
+        apply(self._version.instance_settings(self._group, instance_caps(limits, guest_tasks)))
 
     def open_procs(self) -> tuple[int, ...]:
         """Descriptors of what `supervise` writes 0 to, once the instance's first process is there. The caller

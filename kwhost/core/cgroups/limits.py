@@ -7,23 +7,36 @@ from kwhost.core.cgroups.hierarchies import Controller
 from kwhost.core.model.definition import BlockLimits, Limits
 from kwhost.core.model.tenant import Quota
 
-__all__ = ["CPU_PERIOD", "Caps", "Missing", "cpu_quota", "find_missing", "instance_caps", "tenant_caps"]
+__all__ = [
+    "CPU_PERIOD",
+    "Caps",
+    "Missing",
+    "cpu_quota",
+    "find_missing",
+    "instance_caps",
+    "show_tasks",
+    "tenant_caps",
+]
 
 # Microseconds. The kernel's default: long enough to cost nothing, short enough not to be felt.
 CPU_PERIOD = 100_000
 
 # `supervise`, init, and those that are on their way into the instance.
 _SUPERVISE_TASKS = 8
+# Without monitors: the broker and its workers (kwhost/monitor/broker).
+_BROKER_TASKS = 1 + 64
 
 _NO_BLOCK_LIMITS = BlockLimits()
 
 
 class Caps(NamedTuple):
-    """The limits of one group; `tasks` are the host's, None is no limit."""
+    """The limits of one group; `tasks` are the host's, `guest_tasks` those of the instance's processes alone;
+    None is no limit."""
 
     memory: int | None = None
     cpus: float | None = None
     tasks: int | None = None
+    guest_tasks: int | None = None
     block: BlockLimits = _NO_BLOCK_LIMITS
 
 
@@ -42,20 +55,30 @@ def _tasks(pids: int | None, instances: int = 1) -> int | None:
     return None if pids is None else 2 * pids + (1 + _SUPERVISE_TASKS) * instances
 
 
-def instance_caps(limits: Limits) -> Caps:
-    """Of an instance's group."""
-    return Caps(limits.memory, limits.cpus, _tasks(limits.pids), limits.block)
+def instance_caps(limits: Limits, guest_tasks: int | None = None) -> Caps:
+    """Of an instance's group. `guest_tasks`: where no monitors count, its processes and threads."""
+    tasks = _tasks(limits.pids)
+    if guest_tasks is not None:
+        tasks = guest_tasks + _SUPERVISE_TASKS + _BROKER_TASKS
+    return Caps(limits.memory, limits.cpus, tasks, guest_tasks, limits.block)
 
 
 def tenant_caps(quota: Quota) -> Caps:
-    """Of a tenant's group. An instance has a guest process at least, so `pids` bounds instances as well."""
+    """Of a tenant's group. An instance has a guest process at least, so `pids` bounds instances as well; any
+    of them may have a broker."""
     instances = min((count for count in (quota.pids, quota.max_instances) if count is not None), default=1)
-    return Caps(quota.memory, quota.cpus, _tasks(quota.pids, instances))
+    tasks = _tasks(quota.pids, instances)
+    return Caps(quota.memory, quota.cpus, None if tasks is None else tasks + _BROKER_TASKS * instances)
 
 
 def cpu_quota(cpus: float) -> int:
     """Microseconds of processor time in each period."""
     return round(cpus * CPU_PERIOD)
+
+
+def show_tasks(tasks: int | None) -> str:
+    """As pids.max has it."""
+    return "max" if tasks is None else f"{tasks}"
 
 
 def find_missing(limits: Limits, reasons: Mapping[Controller, str]) -> tuple[Missing, ...]:

@@ -18,8 +18,8 @@ class GroupUsage(NamedTuple):
     """What a group has used so far or uses now; None: not known on this host.
 
     `memory` is in bytes as the kernel charges it, page cache included; `tasks` and `processes` are the
-    host's, kwhost's own and KVM's included; `oom_kills` are processes that were killed because the memory
-    had run out.
+    host's, kwhost's own and KVM's included, `guest_tasks` those in the guest's own part alone; `oom_kills`
+    are processes that were killed because the memory had run out.
     """
 
     cpu_seconds: float | None = None
@@ -29,6 +29,7 @@ class GroupUsage(NamedTuple):
     written_bytes: int | None = None
     tasks: int | None = None
     processes: int | None = None
+    guest_tasks: int | None = None
     oom_kills: int | None = None
 
 

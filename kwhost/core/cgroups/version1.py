@@ -19,7 +19,7 @@ from kwhost.core.cgroups.files import (
     read_text,
 )
 from kwhost.core.cgroups.hierarchies import Controller
-from kwhost.core.cgroups.limits import CPU_PERIOD, Caps, Missing, cpu_quota, find_missing
+from kwhost.core.cgroups.limits import CPU_PERIOD, Caps, Missing, cpu_quota, find_missing, show_tasks
 from kwhost.core.cgroups.version import GroupUsage
 from kwhost.core.errors import LimitError
 from kwhost.core.model.definition import BlockLimits, Limits
@@ -60,27 +60,35 @@ class Version1:
                 Setting(cpu / "cpu.cfs_quota_us", quota),
             ]
         if pids := self._directory(Controller.PIDS, tenant):
-            settings.append(Setting(pids / "pids.max", "max" if caps.tasks is None else f"{caps.tasks}"))
+            settings.append(Setting(pids / "pids.max", show_tasks(caps.tasks)))
         if block := self._directory(Controller.BLOCK, tenant):
             settings += _block_settings(block, caps.block)
         return settings
 
     def instance_directories(self, group: str) -> tuple[Path, ...]:
-        """One in each hierarchy."""
-        return tuple(base / group for base in self.bases())
+        """One in each hierarchy, and the guest's part of that which counts processes."""
+        pids = self._directory(Controller.PIDS, group)
+        return (*(base / group for base in self.bases()), *([pids / "guest"] if pids else []))
 
     def instance_settings(self, group: str, caps: Caps) -> list[Setting]:
-        """The limits, as for tenants."""
-        return self.tenant_settings(group, caps)
+        """The limits, as for tenants, and that of the guest's part."""
+        settings = self.tenant_settings(group, caps)
+        if pids := self._directory(Controller.PIDS, group):
+            settings.append(Setting(pids / "guest/pids.max", show_tasks(caps.guest_tasks), optional=True))
+        return settings
 
     def guest_directories(self, group: str) -> tuple[Path, ...]:
         """One in each hierarchy."""
-        return self.instance_directories(group)
+        pids = self._directory(Controller.PIDS, group)
+        directories = (base / group for base in self.bases())
+        return tuple(each / "guest" if each == pids else each for each in directories)
 
     def supervise_directories(self, group: str) -> tuple[Path, ...]:
-        """Out of the freezer's, up to the tenant's; `supervise` stays in the others."""
-        freezer = self._directory(Controller.FREEZER, group)
-        return (freezer.parent,) if freezer else ()
+        """Out of the freezer's, up to the tenant's, and out of the guest's part; `supervise` stays in the
+        others."""
+        freezer, pids = self._directory(Controller.FREEZER, group), self._directory(Controller.PIDS, group)
+        directories = (freezer and freezer.parent, None if pids == freezer else pids)
+        return tuple(each for each in directories if each)
 
     def usage(self, group: str) -> GroupUsage:
         """What the instance uses; read and written bytes are known only once a disk's limit was set."""
@@ -97,7 +105,8 @@ class Version1:
             read_bytes=add_up(value for _, kind, value in counted if kind == "Read") if counted else None,
             written_bytes=add_up(value for _, kind, value in counted if kind == "Write") if counted else None,
             tasks=read_number(pids / "pids.current") if pids else None,
-            processes=count_processes([pids]) if pids else None,
+            processes=count_processes([pids, pids / "guest"]) if pids else None,
+            guest_tasks=read_number(pids / "guest/pids.current") if pids else None,
             oom_kills=read_keyed(memory / "memory.oom_control", "oom_kill") if memory else None,
         )
 

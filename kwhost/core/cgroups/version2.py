@@ -20,7 +20,7 @@ from kwhost.core.cgroups.files import (
     read_text,
 )
 from kwhost.core.cgroups.hierarchies import Controller
-from kwhost.core.cgroups.limits import CPU_PERIOD, Caps, Missing, cpu_quota, find_missing
+from kwhost.core.cgroups.limits import CPU_PERIOD, Caps, Missing, cpu_quota, find_missing, show_tasks
 from kwhost.core.cgroups.version import GroupUsage
 from kwhost.core.errors import LimitError
 from kwhost.core.model.definition import BlockLimits, Limits
@@ -91,9 +91,12 @@ class Version2:
         """The limits, and that memory ends all of the guest but not `supervise`, which tells of it."""
         directory = self._base / group
         settings = self._limit_settings(directory, caps)
-        if Controller.MEMORY not in self._reasons:
-            settings += _enabling(directory, [Controller.MEMORY])
+        inside = [each for each in (Controller.MEMORY, Controller.PIDS) if each not in self._reasons]
+        settings += _enabling(directory, inside)
+        if Controller.MEMORY in inside:
             settings.append(Setting(directory / "guest/memory.oom.group", "1"))
+        if Controller.PIDS in inside:
+            settings.append(Setting(directory / "guest/pids.max", show_tasks(caps.guest_tasks)))
         return settings
 
     def supervise_directories(self, group: str) -> tuple[Path, ...]:
@@ -118,6 +121,7 @@ class Version2:
             written_bytes=None if served is None else add_up(v for key, _, v in counted if key == "wbytes"),
             tasks=read_number(directory / "pids.current"),
             processes=count_processes(self.instance_directories(group)),
+            guest_tasks=read_number(directory / "guest/pids.current"),
             oom_kills=read_keyed(directory / "memory.events", "oom_kill"),
         )
 
@@ -160,7 +164,7 @@ class Version2:
             quota = "max" if caps.cpus is None else f"{cpu_quota(caps.cpus)}"
             settings.append(Setting(directory / "cpu.max", f"{quota} {CPU_PERIOD}"))
         if Controller.PIDS not in self._reasons:
-            settings.append(Setting(directory / "pids.max", "max" if caps.tasks is None else f"{caps.tasks}"))
+            settings.append(Setting(directory / "pids.max", show_tasks(caps.tasks)))
         if Controller.BLOCK not in self._reasons:
             settings += _block_settings(directory, caps.block)
         return settings

@@ -173,7 +173,7 @@ class HostSupervisor:
     def usage(self, id: InstanceId) -> Usage:  # noqa: A002
         """See Hosting."""
         instance = self.instance(id)
-        return measure(instance.run, instance.definition.limits, self._around.networks.counts(id))
+        return measure(instance.run, instance.definition, self._around.networks.counts(id))
 
     async def count_traffic(self) -> None:
         """See Hosting."""

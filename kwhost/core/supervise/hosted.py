@@ -33,6 +33,7 @@ from kwhost.core.supervise.attachment import InstanceAttachment
 from kwhost.core.supervise.control import Control
 from kwhost.core.supervise.ends import End, describe_end, end_of
 from kwhost.core.supervise.health import watch_health
+from kwhost.core.supervise.held_limits import guest_tasks
 from kwhost.core.supervise.hosting import ExecRequest, StdioFds
 from kwhost.core.supervise.launching import Start, find_image, launch_instance
 from kwhost.core.supervise.life import InstanceLife
@@ -133,12 +134,12 @@ class HostedInstance(InstanceLife):
             launch,
             control,
             start.attached.driven.driver,
-            notified_only=not self.has_monitors,
+            has_monitors=self.has_monitors,
         )
         self.changed.ring()
         self.spawn(self._watch, self.run)
-        if launch.sampled:
-            await self.on_notice(f"its limit of memory is approximate: it is sampled, since {launch.sampled}")
+        for notice in launch.approximate:
+            await self.on_notice(notice)
 
     async def adopt(self) -> None:
         """Go on with what an earlier daemon left: a run, its end, or a start that was due."""
@@ -153,7 +154,7 @@ class HostedInstance(InstanceLife):
         group = self._around.cgroups.instance(self.record.tenant, self.record.id)
         control = Control(connection) if connection else None
         driver = self.attachment.driver()
-        self.run = run = InstanceRun(self, group, None, control, driver, notified_only=not self.has_monitors)
+        self.run = run = InstanceRun(self, group, None, control, driver, has_monitors=self.has_monitors)
         if unknown := self.policy.adopt():
             await self.on_notice(unknown)
         if connection is None:
@@ -471,7 +472,7 @@ class HostedInstance(InstanceLife):
         await self._note(definition=definition, desired=desired)
         self.changed.ring()
         if self.run and not self.run.is_over:
-            self.run.group.update(definition.limits)
+            self.run.group.update(definition.limits, guest_tasks(definition, self.record.engine))
 
     async def refresh_policy(self, *, ask_plugins: bool = False) -> str:
         """Have what is configured now hold: POLICY_CHANGED, "" for no change, or why it cannot be, which

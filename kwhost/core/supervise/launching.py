@@ -11,25 +11,30 @@ from typing import NamedTuple
 import trio
 
 from kwhost.core.cgroups.group import Cgroup
-from kwhost.core.cgroups.groups import Cgroups
 from kwhost.core.engines.base import HostedEnds, PolicyFds
 from kwhost.core.engines.id_ranges import lease_ids
 from kwhost.core.engines.launch import ceiling_file, new_statistics_file, policy_file
-from kwhost.core.errors import HostError, KvmError, KwhostError, LimitError
+from kwhost.core.errors import HostError, KvmError, KwhostError
 from kwhost.core.images.image import Image
-from kwhost.core.model.definition import InstanceDefinition, Limits
+from kwhost.core.model.definition import InstanceDefinition
 from kwhost.core.model.ids import IdRange, InstanceId
-from kwhost.core.model.instance import Engine, GuestLimits, InstanceSpec, LaunchPlan
+from kwhost.core.model.instance import Engine, InstanceSpec, LaunchPlan
 from kwhost.core.model.mounts import Mount, MountKind
 from kwhost.core.model.tenant import Tenant
 from kwhost.core.supervise.choosing import advise_without_kvm
+from kwhost.core.supervise.held_limits import Shortage, find_shortage, guest_limits, guest_tasks
 from kwhost.core.supervise.hosting import StdioFds
 from kwhost.core.supervise.networking import Attached
 from kwhost.core.supervise.planning import plan_instance, spec_of
 from kwhost.core.supervise.policies import StartPolicy
 from kwhost.core.supervise.surroundings import Surroundings
 
-__all__ = ["Launch", "Start", "find_image", "guest_limits", "launch_instance", "why_sampled"]
+__all__ = [
+    "Launch",
+    "Start",
+    "find_image",
+    "launch_instance",
+]
 
 
 class Start(NamedTuple):
@@ -52,35 +57,14 @@ class Start(NamedTuple):
 class Launch(NamedTuple):
     """A supervising process that was started, a connection to it, its statistics page and its cgroup.
 
-    `sampled`: why its memory is sampled and no cgroup limits it; "" where it is not.
+    `approximate` tells of limits that no cgroup holds, a line for each.
     """
 
     process: subprocess.Popen[bytes]
     connection: socket.socket
     stats: int
     group: Cgroup
-    sampled: str = ""
-
-
-def guest_limits(limits: Limits, *, sampled: bool) -> GuestLimits:
-    """What the monitors are to hold, and `supervise` where memory is `sampled`."""
-    memory = limits.memory or 0
-    return GuestLimits(
-        pids=limits.pids or 0,
-        memory=int(memory * limits.memory_headroom),
-        resident=memory if sampled else 0,
-    )
-
-
-def why_sampled(cgroups: Cgroups, limits: Limits) -> str:
-    """Why `supervise` has to sample memory and no cgroup limits it; "" where it need not. Raises LimitError
-    for a limit that nobody can hold here."""
-    missing = cgroups.missing(limits)
-    # The monitors count guest processes and threads themselves.
-    for entry in missing:
-        if entry.limit not in ("memory", "pids"):
-            raise LimitError(f"{entry.limit} cannot be limited on this host: {entry.reason}")
-    return next((entry.reason for entry in missing if entry.limit == "memory"), "")
+    approximate: tuple[str, ...] = ()
 
 
 def _bound_storage(mounts: tuple[Mount, ...], size: int | None) -> tuple[Mount, ...]:
@@ -102,7 +86,7 @@ def _files(start: Start, mounts: tuple[Mount, ...]) -> list[Mount]:
     return [file for file in start.attached.files if file.target not in targets]
 
 
-def _plan(around: Surroundings, start: Start, image: Image, ids: IdRange, *, sampled: bool) -> LaunchPlan:
+def _plan(around: Surroundings, start: Start, image: Image, ids: IdRange, shortage: Shortage) -> LaunchPlan:
     limits = start.definition.limits
     within = start.tenant.binds if start.confined else None
     plan = plan_instance(start.spec(), image, ids, None, within)
@@ -110,14 +94,14 @@ def _plan(around: Surroundings, start: Start, image: Image, ids: IdRange, *, sam
         plan,
         hosted=True,
         log=around.log,
-        limits=guest_limits(limits, sampled=sampled),
+        limits=guest_limits(limits, shortage, start.engine),
         mounts=(*_bound_storage(plan.mounts, limits.storage), *_files(start, plan.mounts)),
         waits_for_network=start.attached.driven.driver is not None,
     )
 
 
 def _launch(
-    around: Surroundings, start: Start, image: Image, policy: StartPolicy, group: Cgroup, *, sampled: bool
+    around: Surroundings, start: Start, image: Image, policy: StartPolicy, group: Cgroup, shortage: Shortage
 ) -> Launch:
     """The part that blocks."""
     dirs = around.dirs(start.instance)
@@ -129,7 +113,7 @@ def _launch(
 
         lease = lease_ids(around.uid_base)
         ends.callback(lease.close)
-        plan = _plan(around, start, image, lease.ids, sampled=sampled)
+        plan = _plan(around, start, image, lease.ids, shortage)
         stats = new_statistics_file()
         undo.callback(os.close, stats)
         undo.callback(dirs.remove_run)
@@ -159,23 +143,24 @@ def _launch(
         process = around.engine(start.engine.value, lease).launch_hosted(plan, given)
         undo.pop_all()
         dirs.keep_exit()
-        return Launch(process, connection, stats, group)
+        return Launch(process, connection, stats, group, shortage.notices(start.engine))
 
 
 async def find_image(around: Surroundings, start: Start) -> Image:
     """The image of an instance that this host can run; it may have to be fetched. Raises KwhostError."""
-    why_sampled(around.cgroups, start.definition.limits)
+    find_shortage(around.cgroups, start.definition.limits)
     return await around.image(start.spec())
 
 
 async def launch_instance(around: Surroundings, start: Start, image: Image, policy: StartPolicy) -> Launch:
     """Start the instance's processes. Raises KwhostError, with nothing left behind."""
-    sampled = why_sampled(around.cgroups, start.definition.limits)
+    definition = start.definition
+    shortage = find_shortage(around.cgroups, definition.limits)
     async with AsyncExitStack() as undo:
         group = around.cgroups.instance(start.tenant.name, start.instance)
         undo.push_async_callback(group.remove)
-        group.create(start.definition.limits, start.tenant.quota)
-        launch = partial(_launch, around, start, image, policy, group, sampled=bool(sampled))
+        group.create(definition.limits, start.tenant.quota, guest_tasks(definition, start.engine.value))
+        launch = partial(_launch, around, start, image, policy, group, shortage)
         try:
             launched = await trio.to_thread.run_sync(launch)
         except KvmError as error:
@@ -186,4 +171,4 @@ async def launch_instance(around: Surroundings, start: Start, image: Image, poli
             text = str(error) if isinstance(error, OSError) else f"{type(error).__name__}: {error}"
             raise HostError(f"cannot start {start.definition.name}: {text}") from error
         undo.pop_all()
-        return launched._replace(sampled=sampled)
+        return launched

@@ -54,7 +54,7 @@ class RunWatcher(Protocol):
 
 class InstanceRun:
     """`launch` is None for a run that an earlier daemon began, `control` where nobody is there any more;
-    `driver` drives its network if it waits for one. `notified_only`: see statistics.InstanceStatistics."""
+    `driver` drives its network if it waits for one. Without monitors (engine `process`) little is counted."""
 
     def __init__(
         self,
@@ -64,7 +64,7 @@ class InstanceRun:
         control: Control | None,
         driver: NetworkDriver | None = None,
         *,
-        notified_only: bool = False,
+        has_monitors: bool = True,
     ) -> None:
         self.group = group
         self.pid: int | None = None
@@ -74,7 +74,7 @@ class InstanceRun:
         self.frozen = False
         self.cleaned = trio.Event()
         self._watcher = watcher
-        self._notified_only = notified_only
+        self.has_monitors = has_monitors
         self._launch = launch
         self._control = control
         self._stats = launch.stats if launch else -1
@@ -215,7 +215,7 @@ class InstanceRun:
             return None
         page = os.pread(self._stats, STATS_SIZE, 0)
         return decode_statistics(
-            page, self._started_ns, histograms=histograms, notified_only=self._notified_only
+            page, self._started_ns, histograms=histograms, notified_only=not self.has_monitors
         )
 
     def close(self) -> None:

@@ -5,7 +5,7 @@ from functools import cache
 
 from kwhost.core.cgroups.version import GroupUsage
 from kwhost.core.engines.kernel_version import kernel_version
-from kwhost.core.model.definition import Limits
+from kwhost.core.model.definition import InstanceDefinition
 from kwhost.core.model.status import Usage
 from kwhost.core.supervise.networking import TrafficCounts
 from kwhost.core.supervise.run import InstanceRun
@@ -13,8 +13,9 @@ from kwhost.core.supervise.run import InstanceRun
 __all__ = ["measure"]
 
 
-def measure(run: InstanceRun | None, limits: Limits, traffic: TrafficCounts | None) -> Usage:
+def measure(run: InstanceRun | None, definition: InstanceDefinition, traffic: TrafficCounts | None) -> Usage:
     """Figures that nobody has are None. Raises nothing: a run may end while it is looked at."""
+    limits = definition.limits
     found = run.group.usage() if run else None
     counted = run.statistics(histograms=False) if run else None
     return Usage(
@@ -22,7 +23,7 @@ def measure(run: InstanceRun | None, limits: Limits, traffic: TrafficCounts | No
         memory=found.memory if found else None,
         memory_peak=found.memory_peak if found else None,
         memory_limit=limits.memory,
-        pids=_guest_tasks(found) if found else None,
+        pids=_count_pids(run, found, definition) if run and found else None,
         pids_limit=limits.pids,
         read_bytes=found.read_bytes if found else None,
         written_bytes=found.written_bytes if found else None,
@@ -34,6 +35,13 @@ def measure(run: InstanceRun | None, limits: Limits, traffic: TrafficCounts | No
         start_seconds=counted.start_seconds if counted else None,
         **(traffic._asdict() if traffic else {}),
     )
+
+
+def _count_pids(run: InstanceRun, found: GroupUsage, definition: InstanceDefinition) -> int | None:
+    """Guest processes and threads."""
+    if run.has_monitors:
+        return _guest_tasks(found)
+    return None if found.guest_tasks is None else max(0, found.guest_tasks - definition.init)
 
 
 @cache
