@@ -67,6 +67,8 @@ def run_instance(  # noqa: PLR0913 - what there is to say about a run
             mounts=(*plan.mounts, *network.files),
             waits_for_network=network.driver is not None,
         )
+        if choice.engine is Engine.PROCESS:
+            plan = _without_namespaces(plan, spec)
         hold_signals()
         launched = _launch(_make_engine(choice.engine, lease), plan, spec, table, learn)
         launched = launched._replace(notified_only=choice.engine is Engine.PROCESS)
@@ -83,6 +85,17 @@ def run_instance(  # noqa: PLR0913 - what there is to say about a run
     finally:
         release_signals()
         lease.close()
+
+
+def _without_namespaces(plan: LaunchPlan, spec: InstanceSpec) -> LaunchPlan:
+    """The plan for a host that refuses namespaces, and otherwise the same."""
+    from kwhost.core.engines.bare import jail_refused  # most runs do without
+
+    if not jail_refused():
+        return plan
+    from kwhost.core.supervise.bare import plan_bare
+
+    return plan_bare(plan, spec, f"{spec.name}-{os.urandom(8).hex()}")
 
 
 def _prepare_network(spec: InstanceSpec) -> Driven:

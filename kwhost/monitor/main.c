@@ -11,6 +11,8 @@
 #include "base/report.h"
 #include "base/text.h"
 #include "jail/init.h"
+#include "jail/keeper.h"
+#include "jail/probe.h"
 #include "jail/supervise.h"
 #include "machine/machine.h"
 #include "mm/space.h"
@@ -188,5 +190,9 @@ _Noreturn void monitor_start(u64 *stack) {
     if (taken == -EBADF && argc == 3 && !strcmp(argv[1], "init") &&
         parse_decimal(argv[2], 1 << 22, &fd))
         init_main((int)fd);
+    if (taken == -EBADF && argc == 2 + KEEPER_ARGUMENTS && !strcmp(argv[1], "keeper"))
+        keeper_main(argv + 2);
+    if (taken == -EBADF && argc == 2 && !strcmp(argv[1], "probe"))
+        probe_main();
     monitor_fail(125, "kwhost-monitor is started by kwhost; see `kwhost run --help`");
 }

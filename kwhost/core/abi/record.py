@@ -158,6 +158,7 @@ def _flags(plan: LaunchPlan, fds: LaunchFds) -> int:
         (fds.attached, lib.KW_LAUNCH_ATTACHED),
         (plan.waits_for_network, lib.KW_LAUNCH_NETWORK),
         (fds.kvm < 0, lib.KW_LAUNCH_PROCESS),
+        (plan.bare, lib.KW_LAUNCH_BARE),
     ):
         flags |= flag if wanted else 0
     return flags

@@ -119,6 +119,7 @@ class LaunchPlan:
     init: bool = False
     read_only: bool = False
     rootless: bool = False
+    bare: bool = False  # neither namespaces nor mounts (core.engines.bare)
     hosted: bool = False
     log: LogLimits = _DEFAULT_LOG
     limits: GuestLimits = _NO_LIMITS

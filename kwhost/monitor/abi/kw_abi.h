@@ -37,6 +37,12 @@
 #define KW_LAUNCH_EXEC 128    /* a further process for a running instance (KW_CONTROL_EXEC) */
 #define KW_LAUNCH_NETWORK 256 /* the program waits for its network (KW_CONTROL_NETWORK) */
 #define KW_LAUNCH_PROCESS 512 /* no virtual machine: the program is a process of this kernel's */
+#define KW_LAUNCH_BARE                                                                             \
+    1024 /* with KW_LAUNCH_PROCESS: neither namespaces nor mounts, for they are                    \
+            refused here. Of the mounts a KW_MOUNT_BIND first, of "/", is the                      \
+            root; others of that kind grant their target as it is there, devices                   \
+            also for writing; a KW_MOUNT_TMPFS is a directory that is made, may                    \
+            be written, and goes with the instance; there are no others */
 
 /* The launch record: header, then mounts, taps, arguments and strings in one blob. Offsets count
  * from the start of the record; a string ends with NUL; offset 0 means none. Of a record with

@@ -3,7 +3,8 @@
 #define KW_BROKER_CONFINE_H
 
 /* For good, and for all workers: nobody looks into it, it has no capability but the instance's
- * root's and the one to look at callers, and its seccomp filter. Returns 0 or a negative errno. */
-long confine(void);
+ * root's and the one to look at callers (`bare`, without namespaces: the one to kill them), and its
+ * seccomp filter. Returns 0 or a negative errno. */
+long confine(bool bare);
 
 #endif

@@ -5,6 +5,7 @@
 #include "jail/program_rules.h"
 
 u32 broker_rules;
+bool broker_only_judges;
 
 bool broker_performs(const struct broker_request *request) {
     return program_is_performed(broker_rules, request->nr, request->arg);
@@ -41,6 +42,8 @@ void broker_perform(const struct broker_request *request, struct broker_result *
     caller.proc = caller.process = -1;
     *result = (struct broker_result){.fd = -1};
     long value = -(long)program_refuses(request->nr, request->arg);
+    if (!value && broker_only_judges)
+        value = -EACCES;
     if (!value)
         value = caller_take(&caller, request);
     if (!value)

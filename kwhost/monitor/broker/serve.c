@@ -22,6 +22,7 @@
 #include "jail/descriptors.h"
 #include "jail/identity.h"
 #include "jail/idmap.h"
+#include "jail/keeper.h"
 #include "jail/kernel.h"
 #include "jail/supervisor.h"
 
@@ -46,7 +47,8 @@ struct serving {
 static _Noreturn void end_all(struct serving *serving) {
     if (serving->failure.status)
         channel_send_now(serving->channel, &serving->failure, sizeof serving->failure, NULL, 0);
-    host(__NR_pidfd_send_signal, serving->first, SIGKILL, 0, 0);
+    bool bare = launch_is_bare(&serving->supervisor->launch);
+    host(__NR_pidfd_send_signal, serving->first, bare ? KEEPER_END : SIGKILL, 0, 0);
     for (;;)
         host(__NR_exit_group, 0);
 }
@@ -59,15 +61,22 @@ static bool join(struct serving *serving, const int *namespaces) {
            fail(&serving->failure, STATUS_OWN, result, "the broker's way into the instance");
 }
 
-static bool settle(struct serving *serving, int root) {
+static bool enter_root(struct serving *serving, int root) {
     long result = host(__NR_fchdir, root);
     if (result >= 0)
         result = host(__NR_chroot, ".");
     if (result < 0)
         return fail(&serving->failure, STATUS_OWN, result, "the broker's way to the root");
-    if (!identity_become_root(idmap_allows_groups(&serving->supervisor->launch), &serving->failure))
+    return identity_become_root(idmap_allows_groups(&serving->supervisor->launch),
+                                &serving->failure);
+}
+
+/* Without namespaces it stays where it is: what it does for programs is to judge, never to act. */
+static bool settle(struct serving *serving, int root) {
+    bool bare = launch_is_bare(&serving->supervisor->launch);
+    if (!bare && !enter_root(serving, root))
         return false;
-    result = confine();
+    long result = confine(bare);
     return result >= 0 || fail(&serving->failure, STATUS_OWN, result, "confining the broker");
 }
 
@@ -229,6 +238,7 @@ static bool prepare(struct serving *serving) {
         return false;
     keep_own(serving);
     broker_rules = program_filter_rules(&serving->supervisor->policies.filter);
+    broker_only_judges = launch_is_bare(&serving->supervisor->launch);
     long result = pool_start(&serving->pool);
     if (result < 0)
         return fail(&serving->failure, STATUS_OWN, result, "memory for the broker's workers");

@@ -27,7 +27,8 @@ static u64 mask_of(const char *text, const char *name) {
 
 bool default_action_ends(const struct supervisor *supervisor, u32 signal) {
     char path[48], text[4096];
-    if (!launch_is_process(&supervisor->launch) || launch_is(&supervisor->launch, KW_LAUNCH_INIT) ||
+    u32 others = KW_LAUNCH_INIT | KW_LAUNCH_BARE;
+    if (!launch_is_process(&supervisor->launch) || launch_is(&supervisor->launch, others) ||
         !supervisor->running || signal < 1 || signal > 64 || HARMLESS & BIT(signal))
         return false;
     format(path, sizeof path, "/proc/%d/status", supervisor->instance.pid);

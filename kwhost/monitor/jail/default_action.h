@@ -8,7 +8,8 @@
 struct supervisor;
 
 /* Whether the program neither handles, ignores nor blocks a signal that ends programs otherwise, at
- * this moment. False for instances with monitors, or with a reaper, which see to it themselves. */
+ * this moment. False for instances with monitors, or with a reaper or keeper, which see to it
+ * themselves. */
 bool default_action_ends(const struct supervisor *supervisor, u32 signal);
 
 #endif

@@ -11,6 +11,7 @@
 /* The state of a process on its way. Every descriptor is closed on exec. */
 struct entry {
     const struct launch *launch;
+    const struct launch *instance;       /* the same, or that of the instance which it joins */
     int channel;                         /* to supervise: its end says that the program runs */
     int stdio[3];                        /* of the program, unless it gets a terminal */
     int terminal;                        /* slave of the program's terminal, -1: none */

@@ -4,6 +4,8 @@
 #include <linux/close_range.h>
 
 #include "base/text.h"
+#include "jail/bare_filter.h"
+#include "jail/bare_rules.h"
 #include "jail/channel.h"
 #include "jail/clock.h"
 #include "jail/execution.h"
@@ -57,6 +59,17 @@ static bool set_filter(struct entry *entry) {
                                "handing the filter's listener to the supervisor");
 }
 
+/* What stands for the namespaces that there are not. */
+static bool restrict_bare(struct entry *entry) {
+    const char *path;
+    long result = bare_restrict(entry->instance, &path);
+    if (result < 0)
+        return fail(&entry->failure, STATUS_OWN, result, "allowing %s by Landlock", path);
+    result = bare_filter_set(launch_is(entry->launch, KW_LAUNCH_ROOTLESS));
+    return result >= 0 || fail(&entry->failure, STATUS_OWN, result,
+                               "setting the seccomp filter of a program without namespaces");
+}
+
 static bool set_landlock(struct entry *entry) {
     const struct kw_policy *policy = entry->filter->policy;
     long result = landlock_set_program(entry->ceiling);
@@ -75,6 +88,8 @@ bool entry_start_program(struct entry *entry) {
     if (!find_program(entry))
         return false;
     note_time(entry);
+    if (launch_is_bare(entry->launch) && !restrict_bare(entry))
+        return false;
     if (!set_landlock(entry) || !identity_finish_program(&entry->limits, &entry->failure))
         return false;
     host(__NR_rt_sigprocmask, SIG_SETMASK, &none, 0, sizeof none);

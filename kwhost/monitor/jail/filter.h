@@ -14,6 +14,7 @@ enum filter_role {
     FILTER_HOSTED,    /* likewise of a hosted instance */
     FILTER_JOINER,    /* the joiner of one: programs that join inherit it */
     FILTER_BROKER,    /* the broker of an instance without monitors, and its workers */
+    FILTER_KEEPER,    /* the keeper of a program without a pid namespace */
 };
 
 #define FILTER_REFUSED EPERM /* the errno of calls that are not allowed */

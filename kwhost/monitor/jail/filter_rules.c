@@ -54,6 +54,7 @@ static const u64 prctl_options[] = {
 #define MONITOR(name, who)
 #define MONITOR_FOR(name, who, ...)
 #define INIT(name, who)
+#define KEEPER(name, who)
 #define SUPERVISE(name, who)
 #define HOSTED(name, who)
 #define JOINER(name, who)
@@ -78,6 +79,7 @@ const u32 filter_limit_count = array_size(filter_limits);
 #undef MONITOR
 #undef MONITOR_FOR
 #undef INIT
+#undef KEEPER
 #undef SUPERVISE
 #undef HOSTED
 #undef JOINER
@@ -91,6 +93,7 @@ const u32 filter_limit_count = array_size(filter_limits);
 #define MONITOR(name, who) {__NR_##name, BIT(MONITOR) | BIT(JOINER)},
 #define MONITOR_FOR(name, who, ...)
 #define INIT(name, who) {__NR_##name, BIT(INIT)},
+#define KEEPER(name, who) {__NR_##name, BIT(KEEPER)},
 #define SUPERVISE(name, who) {__NR_##name, BIT(SUPERVISE) | BIT(HOSTED)},
 #define HOSTED(name, who) {__NR_##name, BIT(HOSTED)},
 #define JOINER(name, who) {__NR_##name, BIT(JOINER)},
@@ -105,6 +108,7 @@ static const struct {
 #undef MONITOR
 #undef MONITOR_FOR
 #undef INIT
+#undef KEEPER
 #undef SUPERVISE
 #undef HOSTED
 #undef JOINER
@@ -116,6 +120,7 @@ static const struct {
 #define MONITOR_FOR(name, who, ...)                                                                \
     {__NR_##name, sizeof((const u16[]){__VA_ARGS__}) / sizeof(u16), (const u16[]){__VA_ARGS__}},
 #define INIT(name, who)
+#define KEEPER(name, who)
 #define SUPERVISE(name, who)
 #define HOSTED(name, who)
 #define JOINER(name, who)

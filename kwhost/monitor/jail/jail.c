@@ -7,6 +7,7 @@
 #include <linux/prctl.h>
 
 #include "base/text.h"
+#include "jail/bare.h"
 #include "jail/channel.h"
 #include "jail/entry_program.h"
 #include "jail/filesystem.h"
@@ -192,6 +193,7 @@ static bool enter(struct first *first) {
 _Noreturn void jail_enter(const struct jail *jail) {
     const struct kw_launch *record = jail->launch->record;
     struct first first = {.entry = {.launch = jail->launch,
+                                    .instance = jail->launch,
                                     .channel = jail->channel,
                                     .self = jail->self,
                                     .kvm = record->kvm_fd,
@@ -208,6 +210,9 @@ _Noreturn void jail_enter(const struct jail *jail) {
      */
     host(__NR_rt_sigprocmask, SIG_SETMASK, &all, 0, sizeof all);
     host(__NR_umask, 0); /* modes of what is made are exact */
-    enter(&first);
+    if (launch_is_bare(jail->launch))
+        bare_enter(&first.entry);
+    else
+        enter(&first);
     entry_fail(&first.entry);
 }

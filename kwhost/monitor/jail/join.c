@@ -5,6 +5,7 @@
 #include <linux/sched.h>
 
 #include "base/text.h"
+#include "jail/bare.h"
 #include "jail/cgroup.h"
 #include "jail/descriptors.h"
 #include "jail/entry_program.h"
@@ -75,11 +76,12 @@ static bool split(struct entry *entry, int *child) {
 static bool leave_host(struct entry *entry, const struct join *join) {
     keep_own(join);
     own_pipes(join);
+    bool bare = launch_is_bare(join->instance);
     if (!cgroup_join(join->instance->record->guest_cgroup_fds, &entry->failure) ||
-        !join_namespaces(entry, join))
+        (!bare && !join_namespaces(entry, join)))
         return false;
     close_helpers(join);
-    return entry_become_root(entry) && split(entry, join->pid);
+    return (bare || entry_become_root(entry)) && split(entry, join->pid);
 }
 
 /* Supervise knows this process now; without an answer it is gone, or nobody wants this any more. */
@@ -102,6 +104,8 @@ static bool enter(struct entry *entry, const struct join *join) {
     if (!leave_host(entry, join))
         return false;
     wait_for_answer(entry);
+    if (launch_is_bare(join->instance))
+        return bare_join(entry, join->shared[JOIN_ROOT], join->shared[JOIN_DEVPTS]);
     return enter_root(entry, join->shared[JOIN_ROOT]) &&
            entry_make_terminal(entry, join->shared[JOIN_DEVPTS]) && entry_go_to_workdir(entry) &&
            entry_place(entry) && entry_give_up_privileges(entry) && entry_take_stdio(entry) &&
@@ -110,6 +114,7 @@ static bool enter(struct entry *entry, const struct join *join) {
 
 _Noreturn void join_enter(const struct join *join) {
     struct entry entry = {.launch = join->launch,
+                          .instance = join->instance,
                           .channel = join->channel,
                           .self = join->self,
                           .kvm = join->kvm,

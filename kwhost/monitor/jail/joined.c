@@ -7,6 +7,7 @@
 
 #include "base/text.h"
 #include "jail/clock.h"
+#include "jail/keeper.h"
 #include "jail/kernel.h"
 #include "jail/supervisor.h"
 #include "jail/terminal.h"
@@ -38,11 +39,17 @@ bool joined_any(const struct joined_all *all) {
     return false;
 }
 
+static void send_signal(const struct joined *joined, u32 signal) {
+    if (joined->has_keeper)
+        signal = keeper_signal(signal);
+    host(__NR_pidfd_send_signal, joined->process, signal, 0, 0);
+}
+
 /* Nobody wants the process any more. One that is not known yet will get no answer. */
 static void give_up(struct joined *joined) {
     close_fd(&joined->connection);
     if (joined->process >= 0)
-        host(__NR_pidfd_send_signal, joined->process, SIGKILL, 0, 0);
+        send_signal(joined, SIGKILL);
 }
 
 /* A client that does not read is cut off. */
@@ -94,6 +101,7 @@ static void handle_helper(struct joined *joined, const int *born) {
     } else if (joined->connection < 0) {
         give_up(joined);
     } else {
+        joined->has_keeper = joined->gets_keeper;
         channel_send(joined->channel, "", 1, NULL, 0);
     }
 }
@@ -139,7 +147,7 @@ static void handle_connection(struct joined *joined) {
     if (size != sizeof message)
         return;
     if (message.type == KW_CONTROL_SIGNAL && message.value >= 1 && message.value <= 64)
-        host(__NR_pidfd_send_signal, joined->process, message.value, 0, 0);
+        send_signal(joined, message.value);
     else if (message.type == KW_CONTROL_RESIZE && joined->master >= 0)
         terminal_resize(joined->master, message.value >> 16, message.value & 0xffff);
 }
@@ -210,6 +218,7 @@ static bool begin(struct supervisor *supervisor, struct joined *joined, const in
 
 void joined_begin(struct supervisor *supervisor, int connection, const int *fds, u32 count) {
     const struct joined fresh = {.used = true,
+                                 .gets_keeper = launch_is_bare(&supervisor->launch),
                                  .connection = connection,
                                  .channel = -1,
                                  .helper = -1,

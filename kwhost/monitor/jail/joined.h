@@ -15,10 +15,12 @@ struct supervisor;
 
 struct joined {
     bool used;
-    int connection; /* -1: it was closed, and the process with it */
-    int channel;    /* from the process on its way; -1: it has arrived, or never will */
-    int helper;     /* pidfd; -1: it has ended */
-    int process;    /* pidfd; -1: there is none yet, or it has ended */
+    bool gets_keeper; /* of an instance with KW_LAUNCH_BARE */
+    bool has_keeper;  /* or is on the way there, and nothing else can hold it up */
+    int connection;   /* -1: it was closed, and the process with it */
+    int channel;      /* from the process on its way; -1: it has arrived, or never will */
+    int helper;       /* pidfd; -1: it has ended */
+    int process;      /* pidfd; -1: there is none yet, or it has ended */
     int helper_pid;
     int pid;                /* of the process; 0: there is none yet, or never will be */
     int master;             /* of its terminal, -1: none */

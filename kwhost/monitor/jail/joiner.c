@@ -88,8 +88,11 @@ static void serve_join(const struct joiner *joiner, const struct request *reques
 
 static void serve_socket(const struct joiner *joiner, const struct request *request) {
     bool with_user = launch_is(joiner->base.instance, KW_LAUNCH_ROOTLESS);
+    /* A program without namespaces has no network, and the host's is not for others. */
     struct answer answer = {
-        network_socket(joiner->base.first, with_user, request->family, request->kind)};
+        launch_is_bare(joiner->base.instance)
+            ? -ENETUNREACH
+            : network_socket(joiner->base.first, with_user, request->family, request->kind)};
     int fd = (int)answer.result;
     channel_send(joiner->channel, &answer, sizeof answer, &fd, fd >= 0);
     if (fd >= 0)

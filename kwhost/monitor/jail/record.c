@@ -7,9 +7,10 @@
 
 #define KNOWN_FLAGS                                                                                \
     (KW_LAUNCH_TTY | KW_LAUNCH_STDIN | KW_LAUNCH_INIT | KW_LAUNCH_READ_ONLY | KW_LAUNCH_ROOTLESS | \
-     KW_LAUNCH_HOSTED | KW_LAUNCH_ATTACHED | KW_LAUNCH_NETWORK | KW_LAUNCH_PROCESS)
+     KW_LAUNCH_HOSTED | KW_LAUNCH_ATTACHED | KW_LAUNCH_NETWORK | KW_LAUNCH_PROCESS |               \
+     KW_LAUNCH_BARE)
 /* What a further process has of its instance's. */
-#define SHARED_FLAGS (KW_LAUNCH_ROOTLESS | KW_LAUNCH_PROCESS)
+#define SHARED_FLAGS (KW_LAUNCH_ROOTLESS | KW_LAUNCH_PROCESS | KW_LAUNCH_BARE)
 #define EXEC_FLAGS (KW_LAUNCH_TTY | KW_LAUNCH_STDIN | KW_LAUNCH_EXEC | SHARED_FLAGS)
 #define KNOWN_MOUNT_FLAGS                                                                          \
     (KW_MOUNT_READ_ONLY | KW_MOUNT_ID_MAPPED | KW_MOUNT_RECURSIVE | KW_MOUNT_NO_EXEC |             \

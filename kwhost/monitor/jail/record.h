@@ -50,6 +50,8 @@ bool launch_parse(const void *record, u64 size, struct launch *launch, struct fa
 
 /* An instance of the engine "process": its programs have no monitors. */
 #define launch_is_process(launch) launch_is(launch, KW_LAUNCH_PROCESS)
+/* One that does without namespaces and mounts. */
+#define launch_is_bare(launch) launch_is(launch, KW_LAUNCH_BARE)
 
 static inline bool launch_is(const struct launch *launch, u32 flag) {
     return launch->record->flags & flag;

@@ -59,6 +59,11 @@ static long clone_into_namespaces(u64 network, int *pidfd) {
     return host(__NR_clone3, &args, sizeof args);
 }
 
+/* Without clone3, which containers do not have. */
+static long clone_bare(int *pidfd) {
+    return host(__NR_clone, CLONE_PIDFD | SIGCHLD, 0, pidfd, 0, 0);
+}
+
 static bool fail_clone(struct failure *failure, long error) {
     switch (error) {
     case -EPERM:
@@ -85,10 +90,13 @@ static bool make_process(const struct jail *jail, struct instance *instance,
     /* A network namespace that was given belongs to the host: nobody in the instance has a
      * capability over it. */
     u64 network = given == KW_NO_FD ? CLONE_NEWNET : 0;
+    bool bare = launch_is_bare(jail->launch);
     if (!network_visit(given, &home, failure))
         return false;
-    long pid = clone_into_namespaces(network, &instance->pidfd);
-    if (pid == -EPERM && !rootless && chroot_leave()) /* no user namespace below a changed root */
+    long pid =
+        bare ? clone_bare(&instance->pidfd) : clone_into_namespaces(network, &instance->pidfd);
+    /* There is no user namespace below a changed root. */
+    if (pid == -EPERM && !bare && !rootless && chroot_leave())
         pid = clone_into_namespaces(network, &instance->pidfd);
     if (pid == 0) {
         /* Supervise's own ends, so that their closing there is seen here. */
@@ -171,11 +179,12 @@ bool instance_start(const struct launch *launch, struct instance *instance,
     if (!make_process(&jail, instance, failure))
         return false;
     close_child_ends(instance, &jail);
-    if (!idmap_write(launch, instance->pid, failure))
+    bool bare = launch_is_bare(launch);
+    if (!bare && !idmap_write(launch, instance->pid, failure))
         return false;
     host(__NR_prctl, PR_SET_DUMPABLE, 0, 0, 0, 0);
     /* The child goes on while this process waits for its own cgroups. */
-    if (!send_sources(launch, instance, failure))
+    if (!bare && !send_sources(launch, instance, failure))
         return false;
     if (launch->record->netns_fd != KW_NO_FD) /* it ends with the instance's last process */
         host(__NR_close, launch->record->netns_fd);

@@ -11,6 +11,7 @@
 #include "jail/executable.h"
 #include "jail/filter.h"
 #include "jail/inheritance.h"
+#include "jail/keeper.h"
 #include "jail/kernel.h"
 #include "jail/supervisor.h"
 #include "jail/taps.h"
@@ -22,6 +23,8 @@ void supervisor_signal(struct supervisor *supervisor, u32 signal) {
         supervisor->ended_by = signal;
         signal = SIGKILL;
     }
+    if (launch_is_bare(&supervisor->launch))
+        signal = keeper_signal(signal);
     host(__NR_pidfd_send_signal, supervisor->instance.pidfd, signal, 0, 0);
 }
 

@@ -18,7 +18,8 @@ bool terminal_make(const struct launch *launch, int devpts, int pair[2], struct 
         result = host(__NR_ioctl, master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
     pair[0] = (int)master;
     pair[1] = (int)result;
-    if (result >= 0 && record->uid != 0) /* the group stays: it is the terminals' */
+    bool mapped = !launch_is_bare(launch);         /* a host's terminal is given away by host ids */
+    if (result >= 0 && mapped && record->uid != 0) /* the group stays: it is the terminals' */
         result = host(__NR_fchown, pair[1], record->uid, -1);
     if (result < 0)
         return fail(failure, STATUS_OWN, result, "making the instance's terminal");

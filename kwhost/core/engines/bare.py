@@ -1,0 +1,132 @@
+"""Where neither namespaces nor mounts can be had: whether that is so here, and what is left for a program.
+
+Only the engine `process` goes on then (KW_LAUNCH_BARE). It is never used where namespaces can be made.
+"""
+
+import os
+import subprocess
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+from kwhost.core.engines.launch import monitor_path
+from kwhost.core.errors import HostError
+from kwhost.core.model.protections import Protection, Protections
+
+__all__ = ["Abilities", "bare_protections", "check_bare", "jail_refused", "probe_abilities", "scratch_path"]
+
+# What host root needs to give an instance an id of its own, and to end what has that id.
+_CAPABILITIES = {"CHOWN": 0, "KILL": 5, "SETGID": 6, "SETUID": 7}
+_CHROOT = 18
+_SYS_ADMIN = 21
+_SCOPES = 6  # the version of Landlock that knows signals and abstract sockets
+_PROBE_SECONDS = 10.0
+
+
+class Abilities(NamedTuple):
+    """What `kwhost-monitor probe` found; "": as it should be, else why not."""
+
+    jail: str
+    landlock: int
+    notify: str
+    children: str
+    capabilities: int
+
+    @property
+    def may_chroot(self) -> bool:
+        """Whether a directory can be made the root."""
+        return bool(self.capabilities >> _CHROOT & 1)
+
+
+@cache
+def probe_abilities() -> Abilities:
+    """Try, in a process of its own; once for this process's life. Raises HostError."""
+    try:
+        tried = subprocess.run(
+            [monitor_path(), "probe"], env={}, capture_output=True, timeout=_PROBE_SECONDS, check=True
+        )
+    except (OSError, subprocess.SubprocessError) as error:
+        raise HostError(f"cannot find out what this host allows: {error}") from error
+    found = dict(line.split(" ", 1) for line in tried.stdout.decode("ascii", "replace").splitlines())
+    whys = {name: "" if found[name] == "ok" else found[name] for name in ("jail", "notify", "children")}
+    return Abilities(landlock=int(found["landlock"]), capabilities=int(found["capabilities"], 16), **whys)
+
+
+def jail_refused() -> str:
+    """Why no jail of namespaces and mounts can be made; "" where one can. Costs next to nothing where nothing
+    hints at it. Raises HostError."""
+    return probe_abilities().jail if _is_doubtful() else ""
+
+
+def _read(path: str) -> str:
+    try:
+        return Path(path).read_text(encoding="ascii", errors="replace").strip(" \n\0")
+    except OSError:
+        return ""
+
+
+def _is_doubtful() -> bool:
+    """Whether anything could refuse namespaces or mounts: a sysctl, a filter of system calls, a security
+    module, or that root is not all that it is elsewhere."""
+    status = dict(line.split(":\t", 1) for line in _read("/proc/self/status").splitlines() if ":\t" in line)
+    limits = _read("/proc/sys/user/max_user_namespaces"), _read("/proc/sys/kernel/unprivileged_userns_clone")
+    weak_root = os.geteuid() == 0 and not int(status.get("CapEff", "0"), 16) >> _SYS_ADMIN & 1
+    return (
+        "0" in limits
+        or weak_root
+        or status.get("Seccomp") != "0"
+        or _read("/proc/sys/kernel/apparmor_restrict_unprivileged_userns") == "1"
+        or _read("/proc/self/attr/current") not in ("", "unconfined", "kernel")
+    )
+
+
+def check_bare(abilities: Abilities) -> None:
+    """Raise HostError where what is left would not be worth the name."""
+    why = f"without namespaces ({abilities.jail})"
+    if os.geteuid() != 0 and abilities.landlock == 0:
+        raise HostError(
+            f"{why} an ordinary user's programs need Landlock, or they could do whatever the user can: boot "
+            "with landlock in the lsm= list, or allow user namespaces"
+        )
+    lacking = [name for name, bit in _CAPABILITIES.items() if not abilities.capabilities >> bit & 1]
+    if os.geteuid() == 0 and lacking:
+        names = ", ".join(f"CAP_{name}" for name in lacking)
+        raise HostError(f"{why} root needs {names} to give programs ids of their own")
+    for what, reason in (
+        ("a seccomp filter with a broker", abilities.notify),
+        ("a keeper", abilities.children),
+    ):
+        if reason:
+            raise HostError(f"{why} programs need {what}, which cannot be had either: {reason}")
+
+
+def bare_protections(abilities: Abilities, *, has_cgroup: bool) -> Protections:
+    """Which hold for an instance without namespaces, of this process's user."""
+    why = f"namespaces are refused here ({abilities.jail})"
+    is_root = os.geteuid() == 0
+    missing = {
+        Protection.USER_NAMESPACE: f"{why}; the program has "
+        + ("a user id of its own on this host" if is_root else "your own user id"),
+        Protection.MOUNTS: f"{why}; the program sees the names of this host's files",
+        Protection.PIDS: f"{why}; the program sees this host's processes and their command lines",
+        Protection.IPC: f"{why}; so System V objects and message queues cannot be used at all",
+        Protection.UTS: f"{why}; the host name is this host's",
+    }
+    weaker = {
+        Protection.NETWORK: "there is none, not even a loopback: no sockets but pairs of them",
+        Protection.BROKER: "only rules on calls and their integers; those on paths by Landlock alone",
+    }
+    if abilities.landlock == 0:
+        missing[Protection.LANDLOCK] = "this kernel has none; owners and modes of files hold as ever"
+    elif abilities.landlock < _SCOPES and not is_root:
+        weaker[Protection.LANDLOCK] = (
+            f"version {abilities.landlock} lets the program signal your other processes, from {_SCOPES} on not"
+        )
+    if not has_cgroup:
+        missing[Protection.CGROUP] = "this user may not make control groups here"
+    return Protections(missing=missing, weaker=weaker)
+
+
+def scratch_path(name: str) -> str:
+    """Where an instance writes, by its id or another name that nobody else has."""
+    return f"/tmp/kwhost-{name}"  # noqa: S108 - made anew by its first process, for itself alone

@@ -1,0 +1,102 @@
+"""The launch plan of an instance without namespaces and mounts (KW_LAUNCH_BARE): what it may open instead of
+a root file system, and what it cannot have."""
+
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from kwhost.core.engines.bare import check_bare, probe_abilities, scratch_path
+from kwhost.core.errors import HostError, UsageError
+from kwhost.core.images.host import HIDDEN_IN_ETC, probe_host
+from kwhost.core.images.rootfs import check_rootfs
+from kwhost.core.model.ids import IdRange
+from kwhost.core.model.instance import Identity, InstanceSpec, LaunchPlan
+from kwhost.core.model.mounts import Mount, MountFlag, MountKind
+
+__all__ = ["bare_environment", "plan_bare"]
+
+_DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
+# What C libraries and runtimes ask for the number of processors and the size of pages.
+_SYSTEM = ("/proc", "/sys/devices/system", "/sys/kernel/mm/transparent_hugepage")
+
+
+def _grant(path: str, flags: MountFlag = MountFlag.NONE) -> Mount:
+    return Mount(MountKind.BIND, path, path, MountFlag.READ_ONLY | MountFlag.OPTIONAL | flags)
+
+
+def _visible(directory: Path, hidden: frozenset[Path]) -> Iterator[Path]:
+    """What to grant of a directory, so that nothing hidden beneath it is."""
+    if not any(path.is_relative_to(directory) for path in hidden):
+        yield directory
+        return
+    for entry in sorted(directory.iterdir()) if directory.is_dir() else ():
+        if entry not in hidden:
+            yield from _visible(entry, hidden)
+
+
+def _host_grants() -> Iterator[Mount]:
+    """As the image `host` (kwhost.core.images.host) gives them."""
+    etc = Path("/etc")
+    hidden = frozenset(etc / name for name in HIDDEN_IN_ETC)
+    yield from (_grant(f"/{name}") for name, link in probe_host().items() if link is None)
+    yield from (_grant(str(path)) for path in _visible(etc, hidden))
+
+
+def _root_grants(directory: str, *, may_chroot: bool) -> Iterator[Mount]:
+    if not may_chroot:
+        raise UsageError(
+            "--rootfs needs user namespaces, which are refused here, or root with CAP_SYS_CHROOT"
+        )
+    yield Mount(MountKind.BIND, "/", check_rootfs(directory), MountFlag.READ_ONLY)
+
+
+def _system_grants() -> Iterable[Mount]:
+    yield from (_grant(path, MountFlag.NO_EXEC) for path in _SYSTEM)
+    yield from (_grant(f"/dev/{name}", MountFlag.DEVICE) for name in _DEVICES)
+
+
+def _refuse(spec: InstanceSpec, why: str, *, has_landlock: bool) -> None:
+    """What cannot be had is an error that names what is missing."""
+    for wanted, what in (
+        (spec.volumes, "volumes need mounts"),
+        (spec.network != "none" or spec.ports, "networks and ports need a network namespace"),
+        (spec.rootfs is None and spec.image != "host", f"the image {spec.image!r} needs mounts"),
+        (spec.read_only and not has_landlock, "--read-only needs mounts or Landlock"),
+    ):
+        if wanted:
+            raise UsageError(f"{what}, which cannot be had here ({why})")
+
+
+def _check_identity(identity: Identity) -> None:
+    if os.geteuid() != 0 and identity[:3] != (0, 0, ()):
+        raise UsageError(
+            f"user {identity.uid}:{identity.gid} cannot be had without user namespaces: an ordinary user's "
+            "programs have the user's own id, called 0"
+        )
+
+
+def bare_environment(environment: dict[str, str], scratch: str, asked: dict[str, str]) -> dict[str, str]:
+    """The variables of a program that writes in `scratch`; those that were `asked` for stay."""
+    return environment | {"HOME": scratch, "TMPDIR": scratch} | asked
+
+
+def plan_bare(plan: LaunchPlan, spec: InstanceSpec, name: str) -> LaunchPlan:
+    """The same without namespaces and mounts. `name`: of what it writes, nobody else's. Raises HostError and
+    UsageError where that cannot be had."""
+    abilities = probe_abilities()
+    check_bare(abilities)
+    _refuse(spec, abilities.jail, has_landlock=abilities.landlock > 0)
+    _check_identity(plan.identity)
+    if plan.limits.resident or plan.limits.memory:
+        raise HostError(f"memory cannot be limited without a control group or namespaces ({abilities.jail})")
+    root = _root_grants(spec.rootfs, may_chroot=abilities.may_chroot) if spec.rootfs else _host_grants()
+    scratch = scratch_path(name)
+    ids = plan.ids if os.geteuid() == 0 else IdRange(uid_base=os.geteuid(), gid_base=os.getegid(), size=1)
+    return replace(
+        plan,
+        bare=True,
+        ids=ids,
+        mounts=(*root, *_system_grants(), Mount(MountKind.TMPFS, scratch)),
+        environment=bare_environment(plan.environment, scratch, spec.environment),
+    )
