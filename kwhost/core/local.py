@@ -95,7 +95,9 @@ def _without_namespaces(plan: LaunchPlan, spec: InstanceSpec) -> LaunchPlan:
         return plan
     from kwhost.core.supervise.bare import plan_bare
 
-    return plan_bare(plan, spec, f"{spec.name}-{os.urandom(8).hex()}")
+    asked = {"memory": plan.limits.memory or plan.limits.resident, "pids": plan.limits.pids}
+    unheld = [limit for limit, value in asked.items() if value]
+    return plan_bare(plan, spec, f"{spec.name}-{os.urandom(8).hex()}", unheld)
 
 
 def _prepare_network(spec: InstanceSpec) -> Driven:

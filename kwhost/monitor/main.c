@@ -14,6 +14,7 @@
 #include "jail/keeper.h"
 #include "jail/probe.h"
 #include "jail/supervise.h"
+#include "jail/sweep.h"
 #include "machine/machine.h"
 #include "mm/space.h"
 #include "policy/questions.h"
@@ -194,5 +195,7 @@ _Noreturn void monitor_start(u64 *stack) {
         keeper_main(argv + 2);
     if (taken == -EBADF && argc == 2 && !strcmp(argv[1], "probe"))
         probe_main();
+    if (taken == -EBADF && argc == 4 && !strcmp(argv[1], "sweep"))
+        sweep_main(argv[2], argv[3]);
     monitor_fail(125, "kwhost-monitor is started by kwhost; see `kwhost run --help`");
 }

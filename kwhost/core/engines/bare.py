@@ -13,7 +13,16 @@ from kwhost.core.engines.launch import monitor_path
 from kwhost.core.errors import HostError
 from kwhost.core.model.protections import Protection, Protections
 
-__all__ = ["Abilities", "bare_protections", "check_bare", "jail_refused", "probe_abilities", "scratch_path"]
+__all__ = [
+    "Abilities",
+    "bare_protections",
+    "check_bare",
+    "jail_protections",
+    "jail_refused",
+    "probe_abilities",
+    "scratch_path",
+    "sweep",
+]
 
 # What host root needs to give an instance an id of its own, and to end what has that id.
 _CAPABILITIES = {"CHOWN": 0, "KILL": 5, "SETGID": 6, "SETUID": 7}
@@ -21,6 +30,7 @@ _CHROOT = 18
 _SYS_ADMIN = 21
 _SCOPES = 6  # the version of Landlock that knows signals and abstract sockets
 _PROBE_SECONDS = 10.0
+_SWEEP_SECONDS = 60.0
 
 
 class Abilities(NamedTuple):
@@ -100,7 +110,7 @@ def check_bare(abilities: Abilities) -> None:
             raise HostError(f"{why} programs need {what}, which cannot be had either: {reason}")
 
 
-def bare_protections(abilities: Abilities, *, has_cgroup: bool) -> Protections:
+def bare_protections(abilities: Abilities, *, lacking_cgroup: str) -> Protections:
     """Which hold for an instance without namespaces, of this process's user."""
     why = f"namespaces are refused here ({abilities.jail})"
     is_root = os.geteuid() == 0
@@ -116,17 +126,42 @@ def bare_protections(abilities: Abilities, *, has_cgroup: bool) -> Protections:
         Protection.NETWORK: "there is none, not even a loopback: no sockets but pairs of them",
         Protection.BROKER: "only rules on calls and their integers; those on paths by Landlock alone",
     }
+    if abilities.landlock < _SCOPES and not is_root:
+        weaker[Protection.LANDLOCK] = (
+            f"version {abilities.landlock} lets the program signal your other processes; {_SCOPES} does not"
+        )
+    return Protections(missing=missing | _commonly_missing(abilities, lacking_cgroup), weaker=weaker)
+
+
+def jail_protections(abilities: Abilities, *, lacking_cgroup: str) -> Protections:
+    """Which hold for an instance in namespaces of its own."""
+    return Protections(missing=_commonly_missing(abilities, lacking_cgroup))
+
+
+def _commonly_missing(abilities: Abilities, lacking_cgroup: str) -> dict[Protection, str]:
+    missing = {}
     if abilities.landlock == 0:
         missing[Protection.LANDLOCK] = "this kernel has none; owners and modes of files hold as ever"
-    elif abilities.landlock < _SCOPES and not is_root:
-        weaker[Protection.LANDLOCK] = (
-            f"version {abilities.landlock} lets the program signal your other processes, from {_SCOPES} on not"
-        )
-    if not has_cgroup:
-        missing[Protection.CGROUP] = "this user may not make control groups here"
-    return Protections(missing=missing, weaker=weaker)
+    if lacking_cgroup:
+        missing[Protection.CGROUP] = lacking_cgroup
+    return missing
 
 
 def scratch_path(name: str) -> str:
     """Where an instance writes, by its id or another name that nobody else has."""
     return f"/tmp/kwhost-{name}"  # noqa: S108 - made anew by its first process, for itself alone
+
+
+def sweep(name: str, root: str | None = None) -> None:
+    """End what is left of an instance whose `supervise` and keeper were both killed, and remove what it
+    wrote; nothing happens where nothing is left. `root`: a directory that was its root. Raises HostError."""
+    scratch = scratch_path(name)
+    directory = (root or "") + scratch
+    if not os.path.lexists(directory):
+        return
+    try:
+        subprocess.run(
+            [monitor_path(), "sweep", scratch, directory], env={}, timeout=_SWEEP_SECONDS, check=True
+        )
+    except (OSError, subprocess.SubprocessError) as error:
+        raise HostError(f"cannot remove {directory}: {error}") from error

@@ -2,19 +2,20 @@
 a root file system, and what it cannot have."""
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 from kwhost.core.engines.bare import check_bare, probe_abilities, scratch_path
-from kwhost.core.errors import HostError, UsageError
+from kwhost.core.errors import LimitError, UsageError
 from kwhost.core.images.host import HIDDEN_IN_ETC, probe_host
 from kwhost.core.images.rootfs import check_rootfs
 from kwhost.core.model.ids import IdRange
 from kwhost.core.model.instance import Identity, InstanceSpec, LaunchPlan
 from kwhost.core.model.mounts import Mount, MountFlag, MountKind
+from kwhost.core.supervise.planning import ExecPlan
 
-__all__ = ["bare_environment", "plan_bare"]
+__all__ = ["plan_bare", "plan_bare_exec"]
 
 _DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
 # What C libraries and runtimes ask for the number of processors and the size of pages.
@@ -76,20 +77,21 @@ def _check_identity(identity: Identity) -> None:
         )
 
 
-def bare_environment(environment: dict[str, str], scratch: str, asked: dict[str, str]) -> dict[str, str]:
+def _environment(environment: dict[str, str], scratch: str, asked: dict[str, str]) -> dict[str, str]:
     """The variables of a program that writes in `scratch`; those that were `asked` for stay."""
     return environment | {"HOME": scratch, "TMPDIR": scratch} | asked
 
 
-def plan_bare(plan: LaunchPlan, spec: InstanceSpec, name: str) -> LaunchPlan:
-    """The same without namespaces and mounts. `name`: of what it writes, nobody else's. Raises HostError and
-    UsageError where that cannot be had."""
+def plan_bare(plan: LaunchPlan, spec: InstanceSpec, name: str, unheld: Collection[str] = ()) -> LaunchPlan:
+    """The same without namespaces and mounts. `name`: of what it writes, nobody else's; `unheld`: limits that
+    no control group holds. Raises HostError, LimitError and UsageError where that cannot be had."""
     abilities = probe_abilities()
     check_bare(abilities)
     _refuse(spec, abilities.jail, has_landlock=abilities.landlock > 0)
     _check_identity(plan.identity)
-    if plan.limits.resident or plan.limits.memory:
-        raise HostError(f"memory cannot be limited without a control group or namespaces ({abilities.jail})")
+    for limit in unheld:
+        if limit != "pids" or os.geteuid() != 0:  # root's instances have ids of their own, which are counted
+            raise LimitError(f"{limit} cannot be limited here without namespaces ({abilities.jail})")
     root = _root_grants(spec.rootfs, may_chroot=abilities.may_chroot) if spec.rootfs else _host_grants()
     scratch = scratch_path(name)
     ids = plan.ids if os.geteuid() == 0 else IdRange(uid_base=os.geteuid(), gid_base=os.getegid(), size=1)
@@ -98,5 +100,11 @@ def plan_bare(plan: LaunchPlan, spec: InstanceSpec, name: str) -> LaunchPlan:
         bare=True,
         ids=ids,
         mounts=(*root, *_system_grants(), Mount(MountKind.TMPFS, scratch)),
-        environment=bare_environment(plan.environment, scratch, spec.environment),
+        environment=_environment(plan.environment, scratch, spec.environment),
     )
+
+
+def plan_bare_exec(plan: ExecPlan, name: str, asked: dict[str, str]) -> ExecPlan:
+    """Likewise a further program of the instance `name`; `asked`: variables that stay. Raises UsageError."""
+    _check_identity(plan.identity)
+    return plan._replace(environment=_environment(plan.environment, scratch_path(name), asked))

@@ -16,6 +16,11 @@ class Shortage(NamedTuple):
     memory: str = ""
     pids: str = ""
 
+    def unheld(self, limits: Limits) -> list[str]:
+        """The limits asked for that no control group holds."""
+        storage = "" if limits.storage is None else "no group counts it"
+        return [name for name, why in (*self._asdict().items(), ("storage", storage)) if why]
+
     def notices(self, engine: Engine) -> tuple[str, ...]:
         """What is approximate."""
         lines = []

@@ -12,11 +12,13 @@ from contextlib import suppress
 import trio
 
 from kwhost.core.abi.messages import send_signal, stop
+from kwhost.core.engines.bare import sweep
 from kwhost.core.errors import (
     EXIT_INTERNAL,
     EXIT_SIGNAL_BASE,
     EXIT_TIMEOUT,
     Conflict,
+    HostError,
     KwhostError,
     LaunchError,
     LimitError,
@@ -30,6 +32,7 @@ from kwhost.core.model.tenant import Tenant
 from kwhost.core.store.records import ExitHistory, InstanceRecord
 from kwhost.core.store.tables import EXITS_KEPT
 from kwhost.core.supervise.attachment import InstanceAttachment
+from kwhost.core.supervise.bare import plan_bare_exec
 from kwhost.core.supervise.control import Control
 from kwhost.core.supervise.ends import End, describe_end, end_of
 from kwhost.core.supervise.health import watch_health
@@ -40,6 +43,7 @@ from kwhost.core.supervise.life import InstanceLife
 from kwhost.core.supervise.lifecycle import STARTABLE_STATES
 from kwhost.core.supervise.planning import plan_exec, spec_of
 from kwhost.core.supervise.policies import StartPolicy
+from kwhost.core.supervise.protecting import is_bare
 from kwhost.core.supervise.restart import RestartPlan, plan_restart
 from kwhost.core.supervise.run import InstanceRun
 from kwhost.core.supervise.session import ExecSession, discard_output, start_exec
@@ -138,6 +142,7 @@ class HostedInstance(InstanceLife):
         )
         self.changed.ring()
         self.spawn(self._watch, self.run)
+        await self._note(protections=launch.protections)
         for notice in launch.approximate:
             await self.on_notice(notice)
 
@@ -266,6 +271,8 @@ class HostedInstance(InstanceLife):
             environment=request.environment,
             terminal=request.terminal is not None,
         )
+        if is_bare(self.record.protections):
+            plan = plan_bare_exec(plan, self.record.id, spec.environment | request.environment)
         return await start_exec(self._dirs, request, plan, self.record.engine)
 
     # The end of a run.
@@ -283,6 +290,8 @@ class HostedInstance(InstanceLife):
             except LimitError as error:  # the next daemon tries again
                 await self.on_notice(str(error))
             await self.attachment.remove()
+            if not self.has_monitors:
+                await self._sweep()
             self._dirs.remove_run()
             self.run = None
             await self._end(
@@ -290,6 +299,13 @@ class HostedInstance(InstanceLife):
                 started=None if end.reason is EndReason.FAILED else started,
                 ended=found.ended_ns / 1e9 if found else None,
             )
+
+    async def _sweep(self) -> None:
+        """What nobody ended and removed, where the instance had no namespaces."""
+        try:
+            await trio.to_thread.run_sync(sweep, self.record.id, self.definition.rootfs)
+        except HostError as error:
+            await self.on_notice(str(error))
 
     def _describe(self, run: InstanceRun) -> End:
         found = self._dirs.read_exit()

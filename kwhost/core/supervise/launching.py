@@ -20,6 +20,7 @@ from kwhost.core.model.definition import InstanceDefinition
 from kwhost.core.model.ids import IdRange, InstanceId
 from kwhost.core.model.instance import Engine, InstanceSpec, LaunchPlan
 from kwhost.core.model.mounts import Mount, MountKind
+from kwhost.core.model.protections import Protections
 from kwhost.core.model.tenant import Tenant
 from kwhost.core.supervise.choosing import advise_without_kvm
 from kwhost.core.supervise.held_limits import Shortage, find_shortage, guest_limits, guest_tasks
@@ -27,6 +28,7 @@ from kwhost.core.supervise.hosting import StdioFds
 from kwhost.core.supervise.networking import Attached
 from kwhost.core.supervise.planning import plan_instance, spec_of
 from kwhost.core.supervise.policies import StartPolicy
+from kwhost.core.supervise.protecting import protect
 from kwhost.core.supervise.surroundings import Surroundings
 
 __all__ = [
@@ -57,7 +59,8 @@ class Start(NamedTuple):
 class Launch(NamedTuple):
     """A supervising process that was started, a connection to it, its statistics page and its cgroup.
 
-    `approximate` tells of limits that no cgroup holds, a line for each.
+    `approximate` tells of limits that no cgroup holds, a line for each; `protections` of what holds where
+    there is no virtual machine.
     """
 
     process: subprocess.Popen[bytes]
@@ -65,6 +68,7 @@ class Launch(NamedTuple):
     stats: int
     group: Cgroup
     approximate: tuple[str, ...] = ()
+    protections: Protections | None = None
 
 
 def _bound_storage(mounts: tuple[Mount, ...], size: int | None) -> tuple[Mount, ...]:
@@ -113,7 +117,10 @@ def _launch(
 
         lease = lease_ids(around.uid_base)
         ends.callback(lease.close)
-        plan = _plan(around, start, image, lease.ids, shortage)
+        plan, protections = _plan(around, start, image, lease.ids, shortage), None
+        if start.engine is Engine.PROCESS:
+            unheld = shortage.unheld(start.definition.limits)
+            plan, protections = protect(plan, start.spec(), start.instance, around.cgroups, unheld)
         stats = new_statistics_file()
         undo.callback(os.close, stats)
         undo.callback(dirs.remove_run)
@@ -143,7 +150,7 @@ def _launch(
         process = around.engine(start.engine.value, lease).launch_hosted(plan, given)
         undo.pop_all()
         dirs.keep_exit()
-        return Launch(process, connection, stats, group, shortage.notices(start.engine))
+        return Launch(process, connection, stats, group, shortage.notices(start.engine), protections)
 
 
 async def find_image(around: Surroundings, start: Start) -> Image:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kwhost.core.cgroups.groups import Cgroups
+from kwhost.core.engines.bare import sweep
 from kwhost.core.engines.base import Engine
 from kwhost.core.engines.id_ranges import IdLease
 from kwhost.core.engines.instance_dirs import InstanceDirs
@@ -48,6 +49,7 @@ class Surroundings:
                 self.dirs(InstanceId(directory.name)).remove_run()
         for directory in _entries(self.state_dir / "instances"):
             if directory.name not in known:
+                sweep(directory.name)
                 self.dirs(InstanceId(directory.name)).remove()
         for group in self.cgroups.leftovers(live):
             await group.kill()

@@ -12,6 +12,7 @@
 #include "jail/entry_program.h"
 #include "jail/keeper.h"
 #include "jail/kernel.h"
+#include "jail/marker.h"
 #include "jail/scratch.h"
 
 u32 bare_uid(const struct launch *launch) {
@@ -180,12 +181,18 @@ static bool go_to_workdir(struct entry *entry) {
                                entry->launch->workdir);
 }
 
+static bool mark(struct entry *entry) {
+    const struct launch_mount *scratch = scratch_of(entry->instance);
+    long result = scratch ? marker_set(scratch->target) : 0;
+    return result >= 0 || fail(&entry->failure, STATUS_OWN, result, "marking the program");
+}
+
 /* Its keeper's child, on the rest of the way. */
 static bool become_program(struct entry *entry) {
     long keeper = host(__NR_getppid);
-    return entry_place(entry) && limit_processes(entry) && give_up_privileges(entry) &&
-           follow_keeper(entry, keeper) && go_to_workdir(entry) && entry_take_stdio(entry) &&
-           entry_start(entry);
+    return mark(entry) && entry_place(entry) && limit_processes(entry) &&
+           give_up_privileges(entry) && follow_keeper(entry, keeper) && go_to_workdir(entry) &&
+           entry_take_stdio(entry) && entry_start(entry);
 }
 
 static bool open_proc(struct entry *entry) {

@@ -16,18 +16,26 @@
         STREAM_TYPES(O_CLOEXEC | O_NONBLOCK)
 #define VALUES_MAX 8
 
-enum test { REFUSE_ALWAYS, REFUSE_UNLESS_ONE_OF, REFUSE_UNLESS_NULL, REST_IS_SHARED };
+enum test {
+    REFUSE_ALWAYS,
+    REFUSE_UNLESS_ONE_OF,
+    REFUSE_ONE_OF,
+    REFUSE_UNLESS_NULL,
+    REFUSE_UNLESS_NULL_IF, /* values: what the other argument is, and which it is */
+    REST_IS_SHARED
+};
 
-#define REFUSED(call, error, why) {NR_##call, error, REFUSE_ALWAYS, 0, 0, {0}},
-#define ONLY(call, argument, error, why, ...)                                                      \
-    {NR_##call,                                                                                    \
-     error,                                                                                        \
-     REFUSE_UNLESS_ONE_OF,                                                                         \
-     argument,                                                                                     \
-     sizeof((const u32[]){__VA_ARGS__}) / sizeof(u32),                                             \
+#define LIST(test, call, argument, error, ...)                                                     \
+    {NR_##call,    error, test, argument, sizeof((const u32[]){__VA_ARGS__}) / sizeof(u32),        \
      {__VA_ARGS__}},
-#define ONLY_NULL(call, argument, error, why)                                                      \
-    {NR_##call, error, REFUSE_UNLESS_NULL, argument, 0, {0}},
+#define REFUSED(call, error, why) LIST(REFUSE_ALWAYS, call, 0, error, 0)
+#define ONLY(call, argument, error, why, ...)                                                      \
+    LIST(REFUSE_UNLESS_ONE_OF, call, argument, error, __VA_ARGS__)
+#define NONE_OF(call, argument, error, why, ...)                                                   \
+    LIST(REFUSE_ONE_OF, call, argument, error, __VA_ARGS__)
+#define ONLY_NULL(call, argument, error, why) LIST(REFUSE_UNLESS_NULL, call, argument, error, 0)
+#define ONLY_NULL_IF(call, other, value, argument, error, why)                                     \
+    LIST(REFUSE_UNLESS_NULL_IF, call, argument, error, value, other)
 #define SHARED {0, 0, REST_IS_SHARED, 0, 0, {0}},
 static const struct rule {
     u16 call, error;
@@ -52,24 +60,43 @@ static void emit_load(struct writer *writer, u32 offset) {
     emit(writer, BPF_LD | BPF_W | BPF_ABS, offset, 0, 0);
 }
 
+/* Skips the refusal behind it where the argument is NULL. */
+static void emit_null_test(struct writer *writer, u32 argument) {
+    emit_load(writer, LOW(argument));
+    emit(writer, BPF_JMP | BPF_JEQ | BPF_K, 0, 0, 2);
+    emit_load(writer, LOW(argument) + 4);
+    emit(writer, BPF_JMP | BPF_JEQ | BPF_K, 0, 1, 0);
+}
+
+/* Skips the refusal behind it where the argument is one of the values, or where it is none. */
+static void emit_list_test(struct writer *writer, const struct rule *rule) {
+    bool only = rule->test == REFUSE_UNLESS_ONE_OF;
+    emit_load(writer, LOW(rule->argument));
+    for (u32 i = 0; i < rule->count; i++) {
+        u32 left = rule->count - i;
+        if (only)
+            emit(writer, BPF_JMP | BPF_JEQ | BPF_K, rule->values[i], left, 0);
+        else
+            emit(writer, BPF_JMP | BPF_JEQ | BPF_K, rule->values[i], left - 1, left == 1 ? 1 : 0);
+    }
+}
+
 /* Refuses, or goes on behind what it writes with the number of the call loaded. */
 static void emit_rule(struct writer *writer, const struct rule *rule) {
     u32 node = writer->length;
     emit(writer, BPF_JMP | BPF_JEQ | BPF_K, rule->call, 0, 0);
-    if (rule->test == REFUSE_UNLESS_ONE_OF) {
-        emit_load(writer, LOW(rule->argument));
-        for (u32 i = 0; i < rule->count; i++)
-            emit(writer, BPF_JMP | BPF_JEQ | BPF_K, rule->values[i], rule->count - i, 0);
-    } else if (rule->test == REFUSE_UNLESS_NULL) {
-        emit_load(writer, LOW(rule->argument));
-        emit(writer, BPF_JMP | BPF_JEQ | BPF_K, 0, 0, 2);
-        emit_load(writer, LOW(rule->argument) + 4);
-        emit(writer, BPF_JMP | BPF_JEQ | BPF_K, 0, 1, 0);
+    if (rule->test == REFUSE_UNLESS_NULL_IF) {
+        emit_load(writer, LOW(rule->values[1]));
+        emit(writer, BPF_JMP | BPF_JEQ | BPF_K, rule->values[0], 0, 5);
     }
+    if (rule->test == REFUSE_UNLESS_NULL || rule->test == REFUSE_UNLESS_NULL_IF)
+        emit_null_test(writer, rule->argument);
+    else if (rule->test != REFUSE_ALWAYS)
+        emit_list_test(writer, rule);
     emit(writer, BPF_RET | BPF_K, SECCOMP_RET_ERRNO | rule->error, 0, 0);
     if (rule->test != REFUSE_ALWAYS)
         emit_load(writer, OFFSET(nr));
-    if (node < BARE_FILTER_MAX)
+    if (writer->length <= BARE_FILTER_MAX)
         writer->code[node].jf = (u8)(writer->length - node - 1);
 }
 

@@ -11,7 +11,8 @@
 
 /* The signal that means "end all", for a keeper gets no other for itself: it passes them on to the
  * program. C libraries keep this number for themselves; nobody sends it to a program. Of a keeper
- * that is killed instead only the program itself ends, by the kernel. */
+ * that is killed instead only the program itself ends, by the kernel; the rest is left to
+ * jail/sweep.h. */
 #define KEEPER_END 32
 
 /* The signal for the first process of an instance, or for one that joined, that does what `signal`

@@ -38,10 +38,9 @@ static long open_directory(int parent, const char *name) {
 /* Removes an entry: 0, -ENOTEMPTY of a directory with something in it, or why it cannot be. */
 static long remove_entry(int directory, const char *name) {
     long result = host(__NR_unlinkat, directory, name, 0);
-    if (result != -EISDIR)
-        return result;
-    result = host(__NR_unlinkat, directory, name, AT_REMOVEDIR);
-    return result == -EEXIST ? -ENOTEMPTY : result;
+    if (result == -EISDIR)
+        result = host(__NR_unlinkat, directory, name, AT_REMOVEDIR);
+    return result == -EEXIST ? -ENOTEMPTY : result == -ENOENT ? 0 : result;
 }
 
 /* Removes what is in the directory, up to the first one below that is not empty, whose descriptor
