@@ -49,6 +49,8 @@ def run_instance(  # noqa: PLR0913 - what there is to say about a run
     choice = choose_engine(spec.engine, spec.isolation)
     if choice.warning:
         report(choice.warning)
+    if choice.engine is Engine.PROCESS:
+        _check_limits(limits, report)
     terminal = OperatorTerminal.of(0) if spec.terminal and spec.interactive else None
     if spec.terminal and spec.interactive and terminal is None:
         raise UsageError("-i with -t needs a terminal on standard input; leave out -t to feed it from a pipe")
@@ -108,6 +110,17 @@ def _prepare_network(spec: InstanceSpec) -> Driven:
     if os.geteuid() == 0:
         raise UsageError("root's instances have networks from a daemon: kwhost up -d starts one")
     return prepare_driven(spec.ports)
+
+
+def _check_limits(limits: GuestLimits, report: Callable[[str], None]) -> None:
+    """There are neither control groups nor monitors."""
+    if limits.memory:
+        raise UsageError(
+            "--memory with the engine 'process' needs control groups, which only a daemon makes: "
+            "kwhost up -d starts one"
+        )
+    if limits.pids:
+        report("--pids is approximate: without a daemon, each user of the instance may have that many")
 
 
 def _make_engine(name: Engine, lease: IdLease) -> base.Engine:

@@ -73,7 +73,8 @@ def test_every_descriptor_has_its_place(plan: LaunchPlan) -> None:
         log_dir=13,
         exit=14,
         cgroups=(15, 16),
-        guest_cgroups=(17,),
+        guest_cgroups=(17, 19),
+        counted_cgroup=19,
         netns=18,
         attached=True,
     )
@@ -83,10 +84,11 @@ def test_every_descriptor_has_its_place(plan: LaunchPlan) -> None:
     assert (header.control_fd, header.lifeline_fd, header.lease_fd) == (-1, -1, 11)
     assert (header.listen_fd, header.log_dir_fd, header.exit_fd) == (12, 13, 14)
     assert list(header.cgroup_fds) == [15, 16, *[-1] * 14]
-    assert list(header.guest_cgroup_fds) == [17, *[-1] * 15]
+    assert list(header.guest_cgroup_fds) == [17, 19, *[-1] * 14]
+    assert header.counted_cgroup == 2
     assert header.netns_fd == 18
     assert header.flags & lib.KW_LAUNCH_ATTACHED
-    assert set(fds.inherited()) == set(range(9, 19))
+    assert set(fds.inherited()) == set(range(9, 20))
 
 
 def make_tap(*queues: int) -> Tap:

@@ -27,7 +27,8 @@ _RECORD_MAX = 16 * 1024 * 1024
 class LaunchFds(NamedTuple):
     """Descriptors of the process that reads the record; -1: none.
 
-    `kvm`: without it there is no virtual machine. `attached`: its descriptors 0 to 2 are a hosted instance's
+    `kvm`: without it there is no virtual machine. `counted_cgroup`: one of `guest_cgroups`, whose limit on
+    processes counts the instance's own alone. `attached`: its descriptors 0 to 2 are a hosted instance's
     first attachment, which loses nothing: the program waits for it.
     """
 
@@ -41,6 +42,7 @@ class LaunchFds(NamedTuple):
     exit: int = -1
     cgroups: tuple[int, ...] = ()
     guest_cgroups: tuple[int, ...] = ()
+    counted_cgroup: int = -1
     ceiling: int = -1
     policy: int = -1
     learn: int = -1
@@ -191,6 +193,8 @@ def _set_fds(header: Any, fds: LaunchFds) -> None:
         if len(cgroups) > lib.KW_CGROUPS_MAX:
             raise LaunchError(f"{len(cgroups)} cgroups are more than {lib.KW_CGROUPS_MAX}")
         field[0 : lib.KW_CGROUPS_MAX] = [*cgroups, *[-1] * (lib.KW_CGROUPS_MAX - len(cgroups))]
+    if fds.counted_cgroup >= 0:
+        header.counted_cgroup = 1 + fds.guest_cgroups.index(fds.counted_cgroup)
 
 
 def _set_program(

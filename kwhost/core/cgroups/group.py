@@ -72,6 +72,12 @@ class Cgroup:
         directories = self._version.guest_directories(self._group)
         return open_for_writing(path / "cgroup.procs" for path in directories)
 
+    def counting_place(self) -> int | None:
+        """Which of `open_guest_procs` counts the instance's processes; None: none does."""
+        counting = self._version.counting_directory(self._group)
+        directories = self._version.guest_directories(self._group)
+        return directories.index(counting) if counting in directories else None
+
     def usage(self) -> GroupUsage:
         """What is used now; everything is None once the group is gone."""
         return self._version.usage(self._group)

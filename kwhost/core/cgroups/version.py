@@ -63,6 +63,9 @@ class Version(Protocol):
     def guest_directories(self, group: str) -> tuple[Path, ...]:
         """Which groups the instance's processes are born in: `supervise` joins them before."""
 
+    def counting_directory(self, group: str) -> Path | None:
+        """Which of the guest's groups counts its processes, and may limit them."""
+
     def usage(self, group: str) -> GroupUsage:
         """What the instance uses."""
 

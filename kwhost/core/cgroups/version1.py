@@ -83,6 +83,11 @@ class Version1:
         directories = (base / group for base in self.bases())
         return tuple(each / "guest" if each == pids else each for each in directories)
 
+    def counting_directory(self, group: str) -> Path | None:
+        """In the hierarchy for that."""
+        pids = self._directory(Controller.PIDS, group)
+        return pids / "guest" if pids else None
+
     def supervise_directories(self, group: str) -> tuple[Path, ...]:
         """Out of the freezer's, up to the tenant's, and out of the guest's part; `supervise` stays in the
         others."""

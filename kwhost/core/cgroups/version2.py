@@ -107,6 +107,10 @@ class Version2:
         """The other leaf."""
         return (self._base / group / "guest",)
 
+    def counting_directory(self, group: str) -> Path | None:
+        """The only one."""
+        return None if Controller.PIDS in self._reasons else self._base / group / "guest"
+
     def usage(self, group: str) -> GroupUsage:
         """What the instance uses."""
         directory = self._base / group

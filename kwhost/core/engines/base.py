@@ -52,8 +52,9 @@ class HostedEnds(NamedTuple):
 
     `control`: a listening socket; `log_dir`: a directory; `exit`: the pre-allocated exit file; `stats`: the
     statistics page; `cgroups` and `guest_cgroups`: cgroup.procs files, of `supervise` and of the instance's
-    processes; `stdio`: the first attachment's standard input, output and error, or None; `netns`: a network
-    namespace that is set up, -1: an empty one is made; `taps`: for an engine that wants `tap_queues`.
+    processes, of which `counted_cgroup` counts nobody else; `stdio`: the first attachment's standard input,
+    output and error, or None; `netns`: a network namespace that is set up, -1: an empty one is made; `taps`:
+    for an engine that wants `tap_queues`.
     """
 
     control: int
@@ -62,6 +63,7 @@ class HostedEnds(NamedTuple):
     stats: int
     cgroups: tuple[int, ...] = ()
     guest_cgroups: tuple[int, ...] = ()
+    counted_cgroup: int = -1
     policy: PolicyFds = NO_POLICY
     stdio: tuple[int, int, int] | None = None
     netns: int = -1

@@ -108,6 +108,7 @@ def launch_hosted(plan: LaunchPlan, ends: HostedEnds, kvm: int | None, lease: in
         exit=ends.exit,
         cgroups=ends.cgroups,
         guest_cgroups=ends.guest_cgroups,
+        counted_cgroup=ends.counted_cgroup,
         ceiling=ends.policy.ceiling,
         policy=ends.policy.table,
         netns=ends.netns,

@@ -51,6 +51,10 @@ class Start(NamedTuple):
     confined: bool = False
     attached: Attached = Attached()
 
+    def guest_tasks(self) -> int | None:
+        """See held_limits."""
+        return guest_tasks(self.definition, self.engine.value)
+
     def spec(self) -> InstanceSpec:
         """What `kwhost run` would be asked for."""
         return spec_of(self.definition, self.tenant.isolation)
@@ -135,13 +139,16 @@ def _launch(
         taps = start.attached.open_taps()
         for queue in (queue for tap in taps for queue in tap.queues):
             own(queue)
+        guests = tuple(own(fd) for fd in group.open_guest_procs())
+        place = group.counting_place() if start.guest_tasks() is not None else None
         given = HostedEnds(
             control=listener.fileno(),
             log_dir=own(os.open(dirs.state, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)),
             exit=own(dirs.allocate_exit()),
             stats=stats,
             cgroups=tuple(own(fd) for fd in group.open_procs()),
-            guest_cgroups=tuple(own(fd) for fd in group.open_guest_procs()),
+            guest_cgroups=guests,
+            counted_cgroup=-1 if place is None else guests[place],
             policy=PolicyFds(own(policy_file(policy.table)), own(ceiling_file(policy.ceiling))),
             netns=start.attached.namespace,
             taps=taps,
@@ -166,7 +173,7 @@ async def launch_instance(around: Surroundings, start: Start, image: Image, poli
     async with AsyncExitStack() as undo:
         group = around.cgroups.instance(start.tenant.name, start.instance)
         undo.push_async_callback(group.remove)
-        group.create(definition.limits, start.tenant.quota, guest_tasks(definition, start.engine.value))
+        group.create(definition.limits, start.tenant.quota, start.guest_tasks())
         launch = partial(_launch, around, start, image, policy, group, shortage)
         try:
             launched = await trio.to_thread.run_sync(launch)

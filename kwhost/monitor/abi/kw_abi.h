@@ -97,8 +97,9 @@ struct kw_launch {
     uint64_t resident_limit; /* bytes, sampled by supervise; 0: none */
     uint32_t log_files;      /* how many log files there are at most */
     uint32_t tap_count;
-    uint32_t taps_offset; /* struct kw_tap[tap_count]; nothing where that is 0 */
-    uint32_t reserved[1];
+    uint32_t taps_offset;    /* struct kw_tap[tap_count]; nothing where that is 0 */
+    uint32_t counted_cgroup; /* 1 + place among guest_cgroup_fds: its limit on processes counts
+                                none but the instance's own; 0: none of them */
 };
 
 /* Mounts are made in order, targets inside the new root, missing target directories are made. */

@@ -8,6 +8,7 @@
 #include <linux/resource.h>
 
 #include "base/text.h"
+#include "jail/cgroup.h"
 #include "jail/channel.h"
 #include "jail/entry_program.h"
 #include "jail/keeper.h"
@@ -206,7 +207,8 @@ bool bare_enter(struct entry *entry) {
     int root, devices = (int)open_path("/dev");
     return open_proc(entry) && make_terminal(entry, devices) && open_root(entry, &root) &&
            make_scratch(entry, &keeping) && hand_over(entry, root, devices) &&
-           split(entry, &keeping) && become_program(entry);
+           split(entry, &keeping) &&
+           cgroup_join_counted(entry->instance->record, &entry->failure) && become_program(entry);
 }
 
 bool bare_join(struct entry *entry, int root, int devices) {

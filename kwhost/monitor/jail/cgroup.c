@@ -15,11 +15,26 @@ static bool fail_join(int fd, long error, struct failure *failure) {
     return fail(failure, STATUS_OWN, error, "joining the cgroup of %s", path);
 }
 
+static bool join(int fd, struct failure *failure) {
+    long result = fd < 0 ? 0 : host(__NR_write, fd, "0", 1);
+    return result >= 0 || fail_join(fd, result, failure);
+}
+
 bool cgroup_join(const int fds[KW_CGROUPS_MAX], struct failure *failure) {
-    for (u32 i = 0; i < KW_CGROUPS_MAX; i++) {
-        long result = fds[i] < 0 ? 0 : host(__NR_write, fds[i], "0", 1);
-        if (result < 0)
-            return fail_join(fds[i], result, failure);
-    }
+    for (u32 i = 0; i < KW_CGROUPS_MAX; i++)
+        if (!join(fds[i], failure))
+            return false;
     return true;
+}
+
+bool cgroup_join_helping(const struct kw_launch *instance, struct failure *failure) {
+    for (u32 i = 0; i < KW_CGROUPS_MAX; i++)
+        if (i + 1 != instance->counted_cgroup && !join(instance->guest_cgroup_fds[i], failure))
+            return false;
+    return true;
+}
+
+bool cgroup_join_counted(const struct kw_launch *instance, struct failure *failure) {
+    return !instance->counted_cgroup ||
+           join(instance->guest_cgroup_fds[instance->counted_cgroup - 1], failure);
 }

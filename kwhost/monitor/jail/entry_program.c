@@ -15,7 +15,8 @@
 #include "jail/program_filter.h"
 
 bool entry_place_channel(struct entry *entry) {
-    if (!identity_limit_program(entry->launch, &entry->limits, &entry->failure))
+    if (!identity_limit_program(entry->launch, &entry->limits, &entry->failure) ||
+        !identity_limit_tasks(entry->instance->record->pids_limit, &entry->failure))
         return false;
     entry_own_pipes(entry);
     long result = host(__NR_close_range, 3, ~0u, CLOSE_RANGE_CLOEXEC);

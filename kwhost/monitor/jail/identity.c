@@ -113,6 +113,12 @@ bool identity_limit_program(const struct launch *launch, struct limits *limits,
     return limit_core(limits, failure);
 }
 
+bool identity_limit_tasks(u32 most, struct failure *failure) {
+    u64 tasks[2] = {most + 1ul, most + 1ul}; /* the broker counts as the instance's root */
+    long result = most ? limit(RLIMIT_NPROC, tasks, NULL) : 0;
+    return result >= 0 || fail(failure, STATUS_OWN, result, "limiting the number of processes");
+}
+
 bool identity_finish_program(const struct limits *limits, struct failure *failure) {
     long result = limit(RLIMIT_NOFILE, limits->values[RLIMIT_NOFILE], NULL);
     return result >= 0 || fail(failure, STATUS_OWN, result, "limiting the number of open files");

@@ -31,6 +31,9 @@ bool identity_limit_program(const struct launch *launch, struct limits *limits,
                             struct failure *failure);
 bool identity_finish_program(const struct limits *limits, struct failure *failure);
 
+/* How many processes and threads each user of the instance may have, about; 0: no limit. */
+bool identity_limit_tasks(u32 most, struct failure *failure);
+
 /* Becomes the program's user for good, with the capabilities that user has. */
 bool identity_drop(const struct launch *launch, bool may_set_groups, struct failure *failure);
 

@@ -5,9 +5,11 @@
 #include <linux/close_range.h>
 #include <linux/poll.h>
 #include <linux/prctl.h>
+#include <linux/sched.h>
 
 #include "base/text.h"
 #include "jail/bare.h"
+#include "jail/cgroup.h"
 #include "jail/channel.h"
 #include "jail/entry_program.h"
 #include "jail/filesystem.h"
@@ -176,13 +178,25 @@ static bool start_network(struct entry *entry) {
            network_start(entry->proc, &entry->failure);
 }
 
+/* The cgroup namespace begins there, and not where supervise was started. */
+static bool be_counted(struct entry *entry) {
+    const struct kw_launch *record = entry->launch->record;
+    if (!record->counted_cgroup)
+        return true;
+    if (!cgroup_join_counted(record, &entry->failure))
+        return false;
+    long result = host(__NR_unshare, CLONE_NEWCGROUP);
+    return result >= 0 || fail(&entry->failure, STATUS_OWN, result, "making a cgroup namespace");
+}
+
 static bool enter(struct first *first) {
     struct entry *entry = &first->entry;
     const struct launch *launch = entry->launch;
     return follow_parent(entry) && wait_for_start(first) && entry_become_root(entry) &&
-           follow_parent(entry) && leave_mounts(entry) && start_network(entry) &&
-           make_root(first) && entry_make_terminal(entry, first->root.devpts) &&
-           offer_network(entry) && network_name(launch->record->name, &entry->failure) &&
+           follow_parent(entry) && be_counted(entry) && leave_mounts(entry) &&
+           start_network(entry) && make_root(first) &&
+           entry_make_terminal(entry, first->root.devpts) && offer_network(entry) &&
+           network_name(launch->record->name, &entry->failure) &&
            mounts_enter(launch, &first->root, &entry->failure) && entry_go_to_workdir(entry) &&
            make_table(entry) && offer_namespaces(entry) && hand_over_join(first) &&
            entry_place(entry) && entry_give_up_privileges(entry) && follow_parent(entry) &&

@@ -77,11 +77,11 @@ static bool leave_host(struct entry *entry, const struct join *join) {
     keep_own(join);
     own_pipes(join);
     bool bare = launch_is_bare(join->instance);
-    if (!cgroup_join(join->instance->record->guest_cgroup_fds, &entry->failure) ||
+    if (!cgroup_join_helping(join->instance->record, &entry->failure) ||
         (!bare && !join_namespaces(entry, join)))
         return false;
-    close_helpers(join);
-    return (bare || entry_become_root(entry)) && split(entry, join->pid);
+    return (bare || entry_become_root(entry)) && split(entry, join->pid) &&
+           cgroup_join_counted(join->instance->record, &entry->failure);
 }
 
 /* Supervise knows this process now; without an answer it is gone, or nobody wants this any more. */
@@ -103,6 +103,7 @@ static bool enter_root(struct entry *entry, int root) {
 static bool enter(struct entry *entry, const struct join *join) {
     if (!leave_host(entry, join))
         return false;
+    close_helpers(join);
     wait_for_answer(entry);
     if (launch_is_bare(join->instance))
         return bare_join(entry, join->shared[JOIN_ROOT], join->shared[JOIN_DEVPTS]);

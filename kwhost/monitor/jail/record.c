@@ -91,9 +91,9 @@ static bool check_header(const struct kw_launch *record, u64 size, struct failur
         return bad(failure, "a descriptor");
     if (!check_log(record))
         return bad(failure, "the log's size");
-    for (u32 i = 0; i < array_size(record->reserved); i++)
-        if (record->reserved[i])
-            return bad(failure, "unknown fields");
+    if (record->counted_cgroup > KW_CGROUPS_MAX ||
+        (record->counted_cgroup && record->guest_cgroup_fds[record->counted_cgroup - 1] < 0))
+        return bad(failure, "a cgroup");
     if (exec && (record->mount_count || record->tap_count))
         return bad(failure, "unknown fields");
     return true;

@@ -165,7 +165,7 @@ bool instance_start(const struct launch *launch, struct instance *instance,
     int ends[2];
     instance->pid = -1;
     /* Now, so that the child's cgroup namespace begins there. */
-    if (!cgroup_join(launch->record->guest_cgroup_fds, failure) ||
+    if (!cgroup_join_helping(launch->record, failure) ||
         !make_stdio(launch, instance, &jail, failure))
         return false;
     jail.self = instance->self >= 0 ? instance->self : executable_copy(failure);

@@ -110,7 +110,7 @@ static void test_header(void) {
     REFUSES(header.kvm_fd, -1);
     REFUSES(header.lifeline_fd, -2);
     REFUSES(header.lease_fd, 0);
-    REFUSES(header.reserved[0], 1);
+    REFUSES(header.counted_cgroup, 1);
     struct sample sample = good_sample();
     memset(sample.header.name, 'x', sizeof sample.header.name);
     CHECK(!passes(&sample));
@@ -147,6 +147,10 @@ static void test_hosted(void) {
     REFUSES_HOSTED(header.lifeline_fd, 10);
     REFUSES_HOSTED(header.guest_cgroup_fds[KW_CGROUPS_MAX - 1], 0);
     REFUSES_HOSTED(header.cgroup_fds[0], -2);
+    REFUSES_HOSTED(header.counted_cgroup, 2);
+    REFUSES_HOSTED(header.counted_cgroup, KW_CGROUPS_MAX + 1);
+    sample.header.counted_cgroup = 1;
+    CHECK(passes(&sample));
     REFUSES_HOSTED(header.log_size, KW_LOG_SIZE_LEAST - 1);
     REFUSES_HOSTED(header.log_size, ~0ul);
     REFUSES_HOSTED(header.netns_fd, 2);
