@@ -12,13 +12,11 @@ from contextlib import suppress
 import trio
 
 from kwhost.core.abi.messages import send_signal, stop
-from kwhost.core.engines.bare import sweep
 from kwhost.core.errors import (
     EXIT_INTERNAL,
     EXIT_SIGNAL_BASE,
     EXIT_TIMEOUT,
     Conflict,
-    HostError,
     KwhostError,
     LaunchError,
     LimitError,
@@ -132,19 +130,11 @@ class HostedInstance(InstanceLife):
                 await self.attachment.remove()
             raise
         control = Control(launch.connection)
-        self.run = InstanceRun(
-            self,
-            launch.group,
-            launch,
-            control,
-            start.attached.driven.driver,
-            has_monitors=self.has_monitors,
-        )
+        driver, has_monitors = start.attached.driven.driver, self.has_monitors
+        self.run = InstanceRun(self, launch.group, launch, control, driver, has_monitors=has_monitors)
         self.changed.ring()
         self.spawn(self._watch, self.run)
-        await self._note(protections=launch.protections)
-        for notice in launch.approximate:
-            await self.on_notice(notice)
+        await self.on_launched(launch)
 
     async def adopt(self) -> None:
         """Go on with what an earlier daemon left: a run, its end, or a start that was due."""
@@ -299,13 +289,6 @@ class HostedInstance(InstanceLife):
                 started=None if end.reason is EndReason.FAILED else started,
                 ended=found.ended_ns / 1e9 if found else None,
             )
-
-    async def _sweep(self) -> None:
-        """What nobody ended and removed, where the instance had no namespaces."""
-        try:
-            await trio.to_thread.run_sync(sweep, self.record.id, self.definition.rootfs)
-        except HostError as error:
-            await self.on_notice(str(error))
 
     def _describe(self, run: InstanceRun) -> End:
         found = self._dirs.read_exit()

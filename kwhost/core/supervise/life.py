@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import trio
 
 from kwhost.core.abi.messages import Event
-from kwhost.core.errors import EXIT_INTERNAL, StoreError
+from kwhost.core.engines.bare import sweep
+from kwhost.core.errors import EXIT_INTERNAL, HostError, StoreError
 from kwhost.core.model.definition import InstanceDefinition
 from kwhost.core.model.events import EventKind
 from kwhost.core.model.floors import engine_label, isolation_of, meets
@@ -28,6 +29,7 @@ from kwhost.core.supervise.surroundings import Surroundings
 
 if TYPE_CHECKING:
     from kwhost.core.model.statistics import InstanceStatistics
+    from kwhost.core.supervise.launching import Launch
     from kwhost.core.supervise.run import InstanceRun
 
 __all__ = ["InstanceLife"]
@@ -208,7 +210,21 @@ class InstanceLife:
             await self.on_notice(choice.warning)
         return choice.engine
 
+    async def _sweep(self) -> None:
+        """What nobody ended and removed, where the instance had no namespaces."""
+        try:
+            await trio.to_thread.run_sync(sweep, self.record.id, self.definition.rootfs)
+        except HostError as error:
+            await self.on_notice(str(error))
+
     # What it tells while it runs.
+
+    async def on_launched(self, launch: "Launch") -> None:
+        """Keep what protects it, and tell of what is weaker than asked for."""
+        if launch.protections != self.record.protections:
+            await self._note(protections=launch.protections)
+        for notice in launch.approximate:
+            await self.on_notice(notice)
 
     async def on_notice(self, text: str) -> None:
         """See run.RunWatcher."""
