@@ -1,7 +1,9 @@
 """`kwhost doctor` says what this host offers, and what to do."""
 
 import json
+import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,7 @@ from kwhost.core.cli.doctor import format_report
 from kwhost.core.hostcheck.kvm import check_kvm
 from kwhost.core.hostcheck.report import Verdict, can_run
 from kwhost.core.hostcheck.resources import _check_address_layout
+from tests.functional.without_kvm import hide_kvm
 
 
 @pytest.mark.kvm
@@ -31,13 +34,44 @@ def test_json_has_the_same_findings(kwhost_command: list[str]) -> None:
     assert {"KVM", "kernel", "namespaces", "overlayfs", "Landlock", "control groups", "ids"} <= names
 
 
+@pytest.mark.root
+def test_without_kvm_the_engine_process_can_run_and_says_what_protects(kwhost_command: list[str]) -> None:
+    command = hide_kvm(*kwhost_command, "doctor")
+
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+
+    assert done.returncode == 1
+    assert "engine direct: cannot run" in done.stdout
+    assert "engine process: can run" in done.stdout
+    assert re.search(r"holds +user_namespace: ", done.stdout)
+
+
+@pytest.mark.root
+@pytest.mark.parametrize(("kind", "user"), [("container", "root"), ("user", "an ordinary user")])
+def test_where_namespaces_are_refused_it_says_what_does_not_hold(
+    kwhost_command: list[str], kind: str, user: str
+) -> None:
+    command = [sys.executable, "-m", "tests.functional.refuse_namespaces", kind, *kwhost_command]
+
+    done = subprocess.run([*command, "doctor", "--json"], capture_output=True, text=True, check=False)
+
+    report = json.loads(done.stdout)
+    assert report["engines"]["process"]["host_ok"]
+    assert not report["engines"]["direct"]["host_ok"]
+    (finding,) = (each for each in report["findings"] if each["engines"] == ["process"])
+    assert (finding["verdict"], finding["seen"].endswith(user)) == ("weaker", True)
+    holds = {each["name"]: each["holds"] for each in report["protections"]}
+    assert (holds["seccomp"], holds["landlock"], holds["mounts"], holds["pids"]) == (True, True, False, False)
+    assert all(each["why_not"] for each in report["protections"] if not each["holds"])
+
+
 def test_what_is_missing_comes_with_advice(tmp_path: Path) -> None:
     findings = check_kvm(str(tmp_path / "kvm"))
 
     assert [finding.verdict for finding in findings] == [Verdict.MISSING]
     assert not can_run("direct", findings)
     assert can_run("process", findings)
-    report = format_report(findings)
+    report = format_report(findings, None)
     assert "-> load KVM" in report
     assert "engine direct: cannot run" in report
 

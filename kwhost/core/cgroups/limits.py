@@ -1,7 +1,7 @@
 """From limits as people write them to what the kernel counts, and what a host cannot hold of them."""
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from kwhost.core.cgroups.hierarchies import Controller
 from kwhost.core.model.definition import BlockLimits, Limits
@@ -10,10 +10,12 @@ from kwhost.core.model.tenant import Quota
 __all__ = [
     "CPU_PERIOD",
     "Caps",
+    "Holder",
     "Missing",
     "cpu_quota",
     "find_missing",
     "instance_caps",
+    "lacking_limits",
     "show_tasks",
     "tenant_caps",
 ]
@@ -79,6 +81,20 @@ def cpu_quota(cpus: float) -> int:
 def show_tasks(tasks: int | None) -> str:
     """As pids.max has it."""
     return "max" if tasks is None else f"{tasks}"
+
+
+class Holder(Protocol):
+    """Whatever knows what control groups hold here."""
+
+    def missing(self, limits: Limits) -> tuple[Missing, ...]:
+        """Each of these limits that they cannot."""
+
+
+def lacking_limits(groups: Holder) -> str:
+    """Which of the usual limits no control group holds here, and why; "" where one holds each."""
+    missing = groups.missing(Limits(memory=1, cpus=1.0, pids=1))
+    names = ", ".join(entry.limit for entry in missing)
+    return f"no limits of {names}: {missing[0].reason}" if missing else ""
 
 
 def find_missing(limits: Limits, reasons: Mapping[Controller, str]) -> tuple[Missing, ...]:

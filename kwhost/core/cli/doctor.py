@@ -4,9 +4,11 @@ import json
 from collections.abc import Sequence
 
 from kwhost.core.cli.options import CommandParser
+from kwhost.core.cli.protections import format_protections, list_protections
 from kwhost.core.cli.results import show_json, show_result
 from kwhost.core.hostcheck.report import Finding, can_run
 from kwhost.core.hostcheck.security.concern import Concern, State, to_do
+from kwhost.core.model.protections import Protections
 
 __all__ = ["format_report", "format_security", "main"]
 
@@ -20,7 +22,7 @@ _EPILOG = """examples:
   kwhost doctor --security"""
 
 # Engines of the contract; those that this version does not have are said to be so.
-_ENGINES = {"direct": True, "kernel": False, "process": False}
+_ENGINES = {"direct": True, "kernel": False, "process": True}
 
 
 def _engine_state(engine: str, findings: list[Finding]) -> str:
@@ -28,8 +30,16 @@ def _engine_state(engine: str, findings: list[Finding]) -> str:
     return state if _ENGINES[engine] else f"{state} here; not available in this version yet"
 
 
-def format_report(findings: list[Finding]) -> str:
-    """The report for people."""
+def _named(protections: Protections) -> dict[str, dict[str, str]]:
+    """As the API tells them."""
+    return {
+        "missing": {each.value: why for each, why in protections.missing.items()},
+        "weaker": {each.value: why for each, why in protections.weaker.items()},
+    }
+
+
+def format_report(findings: list[Finding], protections: Protections | None) -> str:
+    """The report for people. `protections`: of the engine `process`, None where it cannot run."""
     lines = []
     for finding in findings:
         lines.append(f"{finding.verdict.value:>8}  {finding.name}: {finding.seen}")
@@ -37,15 +47,22 @@ def format_report(findings: list[Finding]) -> str:
             lines.append(f"{'':>8}  -> {finding.advice}")
     lines.append("")
     lines += [f"engine {engine}: {_engine_state(engine, findings)}" for engine in _ENGINES]
+    if protections:
+        lines += [
+            "",
+            "what protects this host from programs of the engine process:",
+        ]
+        lines += format_protections(**_named(protections))
     return "\n".join(lines) + "\n"
 
 
-def _json_report(findings: list[Finding]) -> str:
+def _json_report(findings: list[Finding], protections: Protections | None) -> str:
     document = {
         "engines": {
             engine: {"available": available, "host_ok": can_run(engine, findings)}
             for engine, available in _ENGINES.items()
         },
+        "protections": list_protections(**_named(protections)) if protections else None,
         "findings": [
             {
                 "name": finding.name,
@@ -100,7 +117,10 @@ def main(arguments: Sequence[str]) -> int:
     if options.security:
         return _report_security(as_json=options.json)
     from kwhost.core.hostcheck.check import check_host  # brings ctypes: not for --help
+    from kwhost.core.hostcheck.process import check_process
 
-    findings = check_host()
-    show_result(_json_report(findings) if options.json else format_report(findings))
+    process = check_process()
+    findings = [*check_host(), process.finding]
+    report = _json_report if options.json else format_report
+    show_result(report(findings, process.protections))
     return 0 if can_run("direct", findings) else 1

@@ -6,10 +6,10 @@ from typing import Any
 from kwhost.core.cli.connection import add_host_option, connect, instance_path
 from kwhost.core.cli.each import for_each
 from kwhost.core.cli.options import CommandParser
+from kwhost.core.cli.protections import list_protections
 from kwhost.core.cli.results import show_json
-from kwhost.core.model.protections import Protection
 
-__all__ = ["list_protections", "main"]
+__all__ = ["main"]
 
 _USAGE = "kwhost inspect [--json] [--host PATH] NAME..."
 _DESCRIPTION = """Print for each instance, as a JSON list of objects: its status, its definition, its
@@ -19,22 +19,6 @@ hold, and why others do not."""
 _EPILOG = """examples:
   kwhost inspect web-1
   kwhost inspect acme/web-1 | jq '.[0].definition.limits'"""
-
-
-def list_protections(found: dict[str, Any] | None) -> list[dict[str, Any]] | None:
-    """Each of them with whether it holds; None where a virtual machine is what protects."""
-    if found is None:
-        return None
-    return [
-        {
-            "name": each.value,
-            "holds": each.value not in found["missing"],
-            "meaning": each.meaning,
-            "why_not": found["missing"].get(each.value, ""),
-            "weaker": found["weaker"].get(each.value, ""),
-        }
-        for each in Protection
-    ]
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -50,11 +34,12 @@ def main(arguments: Sequence[str]) -> int:
     def inspect(name: str) -> None:
         status = client.request("GET", instance_path(name))
         statistics = client.request("GET", instance_path(status["id"], "stats"))
+        protections = status["protections"]
         found.append(
             {
                 "status": status,
                 "definition": client.request("GET", instance_path(status["id"], "definition")),
-                "protections": list_protections(status["protections"]),
+                "protections": protections and list_protections(**protections),
                 "policy": client.request("GET", instance_path(status["id"], "policy")),
                 "usage": statistics["usage"],
                 "counted": statistics["counted"],

@@ -28,6 +28,8 @@ _SECCOMP_GET_ACTION_AVAIL = 2
 _SECCOMP_RET_TRAP = 0x0003_0000
 _MS_REC_PRIVATE = 0x4000 | 0x4_0000
 _LANDLOCK_WANTED = 2
+# The engine `process` can do without, and says then what does not hold (hostcheck.process).
+_MONITORED = ("direct", "kernel")
 
 
 def _check_version() -> Finding:
@@ -52,6 +54,7 @@ def _check_namespaces() -> Finding:
         "kernel.apparmor_restrict_unprivileged_userns"
         if reason
         else "",
+        engines=_MONITORED,
     )
 
 
@@ -106,6 +109,7 @@ def _check_overlay() -> Finding:
         advice="load it (modprobe overlay), with a kernel that allows it in user namespaces (5.11 or newer)"
         if reason
         else "",
+        engines=_MONITORED,
     )
 
 

@@ -3,23 +3,14 @@
 from collections.abc import Collection
 
 from kwhost.core.cgroups.groups import Cgroups
+from kwhost.core.cgroups.limits import lacking_limits
 from kwhost.core.engines.bare import bare_protections, jail_protections, jail_refused, probe_abilities, sweep
-from kwhost.core.model.definition import Limits
 from kwhost.core.model.ids import InstanceId
 from kwhost.core.model.instance import InstanceSpec, LaunchPlan
 from kwhost.core.model.protections import Protection, Protections
 from kwhost.core.supervise.bare import plan_bare
 
-__all__ = ["is_bare", "lacking_cgroup", "protect"]
-
-_EACH = Limits(memory=1, cpus=1, pids=1)
-
-
-def lacking_cgroup(cgroups: Cgroups) -> str:
-    """Which of the usual limits no control group holds here, and why; "" where one holds each."""
-    missing = cgroups.missing(_EACH)
-    names = ", ".join(entry.limit for entry in missing)
-    return f"no limits of {names}: {missing[0].reason}" if missing else ""
+__all__ = ["is_bare", "protect"]
 
 
 def is_bare(protections: Protections | None) -> bool:
@@ -32,7 +23,7 @@ def protect(
 ) -> tuple[LaunchPlan, Protections]:
     """The plan for what this host allows, and what holds then. `unheld`: limits that no control group holds.
     Raises HostError, LimitError, UsageError."""
-    lacking = lacking_cgroup(cgroups)
+    lacking = lacking_limits(cgroups)
     if not jail_refused():
         return plan, jail_protections(probe_abilities(), lacking_cgroup=lacking)
     bare = plan_bare(plan, spec, instance, unheld)
