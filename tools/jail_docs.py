@@ -19,13 +19,14 @@ from kwhost.net.resolver.calls import ALLOWED, DEADLY
 MONITOR = ROOT / "kwhost/monitor"
 FORWARD = ROOT / "kwhost/net/forward/filter.def"
 PAGE = ROOT / "docs/jail.md"
-ROLES = ("MONITOR", "INIT", "SUPERVISE", "HOSTED", "JOINER", "BROKER")
+ROLES = ("MONITOR", "INIT", "SUPERVISE", "HOSTED", "JOINER", "BROKER", "KEEPER")
 # A row of the calls' table whose handler makes the very call on the host (filter_rules.c, passes_on).
 PASSED = re.compile(
     r"^CALL\(\d+, (\w+), (?:FORWARDED|BROKERED), "
     r"(?:call_forward|call_brokered|socket_forward|address_forward|descriptor_forward|descriptor_change|set_identity),",
     re.MULTILINE,
 )
+BARE_ROW = re.compile(r'^([A-Z_]+)\((\w+), (.*)"(.*)"(?:, (.*))?\)$')
 ROW = re.compile(rf'^({"|".join(ROLES)})(?:_FOR)?\((\w+), "(.*?)"(?:, (.*))?\)$')
 GROUP = re.compile(r"^#define (\w+)((?: |\\\n|[\w,])*)$", re.MULTILINE)
 PROFILES = ("strict", "web", "default")
@@ -53,8 +54,10 @@ others is open only where the policy's ceiling has a call of the program's that 
 | supervise, hosted | {hosted} | likewise of a hosted instance |
 | joiner | {least_joiner} to {joiner} | of a hosted instance: makes the processes that join it. Their \
 monitors inherit this filter and set their own upon it, so it has the monitor's of the same ceiling too |
-| broker | {broker} | of an instance without monitors (the engine process), and its workers: answers what the \
-filters of programs hand over, and makes calls for them |
+| broker | {broker} | of an instance without monitors (the engine process), and its workers: answers what \
+the filters of programs hand over, and makes calls for them |
+| keeper | {keeper} | of a program that runs [without namespaces](#programs-without-namespaces): ends \
+what it leaves behind |
 | resolver | {resolver} | not of an instance: reads what all of them ask for ([networks.md](networks.md)) |
 | forwarder | {forwarder} | not of an instance: accepts calls at published ports, and starts the relays, \
 which inherit its filter |
@@ -95,6 +98,27 @@ input, output and error, message queues. They are a second wall behind the polic
   above it is granted: the program may make the rest.
 - A file that may be read alone is granted as it is at the start: one that takes its place cannot be opened.
 - A granted directory itself can be neither moved nor removed, and a file not moved to where more is granted.
+"""
+BARE = """
+## Programs without namespaces
+
+Where a host refuses namespaces, as plain containers do, the engine `process` goes on with what remains
+(`kwhost inspect` and `kwhost doctor` tell of it). Such a program has a second filter, made from
+`kwhost/monitor/jail/bare_filter.def`: what namespaces would keep from the host, and what Landlock does not
+look at, fails with these errors.
+
+| call | error | unless | why |
+|---|---|---|---|
+{all}
+A program that an ordinary user starts has that user's own id, and with it power over the user's other
+processes and files. Therefore these fail too:
+
+| call | error | unless | why |
+|---|---|---|---|
+{shared}
+Landlock rules (`kwhost/monitor/jail/bare_rules.c`) let it open what the image `host` has of this machine, or
+what lies in its root directory, and change files in one directory of its own alone, which goes with it; it
+binds and connects no TCP port, and as an ordinary user's it signals nobody outside.
 """
 FORWARDERS_FILES = """Landlock rules let it, and its relays, execute its own program and remove files in the
 run directory (its socket and its lock), and nothing else; no port can be bound, no other process signalled.
@@ -184,6 +208,37 @@ def profiles(rules: list[Rule], passed: list[str], groups: dict[str, list[str]])
     )
 
 
+def bare_unless(kind: str, given: str, values: str | None) -> str:
+    """The condition of a row of bare_filter.def on which the call goes on."""
+    numbers = [int(number) for number in re.findall(r"\b\d\b", given)]
+    match kind:
+        case "ONLY":
+            return f"argument {numbers[0]} is {values}"
+        case "NONE_OF":
+            return f"argument {numbers[0]} is not {values}"
+        case "ONLY_NULL":
+            return f"argument {numbers[0]} is NULL"
+        case "ONLY_NULL_IF":
+            return f"argument {numbers[0]} is not {given.split(', ')[1]}, or argument {numbers[1]} is NULL"
+    return ""
+
+
+def bare() -> str:
+    """The chapter of programs without namespaces."""
+    of_all, of_shared = (MONITOR / "jail/bare_filter.def").read_text().split("\nSHARED\n")
+
+    def rows(text: str) -> str:
+        found = (BARE_ROW.match(line) for line in text.splitlines())
+        cells = (
+            (row[2], re.findall(r"E[A-Z]+", row[3])[0], bare_unless(row[1], row[3], row[5]), row[4])
+            for row in found
+            if row
+        )
+        return "".join(f"| {' | '.join(row)} |\n" for row in cells)
+
+    return BARE.format(all=rows(of_all), shared=rows(of_shared))
+
+
 def passed_on(passed: list[str], limits: dict[tuple[str, str], list[str]]) -> str:
     """The calls that go on as they are, with the conditions that some have."""
     names = (
@@ -201,6 +256,7 @@ def head(rules: list[Rule], passed: list[str], groups: dict[str, list[str]]) -> 
         minimum=len(minimum),
         monitor=len(names["MONITOR"] | set(passed)),
         init=len(names["INIT"]),
+        keeper=len(names["KEEPER"]),
         supervise=len(names["SUPERVISE"]),
         hosted=len(names["HOSTED"] | names["SUPERVISE"]),
         least_joiner=len(names["JOINER"] | minimum),
@@ -259,10 +315,12 @@ def page() -> str:
     parts += ["\n## Supervise of a hosted instance, besides\n", table(of["HOSTED"], limits)]
     parts += ["\n## Joiner, besides those of the monitor\n", table(of["JOINER"], limits)]
     parts += ["\n## Broker\n", table(of["BROKER"], limits)]
+    parts += ["\n## Keeper\n", table(of["KEEPER"], limits)]
     parts += [
         "\n## What ends the process\n",
         f"\n{', '.join(NEVER.findall(text))}.\n",
         chapter(),
+        bare(),
         *services(),
     ]
     return "".join(parts)

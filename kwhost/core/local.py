@@ -97,8 +97,7 @@ def _without_namespaces(plan: LaunchPlan, spec: InstanceSpec) -> LaunchPlan:
         return plan
     from kwhost.core.supervise.bare import plan_bare
 
-    asked = {"memory": plan.limits.memory or plan.limits.resident, "pids": plan.limits.pids}
-    unheld = [limit for limit, value in asked.items() if value]
+    unheld = ["pids"] if plan.limits.pids else []
     return plan_bare(plan, spec, f"{spec.name}-{os.urandom(8).hex()}", unheld)
 
 

@@ -25,7 +25,7 @@ class JailPage(NamedTuple):
 
     def opened(self, role: str, ceiling: frozenset[str] | None) -> frozenset[str]:
         """The calls of a role where the program may ever make those of a ceiling; None: any."""
-        if role in ("init", "supervise", "broker"):
+        if role in ("init", "supervise", "broker", "keeper"):
             return self.own[role]
         if role == "hosted":
             return self.own["supervise"] | self.own["hosted"]

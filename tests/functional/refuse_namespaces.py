@@ -1,8 +1,8 @@
 """`refuse_namespaces.py container|user COMMAND...`: runs a command where no namespaces can be made.
 
 `container`: as root of a plain container is, with the capabilities and much of the filter of system calls
-that container engines give by default. `user`: as user 1000, in a user namespace in which the kernel's own limit
-allows no further one.
+that container engines give by default. `user`: as user 1000, in a user namespace in which the kernel's own
+limit allows no further one; outside that is who runs this, so that the files of root are the user's own.
 """
 
 import ctypes
@@ -67,7 +67,6 @@ def _become_container() -> None:
 
 
 def _become_user() -> None:
-    """Outside it stays who it was: the files of this machine's root are that user's own."""
     owners = {
         kind: f"1000 {number} 1" for kind, number in (("uid_map", os.geteuid()), ("gid_map", os.getegid()))
     }

@@ -17,7 +17,7 @@ from kwhost.core.policy.ceiling_table import compile_ceiling
 from tests.functional.ceilings import ceiling_of, profile
 from tests.functional.jail_page import read_jail_page
 
-ROLES = ("monitor", "init", "supervise", "hosted", "joiner", "broker")
+ROLES = ("monitor", "init", "supervise", "hosted", "joiner", "broker", "keeper")
 CALLS_TRIED = range(513)
 # The kernel lets these through every filter: they work in its own trampolines only.
 EXEMPT = {335, 336}  # uretprobe, uprobe
@@ -55,6 +55,7 @@ GOOD: dict[str, dict[str, Sequence[int | str]]] = {
     "init": {},
     "supervise": {"ioctl": (ANY, 0x5414)},  # TIOCSWINSZ
     "hosted": {"ioctl": (ANY, 0x5414), "mmap": (0, 0, 1)},
+    "keeper": {},
     "joiner": {"clone": (17,), "mmap": (0, 0, 1), "mprotect": (WINDOW, 0, 1)},
     "broker": {
         "clone": (17,),

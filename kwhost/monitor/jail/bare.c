@@ -5,7 +5,6 @@
 #include <linux/capability.h>
 #include <linux/poll.h>
 #include <linux/prctl.h>
-#include <linux/resource.h>
 
 #include "base/text.h"
 #include "jail/cgroup.h"
@@ -130,15 +129,6 @@ static bool split(struct entry *entry, struct keeping *keeping) {
     keeper_become(keeping, entry->self);
 }
 
-/* Where the ids are the instance's own, the kernel counts what they have. */
-static bool limit_processes(struct entry *entry) {
-    u64 most[2] = {entry->launch->record->pids_limit, entry->launch->record->pids_limit};
-    if (most[0] == 0 || launch_is(entry->launch, KW_LAUNCH_ROOTLESS))
-        return true;
-    long result = host(__NR_prlimit64, 0, RLIMIT_NPROC, most, NULL);
-    return result >= 0 || fail(&entry->failure, STATUS_OWN, result, "limiting processes");
-}
-
 static long set_ids(const struct launch *launch) {
     const struct kw_launch *record = launch->record;
     u32 uid = bare_uid(launch), gid = bare_gid(launch), groups[KW_GROUPS_MAX];
@@ -191,9 +181,9 @@ static bool mark(struct entry *entry) {
 /* Its keeper's child, on the rest of the way. */
 static bool become_program(struct entry *entry) {
     long keeper = host(__NR_getppid);
-    return mark(entry) && entry_place(entry) && limit_processes(entry) &&
-           give_up_privileges(entry) && follow_keeper(entry, keeper) && go_to_workdir(entry) &&
-           entry_take_stdio(entry) && entry_start(entry);
+    return mark(entry) && entry_place(entry) && give_up_privileges(entry) &&
+           follow_keeper(entry, keeper) && go_to_workdir(entry) && entry_take_stdio(entry) &&
+           entry_start(entry);
 }
 
 static bool open_proc(struct entry *entry) {

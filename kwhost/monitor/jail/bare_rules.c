@@ -66,10 +66,8 @@ static long allow(int rules, u64 handled, const struct launch_mount *mount) {
 static long allow_all(int rules, u64 handled, const struct launch *instance, const char **path) {
     long result = 0;
     for (u32 i = 0; i < instance->record->mount_count && result >= 0; i++) {
-        const struct launch_mount *mount = &instance->mounts[i];
-        *path = mount->target;
-        if (mount->target[1]) /* the root itself grants nothing */
-            result = allow(rules, handled, mount);
+        *path = instance->mounts[i].target;
+        result = allow(rules, handled, &instance->mounts[i]);
     }
     for (int i = 0; i < 3 && result >= 0; i++)
         result = landlock_allow_stream(rules, i, handled & OF_DEVICES);

@@ -6,7 +6,8 @@
 
 /* From here on this process and all that it makes
  *
- * - open only what the instance's mounts name: for reading and executing, devices also for writing;
+ * - open only what the instance's mounts name, a root of its own too: for reading and executing,
+ *   devices also for writing;
  * - change files in its scratch directory alone;
  * - bind and connect no TCP port (version 4), control no device but those named (version 5);
  * - as an ordinary user's: signal nobody else, and reach no socket without a name in the file

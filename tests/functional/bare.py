@@ -1,0 +1,93 @@
+"""kwhost where no namespaces can be made: as root of a plain container, and as an ordinary user."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from tests.functional import refuse_namespaces
+from tests.functional.hosting import Daemon
+from tests.patience import SECONDS
+
+__all__ = ["BareDaemon", "Surroundings"]
+
+# The limit on processor time in a real-time class by which an instance's processes are known.
+_MARKER_LEAST = 1 << 62
+
+
+class Surroundings:
+    """`kind`: "container" or "user", see refuse_namespaces. `sleep`: a command that nobody else runs."""
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+        self._name = f"bare-{os.urandom(4).hex()}"
+        self.sleep = f"sleep {int.from_bytes(os.urandom(3)) + 1_000_000}"
+
+    def scratches(self) -> list[str]:
+        """What its instances wrote and is still there."""
+        return [name for name in os.listdir("/tmp") if name.startswith(f"kwhost-{self._name}-")]
+
+    def sleepers(self) -> list[int]:
+        """The processes of its instances that sleep."""
+        return _marked(self.sleep.split())
+
+    def command(self, *command: str) -> list[str]:
+        """A command as it is run there."""
+        return [sys.executable, str(refuse_namespaces.__file__), self.kind, *command]
+
+    def start(self, *arguments: str, **options: Any) -> "subprocess.Popen[str]":
+        """Start `kwhost run` there."""
+        run = [sys.executable, "-m", "kwhost", "run", "--engine", "process", "--isolation", "process"]
+        run += ["--name", self._name]
+        settings: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
+        return subprocess.Popen(
+            self.command(*run, *arguments), stdin=subprocess.DEVNULL, text=True, **settings
+        )
+
+    def run(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
+        """`kwhost run` to its end."""
+        process = self.start(*arguments)
+        output, errors = process.communicate(timeout=SECONDS)
+        return subprocess.CompletedProcess(process.args, process.returncode, output, errors)
+
+    def python(self, script: str, *arguments: str) -> list[str]:
+        """What a script of Python's prints when it is run as a program without namespaces."""
+        done = self.run("--", "python3", "-c", script, *arguments)
+        assert (done.returncode, done.stderr) == (0, ""), done
+        return done.stdout.splitlines()
+
+
+class BareDaemon(Daemon):
+    """A daemon there."""
+
+    def __init__(self, kind: str, configuration: str) -> None:
+        self._surroundings = Surroundings(kind)
+        super().__init__(configuration)
+
+    def command(self, *arguments: str) -> list[str]:
+        return self._surroundings.command(*super().command(*arguments))
+
+
+def _is_marked(pid: str) -> bool:
+    try:
+        lines = Path(f"/proc/{pid}/limits").read_text().splitlines()
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    hard = next((line.split()[4] for line in lines if line.startswith("Max realtime timeout")), "")
+    return hard.isdecimal() and int(hard) >= _MARKER_LEAST and state != "Z"
+
+
+def _marked(command: Sequence[str]) -> list[int]:
+    """The processes of instances without namespaces that run exactly this command."""
+    wanted = "".join(f"{argument}\0" for argument in command)
+    found = []
+    for pid in filter(_is_marked, filter(str.isdigit, os.listdir("/proc"))):
+        try:
+            if Path(f"/proc/{pid}/cmdline").read_text() == wanted:
+                found.append(int(pid))
+        except OSError:
+            continue
+    return found

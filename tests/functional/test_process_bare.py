@@ -1,0 +1,386 @@
+"""Programs where neither user namespaces nor mounts can be had: what remains of the jail holds."""
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import RunKwhost
+from tests.functional.bare import Surroundings
+from tests.functional.hosting import eventually
+from tests.patience import SECONDS
+
+pytestmark = pytest.mark.root
+
+TRY = """
+import errno, os, sys
+def attempt(name, action, *arguments):
+    try:
+        action(*arguments)
+        print(name, "done")
+    except OSError as error:
+        print(name, errno.errorcode[error.errno])
+"""
+
+
+@pytest.fixture(params=["container", "user"])
+def around(request: pytest.FixtureRequest) -> Surroundings:
+    return Surroundings(request.param)
+
+
+@pytest.fixture
+def container() -> Surroundings:
+    return Surroundings("container")
+
+
+@pytest.fixture
+def user() -> Surroundings:
+    return Surroundings("user")
+
+
+@pytest.fixture
+def readable() -> Iterator[Path]:
+    """A directory that every user of this host may read and write, with a file in it."""
+    with tempfile.TemporaryDirectory(prefix="kwhost-") as name:
+        directory = Path(name)
+        directory.chmod(0o777)
+        (directory / "file").write_text("of the host\n")
+        (directory / "file").chmod(0o666)
+        yield directory
+
+
+def test_where_namespaces_can_be_made_they_are(run_kwhost: RunKwhost) -> None:
+    done = run_kwhost(["--engine", "process", "--isolation", "process", "--", "sh", "-c", "echo $$"])
+
+    assert done.stdout == "1\n"
+
+
+@pytest.mark.parametrize("status", [0, 42])
+def test_output_and_status_are_the_programs(around: Surroundings, status: int) -> None:
+    done = around.run("--", "sh", "-c", f"echo out; echo err >&2; exit {status}")
+
+    assert (done.stdout, done.stderr, done.returncode) == ("out\n", "err\n", status)
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGSEGV])
+def test_a_signal_that_ends_it_is_told(around: Surroundings, number: signal.Signals) -> None:
+    assert around.run("--", "sh", "-c", f"kill -{number.value} $$").returncode == 128 + number
+
+
+def test_it_has_no_capability_and_gains_none(around: Surroundings) -> None:
+    status = around.run("--", "cat", "/proc/self/status").stdout
+    found = dict(line.split(":\t", 1) for line in status.splitlines())
+
+    assert {found[name] for name in ("CapInh", "CapPrm", "CapEff", "CapAmb")} == {"0000000000000000"}
+    assert (found["NoNewPrivs"], found["Seccomp"]) == ("1", "2")
+
+
+def test_roots_programs_have_an_id_of_their_own(container: Surroundings) -> None:
+    first, second = (container.python("import os; print(os.getresuid(), os.getgroups())") for _ in range(2))
+
+    assert first != second
+    assert "(0," not in first[0]
+
+
+def test_it_reads_and_executes_what_the_image_host_has(around: Surroundings) -> None:
+    done = around.run("--", "sh", "-c", "cat /etc/passwd >/dev/null && ls -l /usr/bin/env && python3 -c 1")
+
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    "path", ["/etc/shadow", "/etc/ssh/ssh_config", "/root", "/home", "/tmp", "/var/lib", "/run"]
+)
+def test_the_rest_of_the_host_cannot_be_opened(around: Surroundings, path: str) -> None:
+    if not os.path.exists(path):
+        pytest.skip(f"there is no {path} here")
+
+    assert around.python(TRY + "attempt('open', os.open, sys.argv[1], 0)", path) == ["open EACCES"]
+
+
+def test_files_that_others_may_write_stay_as_they_are(around: Surroundings, readable: Path) -> None:
+    script = (
+        TRY
+        + """
+os.chdir(sys.argv[1])
+attempt("read", os.open, "file", 0)
+attempt("write", os.open, "file", 1)
+attempt("truncate", os.truncate, "file", 0)
+attempt("remove", os.unlink, "file")
+attempt("rename", os.rename, "file", "other")
+attempt("link", os.link, "file", os.environ["HOME"] + "/link")
+attempt("make", os.open, "new", os.O_CREAT | os.O_WRONLY)
+attempt("directory", os.mkdir, "new")
+attempt("list", os.listdir)
+"""
+    )
+    before = {path.name: path.read_text() for path in readable.iterdir()}
+
+    tried = dict(line.split() for line in around.python(script, str(readable)))
+
+    assert set(tried.values()) <= {"EACCES", "EXDEV", "EPERM"}
+    assert {path.name: path.read_text() for path in readable.iterdir()} == before
+
+
+def test_it_writes_in_a_directory_that_goes_with_it(around: Surroundings) -> None:
+    script = "cd $TMPDIR && [ $HOME = $TMPDIR ] && mkdir -p a/b && echo 1 >a/b/c && cp /bin/true . && ./true"
+
+    done = around.run("--", "sh", "-c", script)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert not around.scratches()
+
+
+def test_what_it_wrote_is_removed_however_deep_and_locked(container: Surroundings) -> None:
+    script = """
+import os
+os.chdir(os.environ["HOME"])
+for _ in range(3000):
+    os.mkdir("d")
+    os.chdir("d")
+    open("file", "w").close()
+    os.chmod(".", 0o700)
+os.chmod(os.environ["HOME"] + "/d/d", 0)
+os.chmod(os.environ["HOME"], 0)
+"""
+    container.python(script)
+
+    assert not container.scratches()
+
+
+def test_it_has_no_sockets_but_pairs(around: Surroundings) -> None:
+    script = (
+        TRY
+        + """
+import socket
+for family in ("UNIX", "INET", "INET6", "NETLINK", "VSOCK", "PACKET"):
+    attempt(family, socket.socket, getattr(socket, "AF_" + family), socket.SOCK_DGRAM)
+attempt("pair", socket.socketpair)
+attempt("datagrams", socket.socketpair, socket.AF_UNIX, socket.SOCK_DGRAM)
+"""
+    )
+    assert around.python(script) == [
+        "UNIX EAFNOSUPPORT", "INET EAFNOSUPPORT", "INET6 EAFNOSUPPORT", "NETLINK EAFNOSUPPORT",
+        "VSOCK EAFNOSUPPORT", "PACKET EAFNOSUPPORT", "pair done", "datagrams EPROTONOSUPPORT",
+    ]  # fmt: skip
+
+
+def test_it_makes_no_namespaces_and_leaves_no_queues(around: Surroundings) -> None:
+    script = (
+        TRY
+        + """
+import ctypes
+libc = ctypes.CDLL(None, use_errno=True)
+def call(*arguments):
+    if libc.syscall(*arguments) < 0:
+        raise OSError(ctypes.get_errno(), "")
+attempt("user", call, 272, 0x10000000)
+attempt("mount", call, 272, 0x20000)
+attempt("memory", call, 29, 0, 4096, 0o1600)
+attempt("semaphores", call, 64, 0, 1, 0o1600)
+attempt("messages", call, 68, 0, 0o1600)
+attempt("queue", call, 240, b"kwhost-test", 0o102, 0o600, 0)
+"""
+    )
+    tried = dict(line.split() for line in around.python(script))
+
+    assert set(tried.values()) <= {"EPERM", "ENOSYS", "ENOSPC", "EINVAL"}
+    assert {tried[name] for name in ("memory", "semaphores", "messages", "queue")} == {"ENOSYS"}
+
+
+# Run beside the program: another one of the same user, who has a file open for it to be known by.
+BYSTANDER = """
+import subprocess, sys
+other = subprocess.Popen(["sleep", "1000"])
+try:
+    sys.exit(subprocess.run([*sys.argv[1:], str(other.pid)]).returncode or other.poll() or 0)
+finally:
+    other.kill()
+"""
+
+
+def test_other_processes_are_out_of_its_reach(around: Surroundings) -> None:
+    script = (
+        TRY
+        + """
+import resource
+other = int(sys.argv[1])
+for number in (0, 9):
+    attempt("kill", os.kill, other, number)
+for parent in (os.getppid(), 1):
+    attempt("parent", os.kill, parent, 9)
+attempt("pidfd", lambda: __import__("signal").pidfd_send_signal(os.pidfd_open(other), 9))
+attempt("limits", resource.prlimit, other, resource.RLIMIT_CPU, (1, 1))
+attempt("turns", os.setpriority, os.PRIO_PROCESS, other, 19)
+attempt("processors", os.sched_setaffinity, other, {0})
+attempt("environment", open, f"/proc/{other}/environ")
+attempt("memory", open, f"/proc/{other}/mem")
+attempt("descriptor", os.readlink, f"/proc/{other}/fd/0")
+attempt("root", os.listdir, f"/proc/{other}/root/")
+attempt("score", open, f"/proc/{other}/oom_score_adj", "w")
+"""
+    )
+    run = (sys.executable, "-m", "kwhost", "run", "--engine", "process", "--isolation", "process")
+    command = around.command(sys.executable, "-c", BYSTANDER, *run, "--", "python3", "-c", script)
+
+    done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    tried = [line.split() for line in done.stdout.splitlines()]
+    assert [name for name, result in tried if result not in ("EPERM", "EACCES", "ENOSYS")] == []
+
+
+def test_a_users_files_keep_their_modes_owners_and_times(user: Surroundings, readable: Path) -> None:
+    script = (
+        TRY
+        + """
+os.chdir(sys.argv[1])
+attempt("mode", os.chmod, "file", 0)
+attempt("owner", os.chown, "file", -1, -1)
+attempt("times", os.utime, "file", (0, 0))
+attempt("attribute", os.setxattr, "file", "user.x", b"1")
+attempt("watch", lambda: __import__("ctypes").CDLL(None, use_errno=True).inotify_add_watch)
+fd = os.open("/etc/passwd", 0)
+attempt("open mode", os.fchmod, fd, 0o644)
+attempt("open times", os.utime, fd, (0, 0))
+"""
+    )
+    before = (readable / "file").stat()
+
+    tried = dict(line.rsplit(" ", 1) for line in user.python(script, str(readable)))
+
+    assert {tried[name] for name in ("mode", "owner", "times", "attribute", "open mode", "open times")} == {
+        "EPERM"
+    }
+    assert (readable / "file").stat() == before
+
+
+def test_its_processes_stay_marked(around: Surroundings) -> None:
+    script = (
+        TRY
+        + """
+import resource
+which = resource.RLIMIT_RTTIME
+soft, hard = resource.getrlimit(which)
+try:
+    resource.setrlimit(which, (5, 5))
+except ValueError as error:
+    print(error)
+print(resource.getrlimit(which) == (soft, hard) and hard >= 1 << 62)
+"""
+    )
+    assert around.python(script) == ["not allowed to raise maximum limit", "True"]
+
+
+LEAVES = "(setsid sh -c '{sleep} & {sleep}' &) ; setsid {sleep} & {then}"
+
+
+def test_what_it_leaves_behind_ends_with_it(around: Surroundings) -> None:
+    then = f"while [ $(pgrep -fx '{around.sleep}' | wc -l) -lt 3 ]; do :; done; echo left"
+
+    done = around.run("--", "sh", "-c", LEAVES.format(sleep=around.sleep, then=then))
+
+    assert done.stdout == "left\n"
+    assert not around.sleepers()
+
+
+def test_what_it_made_ends_with_its_time(around: Surroundings) -> None:
+    done = around.run("--timeout", "1s", "--", "sh", "-c", LEAVES.format(sleep=around.sleep, then="wait"))
+
+    assert done.returncode == 124
+    assert not around.sleepers()
+
+
+@pytest.mark.parametrize("victim", ["kw-supervise", "kwhost"])
+def test_all_ends_when_whoever_started_it_is_killed(around: Surroundings, victim: str) -> None:
+    process = around.start("--", "sh", "-c", LEAVES.format(sleep=around.sleep, then="wait"))
+    eventually(lambda: len(around.sleepers()) == 3, "the program's start")
+
+    os.kill(_descendant(process.pid, victim), signal.SIGKILL)
+    process.communicate(timeout=SECONDS)
+
+    eventually(lambda: not around.sleepers(), "the end of all processes")
+    eventually(lambda: not around.scratches(), "the removal of what it wrote")
+
+
+def _descendant(pid: int, name: str) -> int:
+    """The first process from `pid` downwards that has this name; of "kwhost", that reads its command line."""
+    for child in (pid, *map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())):
+        if name == "kwhost" and b"\0run\0" in Path(f"/proc/{child}/cmdline").read_bytes():
+            return child
+        if Path(f"/proc/{child}/comm").read_text() == f"{name}\n":
+            return child
+    pytest.fail(f"there is no {name} below {pid}")
+
+
+def test_it_gets_a_terminal(around: Surroundings) -> None:
+    done = around.run("-t", "--", "sh", "-c", "tty >/dev/null && echo to-the-terminal >/dev/tty; stty size")
+
+    assert done.stdout.replace("\r", "") == "to-the-terminal\n24 80\n"
+
+
+def test_processes_are_limited_by_the_id_of_its_own(container: Surroundings) -> None:
+    script = (
+        TRY
+        + """
+children = []
+def more():
+    for _ in range(20):
+        if not (child := os.fork()):
+            __import__("time").sleep(1000)
+        children.append(child)
+attempt("fork", more)
+print(len(children))
+"""
+    )
+    done = container.run("--pids", "5", "--", "python3", "-c", script)
+
+    assert done.stdout.splitlines() == ["fork EAGAIN", "5"]  # as many as each user may have, and one more
+
+
+@pytest.mark.parametrize(
+    ("arguments", "missing"),
+    [
+        (("-v", "/usr:/mnt"), "volumes need mounts"),
+        (("--image", "nothing"), "the image 'nothing'"),
+        (("--memory", "64M"), "--memory with the engine 'process' needs control groups"),
+        (("-w", "/nowhere"), "the working directory /nowhere"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else value[0],
+)
+def test_what_cannot_be_had_is_an_error(
+    around: Surroundings, arguments: tuple[str, ...], missing: str
+) -> None:
+    done = around.run(*arguments, "--", "true")
+
+    assert done.returncode in (1, 2, 125, 126)
+    assert missing in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert not around.scratches()
+
+
+def test_an_ordinary_users_program_has_no_other_id_and_root(user: Surroundings, busybox_root: Path) -> None:
+    assert "id 5 does not exist" in user.run("-u", "5:5", "--", "true").stderr
+    assert "--rootfs needs user namespaces" in user.run("--rootfs", str(busybox_root), "--", "ls").stderr
+
+
+def test_a_directory_is_the_root_where_root_may_change_it(
+    container: Surroundings, busybox_root: Path
+) -> None:
+    (busybox_root / "tmp").mkdir()
+    (busybox_root / "tmp").chmod(0o1777)
+    script = "ls /; cd $HOME && echo 1 >x && cat x; echo no >/etc/passwd"
+    before = sorted(str(path) for path in busybox_root.rglob("*"))
+
+    done = container.run("--rootfs", str(busybox_root), "--", "sh", "-c", script)
+
+    assert (done.stdout, done.stderr) == (
+        "bin\netc\ntmp\n1\n",
+        "sh: can't create /etc/passwd: Permission denied\n",
+    )
+    assert sorted(str(path) for path in busybox_root.rglob("*")) == before
