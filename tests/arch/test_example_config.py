@@ -33,12 +33,13 @@ def described_path(path: KeyPath) -> KeyPath:
 def test_it_runs_as_it_is(project: Path) -> None:
     configuration = load_configuration(project / "config.example.toml", {}, 0)
 
-    assert len(configuration.tenants) == 2
+    assert len(configuration.tenants) == 3
     assert {definition.name for definition in configuration.definitions} == {
         "web-1",
         "web-2",
         "worker",
         "job",
+        "clock",
     }
     assert {(definition.image, definition.network) for definition in configuration.definitions} == {
         ("host", "none")

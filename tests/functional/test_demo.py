@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.functional.session import Session
+from tests.functional.without_kvm import hide_kvm
 
 
 @pytest.mark.kvm
@@ -25,6 +26,26 @@ def test_the_demonstration_runs_well_and_cleans_up(project: Path) -> None:
 
     assert done.returncode == 0, done.stdout + done.stderr
     assert re.search(r"web-2 +running +healthy", done.stdout)
+    assert "nothing is left" in done.stdout
+
+
+@pytest.mark.root
+@pytest.mark.slow
+def test_without_kvm_it_shows_what_allows_a_weaker_engine(project: Path) -> None:
+    done = subprocess.run(
+        hide_kvm(sys.executable, "tools/demo.py"),
+        cwd=project,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=110,
+    )
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.count("There is no KVM: ") == 1
+    assert re.search(r"lab +clock +running .* process \(no VM\)", done.stdout)
+    assert not re.search(r"acme +.* running ", done.stdout)
     assert "nothing is left" in done.stdout
 
 
