@@ -63,7 +63,8 @@ void broker_ended(struct supervisor *supervisor) {
     supervisor->broker.pidfd = -1;
     if (supervisor->exited)
         return;
-    if (!explain(&supervisor->broker, &supervisor->failure))
+    /* A start that failed took the broker with it, and has been told. */
+    if (!supervisor->failure.status && !explain(&supervisor->broker, &supervisor->failure))
         fail(&supervisor->failure, STATUS_OWN, 0,
              "the instance's broker was killed, and the instance with it");
     supervisor_signal(supervisor, SIGKILL);
