@@ -9,7 +9,6 @@ LAYERS = ("abi", "base", "policy", "machine", "mm", "process", "calls", "procfs"
 INTERFACES = {
     "broker/performed.def",
     "broker/broker.h",
-    "broker/performed.def",
     "calls/call.h",
     "calls/handlers.h",
     "calls/interruptible.h",

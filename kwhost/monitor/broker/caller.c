@@ -18,8 +18,7 @@ static struct {
     u32 uid[4], gid[4];
     u32 groups[CALLER_GROUPS_MAX], group_count;
     u64 permitted, effective;
-} own = {.uid = {UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN},
-         .gid = {UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN}};
+} own = {.uid = {UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN}, .gid = {UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN}};
 
 static long set_capabilities(u64 effective) {
     struct __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
