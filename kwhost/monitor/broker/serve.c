@@ -53,10 +53,13 @@ static _Noreturn void end_all(struct serving *serving) {
         host(__NR_exit_group, 0);
 }
 
+/* The user namespace, which is the first, gives an ordinary user the right to join the others, and
+ * takes from host root that over a network namespace which was given. */
 static bool join(struct serving *serving, const int *namespaces) {
+    u32 start = launch_is(&serving->supervisor->launch, KW_LAUNCH_ROOTLESS) ? 0 : 1;
     long result = 0;
     for (u32 i = 0; i < NAMESPACE_FDS && result >= 0; i++)
-        result = host(__NR_setns, namespaces[i], 0);
+        result = host(__NR_setns, namespaces[(start + i) % NAMESPACE_FDS], 0);
     return result >= 0 ||
            fail(&serving->failure, STATUS_OWN, result, "the broker's way into the instance");
 }
