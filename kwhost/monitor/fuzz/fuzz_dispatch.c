@@ -1,6 +1,7 @@
 /* link: tests/fake_calls.c calls/dispatch.c calls/translate.c calls/control_data.c calls/messages.c
- * calls/sockets.c calls/addresses.c calls/ipc.c calls/ioctl.c calls/sys_poll.c calls/sys_select.c
- * calls/sys_epoll.c calls/sys_sleep.c calls/misc.c calls/wait.c calls/descriptors.c base/text.c */
+ * calls/sockets.c calls/addresses.c calls/internet.c calls/ipc.c calls/ioctl.c calls/sys_poll.c
+ * calls/sys_select.c calls/sys_epoll.c calls/sys_sleep.c calls/misc.c calls/wait.c
+ * calls/descriptors.c base/text.c */
 /* A call's whole way through the dispatcher and those handlers that copy and translate, with a host
  * that checks what it is told and answers anything: whatever the registers, the guest's memory and
  * the host's answers are, the host is told of guest memory and of the monitor's copies alone, and
