@@ -84,7 +84,7 @@ def _number(match: "re.Match[str]") -> str:
 
 # What a filter cannot refuse as the table says: the kernel answers uretprobe itself, with SIGILL, and what
 # clone3 has in memory is not seen.
-OTHER_IN_A_PROCESS = {"uretprobe": "", "clone3": "ENOSYS"}
+OTHER_IN_A_PROCESS = {"uretprobe": "", "clone3": "ENOSYS", "rseq": "EINVAL"}
 
 
 def in_this_way(way: Way, calls: Iterable[Expected]) -> list[Expected]:
