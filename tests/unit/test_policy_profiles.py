@@ -33,8 +33,8 @@ def number(text: str) -> int:
 
 
 def test_default_answers_as_the_monitor_alone_would(project: Path) -> None:
-    """Programs find what they find without a policy: calls that are served, and the same errors otherwise; but
-    for rseq, which is there where there is no monitor."""
+    """Programs find what they find without a policy: calls that are served, and the same errors otherwise,
+    but for rseq, which is there where there is no monitor."""
     text = (project / "kwhost/monitor/calls/table.def").read_text()
     for kind, call, error in ROW.findall(text):
         expected = "allow" if kind == "CALL" or call == "rseq" else f"errno:{error}"
