@@ -80,7 +80,7 @@ class Approver:
         return EventType.QUESTION not in kinds
 
 
-def prepared(new: New, root: Path) -> HostedInstance:
+def prepared(new: New, root: Path, *, virtual: bool) -> HostedInstance:
     """One with the program `questions`, also as `asked`, and a few files in /tmp."""
     workshop = open_workshop()
     program = workshop.build(Path(__file__).with_name("questions.c"))
@@ -93,7 +93,7 @@ def prepared(new: New, root: Path) -> HostedInstance:
         (root / "tmp" / name).write_text(f"{name}\n")
         (root / "tmp" / name).chmod(0o666)
     (root / "tmp").chmod(0o777)
-    return new()
+    return new(virtual=virtual)
 
 
 def asking(call: str = "mkdir") -> ByHand:

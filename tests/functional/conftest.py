@@ -44,8 +44,8 @@ def new(tmp_path: Path, busybox_root: Path) -> Iterator[New]:
     """Makes instances that are ended after the test."""
     made: list[HostedInstance] = []
 
-    def make(directory: Path = tmp_path) -> HostedInstance:
-        made.append(HostedInstance(directory, busybox_root))
+    def make(directory: Path = tmp_path, *, virtual: bool = True) -> HostedInstance:
+        made.append(HostedInstance(directory, busybox_root, virtual=virtual))
         return made[-1]
 
     yield make

@@ -23,14 +23,18 @@ from tests.functional.approver import (
 from tests.functional.hosted import Client, HostedInstance, New, wait_until
 from tests.functional.policies import READ, ByHand, number_of
 
-pytestmark = pytest.mark.kvm
-
 EACCES, EAGAIN = 13, 11
 
 
 @pytest.fixture
-def instance(new: New, busybox_root: Path) -> HostedInstance:
-    return prepared(new, busybox_root)
+def instance(new: New, busybox_root: Path, virtual: bool) -> HostedInstance:
+    return prepared(new, busybox_root, virtual=virtual)
+
+
+@pytest.fixture
+def machine(new: New, busybox_root: Path) -> HostedInstance:
+    """Only here is what may be executed asked about: without a virtual machine it is Landlock's."""
+    return prepared(new, busybox_root, virtual=True)
 
 
 @pytest.mark.hw
@@ -74,37 +78,40 @@ def test_connecting_asks_with_the_address(instance: HostedInstance) -> None:
     assert finished(instance) == ["connect: ECONNREFUSED"]
 
 
-def test_a_spawned_program_is_asked_about(instance: HostedInstance) -> None:
+@pytest.mark.kvm
+def test_a_spawned_program_is_asked_about(machine: HostedInstance) -> None:
     """By a child that borrows its parent's memory."""
-    approver = start(instance, asking_about_files(), "/bin/questions", "spawns")
+    approver = start(machine, asking_about_files(), "/bin/questions", "spawns")
 
     question = approver.question()
 
     assert (question.call, question.text) == (number_of("execve"), "/bin/asked")
     assert approver.answer(question, allow=True) == ALLOWED
-    assert finished(instance) == ["spawned: ok, 512"]
+    assert finished(machine) == ["spawned: ok, 512"]
 
 
-def test_other_threads_run_on_while_an_execution_is_asked_about(instance: HostedInstance) -> None:
-    approver = start(instance, asking_about_files(), "/bin/questions", "beside-execution")
+@pytest.mark.kvm
+def test_other_threads_run_on_while_an_execution_is_asked_about(machine: HostedInstance) -> None:
+    approver = start(machine, asking_about_files(), "/bin/questions", "beside-execution")
     question = approver.question()
 
-    instance.say("go\n")
-    wait_until(lambda: instance.logged() == "beside\n")
+    machine.say("go\n")
+    wait_until(lambda: machine.logged() == "beside\n")
 
     assert question.text == "/bin/asked"
     assert approver.answer(question, allow=True) == ALLOWED
-    assert finished(instance) == ["beside", "connect: ECONNREFUSED"]
+    assert finished(machine) == ["beside", "connect: ECONNREFUSED"]
 
 
-def test_the_first_program_is_asked_about(instance: HostedInstance) -> None:
-    approver = start(instance, asking_about_files(), "/bin/asked", "connects")
+@pytest.mark.kvm
+def test_the_first_program_is_asked_about(machine: HostedInstance) -> None:
+    approver = start(machine, asking_about_files(), "/bin/asked", "connects")
 
     question = approver.question()
 
     assert question.text == "/bin/asked"
     assert approver.answer(question, allow=True) == ALLOWED
-    assert finished(instance) == ["connect: ECONNREFUSED"]
+    assert finished(machine) == ["connect: ECONNREFUSED"]
 
 
 def test_a_program_that_joins_asks(instance: HostedInstance) -> None:

@@ -26,14 +26,12 @@ from tests.functional.approver import (
 from tests.functional.hosted import HostedInstance, New, wait_until
 from tests.functional.policies import ByHand, number_of
 
-pytestmark = pytest.mark.kvm
-
 EPERM = 1
 
 
 @pytest.fixture
-def instance(new: New, busybox_root: Path) -> HostedInstance:
-    return prepared(new, busybox_root)
+def instance(new: New, busybox_root: Path, virtual: bool) -> HostedInstance:
+    return prepared(new, busybox_root, virtual=virtual)
 
 
 @pytest.mark.hw
