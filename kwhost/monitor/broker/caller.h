@@ -11,8 +11,10 @@
 
 struct caller {
     const struct broker_request *request;
-    int proc;    /* its directory in the held procfs */
-    int process; /* pidfd, of the thread where the kernel has such */
+    struct broker_request *told; /* likewise, as it is told and asked about: nothing of it is in
+                                  * memory, where others might change it */
+    int proc;                    /* its directory in the held procfs */
+    int process;                 /* pidfd, of the thread where the kernel has such */
     /* As in the instance. */
     u32 pid, tid;
     u32 uid[4], gid[4]; /* real, effective, saved, of the file system */

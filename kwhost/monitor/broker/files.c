@@ -205,6 +205,10 @@ static long describe(const struct caller *caller, struct opening *opening, u64 *
         how.flags &= OPEN_FLAGS;
         how.mode = how.flags & (O_CREAT | __O_TMPFILE) ? how.mode & 07777 : 0;
     }
+    if (request->nr == __NR_openat2) {
+        caller->told->arg[2] = how.flags;
+        caller->told->arg[3] = how.mode;
+    }
     opening->flags = how.flags;
     opening->mode = how.mode;
     opening->resolve = how.resolve;

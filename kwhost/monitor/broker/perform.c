@@ -39,7 +39,9 @@ static long make(const struct caller *caller, struct broker_result *result) {
 
 void broker_perform(const struct broker_request *request, struct broker_result *result) {
     static struct caller caller;
+    struct broker_request told = *request;
     caller.proc = caller.process = -1;
+    caller.told = &told;
     *result = (struct broker_result){.fd = -1};
     long value = -(long)program_refuses(request->nr, request->arg);
     if (!value && broker_only_judges)

@@ -8,7 +8,7 @@
 /* Tells what a verdict says about the caller's call, as broker_permit does. */
 static inline long permit_caller(const struct caller *caller, struct kw_policy_verdict verdict,
                                  const char *text) {
-    return verdict.action == KW_POLICY_ALLOW ? 0 : broker_permit(caller->request, verdict, text);
+    return verdict.action == KW_POLICY_ALLOW ? 0 : broker_permit(caller->told, verdict, text);
 }
 
 /* Likewise by the real path of what is held; what has no path is no file. */
