@@ -36,7 +36,7 @@ CODE = {
     ),
     "BROKER": (
         *("broker/[!b]*.c", "policy/table.c", "policy/questions.c", "policy/learn.c", "base/clock.h"),
-        *("calls/changes.c", "jail/landlock.c", "jail/channel.c", "jail/kernel.h"),
+        *("calls/changes.c", "jail/landlock.c", "jail/program.c", "jail/channel.c", "jail/kernel.h"),
     ),
 }
 # Made by the kernel in a process's name, or by an instruction in assembly.

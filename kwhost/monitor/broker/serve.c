@@ -133,10 +133,11 @@ static void serve(struct serving *serving, struct listener *listener) {
     if (!listener_receive(listener->fd, request))
         return;
     stats_begin(request->nr);
-    bool begun = begins(listener, request);
-    long refused = begun ? 0 : permit_request(request);
+    if (begins(listener, request))
+        job.begins = &serving->supervisor->launch;
+    long refused = job.begins ? 0 : permit_request(request);
     job.judged = refused != -BROKER_ASKS;
-    if (!job.judged || (!refused && !begun && broker_performs(request))) {
+    if (!job.judged || (!refused && worker_is_needed(request))) {
         pool_give(&serving->pool, &job);
         return;
     }

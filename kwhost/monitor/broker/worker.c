@@ -7,12 +7,14 @@
 
 #include "base/host.h"
 #include "broker/ask.h"
+#include "broker/executed.h"
 #include "broker/freezer.h"
 #include "broker/listener.h"
 #include "broker/permit.h"
 #include "broker/status.h"
 #include "calls/call.h"
 #include "calls/stats.h"
+#include "policy/learn.h"
 
 #define IDLE_SECONDS 5
 
@@ -47,6 +49,14 @@ void broker_follow(void) {
         host(__NR_exit_group, 0);
 }
 
+static bool is_learnt(const struct broker_request *request) {
+    return learning() && executed_is(request);
+}
+
+bool worker_is_needed(const struct broker_request *request) {
+    return broker_performs(request) || is_learnt(request);
+}
+
 /* True: its caller may make the call itself. */
 static bool attempt(const struct job *job, struct broker_result *result) {
     const struct broker_request *request = &job->request;
@@ -55,6 +65,10 @@ static bool attempt(const struct job *job, struct broker_result *result) {
         result->value = permit_request(request);
     if (result->value)
         return false;
+    if (is_learnt(request) && job->begins)
+        executed_learn_first(request, job->begins);
+    else if (is_learnt(request))
+        executed_learn(request);
     if (!broker_performs(request))
         return true;
     broker_perform(request, result);

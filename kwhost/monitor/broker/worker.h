@@ -4,11 +4,14 @@
 #define KW_BROKER_WORKER_H
 
 #include "broker/request.h"
+#include "jail/record.h"
 
 struct job {
     struct broker_request request;
-    u64 began;   /* stats_ticks(), when it came */
-    bool judged; /* by its number, its arguments and how often it is made */
+    u64 began;                   /* stats_ticks(), when it came */
+    bool judged;                 /* by its number, its arguments and how often it is made */
+    const struct launch *begins; /* what it begins: it is the last step of a launch; NULL: it is a
+                                  * program's own */
 };
 
 /* Where the broker and one worker meet. */
@@ -35,6 +38,9 @@ _Noreturn void worker_run(struct place *place, struct place_bell *bell);
 /* Once, in the broker: what ends a worker's waiting does so, and nothing else. */
 void worker_prepare(void);
 #define WORKER_KICK SIGUSR1
+
+/* Whether a call that may go on is one for a worker. */
+bool worker_is_needed(const struct broker_request *request);
 
 /* Does the job: answers its call. */
 void worker_do(const struct job *job);
