@@ -18,7 +18,8 @@ long ask_raise(const struct broker_request *request, struct kw_policy_verdict ve
  * -BROKER_RESTARTS when the worker was interrupted. */
 long ask_settle(const struct broker_request *request);
 
-/* Answers are for one call. */
+/* Answers are for one call: whether it has any with yes, and its end. */
+bool ask_any(void);
 void ask_forget(void);
 
 #endif

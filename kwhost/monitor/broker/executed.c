@@ -6,11 +6,12 @@
 #include "broker/paths.h"
 #include "jail/kernel.h"
 #include "jail/program.h"
+#include "policy/learn.h"
 #include "process/elf.h"
 #include "process/script.h"
 
-bool executed_is(const struct broker_request *request) {
-    return request->nr == __NR_execve || request->nr == __NR_execveat;
+bool executed_is_learnt(const struct broker_request *request) {
+    return learning() && (request->nr == __NR_execve || request->nr == __NR_execveat);
 }
 
 /* Notes what is held, and opens it for reading; what cannot be read says nothing of others. */
@@ -84,27 +85,30 @@ static void learn_chain(const struct caller *caller, long fd) {
         host(__NR_close, fd);
 }
 
-void executed_learn(const struct broker_request *request) {
-    static struct caller caller;
+static long note_named(const struct caller *caller) {
     static char path[PATH_MAX];
+    const struct broker_request *request = caller->request;
     u32 at = request->nr == __NR_execveat;
-    int dirfd = at ? (int)request->arg[0] : AT_FDCWD;
-    if (caller_take(&caller, request) >= 0 &&
-        caller_string(&caller, request->arg[at], path, sizeof path) >= 0)
-        learn_chain(&caller, note_path(&caller, dirfd, path));
-    caller_leave(&caller);
+    long result = caller_string(caller, request->arg[at], path, sizeof path);
+    return result < 0 ? result : note_path(caller, at ? (int)request->arg[0] : AT_FDCWD, path);
 }
 
-void executed_learn_first(const struct broker_request *request, const struct launch *launch) {
-    static struct caller caller;
+static long note_first(const struct launch *launch) {
     char name[PATH_MAX];
     struct failure failure;
-    if (caller_take(&caller, request) >= 0 && host(__NR_chdir, launch->workdir) >= 0) {
-        int fd = program_open(launch, name, &failure);
-        host(__NR_fchdir, broker_procfs);
-        learn_chain(&caller, fd < 0 ? fd : note(fd));
-        if (fd >= 0)
-            host(__NR_close, fd);
-    }
+    int fd = -ENOENT;
+    if (host(__NR_chdir, launch->workdir) >= 0)
+        fd = program_open(launch, name, &failure);
+    host(__NR_fchdir, broker_procfs);
+    long result = fd < 0 ? fd : note(fd);
+    if (fd >= 0)
+        host(__NR_close, fd);
+    return result;
+}
+
+void executed_learn(const struct broker_request *request, const struct launch *begins) {
+    static struct caller caller;
+    if (caller_take(&caller, request) >= 0)
+        learn_chain(&caller, begins ? note_first(begins) : note_named(&caller));
     caller_leave(&caller);
 }

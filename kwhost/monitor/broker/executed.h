@@ -6,15 +6,13 @@
 #include "broker/request.h"
 #include "jail/record.h"
 
-bool executed_is(const struct broker_request *request);
+/* Whether the call executes something, and that is to be learnt. */
+bool executed_is_learnt(const struct broker_request *request);
 
 /* Notes the file, the interpreters of a script and the program interpreter, as far as they are
  * there. In a worker. A program that changes its arguments meanwhile has others noted, and its
- * policy will permit those. */
-void executed_learn(const struct broker_request *request);
-
-/* Likewise of the program that an instance begins with: the process on its way there is nobody's to
- * look into. */
-void executed_learn_first(const struct broker_request *request, const struct launch *launch);
+ * policy will permit those. `begins`: what the call is the last step of, a launch on whose way
+ * nobody may look into the caller; NULL: it is a program's own. */
+void executed_learn(const struct broker_request *request, const struct launch *begins);
 
 #endif

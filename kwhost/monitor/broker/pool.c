@@ -15,14 +15,18 @@
 
 #define LOOK_PERIOD 100000000ul
 
+struct meeting {
+    struct place_bell bell;
+    struct place places[POOL_WORKERS];
+};
+
 long pool_start(struct pool *pool) {
-    u64 size = page_up(sizeof(struct place_bell) + POOL_WORKERS * sizeof(struct place));
-    long memory =
-        host(__NR_mmap, 0, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    long memory = host(__NR_mmap, 0, page_up(sizeof(struct meeting)), PROT_READ | PROT_WRITE,
+                       MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (host_failed(memory))
         return memory;
-    pool->bell = (struct place_bell *)memory;
-    pool->places = (struct place *)(pool->bell + 1);
+    pool->bell = &((struct meeting *)memory)->bell;
+    pool->places = ((struct meeting *)memory)->places;
     for (u32 i = 0; i < POOL_WORKERS; i++)
         pool->workers[i].pidfd = -1;
     worker_prepare();
@@ -109,24 +113,43 @@ static bool give(struct pool *pool, const struct job *job) {
     return true;
 }
 
-void pool_give(struct pool *pool, const struct job *job) {
-    if (!pool->count && give(pool, job))
-        return;
+/* False: there is no room. */
+static bool queue(struct pool *pool, const struct job *job) {
     if (pool->count == POOL_WAITING)
+        return false;
+    pool->waiting[(pool->first + pool->count++) % POOL_WAITING] = *job;
+    return true;
+}
+
+void pool_give(struct pool *pool, const struct job *job) {
+    bool given = !pool->count && give(pool, job);
+    if (!given && !queue(pool, job))
         refuse(job, -EAGAIN);
-    else
-        pool->waiting[(pool->first + pool->count++) % POOL_WAITING] = *job;
 }
 
 void pool_renew(struct pool *pool) {
     pool->generation++;
 }
 
+/* What was given back is the last in turn. Without room for it the worker goes on. */
+static void take_back(struct pool *pool) {
+    for (u32 i = 0; i < POOL_WORKERS; i++)
+        if (state_of(pool, i) == PLACE_BACK) {
+            note_given(pool, i);
+            bool taken = queue(pool, &pool->places[i].job);
+            change(pool, i, PLACE_BACK, taken ? PLACE_IDLE : PLACE_BUSY);
+        }
+}
+
+/* Workers tell from here on that they have no job, and are looked at whether they have none yet. */
 static void hand_out(struct pool *pool) {
+    __atomic_store_n(&pool->bell->wanted, 1, __ATOMIC_SEQ_CST);
+    take_back(pool);
     while (pool->count && give(pool, &pool->waiting[pool->first])) {
         pool->first = (pool->first + 1) % POOL_WAITING;
         pool->count--;
     }
+    __atomic_store_n(&pool->bell->crowded, pool->count > 0, __ATOMIC_SEQ_CST);
 }
 
 /* Whether a caller is gone, or has something to do first: a signal to handle, or to stand still.
@@ -143,6 +166,11 @@ static bool is_wanted_back(struct pool_worker *worker, const struct broker_reque
     return wanted;
 }
 
+/* Others want to, and nothing is lost when it gives its job back. */
+static bool is_in_turn(const struct pool *pool, const struct place *place) {
+    return pool->count && !__atomic_load_n(&place->asks, __ATOMIC_SEQ_CST);
+}
+
 static void look_at(struct pool *pool, u32 i, u64 now) {
     struct pool_worker *worker = &pool->workers[i];
     struct place *place = &pool->places[i];
@@ -151,7 +179,7 @@ static void look_at(struct pool *pool, u32 i, u64 now) {
         refuse(&place->job, -EIO); /* it was killed: with what done, nobody knows */
         place->state = PLACE_FREE;
         let_go_of(worker);
-    } else if (is_wanted_back(worker, &place->job.request)) {
+    } else if (is_wanted_back(worker, &place->job.request) || is_in_turn(pool, place)) {
         host(__NR_pidfd_send_signal, worker->pidfd, WORKER_KICK, 0, 0);
     }
 }
@@ -160,10 +188,8 @@ u64 pool_tend(struct pool *pool, bool rung) {
     u64 now = monotonic_ns(), next = 0, times;
     if (rung)
         host(__NR_read, pool->bell->fd, &times, sizeof times);
-    if (pool->count) {
-        __atomic_store_n(&pool->bell->wanted, 1, __ATOMIC_SEQ_CST);
+    if (pool->count || rung)
         hand_out(pool);
-    }
     for (u32 i = 0; i < POOL_WORKERS; i++) {
         struct pool_worker *worker = &pool->workers[i];
         if (state_of(pool, i) != PLACE_BUSY)

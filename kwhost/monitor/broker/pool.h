@@ -1,12 +1,13 @@
-/* The broker's workers: made when there is a job and none is idle, so many at most; further jobs
- * wait for one. */
+/* The broker's workers: made when there is a job and none is idle, so many at most. Further jobs
+ * wait for one, in turns with those that can only wait themselves: what they wait for may be among
+ * the others. */
 #ifndef KW_BROKER_POOL_H
 #define KW_BROKER_POOL_H
 
 #include "broker/worker.h"
 
 #define POOL_WORKERS (KW_POLICY_QUESTIONS + 64) /* open questions leave room for calls */
-#define POOL_WAITING 256 /* jobs; beyond them calls are refused with EAGAIN */
+#define POOL_WAITING 4096 /* jobs; beyond them calls are refused with EAGAIN */
 
 struct pool_worker {
     int pidfd;      /* -1: never was one here, or it is known to be gone */

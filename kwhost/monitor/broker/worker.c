@@ -14,7 +14,6 @@
 #include "broker/status.h"
 #include "calls/call.h"
 #include "calls/stats.h"
-#include "policy/learn.h"
 
 #define IDLE_SECONDS 5
 
@@ -49,26 +48,21 @@ void broker_follow(void) {
         host(__NR_exit_group, 0);
 }
 
-static bool is_learnt(const struct broker_request *request) {
-    return learning() && executed_is(request);
-}
-
 bool worker_is_needed(const struct broker_request *request) {
-    return broker_performs(request) || is_learnt(request);
+    return broker_performs(request) || executed_is_learnt(request);
 }
 
 /* True: its caller may make the call itself. */
-static bool attempt(const struct job *job, struct broker_result *result) {
+static bool attempt(struct job *job, struct broker_result *result) {
     const struct broker_request *request = &job->request;
     *result = (struct broker_result){.fd = -1};
     if (!job->judged)
         result->value = permit_request(request);
     if (result->value)
         return false;
-    if (is_learnt(request) && job->begins)
-        executed_learn_first(request, job->begins);
-    else if (is_learnt(request))
-        executed_learn(request);
+    job->judged = true;
+    if (executed_is_learnt(request))
+        executed_learn(request, job->begins);
     if (!broker_performs(request))
         return true;
     broker_perform(request, result);
@@ -90,24 +84,38 @@ static long interruption(const struct broker_request *request) {
     return freezer_freezes() ? -ERESTARTNOINTR : 0;
 }
 
+static long ask(struct place *place) {
+    __atomic_store_n(&place->asks, 1, __ATOMIC_SEQ_CST);
+    long result = ask_settle(&place->job.request);
+    __atomic_store_n(&place->asks, 0, __ATOMIC_SEQ_CST);
+    return result;
+}
+
 /* Whether there has to be another attempt. */
-static bool is_open(const struct broker_request *request, struct broker_result *result) {
+static bool is_open(struct place *place, struct broker_result *result) {
     if (result->value == -BROKER_ASKS)
-        result->value = ask_settle(request);
+        result->value = ask(place);
     else if (result->value != -BROKER_RESTARTS)
         return false;
     if (result->value == -BROKER_RESTARTS)
-        result->value = interruption(request);
+        result->value = interruption(&place->job.request);
     return !result->value;
 }
 
-void worker_do(const struct job *job) {
-    const struct broker_request *request = &job->request;
+/* What was answered with yes is known here alone. */
+static bool is_for_later(const struct place_bell *bell) {
+    return !ask_any() && __atomic_load_n(&bell->crowded, __ATOMIC_SEQ_CST);
+}
+
+bool worker_do(struct place *place, const struct place_bell *bell) {
+    const struct broker_request *request = &place->job.request;
     struct broker_result result;
-    bool passes;
-    do
-        passes = attempt(job, &result);
-    while (is_open(request, &result));
+    bool passes = attempt(&place->job, &result);
+    while (is_open(place, &result)) {
+        if (is_for_later(bell))
+            return false;
+        passes = attempt(&place->job, &result);
+    }
     ask_forget();
     if (passes)
         listener_continue(request);
@@ -115,7 +123,8 @@ void worker_do(const struct job *job) {
         listener_answer(request, &result);
     if (result.fd >= 0)
         host(__NR_close, result.fd);
-    stats_end(request->nr, job->began, result.value, false);
+    stats_end(request->nr, place->job.began, result.value, false);
+    return true;
 }
 
 static _Noreturn void leave(void) {
@@ -133,9 +142,9 @@ static void wait(struct place *place) {
         leave();
 }
 
-static void tell_idle(struct place *place, struct place_bell *bell) {
+static void tell(struct place *place, struct place_bell *bell, enum place_state state) {
     u64 one = 1;
-    __atomic_store_n(&place->state, PLACE_IDLE, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&place->state, state, __ATOMIC_SEQ_CST);
     if (__atomic_exchange_n(&bell->wanted, 0, __ATOMIC_SEQ_CST) == 1)
         host(__NR_write, bell->fd, &one, sizeof one);
 }
@@ -149,8 +158,10 @@ _Noreturn void worker_run(struct place *place, struct place_bell *bell) {
     for (;;) {
         switch (__atomic_load_n(&place->state, __ATOMIC_SEQ_CST)) {
         case PLACE_BUSY:
-            worker_do(&place->job);
-            tell_idle(place, bell);
+            tell(place, bell, worker_do(place, bell) ? PLACE_IDLE : PLACE_BACK);
+            break;
+        case PLACE_BACK:
+            host(__NR_futex, &place->state, FUTEX_WAIT, PLACE_BACK, 0);
             break;
         case PLACE_IDLE:
             wait(place);

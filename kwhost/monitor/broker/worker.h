@@ -16,19 +16,22 @@ struct job {
 
 /* Where the broker and one worker meet. */
 enum place_state {
-    PLACE_FREE,    /* there is no worker; the worker's last word, or the broker's where it died */
-    PLACE_IDLE,    /* it waits */
-    PLACE_BUSY,    /* it has a job, or is to find one when it begins */
+    PLACE_FREE, /* there is no worker; the worker's last word, or the broker's where it died */
+    PLACE_IDLE, /* it waits */
+    PLACE_BUSY, /* it has a job, or is to find one when it begins */
+    PLACE_BACK, /* it gives the job back, for another time: it can only wait, and others want to */
     PLACE_LEAVING, /* it is to end */
 };
 struct place {
     u32 state; /* futex */
+    u32 asks;  /* 1: somebody is being asked about the job */
     struct job job;
 };
 
-/* Told to the broker by an eventfd when a worker has become idle, if `wanted` says 1. */
+/* Told to the broker by an eventfd when a worker has no job any more, if `wanted` says 1. */
 struct place_bell {
     u32 wanted;
+    u32 crowded; /* 1: jobs wait for a worker */
     int fd;
 };
 
@@ -42,7 +45,7 @@ void worker_prepare(void);
 /* Whether a call that may go on is one for a worker. */
 bool worker_is_needed(const struct broker_request *request);
 
-/* Does the job: answers its call. */
-void worker_do(const struct job *job);
+/* Does the job: answers its call. False: it is to be given back. */
+bool worker_do(struct place *place, const struct place_bell *bell);
 
 #endif

@@ -20,13 +20,14 @@
 #include <unistd.h>
 
 #include "broker/ask.h"
+#include "broker/executed.h"
 #include "broker/listener.h"
 #include "broker/permit.h"
 #include "broker/pool.h"
 #include "calls/stats.h"
 #include "check.h"
 
-enum what { PASSES, TELLS_WORKER, WAITS, WAITS_ONCE, GIVES_FILE, WAITS_FOR_GO };
+enum what { PASSES, TELLS_WORKER, WAITS, WAITS_ONCE, GIVES_FILE, WAITS_FOR_GO, SAYS_GO };
 
 struct shared {
     u32 begun; /* calls that a worker has begun with */
@@ -51,6 +52,19 @@ long permit_request(const struct broker_request *request) {
     return 0;
 }
 
+bool executed_is_learnt(const struct broker_request *request) {
+    (void)request;
+    return false;
+}
+
+void executed_learn(const struct broker_request *request, const struct launch *begins) {
+    (void)request, (void)begins;
+}
+
+bool ask_any(void) {
+    return false;
+}
+
 long ask_settle(const struct broker_request *request) {
     (void)request;
     return 0;
@@ -69,9 +83,10 @@ static long wait_long(void) {
 }
 
 static long wait_for_go(void) {
-    while (!__atomic_load_n(&shared->go, __ATOMIC_SEQ_CST))
-        usleep(1000);
-    return 7;
+    long result = 7;
+    while (result == 7 && !__atomic_load_n(&shared->go, __ATOMIC_SEQ_CST))
+        result = usleep(10000) ? -BROKER_RESTARTS : 7;
+    return result;
 }
 
 void broker_perform(const struct broker_request *request, struct broker_result *result) {
@@ -92,6 +107,10 @@ void broker_perform(const struct broker_request *request, struct broker_result *
         break;
     case WAITS_FOR_GO:
         result->value = wait_for_go();
+        break;
+    case SAYS_GO:
+        __atomic_store_n(&shared->go, 1, __ATOMIC_SEQ_CST);
+        result->value = 7;
         break;
     case PASSES:
         break;
@@ -294,16 +313,15 @@ static void test_the_call_of_a_dead_worker_fails(void) {
 
 #define MORE (POOL_WORKERS + 20)
 
-static void *call_once(void *unused) {
-    (void)unused;
-    return (void *)(long)ask_kernel(WAITS_FOR_GO);
+static void *call_once(void *what) {
+    return (void *)(long)ask_kernel((enum what)(long)what);
 }
 
-static void call_often(void) {
+static void call_often(enum what what, enum what last) {
     pthread_t threads[MORE];
     long good = 0;
     for (u32 i = 0; i < MORE; i++)
-        pthread_create(&threads[i], NULL, call_once, NULL);
+        pthread_create(&threads[i], NULL, call_once, (void *)(long)(i < MORE - 1 ? what : last));
     for (u32 i = 0; i < MORE; i++) {
         void *result;
         pthread_join(threads[i], &result);
@@ -312,11 +330,24 @@ static void call_often(void) {
     note(good);
 }
 
+static void call_without_end(void) {
+    call_often(WAITS_FOR_GO, WAITS_FOR_GO);
+}
+
 static void test_what_is_too_much_at_once_waits(void) {
-    pid_t caller = start(call_often);
+    pid_t caller = start(call_without_end);
     serve(caller, POOL_WORKERS);
     shared->go = 1;
     finish(caller);
+    CHECK_EQUAL(MORE, shared->result);
+}
+
+static void call_for_each_other(void) {
+    call_often(WAITS_FOR_GO, SAYS_GO);
+}
+
+static void test_calls_that_wait_for_each_other_take_turns(void) {
+    finish(start(call_for_each_other));
     CHECK_EQUAL(MORE, shared->result);
 }
 
@@ -334,5 +365,6 @@ int main(void) {
     test_a_call_is_made_again_after_a_signal();
     test_the_call_of_a_dead_worker_fails();
     test_what_is_too_much_at_once_waits();
+    test_calls_that_wait_for_each_other_take_turns();
     return check_done();
 }
