@@ -22,7 +22,7 @@ static struct {
 
 static bool make(const struct broker_request *request, struct kw_policy_verdict verdict,
                  const char *text, struct kw_policy_question *question) {
-    const char *status = status_read(request->tid);
+    const char *status = status_read(request);
     if (!status)
         return false;
     memset(question, 0, sizeof *question);

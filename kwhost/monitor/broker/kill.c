@@ -37,13 +37,13 @@ static void kill_other(const struct broker_request *request, int process, bool d
 }
 
 void kill_caller(const struct broker_request *request) {
-    const char *status = status_read(request->tid);
+    const char *status = status_read(request);
     if (!status)
         return;
     long process = host(__NR_pidfd_open, status_number(status, "Tgid"), 0);
     if (process < 0)
         return;
-    if (broker_is_waited_for(request)) { /* so the ids are its still */
+    if (broker_is_waited_for(request)) { /* so the id is its still */
         if (status_inner_id(status, "NStgid") == 1)
             kill_first((int)process);
         else

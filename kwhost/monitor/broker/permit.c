@@ -10,7 +10,7 @@
 static void tell(const struct broker_request *request, struct kw_policy_verdict verdict,
                  const char *text) {
     struct policy_caller caller = {.nr = request->nr, .arg = request->arg};
-    const char *status = status_read(request->tid);
+    const char *status = status_read(request);
     if (status) { /* none: it was killed meanwhile */
         caller.pid = status_inner_id(status, "NStgid");
         caller.tid = status_inner_id(status, "NSpid");

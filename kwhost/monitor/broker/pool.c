@@ -155,7 +155,7 @@ static void hand_out(struct pool *pool) {
 /* Whether a caller is gone, or has something to do first: a signal to handle, or to stand still.
  * What may be over in a moment, or some other thread's, counts when it was there the last time. */
 static bool is_wanted_back(struct pool_worker *worker, const struct broker_request *request) {
-    const char *status = broker_is_waited_for(request) ? status_read(request->tid) : NULL;
+    const char *status = status_read(request);
     if (!status)
         return true;
     struct status_signals signals = status_signals(status);

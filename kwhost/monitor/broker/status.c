@@ -1,16 +1,15 @@
 #include "broker/status.h"
 
 #include "base/text.h"
-#include "broker/request.h"
 #include "jail/kernel.h"
 
 /* A thread may be in 65,536 groups, whose ids come before what matters here. */
 #define STATUS_SIZE (1u << 20)
 
-const char *status_read(u32 tid) {
+const char *status_read(const struct broker_request *request) {
     static char text[STATUS_SIZE];
     char path[24];
-    format(path, sizeof path, "%u/status", tid);
+    format(path, sizeof path, "%u/status", request->tid);
     long fd = host(__NR_openat, broker_procfs, path, O_RDONLY | O_CLOEXEC, 0);
     if (fd < 0)
         return NULL;
@@ -20,7 +19,8 @@ const char *status_read(u32 tid) {
         length += (u64)got;
     host(__NR_close, fd);
     text[length] = 0;
-    return length ? text : NULL;
+    /* Whoever had the id by then was the caller if that still waits. */
+    return length && broker_is_waited_for(request) ? text : NULL;
 }
 
 /* A name in the text is the program's, and shown without line ends. */

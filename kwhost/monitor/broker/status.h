@@ -2,11 +2,11 @@
 #ifndef KW_BROKER_STATUS_H
 #define KW_BROKER_STATUS_H
 
-#include "base/types.h"
+#include "broker/request.h"
 
-/* The whole text, of a thread by its id in this process's pid namespace, until the next one is
- * read; NULL: there is no such thread. Whose it was the notification's validity says afterwards. */
-const char *status_read(u32 tid);
+/* The whole text, until the next one is read; NULL: the caller does not wait for its call any more.
+ */
+const char *status_read(const struct broker_request *request);
 
 /* What stands behind "NAME:" and blanks, up to the line's end; "": there is no such line. */
 const char *status_field(const char *status, const char *name);

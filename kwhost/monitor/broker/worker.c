@@ -73,7 +73,7 @@ static bool attempt(struct job *job, struct broker_result *result) {
  * restart needs something that is certain to await the caller when it leaves the call, for it would
  * see the kernel's own number for it otherwise. */
 static long interruption(const struct broker_request *request) {
-    const char *status = broker_is_waited_for(request) ? status_read(request->tid) : NULL;
+    const char *status = status_read(request);
     if (!status)
         return -EINTR; /* which nobody hears */
     struct status_signals signals = status_signals(status);

@@ -42,11 +42,27 @@ static void test_signals(void) {
     CHECK_EQUAL(2, signals.sure);
 }
 
+static bool waits;
+
+bool broker_is_waited_for(const struct broker_request *request) {
+    (void)request;
+    return waits;
+}
+
 static void test_a_real_one(void) {
+    struct broker_request request = {.tid = (u32)getpid()};
     broker_procfs = open("/proc", O_PATH);
-    const char *status = status_read((u32)getpid());
+    waits = true;
+    const char *status = status_read(&request);
     CHECK(status && status_number(status, "Tgid") == (u64)getpid());
-    CHECK(!status_read(0x7fffffff));
+    request.tid = 0x7fffffff;
+    CHECK(!status_read(&request));
+}
+
+static void test_an_id_of_another_by_now_tells_nothing(void) {
+    struct broker_request request = {.tid = (u32)getpid()};
+    waits = false;
+    CHECK(!status_read(&request));
 }
 
 int main(void) {
@@ -54,5 +70,6 @@ int main(void) {
     test_ids_as_in_the_instance();
     test_signals();
     test_a_real_one();
+    test_an_id_of_another_by_now_tells_nothing();
     return check_done();
 }
