@@ -50,7 +50,7 @@ IN_THE_FIRST_PROCESS = {"sethostname", "setdomainname"}
 # Of what hosted instances' files do at the start.
 BEFORE_SUPERVISES_FILTER = {"dup3"}
 # Of what the broker does before it is inside the instance.
-BEFORE_THE_BROKERS_FILTER = {"dup3", "eventfd2", "prlimit64", "rt_sigprocmask", "seccomp", "setns"}
+BEFORE_THE_BROKERS_FILTER = {"dup3", "eventfd2", "prlimit64", "seccomp", "setns"}
 PASSING = re.compile(r"\b(call_forward|call_brokered|descriptor_forward|make_host_call)\(")
 
 

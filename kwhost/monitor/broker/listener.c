@@ -1,6 +1,7 @@
 #include "broker/listener.h"
 
 #include <asm/ioctl.h>
+#include <asm/signal.h>
 #include <linux/seccomp.h>
 
 #include "base/host.h"
@@ -38,14 +39,19 @@ void listener_refuse(const struct broker_request *request, long error) {
     send(request, 0, (s32)error, 0);
 }
 
-/* Both at once, or a caller that is killed in between would keep the descriptor. */
+/* Both at once, or a caller that is killed in between would keep the descriptor. No signal may come
+ * meanwhile: the caller would have been answered with 0, and got no descriptor. */
 static long add_descriptor(const struct broker_request *request,
                            const struct broker_result *result) {
     struct seccomp_notif_addfd added = {.id = request->id,
                                         .flags = SECCOMP_ADDFD_FLAG_SEND,
                                         .srcfd = (u32)result->fd,
                                         .newfd_flags = result->fd_flags};
-    return host(__NR_ioctl, request->listener, SECCOMP_IOCTL_NOTIF_ADDFD, &added);
+    u64 all = ~0ul, before;
+    host(__NR_rt_sigprocmask, SIG_SETMASK, &all, &before, sizeof all);
+    long fd = host(__NR_ioctl, request->listener, SECCOMP_IOCTL_NOTIF_ADDFD, &added);
+    host(__NR_rt_sigprocmask, SIG_SETMASK, &before, 0, sizeof before);
+    return fd;
 }
 
 void listener_answer(const struct broker_request *request, const struct broker_result *result) {

@@ -245,6 +245,30 @@ static void call_waiting(void) {
     ask_kernel(WAITS);
 }
 
+static void call_for_files(void) {
+    long good = 0;
+    for (int i = 0; i < 500; i++) {
+        int fd = ask_kernel(GIVES_FILE);
+        good += fd > 2 && close(fd) == 0;
+    }
+    note(good);
+}
+
+static void *kick(void *unused) {
+    for (u32 i = 0; !__atomic_load_n(&shared->result, __ATOMIC_SEQ_CST); i++)
+        syscall(SYS_pidfd_send_signal, pool.workers[i % 4].pidfd, WORKER_KICK, NULL, 0);
+    return unused;
+}
+
+static void test_a_descriptor_is_handed_over_undisturbed(void) {
+    pthread_t kicks;
+    pid_t caller = start(call_for_files);
+    pthread_create(&kicks, NULL, kick, NULL);
+    finish(caller);
+    pthread_join(kicks, NULL);
+    CHECK_EQUAL(500, shared->result);
+}
+
 static u32 busy(void) {
     u32 count = 0;
     for (u32 i = 0; i < POOL_WORKERS; i++)
@@ -360,6 +384,7 @@ int main(void) {
     test_idle_workers_are_used_again();
     test_workers_have_the_listeners_that_are_there();
     test_a_descriptor_is_handed_over();
+    test_a_descriptor_is_handed_over_undisturbed();
     test_the_call_of_a_dead_caller_ends();
     test_a_signal_ends_a_call();
     test_a_call_is_made_again_after_a_signal();
