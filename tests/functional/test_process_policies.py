@@ -211,6 +211,20 @@ def test_under_what_was_learnt_a_program_does_the_same_again(kwhost: Kwhost, tmp
     assert "id: Permission denied" in more.stderr
 
 
+def test_threads_are_learnt_with_what_was_tried_before(kwhost: Kwhost, tmp_path: Path) -> None:
+    """The engine has no clone3; the C library makes threads without it only where that says ENOSYS."""
+    learnt = tmp_path / "learnt.toml"
+    thread = "import threading; t = threading.Thread(target=print, args=('thread',)); t.start(); t.join()"
+
+    assert (
+        kwhost("policy", "learn", "-o", str(learnt), *ONLY_PROCESS, "--", "python3", "-c", thread).returncode
+        == 0
+    )
+    done = kwhost("run", *ONLY_PROCESS, "--policy", str(learnt), "--", "python3", "-c", thread)
+
+    assert (done.returncode, done.stdout, done.stderr) == (0, "thread\n", "")
+
+
 CONFIGURATION = """
 [policies.own]
 base = "default"

@@ -199,7 +199,8 @@ static struct label write_call(struct maker *maker, u32 nr) {
     struct code before = maker->code;
     if (program_passes(nr))
         return ALLOWED;
-    struct label to = write_refusals(maker, nr, maker->filter->learn ? NOTIFIED : ALLOWED);
+    /* What is refused is learnt as well: programs fall back on something else. */
+    struct label to = maker->filter->learn ? NOTIFIED : write_refusals(maker, nr, ALLOWED);
     to = write_performed(maker, nr, to);
     to = write_policy(maker, nr, to);
     if (maker->code.length > CONDITIONS_MAX)

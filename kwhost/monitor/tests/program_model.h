@@ -32,13 +32,11 @@ static inline u32 model_verdict(const struct program_filter *filter, u32 nr, con
     if ((nr == MODEL_WRITE || nr == MODEL_SENDMSG) && filter->channel >= 0 &&
         (u32)arg[0] == (u32)filter->channel)
         return SECCOMP_RET_ALLOW;
-    if (!model_is_plain(filter, nr, arg) ||
+    if (filter->learn || !model_is_plain(filter, nr, arg) ||
         (nr == MODEL_EXECVE && program_filter_asks_to_begin(filter)) ||
         program_is_performed(program_filter_rules(filter), nr, arg))
         return SECCOMP_RET_USER_NOTIF;
-    if (error)
-        return SECCOMP_RET_ERRNO | error;
-    return filter->learn ? SECCOMP_RET_USER_NOTIF : SECCOMP_RET_ALLOW;
+    return error ? SECCOMP_RET_ERRNO | error : SECCOMP_RET_ALLOW;
 }
 
 #endif
