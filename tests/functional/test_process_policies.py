@@ -95,6 +95,21 @@ def test_what_is_told_names_processes_as_the_instance_does(instance: HostedInsta
     assert told.text.split()[:2] == [str(pid), str(pid)]
 
 
+@pytest.mark.parametrize(
+    ("program", "end"),
+    [("exec cat /tmp/asked", signal.SIGSYS), ("trap 'echo caught' SYS; read x < /tmp/asked", signal.SIGKILL)],
+    ids=["plain", "handles-it"],
+)
+def test_who_opens_what_kills_is_killed(instance: HostedInstance, program: str, end: signal.Signals) -> None:
+    policy = ByHand().path("/tmp/asked", 0, ("KILL", 0, 5))
+
+    shell(instance, policy, f"({program}; echo still there); echo $?")
+
+    printed = finished(instance)
+    assert printed[-1] == str(128 + end)
+    assert not {"caught", "still there"} & set(printed)
+
+
 def test_the_end_of_the_broker_is_the_end_of_the_instance(instance: HostedInstance) -> None:
     approver = shell(instance, asking(), "mkdir /tmp/new & sleep 1000")
     approver.question()
