@@ -178,6 +178,17 @@ def test_what_nobody_counts_is_not_zero(daemon: Daemon) -> None:
     assert "n/a" in daemon.run("stats", "one").stdout
 
 
+def test_its_memory_is_the_programs_own(daemon: Daemon) -> None:
+    create(daemon, "one", "sleep", "1000", **PROCESS)
+
+    memory = daemon.client.request("GET", "/v1/instances/one/memory")
+
+    kinds = {use["kind"] for use in memory["uses"]}
+    assert {"program", "libraries", "anonymous"} <= kinds
+    assert "monitor" not in kinds
+    assert memory["processes"][0]["program"].endswith("/sleep")
+
+
 # Limits.
 
 

@@ -1,9 +1,10 @@
 """Records what a daemon answers, for the tests of the terminal interface:
 
-python -m tests.tui.record >tests/tui/transcripts/busy.json
+python -m tests.tui.record busy >tests/tui/transcripts/busy.json
+python -m tests.tui.record process >tests/tui/transcripts/process.json
 
-The daemon is one of its own in a network namespace of its own, and hosts SCENE; that needs root, KVM and
-nftables. Afterwards: KWHOST_UPDATE_SNAPSHOTS=1, and look at the pictures.
+The daemon is one of its own in a network namespace of its own, and hosts SCENE or PROCESS_SCENE; that needs
+root, KVM and nftables. Afterwards: KWHOST_UPDATE_SNAPSHOTS=1, and look at the pictures.
 """
 
 import json
@@ -76,6 +77,26 @@ command = ["/bin/sh", "-c", "while :; do cat /etc/hostname >/dev/null; sleep 0.0
 command = ["/bin/sh", "-c", "echo cannot go on >&2; exit 3"]
 """
 
+# One instance without a virtual machine, beside one that has one.
+PROCESS_SCENE = """
+[policies.refuses]
+base = "default"
+[policies.refuses.syscalls]
+deny = ["rmdir"]
+
+[tenants.lab]
+isolation = "process"
+
+[tenants.lab.instances.weaker]
+engine = "process"
+command = ["/bin/bash", "-c", "while :; do rmdir /tmp/nothing 2>/dev/null; sleep 0.2; done"]
+policy = "refuses"
+memory = "64M"
+pids = 10
+[tenants.lab.instances.machine]
+command = ["/bin/bash", "-c", "while :; do cat /etc/hostname >/dev/null; sleep 0.2; done"]
+"""
+
 # What it says of the machine that it was recorded on is nobody's business.
 _INFO: dict[str, Any] = {
     "state_dir": "/var/lib/kwhost",
@@ -140,15 +161,28 @@ def wait_until_lively(daemon: NetworkDaemon) -> None:
     eventually(lambda: daemon.instance("acme/web-1")["health"] == "healthy", "the check of health")
 
 
-def main() -> None:
-    """Record SCENE."""
-    with network_daemon(SCENE) as daemon:
-        wait_until_lively(daemon)
-        for action in ("pause", "resume"):
-            daemon.client.request("POST", instance_path("acme/web-1", action))
-        text = json.dumps(record(daemon.client), separators=(",", ":"))
+def _record_busy(daemon: NetworkDaemon) -> dict[str, Any]:
+    wait_until_lively(daemon)
+    for action in ("pause", "resume"):
+        daemon.client.request("POST", instance_path("acme/web-1", action))
+    return record(daemon.client)
+
+
+def _record_process(daemon: NetworkDaemon) -> dict[str, Any]:
+    for name in ("weaker", "machine"):
+        daemon.wait_state(f"lab/{name}", "running")
+    stats = instance_path("lab/weaker", "stats")
+    eventually(lambda: daemon.client.request("GET", stats)["counted"]["calls"], "a call that is asked about")
+    return record(daemon.client)
+
+
+def main(name: str) -> None:
+    """Record a scene."""
+    scene, take = {"busy": (SCENE, _record_busy), "process": (PROCESS_SCENE, _record_process)}[name]
+    with network_daemon(scene) as daemon:
+        text = json.dumps(take(daemon), separators=(",", ":"))
         sys.stdout.write(text.replace(str(daemon.directory), "/etc/kwhost"))
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1])

@@ -7,6 +7,7 @@ import time
 from collections.abc import Awaitable, Callable, Container, Mapping
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -195,7 +196,8 @@ class HostSupervisor:
     async def memory(self, id: InstanceId) -> InstanceMemory:  # noqa: A002
         """See Hosting. One at a time: it is a lot of text for who else needs the interpreter."""
         first = self._first_pid(id)
-        return await trio.to_thread.run_sync(read_memory, first, limiter=self._readers)
+        read = partial(read_memory, first, has_monitors=self.instance(id).has_monitors)
+        return await trio.to_thread.run_sync(read, limiter=self._readers)
 
     def _first_pid(self, id: InstanceId) -> int:  # noqa: A002
         instance = self.instance(id)

@@ -1,6 +1,7 @@
 """What the memory of an instance is for, by the host's lists of its processes' mappings. Blocking.
 
-A process of an instance is a monitor, and the guest's memory is a part of it: the window.
+A process of an instance is a monitor, and the guest's memory is a part of it: the window. Without a virtual
+machine it is the program itself, and all of its memory is the guest's.
 """
 
 import re
@@ -23,6 +24,7 @@ _PATH_MAX = 256
 
 # WINDOW_BASE and WINDOW_BITS of monitor/mm/window.h.
 _WINDOW = range(0x1000_0000_0000, 0x1000_0000_0000 + (1 << 46))
+_EVERYWHERE = range(1 << 64)
 # "start-end perms offset device inode   path", followed by lines such as "Rss:   4 kB".
 _MAPPING = re.compile(rb"^([0-9a-f]+)-([0-9a-f]+) (\S{4}) \S+ (\S+) (\d+) *(.*)$", re.MULTILINE)
 _COUNT = re.compile(rb"^(Rss|Pss|Private_Dirty|Swap): +(\d+) kB$", re.MULTILINE)
@@ -43,17 +45,18 @@ class _Mapping(NamedTuple):
     counts: dict[bytes, int]
 
 
-def read_memory(first: int) -> InstanceMemory:
+def read_memory(first: int, *, has_monitors: bool = True) -> InstanceMemory:
     """Of the instance of process `first`. Raises Conflict where it has ended, HostError where the host does
     not tell."""
     found: list[ProcessMemory] = []
     left, unread = _BYTES_MAX, 0
+    guest = _WINDOW if has_monitors else _EVERYWHERE
     for pid in namespace_pids(first):
         if left <= 0 or len(found) >= _PROCESSES_MAX:
             unread += 1
             continue
         try:
-            process, read = _read_process(pid, left)
+            process, read = _read_process(pid, left, guest)
         except (FileNotFoundError, ProcessLookupError):  # it has ended meanwhile
             continue
         except OSError as error:
@@ -70,14 +73,14 @@ def read_memory(first: int) -> InstanceMemory:
     )
 
 
-def _read_process(pid: int, most: int) -> tuple[ProcessMemory, int]:
+def _read_process(pid: int, most: int, guest: range) -> tuple[ProcessMemory, int]:
     """And how many bytes were read for it."""
     directory = _PROC / str(pid)
     with (directory / "smaps").open("rb") as file:
         text = file.read(most)
         cut = len(text) == most and bool(file.read(1))
     tables = _PAGE_TABLES.search((directory / "status").read_bytes())
-    program, uses = sum_mappings(text)
+    program, uses = sum_mappings(text, guest)
     process = ProcessMemory(
         pid=pid,
         program=program,
@@ -88,13 +91,14 @@ def _read_process(pid: int, most: int) -> tuple[ProcessMemory, int]:
     return process, len(text)
 
 
-def sum_mappings(text: bytes) -> tuple[str, tuple[MemoryUse, ...]]:
-    """The program's path and the uses by kind, of the text of an `smaps`. Pure."""
-    mappings = [mapping for mapping in _parse(text) if not _is_reserved(mapping)]
-    loaded = next((each for each in mappings if each.start in _WINDOW and _is_private_file(each)), None)
+def sum_mappings(text: bytes, guest: range = _WINDOW) -> tuple[str, tuple[MemoryUse, ...]]:
+    """The program's path and the uses by kind, of the text of an `smaps`. `guest` are the addresses that are
+    the guest's. Pure."""
+    mappings = [mapping for mapping in _parse(text) if not _is_reserved(mapping, guest)]
+    loaded = next((each for each in mappings if each.start in guest and _is_private_file(each)), None)
     program = loaded.file if loaded else None
     path = clean_text(loaded.path)[:_PATH_MAX] if loaded else ""
-    return path, _add(_use(mapping, _kind(mapping, program)) for mapping in mappings)
+    return path, _add(_use(mapping, _kind(mapping, program, guest)) for mapping in mappings)
 
 
 def _parse(text: bytes) -> Iterator[_Mapping]:
@@ -113,17 +117,17 @@ def _parse(text: bytes) -> Iterator[_Mapping]:
         )
 
 
-def _is_reserved(mapping: _Mapping) -> bool:
-    """Addresses of the window that are only kept free; guards of the guest's own look the same."""
-    return mapping.start in _WINDOW and mapping.permissions == b"---p" and mapping.file is None
+def _is_reserved(mapping: _Mapping, guest: range) -> bool:
+    """Addresses that are only kept free; guards of the guest's own look the same."""
+    return mapping.start in guest and mapping.permissions == b"---p" and mapping.file is None
 
 
 def _is_private_file(mapping: _Mapping) -> bool:
     return mapping.file is not None and mapping.permissions.endswith(b"p")
 
 
-def _kind(mapping: _Mapping, program: tuple[bytes, bytes] | None) -> MemoryKind:
-    if mapping.start not in _WINDOW:
+def _kind(mapping: _Mapping, program: tuple[bytes, bytes] | None, guest: range) -> MemoryKind:
+    if mapping.start not in guest:
         return _K.MONITOR
     if mapping.permissions.endswith(b"s"):
         return _K.SHARED

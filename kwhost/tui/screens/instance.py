@@ -174,12 +174,13 @@ def _summary(row: Row, now: float, spark: int, *, gone: bool) -> Content:
     status, usage = row.status, row.usage
     state = "removed" if gone else status.state.value
     weak = status.isolation == Isolation.PROCESS.value
+    engine = engine_label(status.engine, status.isolation) if weak else f"{status.engine}, {status.isolation}"
     good = status.state.value == "running" and not gone
     limit = f"/{size(usage.memory_limit)}" if usage.memory_limit else ""
     first = [
         (clean(row.name), "bold"),
         (f"  {state}", "bold $success" if good else "bold $warning"),
-        (f"  {engine_label(status.engine, status.isolation)}  ", "$warning" if weak else "$muted"),
+        (f"  {engine}  ", "$warning" if weak else "$muted"),
         (clean(" ".join(status.command)), "$accent"),
         (f"  {clean(status.message)}" if status.message else "", "$error"),
     ]
