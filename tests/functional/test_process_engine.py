@@ -9,10 +9,15 @@ from typing import Any
 
 import pytest
 
+from kwhost.core.abi.exit_record import EndReason
+from kwhost.core.abi.messages import EventType
+from kwhost.core.model.instance import GuestLimits
 from tests.functional.daemon_requests import act, create, kinds_of, log_of, supervisor_of, wait_log
+from tests.functional.hosted import HostedInstance
 from tests.functional.hosting import Daemon, StartDaemon, eventually
 from tests.functional.leftovers import control_groups, find_leftovers
 from tests.functional.network_hosting import network_daemon
+from tests.functional.ordinary import OrdinaryDaemon, make_host, missing_ability
 from tests.functional.session import Session
 
 pytestmark = pytest.mark.root
@@ -38,6 +43,24 @@ print(count, flush=True)
 time.sleep(1000)
 """
 MIB = 1 << 20
+ECHO = """
+import socketserver
+class Echo(socketserver.StreamRequestHandler):
+    def handle(self):
+        for line in self.rfile:
+            self.wfile.write(line)
+socketserver.ThreadingTCPServer(("", 80), Echo).serve_forever()
+"""
+ORDINARY = f"""
+[tenants.acme]
+isolation = "process"
+network = {{}}
+[tenants.acme.instances.web]
+engine = "process"
+command = ["python3", "-c", {json.dumps(ECHO)}]
+ports = ["8080:80"]
+pids = 20
+"""
 
 
 @pytest.fixture
@@ -225,6 +248,21 @@ def test_more_memory_than_allowed_is_the_end(daemon: Daemon) -> None:
     assert (ended["reason"], ended["exit_code"]) == ("memory", 137)
 
 
+def test_memory_is_sampled_where_no_control_group_limits_it(tmp_path: Path, busybox_root: Path) -> None:
+    instance = HostedInstance(tmp_path, busybox_root, virtual=False)
+    try:
+        script = "read go; x=0123456789abcdef; while :; do x=$x$x; done"
+        instance.shell(script, interactive=True, limits=GuestLimits(resident=64 * MIB))
+        client = instance.connect()
+        client.started()
+        instance.say("go\n")
+
+        assert "the limit is 64" in client.event(EventType.MEMORY).text
+        assert instance.wait().reason is EndReason.MEMORY
+    finally:
+        instance.close()
+
+
 # What outlives the daemon, and what does not outlive the instance.
 
 
@@ -289,3 +327,23 @@ ports = ["8080:80"]
         eventually(lambda: answers(status["addresses"][0], 80), "an answer at its address")
         eventually(lambda: answers("127.0.0.1", 8080), "an answer at the published port")
         assert hosting.instance("acme/web")["isolation"] == "process"
+
+
+@pytest.mark.net
+def test_an_ordinary_users_daemon_runs_it_in_a_network_and_says_what_is_approximate() -> None:
+    if reason := missing_ability():
+        pytest.skip(reason)
+    with make_host() as host:
+        daemon = OrdinaryDaemon(host, ORDINARY)
+        try:
+            daemon.start()
+            daemon.wait_state("acme/web", "running")
+            with host.connection("127.0.0.1:8080") as say:
+                eventually(lambda: say("hello") == "hello", "an echo through the published port")
+            assert "approximate" in daemon.run("events").stdout
+            (inspected,) = json.loads(daemon.run("inspect", "web").stdout)
+            holds = {each["name"]: each["holds"] for each in inspected["protections"]}
+            assert holds["user_namespace"]
+            assert not holds["cgroup"]
+        finally:
+            daemon.close()
