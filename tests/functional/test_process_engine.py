@@ -73,6 +73,7 @@ def is_program(status: dict[str, int]) -> bool:
     return "monitor" not in Path(f"/proc/{status['pid']}/comm").read_text()
 
 
+@pytest.mark.hw
 def test_it_is_stopped_and_started_again(daemon: Daemon) -> None:
     first = create(daemon, "one", "sleep", "1000", **PROCESS)
     assert is_program(first)
@@ -215,6 +216,7 @@ def test_its_memory_is_the_programs_own(daemon: Daemon) -> None:
 # Limits.
 
 
+@pytest.mark.hw
 @pytest.mark.parametrize("pids", [1, 2, 5])
 def test_it_has_exactly_as_many_processes_as_it_may(daemon: Daemon, pids: int) -> None:
     create(daemon, "one", "python3", "-c", FORKS, limits={"pids": pids}, **PROCESS)

@@ -48,7 +48,8 @@ def _check_isolation(tenant: Tenant, definition: InstanceDefinition) -> None:
     if engine is not Engine.AUTO and not meets(isolation_of(engine.value), tenant.isolation):
         raise QuotaExceeded(
             f"tenant {tenant.name} asks for isolation {tenant.isolation.value!r} at least, which the engine "
-            f"{engine.value!r} of {definition.name} does not give"
+            f"{engine.value!r} of {definition.name} does not give; choose another engine, or another "
+            "isolation in the tenant's table"
         )
 
 
