@@ -14,6 +14,7 @@ from kwhost.core.errors import HostError
 from kwhost.core.model.protections import Protection, Protections
 
 __all__ = [
+    "BARE_WARNING",
     "Abilities",
     "bare_protections",
     "check_bare",
@@ -23,6 +24,12 @@ __all__ = [
     "scratch_path",
     "sweep",
 ]
+
+# For whoever starts something so.
+BARE_WARNING = (
+    "namespaces are refused here, so that less than elsewhere protects this host from the program: "
+    "kwhost doctor lists what holds"
+)
 
 # What host root needs to give an instance an id of its own, and to end what has that id.
 _CAPABILITIES = {"CHOWN": 0, "KILL": 5, "SETGID": 6, "SETUID": 7}

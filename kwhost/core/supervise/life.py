@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import trio
 
 from kwhost.core.abi.messages import Event
-from kwhost.core.engines.bare import sweep
+from kwhost.core.engines.bare import BARE_WARNING, sweep
 from kwhost.core.errors import EXIT_INTERNAL, HostError, StoreError
 from kwhost.core.model.definition import InstanceDefinition
 from kwhost.core.model.events import EventKind
@@ -25,6 +25,7 @@ from kwhost.core.supervise.bell import Bell
 from kwhost.core.supervise.choosing import choose_engine
 from kwhost.core.supervise.lifecycle import LIVE_STATES, check_step
 from kwhost.core.supervise.policies import InstancePolicy
+from kwhost.core.supervise.protecting import is_bare
 from kwhost.core.supervise.surroundings import Surroundings
 
 if TYPE_CHECKING:
@@ -223,6 +224,8 @@ class InstanceLife:
         """Keep what protects it, and tell of what is weaker than asked for."""
         if launch.protections != self.record.protections:
             await self._note(protections=launch.protections)
+        if is_bare(launch.protections):
+            await self.on_notice(BARE_WARNING)
         for notice in launch.approximate:
             await self.on_notice(notice)
 
