@@ -79,10 +79,13 @@ def number(label: str, statistics: str) -> str:
 
 def counts(statistics: str) -> str:
     """What is known of these; without a virtual machine nobody counts them."""
-    found = {
-        label: number(label, statistics) for label in ("system calls", "VM exits", "processes", "threads")
-    }
-    return "".join(f", {count} {label}" for label, count in found.items() if count != "n/a")
+    if number("system calls", statistics) == "n/a":
+        return ""
+    return (
+        f", {number('system calls', statistics)} system calls, {number('VM exits', statistics)} VM exits, "
+        f"processes: {number('processes', statistics)}, threads: {number('threads', statistics)}, "
+        f"peak memory {number('peak memory', statistics)}"
+    )
 
 
 def run(demo: Demo, options: tuple[str, ...]) -> bool:
