@@ -175,7 +175,9 @@ def test_files_go_in_and_out(daemon: Daemon, tmp_path: Path) -> None:
 
 
 def test_every_listing_says_that_it_has_no_virtual_machine(daemon: Daemon) -> None:
-    create(daemon, "one", "sleep", "1000", **PROCESS)
+    assert (
+        daemon.run("run", "-d", "--name", "one", "--engine", "process", "--", "sleep", "1000").returncode == 0
+    )
     (listed,) = json.loads(daemon.run("ps", "--json").stdout)
 
     assert (listed["engine"], listed["isolation"]) == ("process", "process")
