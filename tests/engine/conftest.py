@@ -1,9 +1,11 @@
 """Fixtures of the engine's tests: guest programs built once, and a native reference to compare with."""
 
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 
 import pytest
 
@@ -57,20 +59,36 @@ def way(request: pytest.FixtureRequest) -> Way:
 @pytest.fixture(scope="session")
 def run_inside(way: Way, workshop: Workshop, kwhost_command: list[str]) -> Run:
     """Runs a program as an instance."""
+    kwhost = [*way.caller, *kwhost_command, "run", *way.options]
 
     def run(command: Sequence[str], *, options: Sequence[str] = (), seconds: int = SECONDS) -> Outcome:
-        volume = ["-v", f"{workshop.folder}:{INSIDE}:ro"]
-        kwhost = [*way.caller, *kwhost_command, "run", *way.options]
-        done = subprocess.run(
-            [*kwhost, *volume, *options, "--", *command],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=seconds,
-            check=False,
-        )
+        with _carried(command, workshop) if way.is_bare else _shown(command, workshop) as (args, stdin):
+            done = subprocess.run(
+                [*kwhost, *options, *args], stdin=stdin, capture_output=True, timeout=seconds, check=False
+            )
         return Outcome(status=done.returncode, output=_text(done.stdout), errors=_text(done.stderr))
 
     return run
+
+
+# Arguments of `kwhost run` from the last options on, and the standard input.
+Arguments = tuple[Sequence[str], int]
+
+
+@contextmanager
+def _shown(command: Sequence[str], workshop: Workshop) -> Iterator[Arguments]:
+    """The workshop is a volume."""
+    yield ["-v", f"{workshop.folder}:{INSIDE}:ro", "--", *command], subprocess.DEVNULL
+
+
+@contextmanager
+def _carried(command: Sequence[str], workshop: Workshop) -> Iterator[Arguments]:
+    """What is the workshop's comes by standard input, and is used from where the program may write."""
+    [given] = (word for word in command if word.startswith(f"{INSIDE}/"))
+    words = " ".join('"$HOME/given"' if word is given else quote(word) for word in command)
+    script = f'cat >"$HOME/given" && chmod +x "$HOME/given" && exec {words} </dev/null'
+    with (workshop.folder / Path(given).name).open("rb") as file:
+        yield ["-i", "--", "/bin/sh", "-c", script], file.fileno()
 
 
 def _text(data: bytes) -> str:

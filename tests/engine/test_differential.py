@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.engine.conftest import Outcome, Run
-from tests.engine.ways import DIRECT, PROCESS, USER, case
+from tests.engine.ways import BARE, DIRECT, PROCESS, USER, case
 from tests.engine.workshop import DIFFERENTIAL_ON_HARDWARE, GUEST, Workshop, type_linkage
 
 pytestmark = pytest.mark.root
@@ -20,6 +20,10 @@ NOT_IN_A_PROCESS = {"clone3"}
 # Of those that do not depend on there being several user ids.
 FOR_A_USER = frozenset(
     "clones descriptors directories execs inet_sockets memory threads unix_sockets".split()
+)
+# Of those that need neither capabilities nor sockets nor files of a place of their own.
+WITHOUT_NAMESPACES = frozenset(
+    "descriptors event_fds execs faults futexes memory pipes programs spawning splice threads unknown".split()
 )
 
 
@@ -38,6 +42,8 @@ def _cases() -> Iterator[object]:
             ways.append((PROCESS, "static"))
         if source.stem in FOR_A_USER:
             ways.append((USER, "static"))
+        if source.stem in WITHOUT_NAMESPACES:
+            ways.append((BARE, "static"))
         for way, linkage in ways:
             name = f"{source.relative_to(GUEST).with_suffix('')}-{linkage}"
             marks = tuple(_marks(source.stem, linkage, direct=way.is_direct))

@@ -8,7 +8,7 @@ from shutil import which
 import pytest
 
 from tests.engine.conftest import Outcome, Run
-from tests.engine.ways import DIRECT, PROCESS, USER, case
+from tests.engine.ways import BARE, DIRECT, PROCESS, USER, case
 from tests.engine.workshop import Workshop
 
 pytestmark = pytest.mark.root
@@ -27,26 +27,27 @@ class Program:
     hardware: bool = False
     slow: bool = False
     user: bool = False  # an ordinary user runs it too
+    bare: bool = False  # it needs no namespaces, nor what they bring
 
 
 PROGRAMS = [
     Program("busybox.sh", ("/bin/busybox", "sh"), needs="busybox", hardware=True),
     Program("coreutils.sh", ("/bin/sh",)),
-    Program("bash.sh", ("/bin/bash",), hardware=True),
+    Program("bash.sh", ("/bin/bash",), hardware=True, bare=True),
     Program("bash_jobs.sh", ("/bin/bash",), user=True),
     Program("archives.sh", ("/bin/sh",), needs="xz"),
-    Program("python_basics.py", (PYTHON,), hardware=True),
+    Program("python_basics.py", (PYTHON,), hardware=True, bare=True),
     Program("python_processes.py", (PYTHON,), hardware=True, slow=True, user=True),
     Program("python_signals.py", (PYTHON,), slow=True),
     Program("python_asyncio.py", (PYTHON,)),
     Program("python_network.py", (PYTHON,)),
     Program("python_venv.sh", ("/bin/sh",), slow=True),
     Program("node_basics.js", ("node",), needs="node", hardware=True),
-    Program("node_workers.js", ("node",), needs="node", slow=True),
+    Program("node_workers.js", ("node",), needs="node", slow=True, bare=True),
     Program("node_http.js", ("node",), needs="node", hardware=True, user=True),
     Program("perl.pl", ("/usr/bin/perl",), needs="perl", hardware=True, slow=True),
-    Program("git.sh", ("/bin/sh",), needs="git", hardware=True, slow=True, user=True),
-    Program("compile.sh", ("/bin/sh",), needs="g++", hardware=True, slow=True),
+    Program("git.sh", ("/bin/sh",), needs="git", hardware=True, slow=True, user=True, bare=True),
+    Program("compile.sh", ("/bin/sh",), needs="g++", hardware=True, slow=True, bare=True),
     Program("processes.sh", ("/bin/sh",), needs="ps", hardware=True),
     Program("drops_root.py", (PYTHON,), hardware=True),
     Program("more_tools.sh", ("/bin/bash",), slow=True),
@@ -58,8 +59,8 @@ def _cases() -> Iterator[object]:
         slow = (pytest.mark.slow,) if program.slow else ()
         hardware = (pytest.mark.hw,) if program.hardware else ()
         yield case(DIRECT, program, name=program.script, marks=(*hardware, *slow))
-        for way in (PROCESS, USER) if program.user else (PROCESS,):
-            yield case(way, program, name=program.script, marks=slow)
+        ways = {PROCESS: True, USER: program.user, BARE: program.bare}
+        yield from (case(way, program, name=program.script, marks=slow) for way in ways if ways[way])
 
 
 @pytest.mark.parametrize(("program", "way"), [*_cases()], indirect=["way"])

@@ -1,14 +1,18 @@
 """The ways in which tests have programs run as instances: by which engine, and for whom."""
 
+import sys
 from dataclasses import dataclass
 
 import pytest
 
-__all__ = ["DIRECT", "PROCESS", "USER", "Way", "case"]
+from tests.functional import refuse_namespaces
+
+__all__ = ["BARE", "DIRECT", "PROCESS", "USER", "Way", "case"]
 
 _PROCESS = ("--engine", "process", "--isolation", "process")
 # The user id 1000 of a user namespace that gives no rights to what is outside of it.
 _AS_USER = ("unshare", "--user", "--map-user=1000", "--map-group=1000", "--")
+_IN_A_CONTAINER = (sys.executable, str(refuse_namespaces.__file__), "container")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,6 +25,11 @@ class Way:
     marks: tuple[pytest.MarkDecorator, ...] = ()
 
     @property
+    def is_bare(self) -> bool:
+        """The program is in no namespaces: nothing can be shown to it by a mount."""
+        return self.caller == _IN_A_CONTAINER
+
+    @property
     def is_direct(self) -> bool:
         """The program has a virtual machine."""
         return not self.options
@@ -28,6 +37,7 @@ class Way:
 
 DIRECT = Way(name="direct", marks=(pytest.mark.kvm,))
 PROCESS = Way(name="process", options=_PROCESS)
+BARE = Way(name="process-bare", options=_PROCESS, caller=_IN_A_CONTAINER)
 USER = Way(name="process-user", options=_PROCESS, caller=_AS_USER)
 
 

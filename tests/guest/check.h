@@ -79,10 +79,11 @@ static inline void title(const char *text) {
     printf("== %s\n", text);
 }
 
-static char check_directory[64];
+static char check_directory[128];
 /* Makes a private directory and works there. */
 static inline void enter_directory(void) {
-    strcpy(check_directory, "/tmp/check.XXXXXX");
+    const char *within = getenv("TMPDIR");
+    snprintf(check_directory, sizeof check_directory, "%s/check.XXXXXX", within ? within : "/tmp");
     if (!mkdtemp(check_directory) || chdir(check_directory) != 0) {
         printf("no private directory: %s\n", error_name(errno));
         exit(99);

@@ -42,6 +42,8 @@ static void memory(const char *path) {
     close(own);
 }
 
+static char own[256]; /* the program's own file */
+
 static void walk(const char *folder, int depth) {
     DIR *dir = opendir(folder);
     if (!dir)
@@ -54,6 +56,8 @@ static void walk(const char *folder, int depth) {
         long got = readlink(path, target, sizeof target - 1);
         if (got > 0) {
             target[got] = 0;
+            if (strcmp(target, own) == 0)
+                continue;
             if (strstr(target, "kvm") || strstr(target, "memfd:kw") || strstr(target, "kwhost"))
                 printf("LINK %s -> %s\n", path, target);
         } else if (entry->d_type == DT_DIR && depth > 0) {
@@ -93,6 +97,7 @@ int main(void) {
         snprintf(path, sizeof path, "/dev/fd/%d", fd);
         try_open(path, O_PATH);
     }
+    MUST(readlink("/proc/self/exe", own, sizeof own - 1));
     walk("/proc", 2);
     title("doors");
     const char *doors[] = {"/proc/self/map_files",

@@ -82,7 +82,7 @@ static void barrage(void) {
 int main(void) {
     calls = MUST(mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
     int64_t end = now_ms() + 20000;
-    for (seed = 1; seed < 200 && *calls < 30000 && now_ms() < end; seed++) {
+    for (seed = 1; seed < 200 && *calls < 15000 && now_ms() < end; seed++) {
         pid_t child = fork_flushed();
         if (!child) {
             setpgid(0, 0);
