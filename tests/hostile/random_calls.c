@@ -86,7 +86,7 @@ int main(void) {
         pid_t child = fork_flushed();
         if (!child) {
             setpgid(0, 0);
-            alarm(4);
+            alarm(2);
             barrage();
             _exit(0);
         }
