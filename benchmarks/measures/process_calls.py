@@ -18,6 +18,7 @@ _FEWER = 2_000
 _OPENS = 1_000
 _REFUSING = 'base = "default"\nsyscalls = { deny = ["getppid"] }'
 _ALLOWED = Target(limit=1.1)
+_FILTERED = "native, empty filter"
 
 
 def _inside(bench: Bench, policy: PolicyFds, name: str, *arguments: str) -> Sample:
@@ -40,7 +41,11 @@ def _plain(bench: Bench, default: PolicyFds, refusing: PolicyFds) -> list[Figure
     """Getppid, which costs nearly nothing but the way into the kernel."""
     program = bench.workspace.program("calls")
     argument = str(_COUNT)
-    samples = {KWHOST: _inside(bench, default, "calls", argument), NATIVE: _outside([program, argument])}
+    samples = {
+        KWHOST: _inside(bench, default, "calls", argument),
+        NATIVE: _outside([program, argument]),
+        _FILTERED: _outside([program, argument, "filtered"]),
+    }
     if bwrap := bench.peers.bwrap:
         root, programs = bench.workspace.busybox_root(), bench.workspace.programs
         samples["bwrap"] = _outside(
@@ -49,7 +54,7 @@ def _plain(bench: Bench, default: PolicyFds, refusing: PolicyFds) -> list[Figure
     if crun := bench.peers.crun:
         samples["crun"] = _outside(crun.run(f"{GUEST_PROGRAMS}/calls", argument))
     table = interleave(samples, 2 * bench.rounds)
-    targets = {NATIVE: _ALLOWED, "bwrap": None, "crun": None}
+    targets = {NATIVE: _ALLOWED, _FILTERED: None, "bwrap": None, "crun": None}
     figures = [
         _figure("getppid, allowed", table, "ns_per_call", label, target)
         for label, target in targets.items()
