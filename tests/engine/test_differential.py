@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.engine.conftest import Outcome, Run
-from tests.engine.ways import BARE, DIRECT, PROCESS, USER, case
+from tests.engine.ways import BARE, BROKERED, DIRECT, PROCESS, USER, case
 from tests.engine.workshop import DIFFERENTIAL_ON_HARDWARE, GUEST, Workshop, type_linkage
 
 pytestmark = pytest.mark.root
@@ -17,6 +17,9 @@ SLOW = {"storm", "timers", "fault_races", "restart", "parking", "limits"}
 # What a process of this kernel's does not have, by design: clone3's flags are in memory, where no filter sees
 # them, so that it is no system call there, and libraries take clone.
 NOT_IN_A_PROCESS = {"clone3"}
+# What the broker does otherwise than the caller itself: no terminal becomes a session's by being opened; peers of
+# Unix sockets are told 0 as the process id; that a table of descriptors is full is noticed last.
+NOT_BY_A_BROKER = {"jobs", "unix_sockets", "descriptors"}
 # Of those that do not depend on there being several user ids.
 FOR_A_USER = frozenset(
     "clones descriptors directories execs inet_sockets memory threads unix_sockets".split()
@@ -40,6 +43,8 @@ def _cases() -> Iterator[object]:
         ways = [(DIRECT, "static"), (DIRECT, "dynamic")]
         if source.stem not in NOT_IN_A_PROCESS:
             ways.append((PROCESS, "static"))
+        if source.stem not in NOT_IN_A_PROCESS | NOT_BY_A_BROKER:
+            ways.append((BROKERED, "static"))
         if source.stem in FOR_A_USER:
             ways.append((USER, "static"))
         if source.stem in WITHOUT_NAMESPACES:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.engine.conftest import Outcome, Run
-from tests.engine.ways import BARE, DIRECT, PROCESS, USER, Way, case
+from tests.engine.ways import BARE, BROKERED, DIRECT, PROCESS, USER, Way, case
 from tests.engine.workshop import HOSTILE, HOSTILE_ON_HARDWARE, Workshop, emulated_arguments
 
 pytestmark = pytest.mark.root
@@ -28,7 +28,8 @@ def _cases() -> Iterator[object]:
     for source in sorted(HOSTILE.glob("*.c")):
         hardware = (pytest.mark.hw,) if source.stem in HOSTILE_ON_HARDWARE else ()
         yield case(DIRECT, source, name=source.stem, marks=hardware)
-        yield from (case(way, source, name=source.stem) for way in (PROCESS, USER))
+        ways = (PROCESS, USER) if source.with_suffix(".toml").exists() else (PROCESS, USER, BROKERED)
+        yield from (case(way, source, name=source.stem) for way in ways)
         if source.stem not in NOT_WITHOUT_NAMESPACES:
             yield case(BARE, source, name=source.stem)
 

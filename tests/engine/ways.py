@@ -2,12 +2,13 @@
 
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
 from tests.functional import refuse_namespaces
 
-__all__ = ["BARE", "DIRECT", "PROCESS", "USER", "Way", "case"]
+__all__ = ["BARE", "BROKERED", "DIRECT", "PROCESS", "USER", "Way", "case"]
 
 _PROCESS = ("--engine", "process", "--isolation", "process")
 # The user id 1000 of a user namespace that gives no rights to what is outside of it.
@@ -38,6 +39,11 @@ class Way:
 DIRECT = Way(name="direct", marks=(pytest.mark.kvm,))
 PROCESS = Way(name="process", options=_PROCESS)
 BARE = Way(name="process-bare", options=_PROCESS, caller=_IN_A_CONTAINER)
+# Calls with paths and addresses are made by the broker.
+BROKERED = Way(
+    name="process-brokered",
+    options=(*_PROCESS, "--policy", str(Path(__file__).with_name("brokered.toml"))),
+)
 USER = Way(name="process-user", options=_PROCESS, caller=_AS_USER)
 
 

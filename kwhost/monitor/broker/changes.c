@@ -141,10 +141,9 @@ static long find_object(const struct caller *caller, const struct change *change
 }
 
 /* The call on what is held: by its descriptor, or by a name that leads to it. */
-static long change_held(const struct caller *caller, struct change *change) {
+static long change_held(struct change *change) {
     char name[HELD_SIZE];
     u32 at = change->path[0];
-    long owner = -1;
     if (change->descriptor) {
         change->value[change->directory ? at - 1 : 0] = (u64)first.object;
         return make(change);
@@ -153,16 +152,7 @@ static long change_held(const struct caller *caller, struct change *change) {
     change->value[at] = (u64)name;
     if (change->directory)
         change->value[at - 1] = (u64)AT_FDCWD;
-    if (change->nr == __NR_inotify_add_watch) {
-        owner = caller_descriptor(caller, (int)change->value[0]);
-        if (owner < 0)
-            return owner;
-        change->value[0] = (u64)owner;
-    }
-    long result = make(change);
-    if (owner >= 0)
-        host(__NR_close, owner);
-    return result;
+    return make(change);
 }
 
 static long change_object(const struct caller *caller, struct change *change) {
@@ -170,7 +160,7 @@ static long change_object(const struct caller *caller, struct change *change) {
     if (!result)
         result = permit_object(caller, first.object, change->access);
     if (!result)
-        result = change_held(caller, change);
+        result = change_held(change);
     if (result > 0 && copy.results && caller_write(caller, copy.results, copy.buffer, (u64)result))
         return -EFAULT;
     return result;
@@ -280,7 +270,9 @@ static long fail_anyway(const struct caller *caller, struct change *change) {
     for (u32 i = 0; i < count; i++) {
         u32 at = change->path[i];
         const char *path = (const char *)change->value[at];
-        if (!change->directory || !path || path[0] == '/')
+        if (!path)
+            return -EFAULT;
+        if (!change->directory || path[0] == '/')
             continue;
         long fd = path_start(caller, (int)change->value[at - 1]);
         if (fd < 0)
@@ -291,12 +283,9 @@ static long fail_anyway(const struct caller *caller, struct change *change) {
     return make(change);
 }
 
-long perform_change(const struct caller *caller) {
+static long perform(const struct caller *caller, const u64 value[6]) {
     static struct change change;
-    u64 value[6];
-    long result = copy_arguments(caller, value);
-    if (result)
-        return result;
+    long result;
     first.object = first.directory = second.object = second.directory = -1;
     change_describe(&change, NULL, caller->request->nr, value);
     if (fails_anyway(&change))
@@ -311,4 +300,26 @@ long perform_change(const struct caller *caller) {
     path_close(&first);
     path_close(&second);
     return result;
+}
+
+/* inotify_add_watch has a descriptor besides, which the kernel looks at first. */
+static long perform_watch(const struct caller *caller) {
+    u64 value[6];
+    long fd = caller_descriptor(caller, (int)caller->request->arg[0]);
+    if (fd < 0)
+        return fd;
+    long result = copy_arguments(caller, value);
+    value[0] = (u64)fd;
+    if (!result)
+        result = perform(caller, value);
+    host(__NR_close, fd);
+    return result;
+}
+
+long perform_change(const struct caller *caller) {
+    u64 value[6];
+    if (caller->request->nr == __NR_inotify_add_watch)
+        return perform_watch(caller);
+    long result = copy_arguments(caller, value);
+    return result ? result : perform(caller, value);
 }

@@ -147,9 +147,9 @@ static long send_piece(struct sending *sending) {
     message.name_size = (s32)sending->address.size;
     message.control = sending->control_size ? (u64)sending->control : 0;
     message.control_size = sending->control_size;
-    long result = read_piece(sending, (u8 *)memory, size);
-    if (!result)
-        result = host(__NR_sendmsg, sending->socket, &message, sending->flags | MSG_NOSIGNAL);
+    if (read_piece(sending, (u8 *)memory, size))
+        part.iov_base = NULL; /* the kernel says what is wrong first */
+    long result = host(__NR_sendmsg, sending->socket, &message, sending->flags | MSG_NOSIGNAL);
     host(__NR_munmap, memory, room);
     return result;
 }
