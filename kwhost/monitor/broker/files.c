@@ -73,18 +73,13 @@ static long reopen(const struct caller *caller, int object, const struct opening
     return host(__NR_openat, AT_FDCWD, name, flags, opening->mode);
 }
 
-/* Opens what is there. Of O_PATH nothing is judged, and it is held already. */
-static long open_object(const struct caller *caller, struct target *target,
+/* Opens what is there. */
+static long open_object(const struct caller *caller, const struct target *target,
                         const struct opening *opening) {
     u64 flags = opening->flags;
-    if (flags & O_PATH && !(flags & O_DIRECTORY)) {
-        int object = target->object;
-        target->object = -1;
-        return object;
-    }
     if ((flags & (O_CREAT | O_EXCL)) == (O_CREAT | O_EXCL))
         return -EEXIST;
-    long result = flags & O_PATH ? 0 : permit_object(caller, target->object, wanted_access(flags));
+    long result = permit_object(caller, target->object, wanted_access(flags));
     if (result)
         return result;
     if (flags & O_CREAT) {
@@ -224,6 +219,10 @@ long perform_open(const struct caller *caller, u32 *flags) {
         result = caller_string(caller, from, path, sizeof path);
     if (result < 0)
         return result;
+    /* No O_PATH descriptor can be handed to a caller; where it is told by a register, as programs
+     * do without this call, it makes the call itself. */
+    if (opening.flags & O_PATH)
+        return -ENOSYS;
     opening.path = path;
     *flags = opening.flags & O_CLOEXEC;
     bool lost = true;

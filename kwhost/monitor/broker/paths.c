@@ -121,7 +121,7 @@ static long skip_directories(struct walk *walk) {
     walk->rest[start] = 0;
     long fd = open_path(walk->at, walk->rest, O_DIRECTORY, RESOLVE_NO_MAGICLINKS);
     walk->rest[start] = kept;
-    if (fd == -ENOENT || fd == -ELOOP) {
+    if (fd == -ENOENT || fd == -ELOOP || fd == -EACCES) {
         walk->plainly = true;
         return 0;
     }
@@ -165,10 +165,11 @@ static long open_own(const struct walk *walk, const char *name) {
     if (result < 0)
         return result;
     u64 length = (u64)format(own, sizeof own, "/proc/%u/", walk->caller->pid);
-    if (strncmp(real, own, length) != 0 || strlen(real) + strlen(name) + 2 > sizeof real)
-        return -EACCES;
-    format(real + strlen(real), sizeof real - strlen(real), "/%s", name);
-    return caller_link(walk->caller, real + length);
+    u64 size = strlen(real);
+    if (size + strlen(name) + 2 > sizeof real)
+        return -ENAMETOOLONG;
+    format(real + size, sizeof real - size, "/%s", name);
+    return has_prefix(real, own) ? caller_link(walk->caller, real + length) : -EACCES;
 }
 
 /* Follows a link in a procfs: to `found`, or by a text that is to be gone on with. */

@@ -1,0 +1,138 @@
+"""Calls that the broker makes for programs without a virtual machine: what they mean is the caller's, and
+what was judged is what is done."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.engine.workshop import open_workshop
+from tests.functional.hosted import HostedInstance
+from tests.functional.policies import EXECUTE, READ, WRITE, ByHand
+
+EPERM, EACCES = 1, 13
+
+
+@pytest.fixture
+def instance(tmp_path: Path, busybox_root: Path) -> Iterator[HostedInstance]:
+    """One with the program `performed`, and files of which some are refused."""
+    workshop = open_workshop()
+    program = workshop.build(Path(__file__).with_name("performed.c"))
+    shutil.copy(workshop.folder / Path(program).name, busybox_root / "bin/performed")
+    tmp = busybox_root / "tmp"
+    for name in ("", "kept", "one"):
+        (tmp / name).mkdir()
+        (tmp / name).chmod(0o777)
+    for name, text in (("open", "open"), ("priv", "secret"), ("one/file", "open"), ("kept/file", "secret")):
+        (tmp / name).write_text(text)
+    hosted = HostedInstance(tmp_path, busybox_root, virtual=False)
+    yield hosted
+    hosted.close()
+
+
+def careful() -> ByHand:
+    """/tmp is read and written, but for /tmp/priv and /tmp/kept; nothing is executed outside of /bin."""
+    policy = ByHand().other_paths(0, ("ERRNO", EACCES, 9))
+    policy.path("/bin/**", READ | EXECUTE).path("/proc/**", READ).path("/dev/**", READ | WRITE)
+    policy.path("/tmp/**", READ | WRITE).path("/tmp/priv", 0).path("/tmp/kept/**", 0)
+    policy.other_addresses(("ERRNO", EPERM, 3), ("ALLOW", 0, 0))
+    return policy.network("TO", "127.0.0.0/8", (8080, 8080), ("ALLOW", 0, 0), protocol=17)
+
+
+def ran(instance: HostedInstance, what: str, policy: ByHand | None = None) -> list[str]:
+    """What the program prints."""
+    instance.start("/bin/performed", what, policy=(policy or careful()).compiled())
+    assert instance.wait().status == 0, instance.log()
+    return [line.text for line in instance.log()]
+
+
+def test_links_of_proc_are_the_callers(instance: HostedInstance) -> None:
+    assert ran(instance, "links") == [
+        "by its name: EACCES",
+        "held: EACCES",
+        "held, for a thread: EACCES",
+        "held, by its number: EACCES",
+        "beneath the root: EACCES",
+        "beneath a directory: EACCES",
+        "here: EACCES",
+        "of the parent: ENOENT",
+        "the other, held: ok",
+        "the other, beneath a directory: ok",
+        "the other, here: ok",
+        "itself: ok",
+        "no such descriptor: ENOENT",
+        "of a thread: ok",
+        "the other, not dumpable: ok",
+        "standard input: ok",
+    ]
+
+
+def test_limits_of_openat2_hold(instance: HostedInstance) -> None:
+    assert ran(instance, "limits") == [
+        "beneath: ok",
+        "out of it: EXDEV",
+        "as the root: ok",
+        "refused as the root: EACCES",
+        "by no link: ELOOP",
+        "made: ok",
+        "refused to be made: EACCES",
+        "without any: ok",
+        "held alone: ENOSYS",
+        "unknown flags: EINVAL",
+    ]
+
+
+def test_opening_a_pipe_waits_and_ends_with_a_signal(instance: HostedInstance) -> None:
+    assert ran(instance, "waits") == [
+        "interrupted: EINTR",
+        "nobody there: ENXIO",
+        "killed: ok",
+        "read: x",
+    ]
+
+
+def test_calls_are_made_as_their_caller(instance: HostedInstance, busybox_root: Path) -> None:
+    group = busybox_root / "tmp/group"
+    group.write_text("")
+    group.chmod(0o640)
+    os.chown(group, 0, 0)
+
+    assert ran(instance, "identity") == [
+        "made: 1000 1000 640",
+        "of root: EACCES",
+        "mode of root's: EPERM",
+        "owner: EPERM",
+        "another group: ok",
+        "no group of its: EPERM",
+        "of the group: EACCES",
+    ]
+
+
+def test_memory_is_not_executed_where_it_may_not_be(instance: HostedInstance) -> None:
+    policy = careful().path("/memfd:*", READ | WRITE)
+
+    assert ran(instance, "descend", policy) == ["executable: EPERM", "ran: EACCES"]
+
+
+def test_memory_is_executed_where_it_may_be(instance: HostedInstance) -> None:
+    policy = careful().path("/memfd:*", READ | WRITE | EXECUTE)
+
+    assert ran(instance, "descend", policy) == ["executable: ok", "ran: ok"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("what", ["swapped-link", "swapped-directory", "swapped-socket"])
+def test_what_a_descriptor_stands_for_is_looked_at_once(instance: HostedInstance, what: str) -> None:
+    assert ran(instance, what) == ["went well, won 0"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("what", ["swapped-link", "swapped-directory", "swapped-socket"])
+def test_where_everything_is_permitted_the_races_are_won(instance: HostedInstance, what: str) -> None:
+    """Else the others would prove nothing."""
+    (line,) = ran(instance, what, ByHand())
+
+    assert line.startswith("went well, won ")
+    assert not line.endswith(" 0")
