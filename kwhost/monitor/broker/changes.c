@@ -53,7 +53,7 @@ static long copy_in(const struct caller *caller, u64 *value, u64 size) {
 }
 
 static void take_out(u64 *value, u64 *size) {
-    copy.results = *value;
+    copy.results = *size ? *value : 0; /* with no size the call tells which is needed */
     *value = *value ? (u64)copy.buffer : 0;
     *size = min_u64(*size, sizeof copy.buffer);
 }
@@ -213,9 +213,11 @@ static long move_file(const struct change *change) {
     }
     if (child < 0)
         return child;
-    while (host(__NR_wait4, child, &status, 0, 0) == -EINTR)
-        ;
-    return status_exited(status) ? -(long)status_code(status) : -EACCES;
+    long ended;
+    do
+        ended = host(__NR_wait4, child, &status, 0, 0);
+    while (ended == -EINTR);
+    return ended == child && status_exited(status) ? -(long)status_code(status) : -EACCES;
 }
 
 static bool is_directory(const struct target *target) {

@@ -45,6 +45,18 @@ long permit_object(const struct caller *caller, int object, u32 access) {
     return permit_caller(caller, judge_path(real, access), real);
 }
 
+static bool is_device(int fd, u32 major, u32 minor) {
+    struct statx found;
+    return host_stat(fd, "", AT_EMPTY_PATH, &found) == 0 && (found.stx_mode & S_IFMT) == S_IFCHR &&
+           found.stx_rdev_major == major && found.stx_rdev_minor == minor;
+}
+
+static long open_held(int object, u64 flags, u64 mode) {
+    char name[HELD_SIZE];
+    path_held(object, name);
+    return host(__NR_openat, AT_FDCWD, name, flags, mode);
+}
+
 /* /dev/tty means the terminal of whoever opens it. */
 static long open_terminal(const struct caller *caller, u64 flags) {
     char path[32];
@@ -53,12 +65,16 @@ static long open_terminal(const struct caller *caller, u64 flags) {
     if (major < SLAVES_MAJOR || major > SLAVES_MAJOR + 7)
         return -ENXIO;
     format(path, sizeof path, "/dev/pts/%u", minor);
-    return host(__NR_openat, AT_FDCWD, path, flags | O_NOFOLLOW, 0);
+    long slave = host(__NR_openat, AT_FDCWD, path, O_PATH | O_CLOEXEC, 0);
+    if (slave < 0)
+        return slave;
+    long result = is_device((int)slave, major, minor) ? open_held((int)slave, flags, 0) : -ENXIO;
+    host(__NR_close, slave);
+    return result;
 }
 
 /* Opens what is held. It must not become the worker's terminal. */
 static long reopen(const struct caller *caller, int object, const struct opening *opening) {
-    char name[HELD_SIZE];
     struct statx found;
     u64 flags = (opening->flags & ~(u64)(O_CREAT | O_EXCL | O_NOFOLLOW)) | O_NOCTTY;
     long result = host_stat(object, "", AT_EMPTY_PATH, &found);
@@ -66,11 +82,8 @@ static long reopen(const struct caller *caller, int object, const struct opening
         return result;
     if ((found.stx_mode & S_IFMT) == S_IFLNK)
         return -ELOOP;
-    if ((found.stx_mode & S_IFMT) == S_IFCHR && found.stx_rdev_major == TERMINAL_MAJOR &&
-        found.stx_rdev_minor == 0)
-        return open_terminal(caller, flags);
-    path_held(object, name);
-    return host(__NR_openat, AT_FDCWD, name, flags, opening->mode);
+    return is_device(object, TERMINAL_MAJOR, 0) ? open_terminal(caller, flags)
+                                                : open_held(object, flags, opening->mode);
 }
 
 /* Opens what is there. */
