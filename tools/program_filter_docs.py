@@ -8,6 +8,9 @@ RULES = ROOT / "kwhost/monitor/jail/program_filter.def"
 TABLE = ROOT / "kwhost/monitor/calls/table.def"
 ALWAYS = re.compile(r'^(PASSED|NATIVE)\((\w+), "(.*)"\)$', re.MULTILINE)
 REFUSED = re.compile(r'^REFUSED\((\w+), (\w+), "(.*?)", (.*)\)$', re.MULTILINE)
+PERFORMED = ROOT / "kwhost/monitor/broker/performed.def"
+MADE = re.compile(r'^PERFORMED\((\w+), (\w+), (.*?), "(.*)"\)$', re.MULTILINE)
+KINDS = {"FILES": "files", "NETWORK": "addresses", "EITHER": "files or addresses"}
 REFUSE = re.compile(r"^REFUSE\(\d+, (\w+), (\w+), ", re.MULTILINE)
 HEAD = """
 ## Programs without a monitor
@@ -39,6 +42,29 @@ but {native}, numbers that are not there (ENOSYS), and these:
 |---|---|---|
 """
 
+BROKER = """
+### Calls that the broker makes
+
+A worker of the broker's takes the caller's ids, groups, capabilities and umask, copies what the call points
+to once, holds what it leads to by descriptor, judges that, and makes the call with what it holds
+(`kwhost/monitor/broker/`: `caller.c`, `paths.c`, `files.c`, `changes.c`, `sockets.c`, `messages.c`). Links of
+/proc, such as /proc/self/fd, mean the caller's. What is judged is what is used, whatever other threads
+change meanwhile. For a program this differs from its own calls in little:
+
+- peers of Unix sockets that are told who is at the other end (SO_PEERCRED, SCM_CREDENTIALS) see the caller's
+  user and group, and 0 as its process id; the path of a bound socket is told by its last name;
+- a terminal that is opened does not become the session's; TIOCSCTTY makes it so;
+- openat2 with O_PATH is ENOSYS; openat does it;
+- that a table of descriptors is full is noticed when the file is open, and made, already;
+- a call that waits ends with a signal after some tenths of a second.
+
+What may be executed Landlock holds (`jail/execution.c`), for each object as it is when the program starts;
+beside an exception in a directory, what is made later is not executed. It is neither counted nor told.
+
+| where there are rules on | call | judged |
+|---|---|---|
+"""
+
 
 def chapter() -> str:
     """As it stands in the page."""
@@ -52,7 +78,14 @@ def chapter() -> str:
     for name, error, what, _ in REFUSED.findall(text):
         if what:
             rows.setdefault((name, error), []).append(what)
-    return HEAD.format(
+    refused = HEAD.format(
         passed=", ".join(f"{name} ({why})" for name, why in always["PASSED"]),
         native=", ".join(f"{name} ({why})" for name, why in always["NATIVE"]),
     ) + "".join(f"| {name} | {error} | {'; '.join(what)} |\n" for (name, error), what in rows.items())
+    made: dict[tuple[str, str], list[str]] = {}
+    for kind, name, _, what in MADE.findall(PERFORMED.read_text()):
+        made.setdefault((KINDS[kind], what), []).append(name)
+    table = (
+        f"| {kind} | {', '.join(dict.fromkeys(names))} | {what} |\n" for (kind, what), names in made.items()
+    )
+    return refused + BROKER + "".join(table)

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from kwhost.core.abi.messages import EventType, replace_policy
+from kwhost.core.engines.launch import sealed_record
 from tests.engine.workshop import open_workshop
 from tests.functional.hosted import HostedInstance
 from tests.functional.policies import EXECUTE, READ, WRITE, ByHand
@@ -136,3 +138,48 @@ def test_where_everything_is_permitted_the_races_are_won(instance: HostedInstanc
 
     assert line.startswith("went well, won ")
     assert not line.endswith(" 0")
+
+
+def shell(instance: HostedInstance, policy: ByHand, script: str) -> list[str]:
+    """What the script prints."""
+    instance.shell(script, policy=policy.compiled())
+    assert instance.wait().status == 0, instance.log()
+    return [line.text for line in instance.log()]
+
+
+def test_exceptions_from_executing_hold_beneath_what_is_granted(
+    instance: HostedInstance, busybox_root: Path
+) -> None:
+    (busybox_root / "srv/in/deep").mkdir(parents=True)
+    (busybox_root / "bin/cp").symlink_to("busybox")
+    everything = READ | WRITE | EXECUTE
+    policy = ByHand().path("/**", everything).path("/srv/in/**", READ | WRITE).path("/tmp/true", READ | WRITE)
+
+    assert shell(
+        instance,
+        policy,
+        "for to in /tmp/other /tmp/true /tmp/one/true /srv/in/true /srv/in/deep/true; do\n"
+        "cp /bin/busybox $to; $to true 2>/dev/null; echo $to $?; done",
+    ) == [
+        "/tmp/other 126",  # made anew beside an exception
+        "/tmp/true 126",
+        "/tmp/one/true 0",
+        "/srv/in/true 126",
+        "/srv/in/deep/true 126",
+    ]
+
+
+@pytest.mark.parametrize(("access", "answer"), [(READ, 0), (READ | WRITE | EXECUTE, EPERM)])
+def test_what_may_be_executed_stays(instance: HostedInstance, access: int, answer: int) -> None:
+    other = careful().path("/tmp/one/**", access)
+    instance.shell("read go", interactive=True, policy=careful().compiled())
+    client = instance.connect()
+    client.started()
+    fd = sealed_record(other.compiled())
+
+    client.send(replace_policy(), fd)
+    said = client.event(EventType.POLICY)
+    os.close(fd)
+
+    assert said.value == answer
+    assert said.text.startswith("needs a restart: rules on what may be executed" if answer else "")
