@@ -56,7 +56,8 @@ change meanwhile. For a program this differs from its own calls in little:
 - a terminal that is opened does not become the session's; TIOCSCTTY makes it so;
 - openat2 with O_PATH is ENOSYS; openat does it;
 - that a table of descriptors is full is noticed when the file is open, and made, already;
-- a call that waits ends with a signal after some tenths of a second.
+- a call that waits ends some tenths of a second after a signal, or its caller, and is there until then: a
+  pipe's other end may meet it.
 
 What may be executed Landlock holds (`jail/execution.c`), for each object as it is when the program starts;
 beside an exception in a directory, what is made later is not executed. It is neither counted nor told.

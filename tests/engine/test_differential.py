@@ -17,8 +17,8 @@ SLOW = {"storm", "timers", "fault_races", "restart", "parking", "limits"}
 # What a process of this kernel's does not have, by design: clone3's flags are in memory, where no filter sees
 # them, so that it is no system call there, and libraries take clone.
 NOT_IN_A_PROCESS = {"clone3"}
-# What the broker does otherwise than the caller itself: no terminal becomes a session's by being opened; peers
-# of Unix sockets are told 0 as the process id; that a table of descriptors is full is noticed last.
+# What the broker does otherwise than the caller itself: no terminal becomes a session's by being opened;
+# peers of Unix sockets are told 0 as the process id; that a table of descriptors is full is noticed last.
 NOT_BY_A_BROKER = {"jobs", "unix_sockets", "descriptors"}
 # Of those that do not depend on there being several user ids.
 FOR_A_USER = frozenset(

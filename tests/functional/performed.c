@@ -107,6 +107,7 @@ static int waits(void) {
     pthread_t writer;
     char byte = 0;
     mkfifo("/tmp/fifo", 0600);
+    mkfifo("/tmp/other", 0600); /* where a call is there a moment longer than its caller */
     sigaction(SIGALRM, &(struct sigaction){.sa_handler = ignore}, NULL);
     setitimer(ITIMER_REAL, &soon, NULL);
     tell("interrupted", open("/tmp/fifo", O_RDONLY));
@@ -114,7 +115,7 @@ static int waits(void) {
     tell("nobody there", open("/tmp/fifo", O_WRONLY | O_NONBLOCK));
     pid_t child = fork();
     if (child == 0)
-        _exit(open("/tmp/fifo", O_RDONLY));
+        _exit(open("/tmp/other", O_RDONLY));
     usleep(50000);
     kill(child, SIGKILL);
     tell("killed", waitpid(child, NULL, 0));

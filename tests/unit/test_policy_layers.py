@@ -18,7 +18,7 @@ TABLE = {
     "ceiling": "policy",
     "ask_timeout": "5s",
     "syscalls": {"ask": ["mkdir"], "rules": [{"call": "kill", "args": {"1": [9]}, "action": "kill"}]},
-    "files": [{"path": "/srv/*.html", "access": "r"}],
+    "files": [{"path": "/srv/**/*.html", "access": "r"}],
     "network": [{"to": "2001:db8::/32", "ports": [443, "80-90"], "protocol": "tcp", "action": "allow"}],
     "limits": {"fork": "5/s"},
 }

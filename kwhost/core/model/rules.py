@@ -11,7 +11,7 @@ class RuleKind(Enum):
     CALLS = "calls"
     ARGUMENTS = "arguments of calls"
     FILES = "files"
-    EXECUTION = "executing what wildcards stand for, or with a log or a question"
+    EXECUTION = "executing what may be anywhere, or with a log or a question"
     NETWORK = "addresses and ports"
     LIMITS = "rates"
     QUESTIONS = "questions"

@@ -1,8 +1,8 @@
 """What Landlock can carry of a policy: executing, where programs run without a monitor.
 
-A kernel rule is on a directory and all beneath it, as it is when the program starts. Rules on whole
-directories and on single files can be put so (kwhost/monitor/jail/execution.c); one with other wildcards
-cannot where it makes a difference, and neither can what is to be told or asked about.
+A kernel rule is on a directory and all beneath it, as it is when the program starts. Where rules differ
+beneath one, what lies in it is looked at (kwhost/monitor/jail/execution.c); that would be everything where
+`**` stands before other names and makes a difference. Neither can Landlock tell or ask about anything.
 """
 
 from collections.abc import Iterator, Sequence
@@ -51,17 +51,19 @@ def _found(policy: Policy, live: list[Entry]) -> Iterator[Rule]:
     for entry in live:
         rule = entry.rule
         if isinstance(rule, FileRule):
-            if _has_wildcards(rule) and any(_differs(rule, entry, other) for other in live):
+            if _may_be_anywhere(rule) and any(_differs(rule, entry, other) for other in live):
                 yield rule
         elif policy.files and policy.default.on_objects.action in (Action.LOG, Action.ASK):
             yield rule
 
 
-def _has_wildcards(rule: FileRule) -> bool:
-    """Others than that of a whole directory. What is in no directory the broker sees to."""
-    pattern = rule.pattern
-    of_memory = pattern.components[:1] and pattern.components[0].startswith(MEMORY_FILE)
-    return not (pattern.is_literal or pattern.is_subtree or of_memory)
+def _may_be_anywhere(rule: FileRule) -> bool:
+    return b"**" in rule.pattern.components[:-1] and not _is_of_memory(rule)
+
+
+def _is_of_memory(rule: FileRule) -> bool:
+    """It is about what is in no directory, which the broker sees to."""
+    return rule.pattern.components[0].startswith(MEMORY_FILE)
 
 
 def _differs(rule: FileRule, entry: Entry, other: Entry) -> bool:
