@@ -50,7 +50,8 @@ def test_what_was_judged_is_what_is_done(instance: HostedInstance, race: str) ->
     instance.start("/bin/races", race, policy=policy())
 
     assert instance.wait().status == 0, instance.log()
-    assert instance.logged() == "went well, won 0\n"
+    there_is_none = race == "clone_args" and not instance.is_virtual  # of clone3, whose flags are in memory
+    assert instance.logged() == ("never went well, won 0\n" if there_is_none else "went well, won 0\n")
 
 
 @pytest.mark.parametrize("race", ["open_how", "msghdr", "sockaddr", "path"])
