@@ -20,9 +20,11 @@ from kwhost.core.engines.launch import ceiling_file, policy_file
 from kwhost.core.errors import KvmError, UsageError
 from kwhost.core.model.instance import Engine, GuestLimits, InstanceSpec, LaunchPlan
 from kwhost.core.model.policy import DEFAULT_POLICY
+from kwhost.core.model.rules import PROCESS_RULES
 from kwhost.core.operator.signals import hold_signals, release_signals
 from kwhost.core.operator.terminal import OperatorTerminal
-from kwhost.core.policy.tables import RunTable, table_of
+from kwhost.core.policy.prebuilt import PREBUILT_POLICY
+from kwhost.core.policy.tables import INSTANCE_LAYER, RunTable, find_policy, table_of
 from kwhost.core.supervise.choosing import advise_without_kvm, choose_engine
 from kwhost.core.supervise.driver import Driven, prepare_driven
 from kwhost.core.supervise.planning import local_image, plan_instance
@@ -51,6 +53,7 @@ def run_instance(  # noqa: PLR0913 - what there is to say about a run
         report(choice.warning)
     if choice.engine is Engine.PROCESS:
         _check_limits(limits, report)
+        _check_policy(policy)
     terminal = OperatorTerminal.of(0) if spec.terminal and spec.interactive else None
     if spec.terminal and spec.interactive and terminal is None:
         raise UsageError("-i with -t needs a terminal on standard input; leave out -t to feed it from a pipe")
@@ -120,6 +123,16 @@ def _check_limits(limits: GuestLimits, report: Callable[[str], None]) -> None:
         )
     if limits.pids:
         report("--pids is approximate: without a daemon, each user of the instance may have that many")
+
+
+def _check_policy(policy: str) -> None:
+    """Raise UsageError for what the engine `process` cannot hold; the prebuilt one it can."""
+    if policy == PREBUILT_POLICY:
+        return
+    from kwhost.core.policy.enforcing import check_enforceable
+    from kwhost.core.policy.model import Layer
+
+    check_enforceable("process", PROCESS_RULES, [Layer(INSTANCE_LAYER, find_policy(policy))])
 
 
 def _make_engine(name: Engine, lease: IdLease) -> base.Engine:

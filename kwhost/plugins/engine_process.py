@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from kwhost.core.model.instance import Isolation
-from kwhost.core.model.rules import EVERY_RULE, RuleKind
+from kwhost.core.model.rules import PROCESS_RULES
 from kwhost.hookspecs import EngineOffer, hookimpl
 
 if TYPE_CHECKING:
@@ -20,5 +20,6 @@ def _process(lease: "IdLease") -> "Engine":
 @hookimpl
 def engines() -> tuple[EngineOffer, ...]:
     """The program is a process of this kernel's, without a virtual machine."""
-    enforces = EVERY_RULE - {RuleKind.EXECUTION}
-    return (EngineOffer(name="process", isolation=Isolation.PROCESS, factory=_process, enforces=enforces),)
+    return (
+        EngineOffer(name="process", isolation=Isolation.PROCESS, factory=_process, enforces=PROCESS_RULES),
+    )

@@ -3,6 +3,7 @@ what was judged is what is done."""
 
 import os
 import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,9 +11,11 @@ import pytest
 
 from kwhost.core.abi.messages import EventType, replace_policy
 from kwhost.core.engines.launch import sealed_record
+from tests.engine.ways import PROCESS
 from tests.engine.workshop import open_workshop
 from tests.functional.hosted import HostedInstance
 from tests.functional.policies import EXECUTE, READ, WRITE, ByHand
+from tests.patience import SECONDS
 
 EPERM, EACCES = 1, 13
 
@@ -183,3 +186,21 @@ def test_what_may_be_executed_stays(instance: HostedInstance, access: int, answe
 
     assert said.value == answer
     assert said.text.startswith("needs a restart: rules on what may be executed" if answer else "")
+
+
+def test_a_rule_that_landlock_cannot_keep_is_named(kwhost_command: list[str], tmp_path: Path) -> None:
+    policy = tmp_path / "own.toml"
+    policy.write_text("base = 'default'\nfiles = [{ path = '/srv/**/cgi', access = 'r' }]\n")
+
+    done = subprocess.run(
+        [*kwhost_command, "run", *PROCESS.options, "--policy", str(policy), "--", "/bin/true"],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+        check=False,
+    )
+
+    assert done.returncode == 125
+    assert "has no rules on executing what may be anywhere" in done.stderr
+    assert "own.toml:2: files[0]: r /srv/**/cgi" in done.stderr

@@ -2,7 +2,7 @@
 
 from enum import Enum
 
-__all__ = ["EVERY_RULE", "RuleKind"]
+__all__ = ["EVERY_RULE", "PROCESS_RULES", "RuleKind"]
 
 
 class RuleKind(Enum):
@@ -18,3 +18,5 @@ class RuleKind(Enum):
 
 
 EVERY_RULE = frozenset(RuleKind)
+# Of the engine `process`, where Landlock holds what may be executed.
+PROCESS_RULES = EVERY_RULE - {RuleKind.EXECUTION}
