@@ -39,14 +39,13 @@ void listener_refuse(const struct broker_request *request, long error) {
     send(request, 0, (s32)error, 0);
 }
 
-/* Both at once, or a caller that is killed in between would keep the descriptor. No signal may come
- * meanwhile: the caller would have been answered with 0, and got no descriptor. */
+/* Not with the answer at once (SECCOMP_ADDFD_FLAG_SEND): the caller would go on while this process
+ * still has the file open, and find it busy when it has closed and executes it, locked, or its pipe
+ * not at its end. A caller that is killed in between takes its descriptors along. */
 static long add_descriptor(const struct broker_request *request,
                            const struct broker_result *result) {
-    struct seccomp_notif_addfd added = {.id = request->id,
-                                        .flags = SECCOMP_ADDFD_FLAG_SEND,
-                                        .srcfd = (u32)result->fd,
-                                        .newfd_flags = result->fd_flags};
+    struct seccomp_notif_addfd added = {
+        .id = request->id, .srcfd = (u32)result->fd, .newfd_flags = result->fd_flags};
     u64 all = ~0ul, before;
     host(__NR_rt_sigprocmask, SIG_SETMASK, &all, &before, sizeof all);
     long fd = host(__NR_ioctl, request->listener, SECCOMP_IOCTL_NOTIF_ADDFD, &added);
@@ -61,8 +60,11 @@ void listener_answer(const struct broker_request *request, const struct broker_r
         return;
     }
     long added = add_descriptor(request, result);
+    host(__NR_close, result->fd);
     if (host_failed(added)) /* such as EMFILE */
         listener_refuse(request, added);
+    else
+        send(request, added, 0, 0);
 }
 
 bool broker_is_waited_for(const struct broker_request *request) {

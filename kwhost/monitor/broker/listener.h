@@ -15,8 +15,8 @@ bool listener_receive(int listener, struct broker_request *request);
  * memory, descriptors and names may be others by then. */
 void listener_continue(const struct broker_request *request);
 
-/* Ends the call. A descriptor of the result's stays the broker's as well. What the caller does not
- * wait for any more is lost. */
+/* Ends the call. A descriptor of the result's is the caller's from then on, and closed here. What
+ * the caller does not wait for any more is lost. */
 void listener_answer(const struct broker_request *request, const struct broker_result *result);
 
 /* Likewise, with a negative errno. */

@@ -121,8 +121,6 @@ bool worker_do(struct place *place, const struct place_bell *bell) {
         listener_continue(request);
     else
         listener_answer(request, &result);
-    if (result.fd >= 0)
-        host(__NR_close, result.fd);
     stats_end(request->nr, place->job.began, result.value, false);
     return true;
 }
