@@ -73,7 +73,7 @@ def run_instance(  # noqa: PLR0913 - what there is to say about a run
             waits_for_network=network.driver is not None,
         )
         if choice.engine is Engine.PROCESS:
-            plan = _without_namespaces(plan, spec)
+            plan = _without_namespaces(plan, spec, policy, learning=learn >= 0)
         hold_signals()
         launched = _launch(_make_engine(choice.engine, lease), plan, spec, table, learn)
         launched = launched._replace(notified_only=choice.engine is Engine.PROCESS)
@@ -92,14 +92,21 @@ def run_instance(  # noqa: PLR0913 - what there is to say about a run
         lease.close()
 
 
-def _without_namespaces(plan: LaunchPlan, spec: InstanceSpec) -> LaunchPlan:
+def _without_namespaces(plan: LaunchPlan, spec: InstanceSpec, policy: str, *, learning: bool) -> LaunchPlan:
     """The plan for a host that refuses namespaces, and otherwise the same."""
     from kwhost.core.engines.bare import jail_refused  # most runs do without
 
-    if not jail_refused():
+    if not (refused := jail_refused()):
         return plan
     from kwhost.core.supervise.bare import plan_bare
 
+    if learning:
+        raise UsageError(f"paths cannot be learnt without namespaces, which are refused here ({refused})")
+    if policy != DEFAULT_POLICY:
+        from kwhost.core.policy.integers import check_integers
+        from kwhost.core.policy.model import Layer
+
+        check_integers([Layer(INSTANCE_LAYER, find_policy(policy))], refused)
     unheld = ["pids"] if plan.limits.pids else []
     return plan_bare(plan, spec, f"{spec.name}-{os.urandom(8).hex()}", unheld)
 

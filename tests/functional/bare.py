@@ -1,5 +1,6 @@
 """kwhost where no namespaces can be made: as root of a plain container, and as an ordinary user."""
 
+import json
 import os
 import subprocess
 import sys
@@ -8,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.functional import refuse_namespaces
-from tests.functional.hosting import Daemon
+from tests.functional.hosting import Daemon, eventually
 from tests.patience import SECONDS
 
 __all__ = ["BareDaemon", "Surroundings"]
@@ -59,15 +60,51 @@ class Surroundings:
         return done.stdout.splitlines()
 
 
-class BareDaemon(Daemon):
-    """A daemon there."""
+_ASK = """
+import json, sys
+from pathlib import Path
+from kwhost.core.api.client import Client
+from kwhost.core.errors import ApiError
+try:
+    print(json.dumps(Client(Path(sys.argv[1])).request("GET", sys.argv[2])))
+except ApiError as error:
+    sys.exit(str(error))
+"""
 
-    def __init__(self, kind: str, configuration: str) -> None:
-        self._surroundings = Surroundings(kind)
-        super().__init__(configuration)
+
+class BareDaemon(Daemon):
+    """A daemon there, and its callers: it knows nobody from elsewhere."""
+
+    def __init__(self, kind: str) -> None:
+        self.around = Surroundings(kind)
+        # Keeps the user namespace, which daemons come and go in.
+        self._holder = subprocess.Popen(self.around.command("sleep", "infinity"))
+        eventually(
+            lambda: Path(f"/proc/{self._holder.pid}/comm").read_text() == "sleep\n", "the surroundings"
+        )
+        super().__init__()
 
     def command(self, *arguments: str) -> list[str]:
-        return self._surroundings.command(*super().command(*arguments))
+        return self._inside(*super().command(*arguments))
+
+    def _inside(self, *command: str) -> list[str]:
+        if self.around.kind == "container":
+            return self.around.command(*command)
+        namespace = f"--user=/proc/{self._holder.pid}/ns/user"
+        return ["nsenter", namespace, "--preserve-credentials", *command]
+
+    def close(self) -> None:
+        try:
+            super().close()
+        finally:
+            self._holder.kill()
+            self._holder.wait()
+
+    def instance(self, name: str) -> Any:
+        command = self._inside(sys.executable, "-c", _ASK, str(self.socket), f"/v1/instances/{name}")
+        done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False)
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
 
 
 def _is_marked(pid: str) -> bool:

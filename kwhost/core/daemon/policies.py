@@ -3,14 +3,17 @@
 import time
 from collections.abc import Sequence
 
+from kwhost.core.engines.bare import jail_refused
 from kwhost.core.errors import EXIT_INTERNAL, ConfigError, KwhostError, LaunchError
 from kwhost.core.model.decisions import Decision, Question
 from kwhost.core.model.definition import InstanceDefinition
+from kwhost.core.model.instance import Engine
 from kwhost.core.model.status import InstanceStatus
 from kwhost.core.model.tenant import Tenant
 from kwhost.core.pluginmgr.manager import Plugins
 from kwhost.core.pluginmgr.policies import LayerAnswer
 from kwhost.core.policy.enforcing import check_enforceable
+from kwhost.core.policy.integers import check_integers
 from kwhost.core.policy.layers import configured_layers, plugin_layer
 from kwhost.core.policy.library import Library, read_policy_table
 from kwhost.core.policy.model import Layer, Policy
@@ -92,6 +95,8 @@ class DaemonPolicies:
         offer = self._plugins.engines().get(engine)
         if offer:  # else there is no such engine, which the launch says
             check_enforceable(engine, offer.enforces, layers)
+        if engine == Engine.PROCESS.value and (refused := jail_refused()):
+            check_integers(layers, refused)
 
     def decided(self, decision: Decision) -> None:
         """See PolicySource."""

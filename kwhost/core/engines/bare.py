@@ -126,10 +126,10 @@ def bare_protections(abilities: Abilities, *, lacking_cgroup: str) -> Protection
         + ("a user id of its own on this host" if is_root else "your own user id"),
         Protection.MOUNTS: f"{why}; the program sees the names of this host's files",
         Protection.PIDS: f"{why}; the program sees this host's processes and their command lines",
-        Protection.IPC: f"{why}; so System V objects and message queues cannot be used at all",
         Protection.UTS: f"{why}; the host name is this host's",
     }
     weaker = {
+        Protection.IPC: "System V objects and message queues cannot be used at all",
         Protection.NETWORK: "there is none, not even a loopback: no sockets but pairs of them",
         Protection.BROKER: "only rules on calls and their integers; those on paths by Landlock alone",
     }

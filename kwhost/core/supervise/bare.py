@@ -13,6 +13,7 @@ from kwhost.core.images.rootfs import check_rootfs
 from kwhost.core.model.ids import IdRange
 from kwhost.core.model.instance import Identity, InstanceSpec, LaunchPlan
 from kwhost.core.model.mounts import Mount, MountFlag, MountKind
+from kwhost.core.model.network import NO_NETWORK
 from kwhost.core.supervise.planning import ExecPlan
 
 __all__ = ["plan_bare", "plan_bare_exec"]
@@ -61,7 +62,7 @@ def _refuse(spec: InstanceSpec, why: str, *, has_landlock: bool) -> None:
     """What cannot be had is an error that names what is missing."""
     for wanted, what in (
         (spec.volumes, "volumes need mounts"),
-        (spec.network != "none" or spec.ports, "networks and ports need a network namespace"),
+        (spec.network != NO_NETWORK or spec.ports, "networks and ports need a network namespace"),
         (spec.rootfs is None and spec.image != "host", f"the image {spec.image!r} needs mounts"),
         (spec.read_only and not has_landlock, "--read-only needs mounts or Landlock"),
     ):

@@ -20,6 +20,7 @@ from kwhost.core.model.definition import InstanceDefinition
 from kwhost.core.model.ids import IdRange, InstanceId
 from kwhost.core.model.instance import Engine, InstanceSpec, LaunchPlan
 from kwhost.core.model.mounts import Mount, MountKind
+from kwhost.core.model.network import NO_NETWORK
 from kwhost.core.model.protections import Protections
 from kwhost.core.model.tenant import Tenant
 from kwhost.core.supervise.choosing import advise_without_kvm
@@ -124,7 +125,8 @@ def _launch(
         plan, protections = _plan(around, start, image, lease.ids, shortage), None
         if start.engine is Engine.PROCESS:
             unheld = shortage.unheld(start.definition.limits)
-            plan, protections = protect(plan, start.spec(), start.instance, around.cgroups, unheld)
+            spec = replace(start.spec(), network=start.definition.network or NO_NETWORK)
+            plan, protections = protect(plan, spec, start.instance, around.cgroups, unheld)
         stats = new_statistics_file()
         undo.callback(os.close, stats)
         undo.callback(dirs.remove_run)

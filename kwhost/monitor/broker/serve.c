@@ -24,6 +24,7 @@
 #include "jail/idmap.h"
 #include "jail/keeper.h"
 #include "jail/kernel.h"
+#include "jail/program_rules.h"
 #include "jail/supervisor.h"
 
 #define LISTENERS_MAX 128
@@ -243,6 +244,8 @@ static bool prepare(struct serving *serving) {
     keep_own(serving);
     broker_rules = program_filter_rules(&serving->supervisor->policies.filter);
     broker_only_judges = launch_is_bare(&serving->supervisor->launch);
+    if (broker_only_judges) /* there are no sockets that addresses could mean anything to */
+        broker_rules &= ~PROGRAM_RULES_NETWORK;
     long result = pool_start(&serving->pool);
     if (result < 0)
         return fail(&serving->failure, STATUS_OWN, result, "memory for the broker's workers");

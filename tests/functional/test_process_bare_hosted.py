@@ -1,0 +1,215 @@
+"""Hosting programs where neither user namespaces nor mounts can be had."""
+
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.functional.bare import BareDaemon
+from tests.functional.hosting import eventually
+
+pytestmark = pytest.mark.root
+
+CONFIGURATION = """
+[tenants.low]
+isolation = "process"
+[tenants.low.instances.one]
+engine = "process"
+command = ["sh", "-c", '''{script}''']
+"""
+SLEEPS = "echo up; (setsid {sleep} &) ; exec {sleep}"
+
+
+class Hosted:
+    """A daemon with one instance."""
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+        self.daemon: BareDaemon
+
+    def begin(self, script: str = SLEEPS, more: str = "") -> Any:
+        """Start both; returns the instance's status once it runs."""
+        self.daemon = BareDaemon(self.kind)
+        script = script.format(sleep=self.daemon.around.sleep)
+        self.daemon.config.write_text(CONFIGURATION.format(script=script) + more)
+        self.daemon.start()
+        return self.daemon.wait_state("one", "running")
+
+    def run(self, *arguments: str) -> str:
+        """What a command of kwhost's prints, which succeeds."""
+        done = self.daemon.run(*arguments)
+        assert (done.returncode, done.stderr) == (0, ""), done
+        return str(done.stdout)
+
+    def scratch(self) -> Path:
+        """Where it writes."""
+        return Path(f"/tmp/kwhost-{self.daemon.instance('one')['id']}")
+
+    def is_asleep(self) -> bool:
+        """Both its processes are there."""
+        return len(self.daemon.around.sleepers()) == 2
+
+
+@pytest.fixture(params=["container", "user"])
+def hosted(request: pytest.FixtureRequest) -> Iterator[Hosted]:
+    made = Hosted(request.param)
+    yield made
+    made.daemon.close()
+
+
+def test_an_instance_tells_which_protections_hold(hosted: Hosted) -> None:
+    missing = hosted.begin()["protections"]["missing"]
+
+    assert {"user_namespace", "mounts", "pids", "uts"} <= missing.keys()
+    assert not missing.keys() & {"landlock", "seccomp", "capabilities", "broker", "network", "ipc"}
+
+
+def test_stop_ends_all_that_it_made(hosted: Hosted) -> None:
+    hosted.begin()
+    eventually(hosted.is_asleep, "its start")
+    scratch = hosted.scratch()
+    assert scratch.is_dir()
+
+    hosted.run("stop", "one")
+
+    assert hosted.daemon.instance("one")["state"] == "exited"
+    assert not hosted.daemon.around.sleepers()
+    assert not scratch.exists()
+
+
+def test_what_takes_no_signal_is_killed(hosted: Hosted) -> None:
+    script = "trap '' TERM; (setsid {sleep} &) ; while :; do {sleep}; done"
+    hosted.begin(script, "stop_timeout = 0.1\n")
+    eventually(hosted.is_asleep, "its start")
+
+    hosted.run("stop", "one")
+
+    assert hosted.daemon.instance("one")["exit_code"] == 128 + signal.SIGKILL
+    assert not hosted.daemon.around.sleepers()
+
+
+def test_its_log_is_kept_and_it_can_be_started_again(hosted: Hosted) -> None:
+    hosted.begin()
+
+    hosted.run("restart", "one")
+    hosted.daemon.wait_state("one", "running")
+
+    assert eventually(lambda: (log := hosted.run("logs", "one")).count("up") == 2 and log) == "up\nup\n"
+
+
+def test_a_further_program_has_the_same_restrictions(hosted: Hosted) -> None:
+    hosted.begin()
+    script = (
+        "echo $HOME $TMPDIR; echo 1 >$HOME/file && cat $HOME/file; cat /etc/shadow; echo >/tmp/kwhost-no; "
+        "grep -E 'CapEff|NoNewPrivs|Seccomp:' /proc/self/status; exit 7"
+    )
+
+    done = hosted.daemon.run("exec", "one", "--", "sh", "-c", script)
+
+    assert done.returncode == 7
+    assert done.stdout.splitlines() == [
+        f"{hosted.scratch()} {hosted.scratch()}",
+        "1",
+        "CapEff:\t0000000000000000",
+        "NoNewPrivs:\t1",
+        "Seccomp:\t2",
+    ]
+    assert done.stderr.count("ermission denied") == 2
+
+
+def test_what_a_further_program_leaves_behind_ends_with_it(hosted: Hosted) -> None:
+    hosted.begin()
+    eventually(hosted.is_asleep, "its start")
+
+    hosted.run("exec", "one", "--", "sh", "-c", f"setsid {hosted.daemon.around.sleep} & exit 0")
+
+    assert hosted.is_asleep()
+
+
+def test_a_further_program_gets_a_terminal(hosted: Hosted) -> None:
+    hosted.begin()
+
+    shown = hosted.run("exec", "-t", "one", "--", "sh", "-c", "tty >/dev/null && echo here >/dev/tty")
+
+    assert shown.strip() == "here"
+
+
+def test_the_next_daemon_finds_it_again(hosted: Hosted) -> None:
+    pid = hosted.begin()["pid"]
+
+    hosted.daemon.kill()
+    hosted.daemon.start()
+
+    status = hosted.daemon.wait_state("one", "running")
+    assert (status["pid"], status["restarts"]) == (pid, 0)
+    assert "mounts" in status["protections"]["missing"]
+    assert hosted.daemon.run("exec", "one", "--", "true").returncode == 0
+
+
+def _supervise(keeper: int) -> int:
+    return int(Path(f"/proc/{keeper}/stat").read_text().rpartition(")")[2].split()[1])
+
+
+@pytest.mark.parametrize("when", ["while a daemon runs", "before the next one"])
+def test_nothing_is_left_where_supervise_and_keeper_were_killed(hosted: Hosted, when: str) -> None:
+    keeper = hosted.begin()["pid"]
+    eventually(hosted.is_asleep, "its start")
+    scratch, supervise = hosted.scratch(), _supervise(keeper)
+    if when == "before the next one":
+        hosted.daemon.kill()
+
+    for pid in (keeper, supervise):  # the keeper first: it would end all when supervise is gone
+        os.kill(pid, signal.SIGKILL)
+    if when == "before the next one":
+        hosted.daemon.start()
+
+    hosted.daemon.wait_state("one", "exited", "failed")
+    assert not hosted.daemon.around.sleepers()
+    assert not scratch.exists()
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "missing"),
+    [
+        ("--network", "tenant", ("networks and ports need a network namespace", "nftables of this host")),
+        ("--policy", "strict", ("rules on files cannot be held here",)),
+    ],
+)
+def test_what_cannot_be_had_is_an_error(
+    hosted: Hosted, option: str, value: str, missing: tuple[str, ...]
+) -> None:
+    hosted.begin()
+
+    done = hosted.daemon.run("run", "--tenant", "low", "--engine", "process", option, value, "--", "true")
+
+    assert done.returncode != 0
+    assert any(text in done.stderr for text in missing), done.stderr
+
+
+def test_a_limit_that_nobody_holds_is_an_error(hosted: Hosted) -> None:
+    two = '[tenants.low.instances.two]\nengine = "process"\nstorage = "1M"\ncommand = ["true"]\n'
+    hosted.begin(more=two)
+
+    status = hosted.daemon.wait_state("two", "failed")
+
+    assert "storage cannot be limited here without namespaces" in status["message"]
+
+
+def test_rules_on_calls_hold_and_are_told(hosted: Hosted) -> None:
+    rules = 'base = "default"\nsyscalls = { deny = ["mkdir"], log = ["uname"] }\n'
+    hosted.begin(
+        "mkdir $HOME/x 2>/dev/null || echo refused; uname; {sleep}",
+        f'policy = "calm"\n[policies.calm]\n{rules}',
+    )
+
+    def told() -> bool:
+        events = hosted.run("events", "--json")
+        return "mkdir" in events and "uname" in events
+
+    assert (
+        eventually(lambda: (log := hosted.run("logs", "one")).count("\n") == 2 and log) == "refused\nLinux\n"
+    )
+    eventually(told, "the events")
