@@ -137,6 +137,31 @@ def test_a_further_program_gets_a_terminal(hosted: Hosted) -> None:
     assert shown.strip() == "here"
 
 
+def test_what_it_wrote_can_be_copied(hosted: Hosted, tmp_path: Path) -> None:
+    hosted.begin("mkdir $HOME/d; echo 1 >$HOME/d/one; ln -s /etc/passwd $HOME/d/link; echo up; {sleep}")
+    eventually(lambda: hosted.run("logs", "one") == "up\n", "its start")
+    (tmp_path / "two").write_text("2\n")
+
+    hosted.run("cp", f"one:{hosted.scratch()}/d", str(tmp_path))
+    hosted.run("cp", str(tmp_path / "two"), f"one:{hosted.scratch()}/d")
+
+    assert (tmp_path / "d/one").read_text() == "1\n"
+    assert (tmp_path / "d/link").readlink() == Path("/etc/passwd")
+    assert hosted.run("exec", "one", "--", "sh", "-c", "cat $HOME/d/two") == "2\n"
+
+
+@pytest.mark.parametrize("path", ["/etc/passwd", "/root", "/tmp/kwhost-"])
+def test_nothing_else_can_be_copied(hosted: Hosted, tmp_path: Path, path: str) -> None:
+    hosted.begin()
+
+    out = hosted.daemon.run("cp", f"one:{path}", str(tmp_path))
+    up = hosted.daemon.run("cp", f"one:{hosted.scratch()}/../../etc/passwd", str(tmp_path))
+
+    assert f"only what lies beneath {hosted.scratch()} can be copied" in out.stderr
+    assert up.returncode != 0
+    assert not list(tmp_path.iterdir())
+
+
 def test_the_next_daemon_finds_it_again(hosted: Hosted) -> None:
     pid = hosted.begin()["pid"]
 

@@ -16,6 +16,7 @@ from kwhost.core.config.tables import nearest
 from kwhost.core.daemon.history import Histories
 from kwhost.core.daemon.networks import DaemonNetworks
 from kwhost.core.daemon.policies import DaemonPolicies
+from kwhost.core.engines.bare import scratch_path
 from kwhost.core.engines.kvm_device import open_kvm
 from kwhost.core.errors import Conflict, KvmError, KwhostError, NetworkError, NotFound, StoreError
 from kwhost.core.model.daemon import Changes, DaemonInfo, PluginStatus
@@ -33,6 +34,7 @@ from kwhost.core.supervise.archive import Copied, FileCopies
 from kwhost.core.supervise.host import HostSupervisor
 from kwhost.core.supervise.hosted import POLICY_CHANGED, HostedInstance
 from kwhost.core.supervise.lifecycle import LIVE_STATES
+from kwhost.core.supervise.protecting import is_bare
 from kwhost.core.supervise.surroundings import Surroundings
 
 __all__ = ["DaemonHosting"]
@@ -304,7 +306,11 @@ class DaemonHosting(HostSupervisor):
         if instance.run is None or state is not InstanceState.RUNNING:
             text = "its files can be copied only while it runs"
             raise Conflict(f"{instance.record.name} is {state.value}: {text}")
-        return Copied(id, self._around.dirs(id), instance.run.group)
+        copied = Copied(id, self._around.dirs(id), instance.run.group)
+        if not is_bare(instance.record.protections):
+            return copied
+        scratch = scratch_path(id)
+        return copied._replace(scratch=scratch, real_scratch=(instance.definition.rootfs or "") + scratch)
 
 
 def _names(definitions: tuple[InstanceDefinition, ...]) -> tuple[str, ...]:

@@ -42,11 +42,14 @@ _MODULE = "kwhost.core.supervise.archive_process"
 
 
 class Copied(NamedTuple):
-    """The running instance whose files are copied."""
+    """The running instance whose files are copied. One without namespaces has only what it wrote itself, in
+    the directory `scratch`, which is `real_scratch` on this host."""
 
     id: InstanceId
     dirs: InstanceDirs
     group: Cgroup
+    scratch: str = ""
+    real_scratch: str = ""
 
 
 class FileCopies:
@@ -97,10 +100,15 @@ async def _start(copied: Copied, operation: str, path: str) -> trio.Process:
         fds = await _ask_root(copied.dirs)
         for fd in fds:
             ours.callback(os.close, fd)
+        whose = "namespace"
+        if copied.scratch:
+            whose, path = "owner", _beneath(copied.scratch, path)
+            fds = (_open_directory(copied.real_scratch), fds[1])
+            ours.callback(os.close, fds[0])
         cgroups = copied.group.open_guest_procs()
         for fd in cgroups:
             ours.callback(os.close, fd)
-        command = [sys.executable, "-P", "-X", "utf8", "-m", _MODULE, operation, *map(str, fds)]
+        command = [sys.executable, "-P", "-X", "utf8", "-m", _MODULE, operation, whose, *map(str, fds)]
         return await trio.lowlevel.open_process(
             [*command, ",".join(map(str, cgroups)), path.encode("utf-8", "surrogateescape")],
             stdin=subprocess.PIPE if operation == "write" else subprocess.DEVNULL,
@@ -109,6 +117,22 @@ async def _start(copied: Copied, operation: str, path: str) -> trio.Process:
             pass_fds=(*fds, *cgroups),
             cwd="/",
         )
+
+
+def _beneath(scratch: str, path: str) -> str:
+    """The path with `scratch` as the root."""
+    if path != scratch and not path.startswith(f"{scratch}/"):
+        raise Conflict(
+            f"without namespaces only what lies beneath {scratch} can be copied, and {path} does not"
+        )
+    return path.removeprefix(scratch) or "/"
+
+
+def _open_directory(path: str) -> int:
+    try:
+        return os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError as error:
+        raise Conflict(f"the instance's files cannot be reached: {path}: {error.strerror}") from error
 
 
 async def _ask_root(dirs: InstanceDirs) -> tuple[int, ...]:

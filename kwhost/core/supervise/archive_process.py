@@ -1,8 +1,9 @@
-"""The process that copies files of one running instance: `archive_process OPERATION ROOT PIDFD CGROUPS PATH`.
+"""The process that copies files of an instance: `archive_process OPERATION WHOSE ROOT PIDFD CGROUPS PATH`.
 
 OPERATION is `read`, which writes an archive to standard output, or `write`, which unpacks the one from
-standard input. ROOT is a descriptor of the instance's root directory, PIDFD one of its first process, CGROUPS
-are files, separated by commas, by which it joins the instance's control groups.
+standard input. WHOSE rights it takes: `namespace`, of the instance's root; or `owner`, of who owns ROOT, for
+an instance without a user namespace. ROOT is a descriptor of the instance's root directory, PIDFD one of its
+first process, CGROUPS are files, separated by commas, by which it joins the instance's control groups.
 
 It is a process of its own because it takes the rights of the instance's root and no others: it can read and
 write what the instance could itself, owners are the instance's ids, and what it writes counts for the
@@ -32,6 +33,7 @@ _MEMORY_MAX = 512 * 1024 * 1024
 
 class _Request(NamedTuple):
     operation: str
+    whose: str
     root: int
     pidfd: int
     cgroups: tuple[int, ...]
@@ -39,9 +41,9 @@ class _Request(NamedTuple):
 
     @classmethod
     def parse(cls, arguments: list[str]) -> "_Request":
-        operation, root, pidfd, cgroups, path = arguments
+        operation, whose, root, pidfd, cgroups, path = arguments
         files = tuple(int(fd) for fd in cgroups.split(",") if fd)
-        return cls(operation, int(root), int(pidfd), files, path)
+        return cls(operation, whose, int(root), int(pidfd), files, path)
 
 
 def _bound_itself() -> None:
@@ -56,10 +58,13 @@ def _bound_itself() -> None:
 
 
 def _enter(request: _Request) -> None:
-    """Become the instance's root, outside of its other namespaces. Raises OSError."""
+    """Become the instance's root, outside of its other namespaces, or its user. Raises OSError."""
     for fd in request.cgroups:
         os.write(fd, b"0")
         os.close(fd)
+    if request.whose == "owner":
+        _become_owner(request.root)
+        return
     enter_user_namespace(request.pidfd)
     # An ordinary user without subordinate ids keeps the own groups, as the instance does.
     with open("/proc/self/setgroups", encoding="ascii") as file:
@@ -68,6 +73,16 @@ def _enter(request: _Request) -> None:
         os.setgroups([])
     os.setresgid(0, 0, 0)
     os.setresuid(0, 0, 0)
+
+
+def _become_owner(directory: int) -> None:
+    """An ordinary user is it already."""
+    info = os.fstat(directory)
+    if os.geteuid() != 0:
+        return
+    os.setgroups([])
+    os.setresgid(info.st_gid, info.st_gid, info.st_gid)
+    os.setresuid(info.st_uid, info.st_uid, info.st_uid)
 
 
 def _watch(pidfd: int) -> Callable[[], None]:
@@ -84,7 +99,7 @@ def _watch(pidfd: int) -> Callable[[], None]:
 
 def _copy(request: _Request) -> None:
     # The host's root gives each instance a range of ids; an ordinary user may have one id only.
-    foreign_ids = os.geteuid() != 0
+    foreign_ids = os.geteuid() != 0 or request.whose == "owner"
     check = _watch(request.pidfd)
     _bound_itself()
     try:
@@ -94,7 +109,8 @@ def _copy(request: _Request) -> None:
         raise Conflict(f"cannot take the rights of the instance's root: {error.strerror}") from error
     if request.operation == "read":
         output: BinaryIO = os.fdopen(sys.stdout.fileno(), "wb", _BUFFER, closefd=False)
-        write_archive_of(request.root, request.path, output, check)
+        host_ids = request.whose == "owner"
+        write_archive_of(request.root, request.path, output, check, host_ids=host_ids)
     else:
         source: BinaryIO = os.fdopen(sys.stdin.fileno(), "rb", _BUFFER, closefd=False)
         unpack_archive(request.root, request.path, source, foreign_ids=foreign_ids, check=check)

@@ -46,14 +46,17 @@ def write_archive_of(
     output: BinaryIO,
     check: Callable[[], None] = lambda: None,
     bounds: ReadBounds = _BOUNDS,
+    *,
+    host_ids: bool = False,
 ) -> None:
     """Write the archive of the file or directory at `path` below the directory `root`.
 
     Its entries begin with the last name of `path` (`.` for the root itself). A symbolic link is what is
-    copied, unless `path` ends with a slash. `check` is called again and again, and may raise. Raises
-    NotFound, UsageError, PermissionDenied, HostError.
+    copied, unless `path` ends with a slash. `check` is called again and again, and may raise. `host_ids`:
+    owners mean nothing to anybody else, and root stands for them. Raises NotFound, UsageError,
+    PermissionDenied, HostError.
     """
-    archive = _Archive(output, check, bounds)
+    archive = _Archive(output, check, bounds, host_ids=host_ids)
     name = posixpath.basename(posixpath.normpath("/" + path.strip("/"))) or "."
     try:
         if posixpath.basename(path) in ("", ".", ".."):
@@ -75,7 +78,10 @@ def write_archive_of(
 class _Archive:
     """Descriptors that are passed in are the caller's, but for add_directory's."""
 
-    def __init__(self, output: BinaryIO, check: Callable[[], None], bounds: ReadBounds) -> None:
+    def __init__(
+        self, output: BinaryIO, check: Callable[[], None], bounds: ReadBounds, *, host_ids: bool
+    ) -> None:
+        self._host_ids = host_ids
         self.entries = 0
         self._size = 0
         self._output = output
@@ -150,7 +156,7 @@ class _Archive:
         entry.type = tarfile.LNKTYPE if link else _KINDS[stat.S_IFMT(status.st_mode)]
         entry.linkname = target or link
         entry.mode = stat.S_IMODE(status.st_mode)
-        entry.uid, entry.gid = status.st_uid, status.st_gid
+        entry.uid, entry.gid = (0, 0) if self._host_ids else (status.st_uid, status.st_gid)
         entry.mtime = int(status.st_mtime)
         entry.size = status.st_size if entry.isreg() else 0
         self.entries += 1

@@ -212,8 +212,9 @@ class _Unpacking:
         try:
             os.chown(file, entry.uid, entry.gid, dir_fd=parent, follow_symlinks=isinstance(file, int))
         except OSError as error:
+            if self._foreign_ids and error.errno in (errno.EINVAL, errno.EPERM):
+                return
             if error.errno != errno.EINVAL:
                 raise
-            if not self._foreign_ids:
-                text = f"the instance has no user {entry.uid} or no group {entry.gid}"
-                raise UsageError(f"the archive's entry {entry.name!r} is refused: {text}") from error
+            text = f"the instance has no user {entry.uid} or no group {entry.gid}"
+            raise UsageError(f"the archive's entry {entry.name!r} is refused: {text}") from error
