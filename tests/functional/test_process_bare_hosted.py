@@ -1,5 +1,6 @@
 """Hosting programs where neither user namespaces nor mounts can be had."""
 
+import json
 import os
 import signal
 from collections.abc import Iterator
@@ -135,6 +136,16 @@ def test_a_further_program_gets_a_terminal(hosted: Hosted) -> None:
     shown = hosted.run("exec", "-t", "one", "--", "sh", "-c", "tty >/dev/null && echo here >/dev/tty")
 
     assert shown.strip() == "here"
+
+
+def test_its_own_processes_are_listed_and_no_others(hosted: Hosted) -> None:
+    hosted.begin()
+    eventually(hosted.is_asleep, "its start")
+
+    listed = json.loads(hosted.run("top", "--json", "one"))
+
+    assert [entry["command"] for entry in listed] == [hosted.daemon.around.sleep] * 2
+    assert [entry["pid"] for entry in listed] == sorted(hosted.daemon.around.sleepers())
 
 
 def test_what_it_wrote_can_be_copied(hosted: Hosted, tmp_path: Path) -> None:

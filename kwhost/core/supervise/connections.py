@@ -9,7 +9,7 @@ from pathlib import Path
 from kwhost.core.errors import Conflict, HostError
 from kwhost.core.model.connections import Connection, Connections, ConnectionState
 from kwhost.core.model.network import Transport
-from kwhost.core.supervise.processes import namespace_pids
+from kwhost.core.supervise.processes import is_kept, namespace_pids
 
 __all__ = ["list_connections"]
 
@@ -31,6 +31,8 @@ _ORDER = {state: place for place, state in enumerate(ConnectionState)}
 def list_connections(first: int) -> Connections:
     """Those of the instance of process `first`. In the host's network they are told from others' by who has
     them open. Raises Conflict where the instance has ended, HostError where the host does not tell."""
+    if is_kept(first):  # without namespaces there are no sockets
+        return Connections(connections=(), left_out=0)
     try:
         own = _inode(first) == _inode(os.getpid())
         wanted = _open_sockets(first) if own else None

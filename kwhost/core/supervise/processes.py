@@ -9,7 +9,7 @@ from pathlib import Path
 from kwhost.core.abi.messages import clean_text
 from kwhost.core.model.daemon import ProcessEntry, ThreadEntry, ThreadState
 
-__all__ = ["list_processes", "namespace_pids"]
+__all__ = ["is_kept", "list_processes", "namespace_pids"]
 
 _PROC = Path("/proc")
 _COMMAND_MAX = 4096
@@ -18,6 +18,7 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 # The kernel adds this thread to each process that ran a virtual CPU.
 _KVM_WORKER = b"kvm-nx-lpage"
 _LISTED_MAX = 64
+_KEEPER = b"kw-keeper\n"
 # The letters of proc(5) that are not here are ways to have ended.
 _STATES = {
     b"R": ThreadState.RUNNING,
@@ -29,8 +30,47 @@ _STATES = {
 }
 
 
+def is_kept(first: int) -> bool:
+    """Whether the first process of an instance is the keeper of one without namespaces, and does not only have
+    its name."""
+    try:
+        if (_PROC / str(first) / "comm").read_bytes() != _KEEPER:
+            return False
+    except OSError:
+        return False
+    try:
+        return os.readlink(_PROC / str(first) / "ns/pid") == os.readlink(_PROC / "self/ns/pid")
+    except OSError:  # who may not look there makes no namespaces either
+        return True
+
+
+def _parents() -> dict[int, int]:
+    """The parent of each process of this host."""
+    found = {}
+    for entry in filter(str.isdecimal, os.listdir(_PROC)):
+        try:
+            found[int(entry)] = int((_PROC / entry / "stat").read_bytes().rpartition(b")")[2].split()[1])
+        except (OSError, IndexError):
+            continue
+    return found
+
+
+def _kept_pids(first: int) -> tuple[int, ...]:
+    """All below the keepers that are children of `supervise`, as the instance's first process is."""
+    parents = _parents()
+    keepers = {pid for pid in parents if parents[pid] == parents.get(first) and is_kept(pid)}
+    found, more = set[int](), keepers
+    while more:
+        more = {pid for pid, parent in parents.items() if parent in more} - found
+        found |= more
+    return tuple(sorted(found))
+
+
 def namespace_pids(first: int) -> tuple[int, ...]:
-    """The pids, on the host, of everything in the pid namespace that process `first` is in."""
+    """The pids, on the host, of everything in the pid namespace that process `first` is in, or, where it is a
+    keeper, of all that its instance has instead."""
+    if is_kept(first):
+        return _kept_pids(first)
     try:
         wanted = os.readlink(_PROC / str(first) / "ns/pid")
     except OSError:
