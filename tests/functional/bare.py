@@ -12,14 +12,14 @@ from tests.functional import refuse_namespaces
 from tests.functional.hosting import Daemon, eventually
 from tests.patience import SECONDS
 
-__all__ = ["BareDaemon", "Surroundings"]
+__all__ = ["BareDaemon", "Surroundings", "marked"]
 
 # The limit on processor time in a real-time class by which an instance's processes are known.
 _MARKER_LEAST = 1 << 62
 
 
 class Surroundings:
-    """`kind`: "container" or "user", see refuse_namespaces. `sleep`: a command that nobody else runs."""
+    """`kind`: see refuse_namespaces. `sleep`: a command that nobody else runs."""
 
     def __init__(self, kind: str) -> None:
         self.kind = kind
@@ -32,7 +32,7 @@ class Surroundings:
 
     def sleepers(self) -> list[int]:
         """The processes of its instances that sleep."""
-        return _marked(self.sleep.split())
+        return marked(self.sleep.split())
 
     def command(self, *command: str) -> list[str]:
         """A command as it is run there."""
@@ -117,7 +117,7 @@ def _is_marked(pid: str) -> bool:
     return hard.isdecimal() and int(hard) >= _MARKER_LEAST and state != "Z"
 
 
-def _marked(command: Sequence[str]) -> list[int]:
+def marked(command: Sequence[str]) -> list[int]:
     """The processes of instances without namespaces that run exactly this command."""
     wanted = "".join(f"{argument}\0" for argument in command)
     found = []

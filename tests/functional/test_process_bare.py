@@ -1,6 +1,8 @@
 """Programs where neither user namespaces nor mounts can be had: what remains of the jail holds."""
 
+import errno
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -12,7 +14,6 @@ import pytest
 
 from tests.conftest import RunKwhost
 from tests.functional.bare import Surroundings
-from tests.functional.hosting import eventually
 from tests.patience import SECONDS
 
 pytestmark = pytest.mark.root
@@ -134,23 +135,6 @@ def test_it_writes_in_a_directory_that_goes_with_it(around: Surroundings) -> Non
 
     assert (done.returncode, done.stderr) == (0, "")
     assert not around.scratches()
-
-
-def test_what_it_wrote_is_removed_however_deep_and_locked(container: Surroundings) -> None:
-    script = """
-import os
-os.chdir(os.environ["HOME"])
-for _ in range(3000):
-    os.mkdir("d")
-    os.chdir("d")
-    open("file", "w").close()
-    os.chmod(".", 0o700)
-os.chmod(os.environ["HOME"] + "/d/d", 0)
-os.chmod(os.environ["HOME"], 0)
-"""
-    container.python(script)
-
-    assert not container.scratches()
 
 
 def test_it_has_no_sockets_but_pairs(around: Surroundings) -> None:
@@ -277,70 +261,10 @@ print(resource.getrlimit(which) == (soft, hard) and hard >= 1 << 62)
     assert around.python(script) == ["not allowed to raise maximum limit", "True"]
 
 
-LEAVES = "(setsid sh -c '{sleep} & {sleep}' &) ; setsid {sleep} & {then}"
-
-
-def test_what_it_leaves_behind_ends_with_it(around: Surroundings) -> None:
-    then = f"while [ $(pgrep -fx '{around.sleep}' | wc -l) -lt 3 ]; do :; done; echo left"
-
-    done = around.run("--", "sh", "-c", LEAVES.format(sleep=around.sleep, then=then))
-
-    assert done.stdout == "left\n"
-    assert not around.sleepers()
-
-
-def test_what_it_made_ends_with_its_time(around: Surroundings) -> None:
-    done = around.run("--timeout", "1s", "--", "sh", "-c", LEAVES.format(sleep=around.sleep, then="wait"))
-
-    assert done.returncode == 124
-    assert not around.sleepers()
-
-
-@pytest.mark.parametrize("victim", ["kw-supervise", "kwhost"])
-def test_all_ends_when_whoever_started_it_is_killed(around: Surroundings, victim: str) -> None:
-    process = around.start("--", "sh", "-c", LEAVES.format(sleep=around.sleep, then="wait"))
-    eventually(lambda: len(around.sleepers()) == 3, "the program's start")
-
-    os.kill(_descendant(process.pid, victim), signal.SIGKILL)
-    process.communicate(timeout=SECONDS)
-
-    eventually(lambda: not around.sleepers(), "the end of all processes")
-    eventually(lambda: not around.scratches(), "the removal of what it wrote")
-
-
-def _descendant(pid: int, name: str) -> int:
-    """The first process from `pid` downwards that has this name; of "kwhost", that reads its command line."""
-    for child in (pid, *map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())):
-        if name == "kwhost" and b"\0run\0" in Path(f"/proc/{child}/cmdline").read_bytes():
-            return child
-        if Path(f"/proc/{child}/comm").read_text() == f"{name}\n":
-            return child
-    pytest.fail(f"there is no {name} below {pid}")
-
-
 def test_it_gets_a_terminal(around: Surroundings) -> None:
     done = around.run("-t", "--", "sh", "-c", "tty >/dev/null && echo to-the-terminal >/dev/tty; stty size")
 
     assert done.stdout.replace("\r", "") == "to-the-terminal\n24 80\n"
-
-
-def test_processes_are_limited_by_the_id_of_its_own(container: Surroundings) -> None:
-    script = (
-        TRY
-        + """
-children = []
-def more():
-    for _ in range(20):
-        if not (child := os.fork()):
-            __import__("time").sleep(1000)
-        children.append(child)
-attempt("fork", more)
-print(len(children))
-"""
-    )
-    done = container.run("--pids", "5", "--", "python3", "-c", script)
-
-    assert done.stdout.splitlines() == ["fork EAGAIN", "5"]  # as many as each user may have, and one more
 
 
 @pytest.mark.parametrize(
@@ -367,6 +291,65 @@ def test_what_cannot_be_had_is_an_error(
 def test_an_ordinary_users_program_has_no_other_id_and_root(user: Surroundings, busybox_root: Path) -> None:
     assert "id 5 does not exist" in user.run("-u", "5:5", "--", "true").stderr
     assert "--rootfs needs user namespaces" in user.run("--rootfs", str(busybox_root), "--", "ls").stderr
+
+
+def _refused_calls(project: Path) -> tuple[dict[int, int], dict[int, int]]:
+    """Calls that fail with an error whatever their arguments, by number: of all programs, and of those that
+    have the id of an ordinary user's other processes."""
+    jail = project / "kwhost/monitor"
+    rows = re.findall(
+        r"^(?:CALL|REFUSE)\((\d+), (\w+),", (jail / "calls/table.def").read_text(), re.MULTILINE
+    )
+    numbers = {name: int(number) for number, name in rows}
+    parts = (jail / "jail/bare_filter.def").read_text().split("\nSHARED\n")
+    found = [re.findall(r"^REFUSED\((\w+), (\w+),", part, re.MULTILINE) for part in parts]
+    for_all, for_shared = ({numbers[name]: getattr(errno, error) for name, error in part} for part in found)
+    return for_all, for_shared
+
+
+def test_what_its_filter_refuses_is_what_it_says(around: Surroundings, project: Path) -> None:
+    script = """
+import ctypes, sys
+libc = ctypes.CDLL(None, use_errno=True)
+argument = ctypes.c_long(int(sys.argv[1]))
+for number in sys.argv[2:]:
+    result = libc.syscall(int(number), *[argument] * 6)
+    print(number, ctypes.get_errno() if result < 0 else 0)
+"""
+
+    def tried(argument: int, calls: dict[int, int]) -> dict[int, int]:
+        lines = around.python(script, str(argument), *map(str, calls))
+        return {int(number): int(error) for number, error in map(str.split, lines)}
+
+    for_all, for_shared = _refused_calls(project)
+
+    assert tried(0, for_all) == for_all
+    found = tried(-1, for_shared)  # with descriptors and addresses that cannot be
+    assert found == for_shared if around.kind == "user" else not found.items() & for_shared.items()
+
+
+def test_where_ids_are_few_each_program_has_one() -> None:
+    first, second = (Surroundings("remapped").python("import os; print(os.getuid())") for _ in range(2))
+
+    assert {len(first), len(second)} == {1}
+    assert all(60_000 < int(uid) < 65_534 for uid in (*first, *second))
+
+
+def test_without_landlock_modes_of_files_are_what_is_left() -> None:
+    lacking = Surroundings("container-without-landlock")
+
+    done = lacking.run("--", "sh", "-c", "cat /etc/shadow; echo >/etc/x; echo 1 >$HOME/x && cat $HOME/x")
+
+    assert done.stdout == "1\n"
+    assert done.stderr.count("ermission denied") == 2
+    assert "--read-only needs mounts or Landlock" in lacking.run("--read-only", "--", "true").stderr
+
+
+def test_without_landlock_an_ordinary_users_program_is_not_run() -> None:
+    done = Surroundings("user-without-landlock").run("--", "true")
+
+    assert (done.stdout, done.returncode) == ("", 125)
+    assert "an ordinary user's programs need Landlock" in done.stderr
 
 
 def test_a_directory_is_the_root_where_root_may_change_it(

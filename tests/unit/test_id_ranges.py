@@ -108,3 +108,33 @@ def test_users_get_their_own_id_and_their_subordinate_ids(
     files[1].write_text(subgid)
 
     assert user_ids(1000, 100, "al", subordinate_files=files) == expected
+
+
+def in_container(monkeypatch: pytest.MonkeyPatch, *ranges: range) -> None:
+    monkeypatch.setattr(id_ranges, "_mapped_ranges", lambda: list(ranges))
+
+
+def test_where_there_are_too_few_ids_each_instance_has_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    in_container(monkeypatch, range(SIZE))
+
+    first, second = lease(tmp_path), lease(tmp_path)
+
+    assert (first.ids.size, second.ids.size) == (1, 1)
+    assert first.ids.uid_base != second.ids.uid_base
+    assert min(first.ids.uid_base, second.ids.uid_base) >= SIZE - 4096
+    assert max(first.ids.uid_base, second.ids.uid_base) < SIZE - 2  # which is nobody
+    first.close()
+    second.close()
+
+
+def test_a_range_lies_where_there_are_ids(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    in_container(monkeypatch, range(BASE + SIZE))
+
+    first, second = lease(tmp_path), None
+    with pytest.raises(HostError, match="no range of 65536 ids is free"):
+        second = lease(tmp_path)
+
+    assert (first.ids, second) == (IdRange(uid_base=BASE, gid_base=BASE, size=SIZE), None)
+    first.close()

@@ -9,6 +9,7 @@ same ids.
 
 import errno
 import fcntl
+import grp
 import os
 import pwd
 import shutil
@@ -26,6 +27,11 @@ __all__ = ["IdLease", "lease_ids", "own_ids", "subordinate_ranges", "user_ids"]
 _LOCK_FILE = Path("/run/kwhost/ids.lock")
 _SUBORDINATE_FILES = (Path("/etc/subuid"), Path("/etc/subgid"))
 _FLOCK = struct.Struct("hhqqi4x")
+# So many ids, the highest, are given one by one where there is no room for ranges, but for the kernel's own
+# nobody and what means none at all to old programs; their locks lie behind those of the slots.
+_SINGLE_IDS = 4096
+_NOBODYS = (0, 65_534, 65_535)
+_SINGLE_LOCKS = 1 << 32
 
 
 class IdLease(NamedTuple):
@@ -59,8 +65,26 @@ def subordinate_ranges(files: tuple[Path, Path] = _SUBORDINATE_FILES) -> list[ra
     return [ids for file in files for _, ids in _read_ranges(file)]
 
 
+def _mapped(kind: str) -> list[range]:
+    """The ids that exist for this process: in a container these may be few."""
+    lines = Path(f"/proc/self/{kind}").read_text(encoding="ascii").splitlines()
+    fields = (tuple(map(int, line.split())) for line in lines)
+    return [range(inside, inside + count) for inside, _, count in fields]
+
+
+def _mapped_ranges() -> list[range]:
+    """Numbers that are both users and groups here."""
+    pairs = ((users, groups) for users in _mapped("uid_map") for groups in _mapped("gid_map"))
+    both = (range(max(a.start, b.start), min(a.stop, b.stop)) for a, b in pairs)
+    return [ids for ids in both if ids]
+
+
 def _overlaps(start: int, taken: list[range]) -> bool:
     return any(start < other.stop and other.start < start + FULL_RANGE for other in taken)
+
+
+def _fits(start: int, mapped: list[range]) -> bool:
+    return any(ids.start <= start and start + FULL_RANGE <= ids.stop for ids in mapped)
 
 
 def _lock_slot(fd: int, slot: int) -> bool:
@@ -78,18 +102,42 @@ def _open_lock_file(path: Path) -> int:
     return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
 
 
-def _lease_slot(uid_base: int, path: Path, taken: list[range]) -> IdLease:
+def _is_somebodys(number: int) -> bool:
+    """Whether this host knows the number as a user or a group."""
+    for find in (pwd.getpwuid, grp.getgrgid):
+        try:
+            find(number)
+        except KeyError:
+            continue
+        return True
+    return False
+
+
+def _lease_one(fd: int, mapped: list[range]) -> IdLease | None:
+    """One of the highest ids, where there is no room for ranges."""
+    highest = max(mapped, key=lambda ids: ids.stop, default=range(0))
+    for number in highest[: -_SINGLE_IDS - 1 : -1]:
+        if number not in _NOBODYS and not _is_somebodys(number) and _lock_slot(fd, _SINGLE_LOCKS + number):
+            return IdLease(IdRange(uid_base=number, gid_base=number, size=1), fd)
+    return None
+
+
+def _lease_slot(uid_base: int, path: Path, taken: list[range], mapped: list[range]) -> IdLease:
     try:
         fd = _open_lock_file(path)
     except OSError as error:
         raise HostError(f"cannot open {path}, which keeps instances' ids apart: {error.strerror}") from error
     try:
+        has_room = any(ids.stop - max(ids.start, uid_base) >= FULL_RANGE for ids in mapped)
+        if not has_room and (lease := _lease_one(fd, mapped)):
+            return lease
         starts = range(uid_base, UID_LIMIT, FULL_RANGE)
         # From anywhere on: from the lowest on, each would be refused as many slots as there are instances.
         middle = int.from_bytes(os.urandom(4)) % len(starts)
         for start in chain(starts[middle:], starts[:middle]):
             # Slots go by their absolute place, so that configurations with other bases agree on them.
-            if not _overlaps(start, taken) and _lock_slot(fd, start // FULL_RANGE):
+            free = _fits(start, mapped) and not _overlaps(start, taken)
+            if free and _lock_slot(fd, start // FULL_RANGE):
                 return IdLease(IdRange(uid_base=start, gid_base=start, size=FULL_RANGE), fd)
     except BaseException:
         os.close(fd)
@@ -122,9 +170,10 @@ def user_ids(
 def lease_ids(
     uid_base: int, *, lock_file: Path = _LOCK_FILE, subordinate_files: tuple[Path, Path] = _SUBORDINATE_FILES
 ) -> IdLease:
-    """Ids for a new instance: root's get a range of their own, a user's what belongs to the user."""
+    """Ids for a new instance: root's get a range of their own, or one id in a container that has too few; a
+    user's what belongs to the user."""
     if os.geteuid() == 0:
-        return _lease_slot(uid_base, lock_file, subordinate_ranges(subordinate_files))
+        return _lease_slot(uid_base, lock_file, subordinate_ranges(subordinate_files), _mapped_ranges())
     return IdLease(own_ids(subordinate_files))
 
 

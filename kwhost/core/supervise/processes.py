@@ -31,8 +31,8 @@ _STATES = {
 
 
 def is_kept(first: int) -> bool:
-    """Whether the first process of an instance is the keeper of one without namespaces, and does not only have
-    its name."""
+    """Whether the first process of an instance is the keeper of one without namespaces, and not only called
+    so."""
     try:
         if (_PROC / str(first) / "comm").read_bytes() != _KEEPER:
             return False
