@@ -244,6 +244,54 @@ attempt("open times", os.utime, fd, (0, 0))
     assert (readable / "file").stat() == before
 
 
+def test_a_user_changes_modes_owners_and_times_of_what_it_wrote(user: Surroundings) -> None:
+    script = (
+        "cd $HOME && echo 1 >a && chmod 640 a && touch -d @5 a && cp -p a b && stat -c '%a %Y' b "
+        "&& tar cf t.tar a && rm a && tar xf t.tar && stat -c '%a %Y' a"
+    )
+    done = user.run("--", "sh", "-c", script)
+
+    assert (done.stdout, done.stderr) == ("640 5\n640 5\n", "")
+
+
+# A thread has a name lead to its own file and to the host's in turn, while another changes what it names.
+RACE = """
+import os, sys, threading, time
+os.chdir(os.environ["HOME"])
+open("own", "w").close()
+os.symlink("own", "harmless")
+os.symlink(sys.argv[1], "outside")
+end = time.monotonic() + 1.5
+def swap():
+    while time.monotonic() < end:
+        for target in ("harmless", "outside"):
+            os.link(target, "next", follow_symlinks=False)
+            os.rename("next", "name")
+            if os.path.lexists("next"):
+                os.unlink("next")
+done = refused = 0
+threading.Thread(target=swap).start()
+while time.monotonic() < end:
+    try:
+        os.chmod("name", 0o600)
+        os.utime("name", (0, 0))
+        done += 1
+    except FileNotFoundError:
+        pass
+    except PermissionError:
+        refused += 1
+print(done > 0, refused > 0)
+"""
+
+
+def test_a_name_that_changes_while_it_is_judged_never_wins(user: Surroundings, readable: Path) -> None:
+    before = (readable / "file").stat()
+
+    assert user.python(RACE, str(readable / "file")) == ["True True"]
+
+    assert (readable / "file").stat() == before
+
+
 def test_its_processes_stay_marked(around: Surroundings) -> None:
     script = (
         TRY

@@ -131,8 +131,12 @@ def bare_protections(abilities: Abilities, *, lacking_cgroup: str) -> Protection
     weaker = {
         Protection.IPC: "System V objects and message queues cannot be used at all",
         Protection.NETWORK: "there is none, not even a loopback: no sockets but pairs of them",
-        Protection.BROKER: "only rules on calls and their integers; those on paths by Landlock alone",
+        Protection.BROKER: "rules on calls, their integers and rates, and questions; none on files",
     }
+    if not is_root and _read("/proc/sys/kernel/yama/ptrace_scope") not in ("", "0"):
+        weaker[Protection.BROKER] += (
+            "; modes, owners and times of files cannot be changed (sysctl kernel.yama.ptrace_scope)"
+        )
     if abilities.landlock < _SCOPES and not is_root:
         weaker[Protection.LANDLOCK] = (
             f"version {abilities.landlock} lets the program signal your other processes; {_SCOPES} does not"

@@ -53,8 +53,11 @@ long broker_prepare(void) {
     if (result < 0)
         return result;
     own.group_count = (u32)result;
-    /* Ids change without capabilities being lost or gained. */
-    result = host(__NR_prctl, PR_SET_SECUREBITS, SECBIT_NOROOT | SECBIT_NO_SETUID_FIXUP, 0, 0, 0);
+    /* Ids change without capabilities being lost or gained. Without namespaces they do not change.
+     */
+    if (own.permitted >> CAP_SETPCAP & 1)
+        result =
+            host(__NR_prctl, PR_SET_SECUREBITS, SECBIT_NOROOT | SECBIT_NO_SETUID_FIXUP, 0, 0, 0);
     return result < 0 ? result : host(__NR_fchdir, broker_procfs);
 }
 

@@ -5,7 +5,8 @@
 #include "jail/program_rules.h"
 
 u32 broker_rules;
-bool broker_only_judges;
+bool broker_is_bare;
+const char *broker_scratch;
 
 bool broker_performs(const struct broker_request *request) {
     return program_is_performed(broker_rules, request->nr, request->arg);
@@ -44,8 +45,9 @@ void broker_perform(const struct broker_request *request, struct broker_result *
     caller.told = &told;
     *result = (struct broker_result){.fd = -1};
     long value = -(long)program_refuses(request->nr, request->arg);
-    if (!value && broker_only_judges)
-        value = -EACCES;
+    if (!value && broker_is_bare &&
+        !program_is_performed(PROGRAM_RULES_OBJECTS, request->nr, request->arg))
+        value = -EACCES; /* no policy that needs this is started */
     if (!value)
         value = caller_take(&caller, request);
     if (!value)

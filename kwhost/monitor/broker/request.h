@@ -37,7 +37,10 @@ struct broker_result {
  * kinds of rules that the filters of its programs were made with (PROGRAM_RULES_*). Those are set
  * once, in the broker. */
 extern u32 broker_rules;
-extern bool broker_only_judges; /* without namespaces: what it would make is refused */
+/* Without namespaces, where it makes no calls but changes of what lies beneath this directory;
+ * NULL: there is none. */
+extern bool broker_is_bare;
+extern const char *broker_scratch;
 bool broker_performs(const struct broker_request *request);
 
 /* Once in each worker, before its first call. Returns 0 or a negative errno. */

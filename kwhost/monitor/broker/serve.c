@@ -243,8 +243,9 @@ static bool prepare(struct serving *serving) {
         return false;
     keep_own(serving);
     broker_rules = program_filter_rules(&serving->supervisor->policies.filter);
-    broker_only_judges = launch_is_bare(&serving->supervisor->launch);
-    if (broker_only_judges) /* there are no sockets that addresses could mean anything to */
+    broker_is_bare = launch_is_bare(&serving->supervisor->launch);
+    broker_scratch = launch_scratch(&serving->supervisor->launch);
+    if (broker_is_bare) /* there are no sockets that addresses could mean anything to */
         broker_rules &= ~PROGRAM_RULES_NETWORK;
     long result = pool_start(&serving->pool);
     if (result < 0)

@@ -51,22 +51,15 @@ static bool open_root(struct entry *entry, int *root) {
     return !has_root(entry->instance) || enter_root(entry, *root);
 }
 
-static const struct launch_mount *scratch_of(const struct launch *instance) {
-    for (u32 i = 0; i < instance->record->mount_count; i++)
-        if (instance->mounts[i].kind == KW_MOUNT_TMPFS)
-            return &instance->mounts[i];
-    return NULL;
-}
-
 static bool make_scratch(struct entry *entry, struct keeping *keeping) {
-    const struct launch_mount *scratch = scratch_of(entry->instance);
+    const char *scratch = launch_scratch(entry->instance);
     keeping->name = "";
     if (!scratch)
         return true;
-    long parent = scratch_make(scratch->target, keeping->uid, keeping->gid, &keeping->name);
+    long parent = scratch_make(scratch, keeping->uid, keeping->gid, &keeping->name);
     keeping->scratch = (int)parent;
     return parent >= 0 ||
-           fail(&entry->failure, STATUS_OWN, parent, "making the directory %s", scratch->target);
+           fail(&entry->failure, STATUS_OWN, parent, "making the directory %s", scratch);
 }
 
 /* What those who join later will need. */
@@ -173,8 +166,8 @@ static bool go_to_workdir(struct entry *entry) {
 }
 
 static bool mark(struct entry *entry) {
-    const struct launch_mount *scratch = scratch_of(entry->instance);
-    long result = scratch ? marker_set(scratch->target) : 0;
+    const char *scratch = launch_scratch(entry->instance);
+    long result = scratch ? marker_set(scratch) : 0;
     return result >= 0 || fail(&entry->failure, STATUS_OWN, result, "marking the program");
 }
 

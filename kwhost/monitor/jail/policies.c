@@ -184,8 +184,12 @@ bool policies_prepare(struct supervisor *supervisor) {
     int fd = supervisor->launch.record->policy_fd;
     const char *why;
     policies->learn = supervisor->launch.record->learn_fd;
-    policies->filter =
-        (struct program_filter){.files = true, .learn = policies->learn >= 0, .channel = -1};
+    const struct launch *launch = &supervisor->launch;
+    policies->filter = (struct program_filter){.files = true,
+                                               .objects = launch_is_bare(launch) &&
+                                                          launch_is(launch, KW_LAUNCH_ROOTLESS),
+                                               .learn = policies->learn >= 0,
+                                               .channel = -1};
     if (fd < 0)
         return true;
     long result = make_table(policies);

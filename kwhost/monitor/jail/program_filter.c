@@ -47,6 +47,7 @@ struct range {
 u32 program_filter_rules(const struct program_filter *filter) {
     const struct kw_policy *policy = filter->policy;
     u32 rules = filter->learn ? PROGRAM_RULES_FILES | PROGRAM_RULES_NETWORK : 0;
+    rules |= filter->objects ? PROGRAM_RULES_OBJECTS : 0;
     for (u32 i = 0; policy && i < policy_layers(policy); i++) {
         const struct kw_policy_layer *layer = &policy->layers[i];
         if (filter->files && program_layer_has_files(layer))

@@ -17,6 +17,7 @@ struct program_filter {
     const struct kw_policy *policy; /* that the instance was started with; NULL: none */
     const u64 *ceiling;             /* a bit by call number; NULL: everything */
     bool files;                     /* rules on files are the broker's to keep, not Landlock's */
+    bool objects;                   /* files are the user's, whom Landlock lets change them */
     bool learn;                     /* everything is told */
     int channel; /* a descriptor that the program itself can never have; -1: none */
 };

@@ -34,6 +34,9 @@ extern const struct program_rows program_performed;
  * keep, and on addresses. */
 #define PROGRAM_RULES_FILES 1u
 #define PROGRAM_RULES_NETWORK 2u
+/* No rules of a policy: what Landlock does not look at, of a program without namespaces that has an
+ * ordinary user's id, and so may change all of that user's files. */
+#define PROGRAM_RULES_OBJECTS 4u
 
 /* Whether it is made whatever the policy says. */
 bool program_passes(u64 nr);

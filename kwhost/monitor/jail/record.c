@@ -312,6 +312,13 @@ bool launch_read_exec(int fd, const struct kw_launch *instance, struct launch *l
     return false;
 }
 
+const char *launch_scratch(const struct launch *launch) {
+    for (u32 i = 0; launch_is_bare(launch) && i < launch->record->mount_count; i++)
+        if (launch->mounts[i].kind == KW_MOUNT_TMPFS)
+            return launch->mounts[i].target;
+    return NULL;
+}
+
 void launch_free(struct launch *launch) {
     host(__NR_munmap, launch->argv, launch->tables_size);
     host(__NR_munmap, launch->record, page_up(launch->record->size));

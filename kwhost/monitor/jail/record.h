@@ -53,6 +53,9 @@ bool launch_parse(const void *record, u64 size, struct launch *launch, struct fa
 /* One that does without namespaces and mounts. */
 #define launch_is_bare(launch) launch_is(launch, KW_LAUNCH_BARE)
 
+/* Of one that does without: the directory that it may write; NULL: none. */
+const char *launch_scratch(const struct launch *launch);
+
 static inline bool launch_is(const struct launch *launch, u32 flag) {
     return launch->record->flags & flag;
 }
