@@ -225,13 +225,18 @@ def test_what_cannot_be_had_is_an_error(
     assert any(text in done.stderr for text in missing), done.stderr
 
 
-def test_a_limit_that_nobody_holds_is_an_error(hosted: Hosted) -> None:
-    two = '[tenants.low.instances.two]\nengine = "process"\nstorage = "1M"\ncommand = ["true"]\n'
+@pytest.mark.parametrize(
+    ("line", "missing"),
+    [
+        ('storage = "1M"', "storage cannot be limited here without namespaces"),
+        ('healthcheck = { tcp = ":80" }', "a health check by tcp needs a network"),
+    ],
+)
+def test_what_a_configuration_cannot_have_is_an_error(hosted: Hosted, line: str, missing: str) -> None:
+    two = f'[tenants.low.instances.two]\nengine = "process"\n{line}\ncommand = ["true"]\n'
     hosted.begin(more=two)
 
-    status = hosted.daemon.wait_state("two", "failed")
-
-    assert "storage cannot be limited here without namespaces" in status["message"]
+    assert missing in hosted.daemon.wait_state("two", "failed")["message"]
 
 
 def test_rules_on_calls_hold_and_are_told(hosted: Hosted) -> None:

@@ -29,7 +29,7 @@ from kwhost.core.supervise.hosting import StdioFds
 from kwhost.core.supervise.networking import Attached
 from kwhost.core.supervise.planning import plan_instance, spec_of
 from kwhost.core.supervise.policies import StartPolicy
-from kwhost.core.supervise.protecting import protect
+from kwhost.core.supervise.protecting import check_probe, protect
 from kwhost.core.supervise.surroundings import Surroundings
 
 __all__ = [
@@ -127,6 +127,7 @@ def _launch(
             unheld = shortage.unheld(start.definition.limits)
             spec = replace(start.spec(), network=start.definition.network or NO_NETWORK)
             plan, protections = protect(plan, spec, start.instance, around.cgroups, unheld)
+            check_probe(protections, start.definition.healthcheck)
         stats = new_statistics_file()
         undo.callback(os.close, stats)
         undo.callback(dirs.remove_run)

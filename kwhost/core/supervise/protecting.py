@@ -5,17 +5,26 @@ from collections.abc import Collection
 from kwhost.core.cgroups.groups import Cgroups
 from kwhost.core.cgroups.limits import lacking_limits
 from kwhost.core.engines.bare import bare_protections, jail_protections, jail_refused, probe_abilities, sweep
+from kwhost.core.errors import UsageError
+from kwhost.core.model.definition import Healthcheck, ProbeKind
 from kwhost.core.model.ids import InstanceId
 from kwhost.core.model.instance import InstanceSpec, LaunchPlan
 from kwhost.core.model.protections import Protection, Protections
 from kwhost.core.supervise.bare import plan_bare
 
-__all__ = ["is_bare", "protect"]
+__all__ = ["check_probe", "is_bare", "protect"]
 
 
 def is_bare(protections: Protections | None) -> bool:
     """Whether an instance that these hold for does without namespaces and mounts."""
     return protections is not None and not protections.holds(Protection.MOUNTS)
+
+
+def check_probe(protections: Protections, check: Healthcheck | None) -> None:
+    """Raise UsageError for a health check that looks where such an instance has nothing."""
+    if is_bare(protections) and check and check.kind is not ProbeKind.COMMAND:
+        why = protections.missing[Protection.MOUNTS]
+        raise UsageError(f"a health check by {check.kind.value} needs a network, which cannot be had: {why}")
 
 
 def protect(

@@ -1,0 +1,73 @@
+"""What is left where namespaces are refused: whether it is enough, and what is told of it."""
+
+import os
+from typing import Any
+
+import pytest
+
+from kwhost.core.engines import bare
+from kwhost.core.engines.bare import Abilities, bare_protections, check_bare
+from kwhost.core.errors import HostError
+from kwhost.core.model.protections import Protection
+
+ROOTS = 0xA804_25FB  # what container engines give by default
+FULL = Abilities(jail="refused", landlock=6, notify="", children="", capabilities=ROOTS)
+
+
+def as_user(monkeypatch: pytest.MonkeyPatch, uid: int) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: uid)
+
+
+@pytest.mark.parametrize("uid", [0, 1000])
+def test_what_containers_and_users_have_is_enough(monkeypatch: pytest.MonkeyPatch, uid: int) -> None:
+    as_user(monkeypatch, uid)
+
+    check_bare(FULL)
+
+
+@pytest.mark.parametrize(
+    ("uid", "lacking", "named"),
+    [
+        (0, {"capabilities": ROOTS & ~(1 << 7)}, "root needs CAP_SETUID"),
+        (0, {"capabilities": 0}, "CAP_CHOWN, CAP_KILL, CAP_SETGID, CAP_SETUID"),
+        (1000, {"landlock": 0}, "an ordinary user's programs need Landlock"),
+        (0, {"notify": "device or resource busy"}, "a seccomp filter with a broker"),
+        (1000, {"children": "no such file"}, "a keeper"),
+    ],
+)
+def test_what_is_missing_is_named(
+    monkeypatch: pytest.MonkeyPatch, uid: int, lacking: dict[str, Any], named: str
+) -> None:
+    as_user(monkeypatch, uid)
+
+    with pytest.raises(HostError, match=r"without namespaces \(refused\)") as raised:
+        check_bare(FULL._replace(**lacking))
+
+    assert named in str(raised.value)
+
+
+def test_an_old_landlock_leaves_a_users_processes_open_to_signals(monkeypatch: pytest.MonkeyPatch) -> None:
+    as_user(monkeypatch, 1000)
+    old = FULL._replace(landlock=5)
+
+    assert Protection.LANDLOCK in bare_protections(old, lacking_cgroup="").weaker
+    assert Protection.LANDLOCK not in bare_protections(FULL, lacking_cgroup="").weaker
+
+    as_user(monkeypatch, 0)
+    assert Protection.LANDLOCK not in bare_protections(old, lacking_cgroup="").weaker
+
+
+def test_missing_groups_and_landlock_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    as_user(monkeypatch, 0)
+
+    missing = bare_protections(FULL._replace(landlock=0), lacking_cgroup="not mounted").missing
+
+    assert missing[Protection.CGROUP] == "not mounted"
+    assert Protection.LANDLOCK in missing
+
+
+def test_tracing_that_is_restricted_is_told_to_users(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bare, "_read", lambda path: "1" if path.endswith("ptrace_scope") else "")
+    as_user(monkeypatch, 1000)
+
+    assert "kernel.yama.ptrace_scope" in bare_protections(FULL, lacking_cgroup="").weaker[Protection.BROKER]
