@@ -185,8 +185,10 @@ static bool open_proc(struct entry *entry) {
 }
 
 bool bare_enter(struct entry *entry) {
-    struct keeping keeping = {
-        .uid = bare_uid(entry->launch), .gid = bare_gid(entry->launch), .scratch = -1};
+    struct keeping keeping = {.uid = bare_uid(entry->launch),
+                              .gid = bare_gid(entry->launch),
+                              .scratch = -1,
+                              .lease = entry->launch->record->lease_fd};
     int root, devices = (int)open_path("/dev");
     return open_proc(entry) && make_terminal(entry, devices) && open_root(entry, &root) &&
            make_scratch(entry, &keeping) && hand_over(entry, root, devices) &&
@@ -195,8 +197,11 @@ bool bare_enter(struct entry *entry) {
 }
 
 bool bare_join(struct entry *entry, int root, int devices) {
-    struct keeping keeping = {
-        .uid = bare_uid(entry->launch), .gid = bare_gid(entry->launch), .scratch = -1, .name = ""};
+    struct keeping keeping = {.uid = bare_uid(entry->launch),
+                              .gid = bare_gid(entry->launch),
+                              .scratch = -1,
+                              .lease = -1,
+                              .name = ""};
     return make_terminal(entry, devices) &&
            (!has_root(entry->instance) || enter_root(entry, root)) && split(entry, &keeping) &&
            become_program(entry);

@@ -13,7 +13,8 @@
 #include "jail/kernel.h"
 #include "jail/scratch.h"
 
-enum { PROC = 3, SCRATCH }; /* its descriptors */
+/* Its descriptors; the executable's is closed on exec. */
+enum { PROC = 3, SCRATCH, LEASE, SELF };
 
 /* Ending processes of other ids, and becoming their user to remove their files. */
 #define CAPABILITIES (1u << CAP_KILL | 1u << CAP_SETUID | 1u << CAP_SETGID)
@@ -34,13 +35,14 @@ _Noreturn void keeper_become(const struct keeping *keeping, int self) {
                     (char *)keeping->name, NULL},
          *environment[] = {NULL};
     /* Out of the way of the numbers that they get. */
-    long own[] = {host(__NR_fcntl, keeping->proc, F_DUPFD_CLOEXEC, SCRATCH + 1),
-                  host(__NR_fcntl, keeping->scratch, F_DUPFD_CLOEXEC, SCRATCH + 1),
-                  host(__NR_fcntl, self, F_DUPFD_CLOEXEC, SCRATCH + 1)};
+    const int held[] = {keeping->proc, keeping->scratch, keeping->lease, self};
+    long own[array_size(held)];
+    for (u32 i = 0; i < array_size(held); i++)
+        own[i] = host(__NR_fcntl, held[i], F_DUPFD_CLOEXEC, SELF);
     host(__NR_close_range, 0, ~0u, CLOSE_RANGE_CLOEXEC);
-    host(__NR_dup3, own[0], PROC, 0);
-    host(__NR_dup3, own[1], SCRATCH, 0);
-    host(__NR_execveat, own[2], "", argv, environment, AT_EMPTY_PATH);
+    for (u32 i = 0; i + PROC < SELF; i++)
+        host(__NR_dup3, own[i], PROC + i, 0);
+    host(__NR_execveat, own[SELF - PROC], "", argv, environment, AT_EMPTY_PATH);
     for (;;)
         host(__NR_exit_group, STATUS_OWN);
 }
@@ -69,10 +71,12 @@ static void kill_children(void) {
     long list = host(__NR_openat, PROC, "thread-self/children", O_RDONLY | O_CLOEXEC, 0);
     while (list >= 0 && (length = host(__NR_read, list, text, sizeof text)) > 0)
         for (long i = 0; i < length; i++) {
-            if (text[i] >= '0' && text[i] <= '9')
+            if (text[i] >= '0' && text[i] <= '9') {
                 pid = pid * 10 + (text[i] - '0');
-            else if (pid > 0)
-                host(__NR_kill, pid, SIGKILL), pid = 0;
+            } else if (pid > 0) {
+                host(__NR_kill, pid, SIGKILL);
+                pid = 0;
+            }
         }
     if (list >= 0)
         host(__NR_close, list);

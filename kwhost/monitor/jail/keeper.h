@@ -23,7 +23,8 @@ struct keeping {
     int program, supervise; /* process ids */
     u32 uid, gid;           /* that the instance's files have */
     int proc;               /* descriptor of a procfs */
-    int scratch;            /* descriptor of the directory in which `name` is */
+    int scratch;            /* descriptor of the directory in which `name` is; -1: none */
+    int lease;              /* holds the ids until all that has them is gone; -1: nothing does */
     const char *name;       /* what is removed at the end; "": nothing */
 };
 
