@@ -219,6 +219,10 @@ attempt("score", open, f"/proc/{other}/oom_score_adj", "w")
     assert [name for name, result in tried if result not in ("EPERM", "EACCES", "ENOSYS")] == []
 
 
+def test_it_signals_not_everybody_at_once(user: Surroundings) -> None:
+    assert user.python(TRY + "attempt('kill', os.kill, -1, 0)") == ["kill EPERM"]
+
+
 def test_a_users_files_keep_their_modes_owners_and_times(user: Surroundings, readable: Path) -> None:
     script = (
         TRY

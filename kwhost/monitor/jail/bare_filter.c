@@ -14,6 +14,7 @@
 #define STREAMS                                                                                    \
     STREAM_TYPES(0), STREAM_TYPES(O_CLOEXEC), STREAM_TYPES(O_NONBLOCK),                            \
         STREAM_TYPES(O_CLOEXEC | O_NONBLOCK)
+#define EVERYBODY 0xffffffffu /* -1 */
 #define VALUES_MAX 8
 
 enum test {
