@@ -10,7 +10,12 @@ ALWAYS = re.compile(r'^(PASSED|NATIVE)\((\w+), "(.*)"\)$', re.MULTILINE)
 REFUSED = re.compile(r'^REFUSED\((\w+), (\w+), "(.*?)", (.*)\)$', re.MULTILINE)
 PERFORMED = ROOT / "kwhost/monitor/broker/performed.def"
 MADE = re.compile(r'^PERFORMED\((\w+), (\w+), (.*?), "(.*)"\)$', re.MULTILINE)
-KINDS = {"FILES": "files", "NETWORK": "addresses", "EITHER": "files or addresses"}
+KINDS = {
+    "FILES": "files",
+    "NETWORK": "addresses",
+    "EITHER": "files or addresses",
+    "OBJECTS": "files; an ordinary user's without namespaces",
+}
 REFUSE = re.compile(r"^REFUSE\(\d+, (\w+), (\w+), ", re.MULTILINE)
 HEAD = """
 ## Programs without a monitor
