@@ -167,18 +167,6 @@ static long stay_in_scratch(int object) {
     return beneath ? 0 : -EPERM;
 }
 
-/* Without namespaces, whatever a policy says: what an instance did not make stays as it is. It
- * names nothing from elsewhere in its directory, for Landlock lets it link nothing there. */
-static long stay_in_scratch(int object) {
-    size_t length = broker_scratch ? strlen(broker_scratch) : 0;
-    long result = path_real(object, first_real);
-    if (result)
-        return result;
-    bool beneath = length && !strncmp(first_real, broker_scratch, length) &&
-                   (!first_real[length] || first_real[length] == '/');
-    return beneath ? 0 : -EPERM;
-}
-
 static long change_object(const struct caller *caller, struct change *change) {
     long result = find_object(caller, change);
     if (!result && broker_is_bare)
