@@ -154,6 +154,19 @@ static long bind_local(const struct caller *caller, int socket, const char *path
     return result;
 }
 
+/* "." and "..", which are there where what is before them is: never as a path of this process's,
+ * whose working directory is not the caller's. */
+static long bind_special(const struct caller *caller, const char *path) {
+    static struct target target;
+    long result = take_root(caller);
+    if (!result)
+        result = path_find(caller, AT_FDCWD, path, END_FOLLOWED, &target);
+    if (result)
+        return result;
+    path_close(&target);
+    return -EADDRINUSE;
+}
+
 /* A port that the kernel is to choose is nothing that one could be reached at, yet. */
 static long bind(const struct caller *caller, int socket) {
     struct address address;
@@ -163,9 +176,9 @@ static long bind(const struct caller *caller, int socket) {
     long result = address_read(caller, arg[1], (u32)arg[2], &address);
     if (result)
         return result;
-    if (is_local(&address, path) && !path_is_special(path) &&
-        socket_option(socket, SO_DOMAIN) == AF_UNIX)
-        return bind_local(caller, socket, path);
+    if (is_local(&address, path) && socket_option(socket, SO_DOMAIN) == AF_UNIX)
+        return path_is_special(path) ? bind_special(caller, path)
+                                     : bind_local(caller, socket, path);
     if (internet_read(address.bytes, address.size, &to) && to.port)
         result = permit_internet(caller, socket, KW_POLICY_LISTEN, &to);
     return result ? result : host(__NR_bind, socket, address.bytes, address.size);
