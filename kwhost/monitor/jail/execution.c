@@ -7,7 +7,8 @@
 #include "jail/kernel.h"
 #include "jail/landlock.h"
 
-#define OBJECTS_MAX 16384u /* that are looked at */
+/* In one directory: of those beyond nothing is executed. Programs make as many as they like. */
+#define OBJECTS_MAX 4096u
 
 struct entry_name { /* struct linux_dirent64 */
     u64 inode, offset;
@@ -19,7 +20,6 @@ struct entry_name { /* struct linux_dirent64 */
 struct walk {
     const struct kw_policy *policy;
     int rules;
-    u32 left;            /* objects that may be looked at still */
     char path[PATH_MAX]; /* of the present one; "" is the root */
 };
 
@@ -53,16 +53,17 @@ static long grant_whole(struct walk *walk, int fd, bool directory) {
 
 static long grant_in(struct walk *walk, int directory);
 
-static long grant_one(struct walk *walk, int directory, const char *name) {
+static long grant_one(struct walk *walk, int directory, const char *name, bool beyond) {
     struct statx found;
-    if (!walk->left--)
-        return -E2BIG;
+    bool spoken_of = policy_speaks_beneath(walk->policy, walk->path);
+    if (beyond && !spoken_of)
+        return 0;
     long fd = host(__NR_openat, directory, name, O_PATH | O_NOFOLLOW | O_CLOEXEC, 0), result;
     if (fd < 0)
         return 0; /* it has gone */
     result = host_stat((int)fd, "", AT_EMPTY_PATH, &found);
     u32 type = found.stx_mode & S_IFMT;
-    bool whole = type != S_IFDIR || !policy_speaks_beneath(walk->policy, walk->path);
+    bool whole = type != S_IFDIR || !spoken_of;
     if (result >= 0 && type != S_IFLNK)
         result = whole ? grant_whole(walk, (int)fd, type == S_IFDIR) : grant_in(walk, (int)fd);
     host(__NR_close, fd);
@@ -77,6 +78,7 @@ static bool is_self(const char *name) {
 static long grant_in(struct walk *walk, int directory) {
     _Alignas(struct entry_name) char names[2048];
     u64 length = strlen(walk->path);
+    u32 count = 0;
     long fd = host(__NR_openat, directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
     long size = 0, result = 0;
     if (fd < 0)
@@ -88,7 +90,7 @@ static long grant_in(struct walk *walk, int directory) {
             if (is_self(entry->name) || length + strlen(entry->name) + 2 > sizeof walk->path)
                 continue;
             format(walk->path + length, sizeof walk->path - length, "/%s", entry->name);
-            result = grant_one(walk, (int)fd, entry->name);
+            result = grant_one(walk, (int)fd, entry->name, count++ >= OBJECTS_MAX);
             walk->path[length] = 0;
         }
     host(__NR_close, fd);
@@ -113,7 +115,7 @@ long execution_restrict(const struct kw_policy *policy) {
     long rules = host(__NR_landlock_create_ruleset, &handled, sizeof handled, 0);
     if (rules < 0)
         return rules == -ENOSYS ? -EOPNOTSUPP : rules;
-    walk = (struct walk){.policy = policy, .rules = (int)rules, .left = OBJECTS_MAX};
+    walk = (struct walk){.policy = policy, .rules = (int)rules};
     long result = grant_all(&walk);
     if (result >= 0)
         result = host(__NR_landlock_restrict_self, rules, 0);
