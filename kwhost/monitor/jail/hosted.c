@@ -84,6 +84,7 @@ u64 hosted_keep_time(struct supervisor *supervisor, u64 now) {
     streams_expire(&hosted->streams, now);
     report(supervisor);
     u64 next = earliest(log_deadline(&hosted->log), streams_deadline(&hosted->streams));
+    next = earliest(next, joined_expire(&hosted->joined, now));
     return supervisor->exited ? next : earliest(next, hosted->resident.next);
 }
 

@@ -13,6 +13,7 @@
 #include "jail/terminal.h"
 
 #define EXITED_BY_SIGNAL 256
+#define WAY_NS (60 * SECOND_NS)
 
 enum { HELPER, PROCESS, CHANNEL, CONNECTION, EACH }; /* pollfds of each */
 _Static_assert(JOINED_POLLS == EACH * JOINED_MAX, "so many pollfds are handed out");
@@ -152,6 +153,28 @@ static void handle_connection(struct joined *joined) {
         terminal_resize(joined->master, message.value >> 16, message.value & 0xffff);
 }
 
+static void expire(struct joined *joined) {
+    fail(&joined->failure, STATUS_OWN, 0, "it was held up on its way into the instance");
+    joined->arrives_by = ~0ul;
+    if (joined->process >= 0)
+        host(__NR_pidfd_send_signal, joined->process, SIGKILL, 0, 0);
+    if (joined->helper >= 0)
+        host(__NR_pidfd_send_signal, joined->helper, SIGKILL, 0, 0);
+}
+
+u64 joined_expire(struct joined_all *all, u64 now) {
+    u64 next = 0;
+    for (u32 i = 0; i < JOINED_MAX; i++) {
+        struct joined *joined = &all->each[i];
+        if (!joined->used || joined->channel < 0)
+            continue;
+        if (now >= joined->arrives_by)
+            expire(joined);
+        next = earliest(next, joined->arrives_by);
+    }
+    return next;
+}
+
 void joined_wants(const struct joined_all *all, struct pollfd polls[JOINED_POLLS]) {
     for (u32 i = 0; i < JOINED_MAX; i++) {
         const struct joined *joined = &all->each[i];
@@ -218,6 +241,7 @@ static bool begin(struct supervisor *supervisor, struct joined *joined, const in
 
 void joined_begin(struct supervisor *supervisor, int connection, const int *fds, u32 count) {
     const struct joined fresh = {.used = true,
+                                 .arrives_by = clock_monotonic() + WAY_NS,
                                  .gets_keeper = launch_is_bare(&supervisor->launch),
                                  .connection = connection,
                                  .channel = -1,

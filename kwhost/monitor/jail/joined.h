@@ -17,6 +17,7 @@ struct joined {
     bool used;
     bool gets_keeper; /* of an instance with KW_LAUNCH_BARE */
     bool has_keeper;  /* or is on the way there, and nothing else can hold it up */
+    u64 arrives_by;   /* CLOCK_MONOTONIC: whatever programs inside do to it on its way */
     int connection;   /* -1: it was closed, and the process with it */
     int channel;      /* from the process on its way; -1: it has arrived, or never will */
     int helper;       /* pidfd; -1: it has ended */
@@ -44,6 +45,10 @@ void joined_begin(struct supervisor *supervisor, int connection, const int *fds,
 void joined_wants(const struct joined_all *all, struct pollfd polls[JOINED_POLLS]);
 void joined_handle(struct joined_all *all, const struct pollfd polls[JOINED_POLLS],
                    const struct broker *broker);
+
+/* Ends those that are on their way for too long. Returns when the next one is, CLOCK_MONOTONIC; 0:
+ * none is on its way. */
+u64 joined_expire(struct joined_all *all, u64 now);
 
 /* True when there are any whose end was not told yet. */
 bool joined_any(const struct joined_all *all);
