@@ -47,6 +47,17 @@ static bool is_marked(int proc, const char *pid, const char *marker) {
     return end && strlen(end) > 2 && end[2] != 'Z' && end[2] != 'X';
 }
 
+/* Held while it is looked at: the number may be somebody else's by then. */
+static bool kill_if_marked(int proc, int pid, const char *name, const char *marker) {
+    long pidfd = host(__NR_pidfd_open, pid, 0);
+    if (pidfd < 0)
+        return false;
+    bool killed =
+        is_marked(proc, name, marker) && host(__NR_pidfd_send_signal, pidfd, SIGKILL, 0, 0) == 0;
+    host(__NR_close, pidfd);
+    return killed;
+}
+
 /* Returns how many there were. */
 static u32 kill_marked(int proc, const char *marker) {
     char buffer[4096] __attribute__((aligned(8)));
@@ -58,11 +69,8 @@ static u32 kill_marked(int proc, const char *marker) {
         for (long at = 0; at < length;) {
             const struct directory_entry *entry = (const struct directory_entry *)(buffer + at);
             at += entry->size;
-            if (!parse_decimal(entry->name, 1u << 22, &pid) ||
-                !is_marked(proc, entry->name, marker))
-                continue;
-            if (host(__NR_kill, pid, SIGKILL) == 0)
-                found++;
+            if (parse_decimal(entry->name, 1u << 22, &pid))
+                found += kill_if_marked(proc, (int)pid, entry->name, marker);
         }
     return found;
 }
