@@ -3,6 +3,7 @@
 Only the engine `process` goes on then (KW_LAUNCH_BARE). It is never used where namespaces can be made.
 """
 
+import errno
 import os
 import subprocess
 from functools import cache
@@ -35,9 +36,16 @@ BARE_WARNING = (
 _CAPABILITIES = {"CHOWN": 0, "KILL": 5, "SETGID": 6, "SETUID": 7}
 _CHROOT = 18
 _SYS_ADMIN = 21
+_TRUNCATES = 3  # the version of Landlock that knows truncating
 _SCOPES = 6  # the version of Landlock that knows signals and abstract sockets
 _PROBE_SECONDS = 10.0
 _SWEEP_SECONDS = 60.0
+# What the kernel, a filter or a security module answers to those who may not.
+_REFUSALS = (errno.EPERM, errno.EACCES, errno.ENOSYS, errno.EINVAL, errno.ENOSPC)
+_NAMESPACE_LIMITS = tuple(
+    Path(f"/proc/sys/user/max_{kind}_namespaces")
+    for kind in ("user", "mnt", "pid", "net", "ipc", "uts", "cgroup")
+)
 
 
 class Abilities(NamedTuple):
@@ -65,8 +73,16 @@ def probe_abilities() -> Abilities:
     except (OSError, subprocess.SubprocessError) as error:
         raise HostError(f"cannot find out what this host allows: {error}") from error
     found = dict(line.split(" ", 1) for line in tried.stdout.decode("ascii", "replace").splitlines())
+    _check_refused(int(found.get("error", "0")), found["jail"])
     whys = {name: "" if found[name] == "ok" else found[name] for name in ("jail", "notify", "children")}
     return Abilities(landlock=int(found["landlock"]), capabilities=int(found["capabilities"], 16), **whys)
+
+
+def _check_refused(error: int, what: str) -> None:
+    """Raise HostError for what fails at this moment only: nobody is to do without a jail for that."""
+    full = error == errno.ENOSPC and not any(_read(str(path)) == "0" for path in _NAMESPACE_LIMITS)
+    if error and (full or error not in _REFUSALS):
+        raise HostError(f"whether this host allows namespaces cannot be told now: {what}; try again")
 
 
 def jail_refused() -> str:
@@ -100,10 +116,10 @@ def _is_doubtful() -> bool:
 def check_bare(abilities: Abilities) -> None:
     """Raise HostError where what is left would not be worth the name."""
     why = f"without namespaces ({abilities.jail})"
-    if os.geteuid() != 0 and abilities.landlock == 0:
+    if os.geteuid() != 0 and abilities.landlock < _TRUNCATES:
         raise HostError(
-            f"{why} an ordinary user's programs need Landlock, or they could do whatever the user can: boot "
-            "with landlock in the lsm= list, or allow user namespaces"
+            f"{why} an ordinary user's programs need Landlock of version {_TRUNCATES} (Linux 6.2), or they "
+            "could empty whatever the user can: boot with landlock in the lsm= list, or allow user namespaces"
         )
     lacking = [name for name, bit in _CAPABILITIES.items() if not abilities.capabilities >> bit & 1]
     if os.geteuid() == 0 and lacking:

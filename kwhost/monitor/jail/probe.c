@@ -29,6 +29,12 @@ static void tell(const char *name, const char *pattern, ...) {
     host(__NR_write, 1, line, format(line, sizeof line, "%s %s\n", name, value));
 }
 
+/* Why there is no jail; whether it is for good is for the reader to judge by the number. */
+static void tell_no_jail(long error, const char *what, const char *log) {
+    tell("jail", "%s: %s%s", what, error_text(error), log);
+    tell("error", "%ld", -error);
+}
+
 static long clone_into_namespaces(void) {
     struct clone_args args = {.flags = NEW_NAMESPACES, .exit_signal = SIGCHLD};
     return host(__NR_clone3, &args, sizeof args);
@@ -36,16 +42,17 @@ static long clone_into_namespaces(void) {
 
 /* In the namespaces: the mounts that no root can do without. */
 static _Noreturn void try_mounts(void) {
-    static const char *const types[] = {"proc", "tmpfs"};
+    static const char *const types[][2] = {{"proc", "mounting a proc"},
+                                           {"tmpfs", "mounting a tmpfs"}};
     struct mount_attr private = {.propagation = MS_PRIVATE};
     char log[FILESYSTEM_LOG];
     long result = host(__NR_mount_setattr, AT_FDCWD, "/", AT_RECURSIVE, &private, sizeof private);
     if (result < 0)
-        tell("jail", "making the mounts private: %s", error_text(result));
+        tell_no_jail(result, "making the mounts private", "");
     for (u32 i = 0; result >= 0 && i < array_size(types); i++) {
-        result = filesystem_new(types[i], NULL, FILESYSTEM_SAFE | MOUNT_ATTR_NOEXEC, log);
+        result = filesystem_new(types[i][0], NULL, FILESYSTEM_SAFE | MOUNT_ATTR_NOEXEC, log);
         if (result < 0)
-            tell("jail", "mounting a %s: %s%s", types[i], error_text(result), log);
+            tell_no_jail(result, types[i][1], log);
     }
     if (result >= 0)
         tell("jail", "ok");
@@ -60,7 +67,7 @@ static void try_jail(void) {
     if (pid == 0)
         try_mounts();
     if (pid < 0)
-        tell("jail", "making namespaces: %s", error_text(pid));
+        tell_no_jail(pid, "making namespaces", "");
     while (pid > 0 && host(__NR_wait4, pid, 0, 0, 0) == -EINTR)
         ;
 }
