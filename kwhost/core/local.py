@@ -73,7 +73,7 @@ def run_instance(  # noqa: PLR0913 - what there is to say about a run
             waits_for_network=network.driver is not None,
         )
         if choice.engine is Engine.PROCESS:
-            plan = _without_namespaces(plan, spec, policy, learning=learn >= 0)
+            plan = _without_namespaces(plan, spec, policy, report, learning=learn >= 0)
         hold_signals()
         launched = _launch(_make_engine(choice.engine, lease), plan, spec, table, learn)
         launched = launched._replace(notified_only=choice.engine is Engine.PROCESS)
@@ -92,9 +92,11 @@ def run_instance(  # noqa: PLR0913 - what there is to say about a run
         lease.close()
 
 
-def _without_namespaces(plan: LaunchPlan, spec: InstanceSpec, policy: str, *, learning: bool) -> LaunchPlan:
-    """The plan for a host that refuses namespaces, and otherwise the same."""
-    from kwhost.core.engines.bare import jail_refused  # most runs do without
+def _without_namespaces(
+    plan: LaunchPlan, spec: InstanceSpec, policy: str, report: Callable[[str], None], *, learning: bool
+) -> LaunchPlan:
+    """The plan for a host that refuses namespaces, which is told, and otherwise the same."""
+    from kwhost.core.engines.bare import BARE_WARNING, jail_refused  # most runs do without
 
     if not (refused := jail_refused()):
         return plan
@@ -108,7 +110,9 @@ def _without_namespaces(plan: LaunchPlan, spec: InstanceSpec, policy: str, *, le
 
         check_integers([Layer(INSTANCE_LAYER, find_policy(policy))], refused)
     unheld = ["pids"] if plan.limits.pids else []
-    return plan_bare(plan, spec, f"{spec.name}-{os.urandom(8).hex()}", unheld)
+    bare = plan_bare(plan, spec, f"{spec.name}-{os.urandom(8).hex()}", unheld)
+    report(BARE_WARNING)
+    return bare
 
 
 def _prepare_network(spec: InstanceSpec) -> Driven:

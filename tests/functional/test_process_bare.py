@@ -12,12 +12,14 @@ from pathlib import Path
 
 import pytest
 
+from kwhost.core.engines.bare import BARE_WARNING
 from tests.conftest import RunKwhost
 from tests.functional.bare import Surroundings
 from tests.patience import SECONDS
 
 pytestmark = pytest.mark.root
 
+WARNED = f"kwhost: {BARE_WARNING}\n"
 TRY = """
 import errno, os, sys
 def attempt(name, action, *arguments):
@@ -65,7 +67,7 @@ def test_where_namespaces_can_be_made_they_are(run_kwhost: RunKwhost) -> None:
 def test_output_and_status_are_the_programs(around: Surroundings, status: int) -> None:
     done = around.run("--", "sh", "-c", f"echo out; echo err >&2; exit {status}")
 
-    assert (done.stdout, done.stderr, done.returncode) == ("out\n", "err\n", status)
+    assert (done.stdout, done.stderr, done.returncode) == ("out\n", WARNED + "err\n", status)
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGSEGV])
@@ -91,7 +93,7 @@ def test_roots_programs_have_an_id_of_their_own(container: Surroundings) -> None
 def test_it_reads_and_executes_what_the_image_host_has(around: Surroundings) -> None:
     done = around.run("--", "sh", "-c", "cat /etc/passwd >/dev/null && ls -l /usr/bin/env && python3 -c 1")
 
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (done.returncode, done.stderr) == (0, WARNED)
 
 
 @pytest.mark.parametrize(
@@ -133,7 +135,7 @@ def test_it_writes_in_a_directory_that_goes_with_it(around: Surroundings) -> Non
 
     done = around.run("--", "sh", "-c", script)
 
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (done.returncode, done.stderr) == (0, WARNED)
     assert not around.scratches()
 
 
@@ -214,7 +216,7 @@ attempt("score", open, f"/proc/{other}/oom_score_adj", "w")
 
     done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False)
 
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (done.returncode, done.stderr) == (0, WARNED)
     tried = [line.split() for line in done.stdout.splitlines()]
     assert [name for name, result in tried if result not in ("EPERM", "EACCES", "ENOSYS")] == []
 
@@ -255,7 +257,7 @@ def test_a_user_changes_modes_owners_and_times_of_what_it_wrote(user: Surroundin
     )
     done = user.run("--", "sh", "-c", script)
 
-    assert (done.stdout, done.stderr) == ("640 5\n640 5\n", "")
+    assert (done.stdout, done.stderr) == ("640 5\n640 5\n", WARNED)
 
 
 # A thread has a name lead to its own file and to the host's in turn, while another changes what it names.
@@ -335,8 +337,8 @@ def test_what_cannot_be_had_is_an_error(
     done = around.run(*arguments, "--", "true")
 
     assert done.returncode in (1, 2, 125, 126)
-    assert missing in done.stderr
-    assert len(done.stderr.splitlines()) == 1
+    (error,) = done.stderr.removeprefix(WARNED).splitlines()
+    assert missing in error
     assert not around.scratches()
 
 
@@ -416,6 +418,6 @@ def test_a_directory_is_the_root_where_root_may_change_it(
 
     assert (done.stdout, done.stderr) == (
         "bin\netc\ntmp\n1\n",
-        "sh: can't create /etc/passwd: Permission denied\n",
+        WARNED + "sh: can't create /etc/passwd: Permission denied\n",
     )
     assert sorted(str(path) for path in busybox_root.rglob("*")) == before

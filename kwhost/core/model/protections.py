@@ -40,7 +40,7 @@ _MEANINGS = {
     Protection.IPC: "no queues or shared memory of others",
     Protection.UTS: "a host name of its own",
     Protection.CGROUP: "limits of processors, memory and processes, and one place to end all",
-    Protection.LANDLOCK: "files beyond those granted cannot be opened, whoever owns them",
+    Protection.LANDLOCK: "a second wall around files: beyond its own none is changed or executed",
     Protection.SECCOMP: "only the system calls that the policy and the engine allow",
     Protection.CAPABILITIES: "no power over the host",
     Protection.BROKER: "rules on paths and addresses, questions, and counts of refused calls",
