@@ -8,6 +8,7 @@
 #include "jail/descriptors.h"
 #include "jail/entry.h"
 #include "jail/filter.h"
+#include "jail/keeper.h"
 #include "jail/kernel.h"
 #include "jail/network.h"
 #include "jail/supervisor.h"
@@ -99,6 +100,16 @@ static void serve_socket(const struct joiner *joiner, const struct request *requ
         host(__NR_close, fd);
 }
 
+/* With supervise. A program without a monitor may have undone that it ends with its parent. */
+static _Noreturn void end(const struct joiner *joiner) {
+    const struct join *base = &joiner->base;
+    u32 signal = launch_is_bare(base->instance) ? KEEPER_END : SIGKILL;
+    if (launch_is_process(base->instance))
+        host(__NR_pidfd_send_signal, base->first, signal, 0, 0);
+    for (;;)
+        host(__NR_exit_group, 0);
+}
+
 static _Noreturn void run(const struct joiner *joiner) {
     struct request request;
     int fds[JOIN_FDS + CLIENT_FDS];
@@ -107,7 +118,7 @@ static _Noreturn void run(const struct joiner *joiner) {
         long size = channel_receive(joiner->channel, &request, sizeof request, fds, array_size(fds),
                                     &count);
         if (size != sizeof request) /* the end of supervise */
-            host(__NR_exit_group, 0);
+            end(joiner);
         if (request.type == REQUEST_JOIN)
             serve_join(joiner, &request, fds, count);
         else
