@@ -22,7 +22,7 @@ from kwhost.net.resolving import Resolver
 from kwhost.net.resolving_process import bind_at
 from kwhost.net.zones import gateways
 from tests.net.names import Asking, in_thread, resolving, zones_of
-from tests.net.probes import make_socket
+from tests.net.probes import SILENCE, make_socket
 from tests.net.upstream import serve_upstream
 from tests.net.world import HOST4, OUTSIDE4, World
 
@@ -80,6 +80,7 @@ async def test_nobody_asks_at_another_tenants_gateway(world: World, tmp_path: Pa
     async with resolving(world, tmp_path) as resolver:
         with make_socket(world.namespace, socket.AF_INET, socket.SOCK_DGRAM) as asking:
             asking.bind((HOST4, 0))
+            asking.settimeout(SILENCE)
             asking.sendto(dns.message.make_query("one", "A").to_wire(), (gateway, 53))
             with pytest.raises(TimeoutError):
                 await in_thread(asking.recv, 100)
