@@ -25,6 +25,7 @@ from tests.net.names import Asking, in_thread, resolving, zones_of
 from tests.net.probes import SILENCE, make_socket
 from tests.net.upstream import serve_upstream
 from tests.net.world import HOST4, OUTSIDE4, World
+from tests.patience import SECONDS
 
 pytestmark = [pytest.mark.net, pytest.mark.root]
 
@@ -218,7 +219,7 @@ async def test_a_flood_of_one_tenant_does_not_starve_another(world: World, tmp_p
     over = trio.Event()
 
     def flood() -> None:
-        deadline, number = time.monotonic() + 20, 0
+        deadline, number = time.monotonic() + SECONDS, 0
         with flooding.socket() as asked:
             while not over.is_set() and time.monotonic() < deadline:
                 for _ in range(100):
@@ -235,7 +236,7 @@ async def test_a_flood_of_one_tenant_does_not_starve_another(world: World, tmp_p
         async with resolving(world, tmp_path) as resolver, trio.open_nursery() as nursery:
             nursery.start_soon(in_thread, flood)
             try:
-                with trio.fail_after(20):
+                with trio.fail_after(SECONDS):
                     while not (await resolver.counts())[flooding.one.tenant].get("too many"):
                         await trio.sleep(0.01)
                 took = []
@@ -333,7 +334,7 @@ async def test_a_resolver_that_is_killed_is_started_again(world: World, tmp_path
         pid = resolver._child
         assert pid is not None
         os.kill(pid, signal.SIGKILL)
-        with trio.fail_after(10):
+        with trio.fail_after(SECONDS):
             while resolver._child in (pid, None) or resolver._link is None:
                 await trio.sleep(0.01)
         async with resolver._turn:

@@ -26,6 +26,7 @@ from tests.net.frames import ethernet, ipv4_echo, packet_socket
 from tests.net.namespaces import join, new_namespace, set_address, write_setting
 from tests.net.probes import SILENCE, connected, is_cut_off, reaches, readable, until
 from tests.net.world import HOST4, OUTSIDE4, OWNER, WORLD, World
+from tests.patience import SECONDS
 
 pytestmark = [pytest.mark.net, pytest.mark.root]
 ALL = (Transport.TCP, Transport.UDP, Transport.ICMP)
@@ -187,7 +188,7 @@ def test_large_packets_pass_as_the_uplink_lets_them(across: Across) -> None:
     one = across.world.of(0, 0)
 
     with connected(across.world.place(one), across.beyond, THERE4) as (caller, called):
-        called.settimeout(5)
+        called.settimeout(SECONDS)
         caller.sendall(bytes(60_000))
         received = 0
         while received < 60_000:
