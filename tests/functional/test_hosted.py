@@ -5,6 +5,7 @@ import os
 import re
 import signal
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -34,12 +35,12 @@ pytestmark = pytest.mark.kvm
 BOTH = AttachFlag.STDIN | AttachFlag.OUTPUT
 
 
-def read_links(directory: Path) -> list[str]:
-    """Where the links lead that do not go away meanwhile."""
+def read_all_of(directory: Path, read: Callable[[Path], str]) -> list[str]:
+    """Everything in it that does not go away meanwhile."""
     found = []
-    for link in directory.iterdir():
+    for path in directory.iterdir():
         with contextlib.suppress(FileNotFoundError):
-            found.append(os.readlink(link))
+            found.append(read(path))
     return found
 
 
@@ -257,8 +258,8 @@ def test_nothing_of_the_supervisor_reaches_the_jail(hosted: HostedInstance) -> N
     wait_until(lambda: hosted.logged() == "up\n")
     assert hosted.process
 
-    names = read_links(Path(f"/proc/{pid}/fd"))
-    flags = [entry.read_text() for entry in Path(f"/proc/{hosted.process.pid}/fdinfo").iterdir()]
+    names = read_all_of(Path(f"/proc/{pid}/fd"), os.readlink)
+    flags = read_all_of(Path(f"/proc/{hosted.process.pid}/fdinfo"), Path.read_text)
 
     assert len(names) > 3
     assert not [name for name in names if "socket" in name or str(hosted.dirs.state) in name]
