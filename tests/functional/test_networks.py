@@ -55,7 +55,7 @@ def calls(address, transport):
     kind = socket.SOCK_STREAM if transport == "tcp" else socket.SOCK_DGRAM
     protocol = (58 if six else 1) if transport == "icmp" else 0
     with socket.socket(family, kind, protocol) as caller:
-        caller.settimeout(1)
+        caller.settimeout(20)
         try:
             caller.connect((address, 0 if transport == "icmp" else 80))
             if transport == "udp":

@@ -202,7 +202,7 @@ def test_an_interrupt_ends_the_program_and_the_policy_is_written(
 
     process.send_signal(signal.SIGINT)
 
-    assert process.wait(timeout=30) == 0
+    assert process.wait(timeout=SECONDS) == 0
     assert '"/shared/flag", access = "w"' in policy.read_text()
 
 
