@@ -272,6 +272,7 @@ def test_a_supervisor_needs_little_memory(hosted: HostedInstance) -> None:
     wait_until(lambda: hosted.logged() == "up\n")
     assert hosted.process
 
-    rollup = Path(f"/proc/{hosted.process.pid}/smaps_rollup").read_text()
+    rollup = Path(f"/proc/{hosted.process.pid}/smaps_rollup")
 
-    assert int(re.findall(r"Private_Dirty:\s+(\d+) kB", rollup)[0]) < 200
+    # What starting takes it gives back a moment later.
+    wait_until(lambda: int(re.findall(r"Private_Dirty:\s+(\d+) kB", rollup.read_text())[0]) < 100)
