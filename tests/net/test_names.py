@@ -1,6 +1,7 @@
 """Instances find each other by name and nobody else's; the rest is asked of others, carefully."""
 
 import os
+import random
 import signal
 import socket
 import struct
@@ -273,13 +274,13 @@ def _is_closed(one: socket.socket) -> bool:
 
 
 async def test_garbage_does_no_harm(world: World, tmp_path: Path) -> None:
-    asking = Asking(world, world.of(0, 0))
+    asking, dice = Asking(world, world.of(0, 0)), random.Random(1)
 
     async with resolving(world, tmp_path):
         with asking.socket() as datagrams, asking.socket(socket.SOCK_STREAM) as stream:
             for size in (0, 1, 11, 12, 13, 500, 1232, 1233, 9000):
-                datagrams.send(os.urandom(size))
-            stream.sendall(os.urandom(3000))
+                datagrams.send(dice.randbytes(size))
+            stream.sendall(dice.randbytes(3000))
         assert await in_thread(asking.told, "two") == {str(world.of(0, 1).address4)}
 
 
