@@ -85,7 +85,7 @@ def test_stop_sends_its_signal_and_later_kills(hosted: HostedInstance) -> None:
     client = hosted.connect()
     wait_until(lambda: hosted.logged() == "up\n")
 
-    client.send(stop(500, signal.SIGUSR1))
+    client.send(stop(3000, signal.SIGUSR1))
 
     assert client.event(EventType.EXITED).value == 256 + signal.SIGKILL
     assert hosted.logged() == "up\nusr1\n"
