@@ -14,14 +14,16 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import pytest
+from hypothesis import settings
 
 from kwhost.core.engines.kvm_device import open_kvm
 from kwhost.core.engines.launch import monitor_path as find_monitor
 from kwhost.core.errors import KvmError
 from tests.patience import SECONDS
 
-# An instance starts in milliseconds here, and on emulated hardware within seconds.
-
+# The same examples each time, however long they take: whoever wants others says
+# --hypothesis-profile=default.
+settings.load_profile("ci")
 
 # A suite in the background of a script ignores ^C, and what it starts would too.
 signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -10,6 +10,7 @@ import pytest
 from tests.engine.conftest import Outcome, Run
 from tests.engine.ways import BARE, BROKERED, DIRECT, PROCESS, USER, Way, case
 from tests.engine.workshop import HOSTILE, HOSTILE_ON_HARDWARE, Workshop, emulated_arguments
+from tests.patience import SECONDS
 
 pytestmark = pytest.mark.root
 
@@ -60,7 +61,7 @@ def _check(outcome: Outcome, harmless: Sequence[str]) -> None:
 
 def _nobody_has(mark: str) -> None:
     """No process with this variable is left (a monitor's environment is its program's)."""
-    end = time.monotonic() + 5
+    end = time.monotonic() + SECONDS
     while left := [path for path in Path("/proc").glob("[0-9]*/environ") if mark.encode() in _content(path)]:
         assert time.monotonic() < end, f"still there: {left}"
         time.sleep(0.02)

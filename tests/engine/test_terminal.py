@@ -7,6 +7,7 @@ import pytest
 
 from tests.engine.ways import Way
 from tests.functional.session import Session
+from tests.patience import SECONDS
 
 pytestmark = pytest.mark.root
 
@@ -54,7 +55,7 @@ def test_a_stopped_job_comes_back_to_the_foreground(shell: Session) -> None:
     shell.type("echo al''ive; exit 3\n")
     shell.wait_for("alive")
 
-    assert shell.process.wait(20) == 3
+    assert shell.process.wait(SECONDS) == 3
 
 
 def test_python_s_own_prompt(start: Start) -> None:
@@ -70,7 +71,7 @@ def test_python_s_own_prompt(start: Start) -> None:
     python.wait_for("(True, 30)")
     python.type("exit(4)\n")
 
-    assert python.process.wait(20) == 4
+    assert python.process.wait(SECONDS) == 4
 
 
 @pytest.mark.skipif(not shutil.which("vim"), reason="vim is not installed")
@@ -82,7 +83,7 @@ def test_an_editor(shell: Session) -> None:
     shell.type("cat /tmp/note; exit\n")
     shell.wait_for("written here")
 
-    assert shell.process.wait(20) == 0
+    assert shell.process.wait(SECONDS) == 0
 
 
 def test_top_draws_and_ends(start: Start) -> None:
@@ -92,7 +93,7 @@ def test_top_draws_and_ends(start: Start) -> None:
     top.wait_for("top - ")  # it draws again by itself
     top.type("q")
 
-    assert top.process.wait(20) == 0
+    assert top.process.wait(SECONDS) == 0
 
 
 def test_a_terminal_inside_the_terminal(start: Start) -> None:
@@ -100,4 +101,4 @@ def test_a_terminal_inside_the_terminal(start: Start) -> None:
     script.wait_for("/dev/pts/")
     script.wait_for("nested")
 
-    assert script.process.wait(20) == 0
+    assert script.process.wait(SECONDS) == 0

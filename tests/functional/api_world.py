@@ -16,6 +16,7 @@ from kwhost.core.api.dispatch import Dispatcher
 from kwhost.core.api.http import Deadlines
 from kwhost.core.api.server import ApiServer, Bounds, listen_api
 from kwhost.core.model.events import AuditRecord
+from tests.patience import SECONDS
 from tests.unit.fake_hosting import FakeHosting
 
 __all__ = [
@@ -34,7 +35,6 @@ __all__ = [
 ROOT = Caller(pid=os.getpid(), uid=0, user="root", privileged=True)
 ALICE = Caller(pid=os.getpid(), uid=1001, user="alice", privileged=False)
 STRANGER = Caller(pid=os.getpid(), uid=1003, user="mallory", privileged=False)
-WAIT_SECONDS = 20
 
 
 @dataclass
@@ -56,7 +56,7 @@ class Answer:
 
 async def eventually(condition: Callable[[], bool]) -> None:
     """Wait until it is so, and not for ever."""
-    with trio.fail_after(WAIT_SECONDS):
+    with trio.fail_after(SECONDS):
         while not condition():
             await trio.sleep(0.002)
 
@@ -92,7 +92,7 @@ class World:
 
 
 async def read_answer(stream: trio.SocketStream) -> Answer:
-    with trio.fail_after(WAIT_SECONDS):
+    with trio.fail_after(SECONDS):
         data = b""
         while b"\r\n\r\n" not in data:
             more = await stream.receive_some(1)
@@ -112,7 +112,7 @@ async def read_answer(stream: trio.SocketStream) -> Answer:
 async def read_until(stream: trio.SocketStream, *wanted: bytes) -> bytes:
     """Everything up to one of these texts."""
     data = b""
-    with trio.fail_after(WAIT_SECONDS):
+    with trio.fail_after(SECONDS):
         while not any(text in data for text in wanted):
             more = await stream.receive_some(65536)
             assert more, f"ended after {data[-200:]!r}"

@@ -16,6 +16,7 @@ from kwhost.net.nft import Nft
 from kwhost.net.wishes import Namespace
 from tests.functional.hosting import Daemon
 from tests.net.namespaces import new_namespace, write_setting
+from tests.patience import SECONDS
 
 __all__ = ["NetworkDaemon", "missing", "network_daemon"]
 
@@ -40,7 +41,7 @@ class NetworkDaemon(Daemon):
         """A TCP connection from the host, as a program there makes it."""
         family = socket.AF_INET6 if ":" in address else socket.AF_INET
         made: socket.socket = self.inside(lambda: socket.socket(family, socket.SOCK_STREAM))
-        made.settimeout(5)
+        made.settimeout(SECONDS)
         try:
             made.connect((address, port))
         except OSError:

@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 from tests.functional.hosting import Daemon, eventually
+from tests.patience import SECONDS
 
 __all__ = [
     "HOST4",
@@ -76,7 +77,7 @@ import socket, sys
 for place in sys.argv[1:]:
     host, _, port = place.rpartition(":")
     try:
-        with socket.create_connection((host, int(port)), 3) as connection:
+        with socket.create_connection((host, int(port)), 20) as connection:
             connection.sendall(b"?")
             print(place, connection.recv(99).decode() == place)
     except OSError as error:
@@ -87,7 +88,7 @@ _TALKER = """
 import socket, sys
 host, _, port = sys.argv[1].rpartition(":")
 try:
-    connection = socket.create_connection((host, int(port)), 1)
+    connection = socket.create_connection((host, int(port)), float(sys.argv[2]))
     for line in sys.stdin:
         connection.sendall(line.encode())
         print(connection.recv(99).decode().rstrip(), flush=True)
@@ -134,7 +135,7 @@ class Host:
     def run(self, *arguments: str, **options: Any) -> "subprocess.CompletedProcess[str]":
         """Run kwhost as the user."""
         process = self.start(*arguments, **options)
-        output, errors = process.communicate(timeout=60)
+        output, errors = process.communicate(timeout=SECONDS)
         return subprocess.CompletedProcess(process.args, process.returncode, output, errors)
 
     def serve(self, *places: str, outside: bool = False) -> None:
@@ -146,9 +147,10 @@ class Host:
         assert server.stdout.readline() == "ready\n"
 
     @contextmanager
-    def connection(self, place: str) -> Iterator[Callable[[str], str]]:
-        """Somebody on the host connects to an address; says lines there, and gets the answers."""
-        command = self.as_root(sys.executable, "-c", _TALKER, place)
+    def connection(self, place: str, seconds: float = SECONDS) -> Iterator[Callable[[str], str]]:
+        """Somebody on the host connects to an address; says lines there, and gets the answers, "" for none
+        in so many seconds."""
+        command = self.as_root(sys.executable, "-c", _TALKER, place, str(seconds))
         talker = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.others.append(talker)
         stdin, stdout = talker.stdin, talker.stdout
@@ -163,9 +165,9 @@ class Host:
 
         yield say
 
-    def answer(self, place: str) -> str:
+    def answer(self, place: str, seconds: float = SECONDS) -> str:
         """What somebody on the host who says "?" at an address gets for an answer; "" for none."""
-        with self.connection(place) as say:
+        with self.connection(place, seconds) as say:
             return say("?")
 
     def pastas(self) -> list[int]:

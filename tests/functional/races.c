@@ -26,8 +26,10 @@
 #define MONITOR 0x7f0000000000ul
 #define PERMITTED 8080
 #define DENIED 8081
+#define FLIPS_MIN 100000
 
 static volatile int stop;
+static volatile unsigned long flips;
 static int good, won;
 
 /* The word that flips, and its two values. */
@@ -38,11 +40,13 @@ static void *flip(void *unused) {
     while (!stop) {
         *word = foul;
         *word = fine;
+        flips++;
     }
     return unused;
 }
 
-/* Calls for a second and a half, while the word flips. */
+/* Calls for a second and a half, and until the word has flipped so often, however busy the machine
+ * is. */
 static void race(void *at, unsigned long with, unsigned long instead, void (*attempt)(void)) {
     pthread_t thread;
     struct timespec now, start;
@@ -53,7 +57,8 @@ static void race(void *at, unsigned long with, unsigned long instead, void (*att
     do {
         attempt();
         clock_gettime(CLOCK_MONOTONIC, &now);
-    } while ((now.tv_sec - start.tv_sec) * 1000 + (now.tv_nsec - start.tv_nsec) / 1000000 < 1500);
+    } while ((now.tv_sec - start.tv_sec) * 1000 + (now.tv_nsec - start.tv_nsec) / 1000000 < 1500 ||
+             flips < FLIPS_MIN || !good);
     stop = 1;
     pthread_join(thread, NULL);
     printf("%s, won %d\n", good ? "went well" : "never went well", won);

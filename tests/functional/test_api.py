@@ -33,6 +33,7 @@ from tests.functional.api_world import (
     request_bytes,
     serve_world,
 )
+from tests.patience import SECONDS
 from tests.unit.fake_hosting import ACME, make_definition
 
 BODY = {"tenant": "acme", "name": "web", "command": ["sleep", "60"]}
@@ -342,7 +343,7 @@ async def test_a_caller_who_leaves_cancels_what_was_asked(world: World) -> None:
     await world.hosting.waiting.wait()
     await stream.aclose()
 
-    with trio.fail_after(10):
+    with trio.fail_after(SECONDS):
         await world.hosting.cancelled.wait()
     assert world.reports == []
 

@@ -28,6 +28,7 @@ from tests.functional.api_world import (
     request_bytes,
     serve_world,
 )
+from tests.patience import SECONDS
 from tests.unit.fake_hosting import make_definition
 
 
@@ -204,7 +205,7 @@ async def test_a_slow_client_is_not_waited_for(tmp_path: Path, data: bytes, stat
         stream = await world.connect()
         async with stream:
             await stream.send_all(data)
-            with trio.fail_after(20):
+            with trio.fail_after(SECONDS):
                 if status:
                     assert (await read_answer(stream)).status == status
                 assert await stream.receive_some(1) == b""
@@ -216,7 +217,7 @@ async def test_an_idle_connection_is_closed(tmp_path: Path) -> None:
         async with stream:
             await stream.send_all(request_bytes("GET", "/v1/version"))
             assert (await read_answer(stream)).status == 200
-            with trio.fail_after(20):
+            with trio.fail_after(SECONDS):
                 assert await stream.receive_some(1) == b""
 
 
@@ -227,7 +228,7 @@ async def test_a_client_that_takes_no_answer_is_cut_off(tmp_path: Path) -> None:
         stream = await world.connect()
         async with stream:
             await stream.send_all(request_bytes("GET", "/v1/instances"))
-            with trio.fail_after(20):
+            with trio.fail_after(SECONDS):
                 await eventually(lambda: world.server.connections == 1)
                 await eventually(lambda: world.server.connections == 0)
 
@@ -321,7 +322,7 @@ sock.recv(1)
 def identify_child(tmp_path: Path, *prefix: str, uid: int = 0, groups: Sequence[int] = ()) -> Caller:
     """Who a process with these ids is, started by the command `prefix`."""
     listener = listen_api(tmp_path / "api.sock")
-    listener.settimeout(20)
+    listener.settimeout(SECONDS)
     tmp_path.chmod(0o755)
     # The path is short for who may not pass the directories above.
     command = [*prefix, sys.executable, "-c", CONNECT, "api.sock", str(uid), *map(str, groups)]
@@ -329,7 +330,7 @@ def identify_child(tmp_path: Path, *prefix: str, uid: int = 0, groups: Sequence[
         peer, _ = listener.accept()
         with peer:
             caller = identify(peer)
-        assert child.wait(20) == 0
+        assert child.wait(SECONDS) == 0
     return caller
 
 

@@ -23,6 +23,7 @@ from kwhost.core.errors import ApiError, Conflict, LaunchError, UsageError
 from kwhost.core.model.instance import TerminalSize
 from kwhost.core.supervise.hosting import ExecRequest
 from tests.functional.api_world import World, eventually, read_answer, request_bytes, serve_world
+from tests.patience import SECONDS
 from tests.unit.fake_hosting import FakeSession, make_definition
 
 UPGRADE = ("Connection: Upgrade", "Upgrade: kwhost-stream")
@@ -45,7 +46,7 @@ async def converse(world: World, **body: Any) -> tuple[Stream, FakeSession]:
 async def receive(stream: Stream, until: FrameType = FrameType.EXIT) -> list[Frame]:
     """Frames up to the first of this type."""
     frames: list[Frame] = []
-    with trio.fail_after(20):
+    with trio.fail_after(SECONDS):
         while not any(frame.type is until for frame in frames):
             frames += stream.receive()
             if not any(frame.type is until for frame in frames):
@@ -83,7 +84,7 @@ async def test_a_program_is_asked_for_and_its_streams_go_both_ways(world: World)
         command=("sh", "-c", "x"), environment={"A": "b"}, user="77", workdir="/tmp", interactive=True
     )
     assert world.hosting.calls[-1][2] == request
-    with trio.fail_after(20):
+    with trio.fail_after(SECONDS):
         await session.closed.wait()
 
 
@@ -127,7 +128,7 @@ async def test_a_client_that_goes_lets_go_of_the_program(world: World) -> None:
     stream, session = await converse(world)
     stream.close()
 
-    with trio.fail_after(20):
+    with trio.fail_after(SECONDS):
         await session.closed.wait()
     assert world.reports == []
 
@@ -144,7 +145,7 @@ async def test_a_client_that_goes_is_noticed_while_the_program_reads_nothing(wor
     assert stream.pending
     stream.close()
 
-    with trio.fail_after(20):
+    with trio.fail_after(SECONDS):
         await session.closed.wait()
 
 
@@ -162,7 +163,7 @@ async def test_much_data_passes_both_ways_at_once(world: World) -> None:
         stream.send(encode_frame(FrameType.END))
         frames: list[Frame] = stream.receive()
         while not frames or frames[-1].type is not FrameType.EXIT:
-            select.select([stream], [stream] if stream.pending else [], [], 20)
+            select.select([stream], [stream] if stream.pending else [], [], SECONDS)
             stream.flush()
             frames += stream.receive()
         return output(frames, FrameType.STDOUT)
@@ -204,7 +205,7 @@ async def test_frames_that_make_no_sense_end_the_session_with_an_error(world: Wo
     with pytest.raises(ApiError, match="frame"):
         await receive(stream)
     stream.close()
-    with trio.fail_after(20):
+    with trio.fail_after(SECONDS):
         await session.closed.wait()
     assert (await world.ask("GET", "/v1/version"))["api"] == "v1"
 
@@ -268,7 +269,7 @@ async def test_an_upgrade_that_is_asked_for_oddly_is_no_bug(world: World, first:
     answer = await world.raw(head.encode() + body)
 
     assert answer.status == 101
-    with trio.fail_after(20):
+    with trio.fail_after(SECONDS):
         await world.hosting.sessions[0].closed.wait()
     assert world.reports == []
 

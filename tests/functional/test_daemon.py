@@ -65,6 +65,7 @@ def test_what_is_paused_stands_still(daemon: Daemon) -> None:
     wait_log(daemon, "one", 3)
 
     assert act(daemon, "pause", "one")["state"] == "paused"
+    wait_log(daemon, "other", len(log_of(daemon, "other")) + 10)  # what was on its way has arrived
     before = log_of(daemon, "one")
     wait_log(daemon, "other", len(log_of(daemon, "other")) + 10)
     assert log_of(daemon, "one") == before
@@ -237,8 +238,8 @@ def test_replicas_are_instances_of_their_own(kwhostd: StartDaemon) -> None:
 )
 def test_health_is_found_out(daemon: Daemon, target: list[str]) -> None:
     script = """
-        cd /tmp; touch ready; trap 'kill $!; rm ready' USR1
-        python3 -m http.server --bind 127.0.0.1 8000 & wait
+        cd /tmp; trap 'kill $!; rm ready' USR1
+        python3 -m http.server --bind 127.0.0.1 8000 & touch ready; wait
         exec sleep 1000
     """
     check = {"kind": target[0], "target": target[1:], "interval": 0.1, "timeout": 5.0, "retries": 2}
@@ -254,14 +255,14 @@ def test_health_is_found_out(daemon: Daemon, target: list[str]) -> None:
 
 @pytest.mark.parametrize("paused", [False, True])
 def test_a_timeout_ends_the_instance(daemon: Daemon, paused: bool) -> None:
-    create(daemon, "one", "sleep", "1000", timeout=1.0)
+    create(daemon, "one", "sleep", "1000", timeout=3.0 if paused else 1.0)  # time enough to pause it
     if paused:
         act(daemon, "pause", "one")
 
     ended = act(daemon, "wait", "one")
 
     assert (ended["state"], ended["reason"], ended["exit_code"]) == ("exited", "timeout", 124)
-    assert "longer than 1 s" in ended["message"]
+    assert f"longer than {3 if paused else 1} s" in ended["message"]
 
 
 @pytest.mark.hw

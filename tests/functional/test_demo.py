@@ -9,6 +9,7 @@ import pytest
 
 from tests.functional.session import Session
 from tests.functional.without_kvm import hide_kvm
+from tests.patience import SECONDS
 
 
 @pytest.mark.kvm
@@ -58,9 +59,9 @@ def test_on_a_terminal_the_demonstration_ends_in_the_terminal_interface(project:
         session.wait_for("web-1")
         session.type("q")
         session.wait_for("nothing is left")
-        assert session.process.wait(30) == 0
+        assert session.process.wait(SECONDS) == 0
     finally:
         if session.process.poll() is None:
             session.process.terminate()  # it ends what it hosts
-            session.process.wait(30)
+            session.process.wait(SECONDS)
         session.close()

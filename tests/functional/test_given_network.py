@@ -79,7 +79,8 @@ def test_everybody_may_bind_a_low_port_and_the_host_reaches_it(
         client.send(new_socket(socket.AF_INET, socket.SOCK_STREAM))
         while True:
             event, fds = client.receive()
-            if event and event.type is EventType.SOCKET:
+            assert event, "it has ended"
+            if event.type is EventType.SOCKET:
                 break
         with socket.socket(fileno=fds[0]) as caller:
             if caller.connect_ex(("127.0.0.1", 80)):

@@ -5,6 +5,7 @@ import os
 import re
 import signal
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -34,12 +35,12 @@ pytestmark = pytest.mark.kvm
 BOTH = AttachFlag.STDIN | AttachFlag.OUTPUT
 
 
-def read_links(directory: Path) -> list[str]:
-    """Where the links lead that do not go away meanwhile."""
+def read_all_of(directory: Path, read: Callable[[Path], str]) -> list[str]:
+    """Everything in it that does not go away meanwhile."""
     found = []
-    for link in directory.iterdir():
+    for path in directory.iterdir():
         with contextlib.suppress(FileNotFoundError):
-            found.append(os.readlink(link))
+            found.append(read(path))
     return found
 
 
@@ -84,7 +85,7 @@ def test_stop_sends_its_signal_and_later_kills(hosted: HostedInstance) -> None:
     client = hosted.connect()
     wait_until(lambda: hosted.logged() == "up\n")
 
-    client.send(stop(500, signal.SIGUSR1))
+    client.send(stop(3000, signal.SIGUSR1))
 
     assert client.event(EventType.EXITED).value == 256 + signal.SIGKILL
     assert hosted.logged() == "up\nusr1\n"
@@ -257,8 +258,8 @@ def test_nothing_of_the_supervisor_reaches_the_jail(hosted: HostedInstance) -> N
     wait_until(lambda: hosted.logged() == "up\n")
     assert hosted.process
 
-    names = read_links(Path(f"/proc/{pid}/fd"))
-    flags = [entry.read_text() for entry in Path(f"/proc/{hosted.process.pid}/fdinfo").iterdir()]
+    names = read_all_of(Path(f"/proc/{pid}/fd"), os.readlink)
+    flags = read_all_of(Path(f"/proc/{hosted.process.pid}/fdinfo"), Path.read_text)
 
     assert len(names) > 3
     assert not [name for name in names if "socket" in name or str(hosted.dirs.state) in name]
@@ -271,6 +272,7 @@ def test_a_supervisor_needs_little_memory(hosted: HostedInstance) -> None:
     wait_until(lambda: hosted.logged() == "up\n")
     assert hosted.process
 
-    rollup = Path(f"/proc/{hosted.process.pid}/smaps_rollup").read_text()
+    rollup = Path(f"/proc/{hosted.process.pid}/smaps_rollup")
 
-    assert int(re.findall(r"Private_Dirty:\s+(\d+) kB", rollup)[0]) < 200
+    # What starting takes it gives back a moment later.
+    wait_until(lambda: int(re.findall(r"Private_Dirty:\s+(\d+) kB", rollup.read_text())[0]) < 100)

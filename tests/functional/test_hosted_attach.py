@@ -15,6 +15,7 @@ from kwhost.core.abi.messages import (
 )
 from kwhost.core.model.instance import LogLimits, TerminalSize
 from tests.functional.hosted import HostedInstance, Pipes, read_all, read_until, wait_until
+from tests.patience import SECONDS
 
 pytestmark = pytest.mark.kvm
 
@@ -95,7 +96,7 @@ def test_after_a_stop_a_stuck_first_attachment_is_not_waited_for(
     client = hosted.connect()
     client.started()
 
-    client.send(stop(100))
+    client.send(stop(SECONDS * 1000))
 
     assert client.event(EventType.EXITED).value == 256 + signal.SIGTERM
 

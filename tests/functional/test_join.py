@@ -285,7 +285,7 @@ def test_the_instances_end_is_its_end(running: HostedInstance, join: Join) -> No
     joined.started()
     other = running.connect()
 
-    other.send(stop(100))
+    other.send(stop(SECONDS * 1000))
 
     assert joined.client.event(EventType.EXITED).value == 256 + signal.SIGKILL
     assert other.event(EventType.EXITED).value == 256 + signal.SIGTERM

@@ -55,7 +55,7 @@ def calls(address, transport):
     kind = socket.SOCK_STREAM if transport == "tcp" else socket.SOCK_DGRAM
     protocol = (58 if six else 1) if transport == "icmp" else 0
     with socket.socket(family, kind, protocol) as caller:
-        caller.settimeout(1)
+        caller.settimeout(20)
         try:
             caller.connect((address, 0 if transport == "icmp" else 80))
             if transport == "udp":
@@ -264,8 +264,10 @@ def test_daemon_ends_with_its_instances_and_leaves_nothing() -> None:
 
 def test_a_port_on_another_address_leads_to_the_instance() -> None:
     more = "ports = ['192.0.2.1:8080:80', '192.0.2.1:8080:80/udp']"
-    with network_daemon("[tenants.acme]\nnetwork = {}\n" + instance("acme", "one", more)) as daemon:
+    with network_daemon("") as daemon:
         set_up_address(daemon)
+        daemon.config.write_text("[tenants.acme]\nnetwork = {}\n" + instance("acme", "one", more))
+        assert daemon.run("reload").returncode == 0
         wait_serving(daemon, "acme/one")
 
         assert eventually(lambda: can_call(daemon, "192.0.2.1", 8080)) == "one"

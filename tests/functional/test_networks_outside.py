@@ -16,6 +16,7 @@ from tests.net.forwarding import serving
 from tests.net.namespaces import join, new_namespace, set_address
 from tests.net.probes import listening
 from tests.net.upstream import UpstreamServer, serve_upstream
+from tests.patience import SECONDS
 
 pytestmark = [pytest.mark.kvm, pytest.mark.root, pytest.mark.net]
 
@@ -30,7 +31,7 @@ CLIENT = """
 import socket, sys, time
 while True:
     try:
-        with socket.create_connection((sys.argv[1], int(sys.argv[2])), 5) as connection:
+        with socket.create_connection((sys.argv[1], int(sys.argv[2])), 20) as connection:
             connection.settimeout(None)
             while data := connection.recv(100):
                 connection.sendall(data)
@@ -41,7 +42,7 @@ while True:
 CALLER = """
 import socket, sys
 try:
-    with socket.create_connection((sys.argv[1], int(sys.argv[2])), 3) as connection:
+    with socket.create_connection((sys.argv[1], int(sys.argv[2])), 20) as connection:
         print(connection.recv(100).decode())
 except OSError:
     pass
@@ -123,10 +124,10 @@ def test_connections_to_the_outside_survive_a_reload_that_changes_the_rules() ->
     before, after = (_one(f"{{ to = '{address}' }}", command) for address in (OTHER4, OUTSIDE4))
     with outside(before) as world:
         with listening(world.namespace, OTHER4, socket.SOCK_STREAM, CALLED) as server:
-            server.settimeout(20)
+            server.settimeout(SECONDS)
             connection, (source, _) = server.accept()
         with connection:
-            connection.settimeout(5)
+            connection.settimeout(SECONDS)
             assert source == HOST4
 
             _configure(world.daemon, after)

@@ -355,6 +355,20 @@ def test_a_flood_of_denied_calls_is_told_in_part(instance: HostedInstance) -> No
     wait_until(lambda: int(client.event(EventType.DENIED).text.split()[10]) > 0)
 
 
+@pytest.mark.slow
+def test_who_is_slow_to_read_of_denied_calls_is_told_less_and_not_cut_off(instance: HostedInstance) -> None:
+    script = (
+        "end=$(($(busybox date +%s) + 5)); while [ $(busybox date +%s) -lt $end ]; do umask 022; done; exit 7"
+    )
+    instance.shell(script, policy=ByHand().call("umask", "LOG", 0, 8).compiled())
+    client = instance.connect()
+    client.started()
+
+    assert instance.wait().status == 7
+
+    assert client.event(EventType.EXITED).value == 7
+
+
 def test_what_joins_has_the_instances_policy(instance: HostedInstance) -> None:
     from tests.functional.test_join import Joined
 

@@ -182,7 +182,7 @@ def test_nginx(learn: Learn, tmp_path: Path) -> None:
 def test_a_program_that_is_ended_is_learnt_from(learn: Learn) -> None:
     script = "echo x > /tmp/before; exec sleep 1000"
 
-    _, policy = learn("policy", "--timeout", "2s", "--", "sh", "-c", script)
+    _, policy = learn("policy", "--timeout", "5s", "--", "sh", "-c", script)
 
     assert '"/tmp/before", access = "w"' in policy.read_text()
     assert "sleep" in policy.read_text()
@@ -202,7 +202,7 @@ def test_an_interrupt_ends_the_program_and_the_policy_is_written(
 
     process.send_signal(signal.SIGINT)
 
-    assert process.wait(timeout=30) == 0
+    assert process.wait(timeout=SECONDS) == 0
     assert '"/shared/flag", access = "w"' in policy.read_text()
 
 

@@ -91,7 +91,7 @@ def test_a_port_is_published_where_it_is_asked_for(host: Host) -> None:
     await_ready(process)
 
     # Of 2023's pasta, what is sent while it still connects may wait: see docs/networks-rootless.md.
-    eventually(lambda: host.answer(f"{HOST4}:8080") == "hello", "an answer")
+    eventually(lambda: host.answer(f"{HOST4}:8080", 1) == "hello", "an answer")
     assert host.answer("127.0.0.1:8081") == "hello"
     assert host.answer("127.0.0.1:8080") == ""
 

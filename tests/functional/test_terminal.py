@@ -5,7 +5,6 @@ import pty
 import signal
 import subprocess
 import termios
-import time
 from collections.abc import Iterator
 
 import pytest
@@ -15,6 +14,9 @@ from tests.functional.session import Session
 from tests.patience import SECONDS
 
 pytestmark = pytest.mark.kvm
+
+# A command that says that it runs; what is typed says something else.
+JOB = "sh -c 'echo st\"\"arted; exec sleep 1000'"
 
 
 @pytest.fixture
@@ -46,9 +48,8 @@ def test_a_new_size_reaches_the_program(shell: Session) -> None:
 
 @pytest.mark.hw
 def test_interrupt_reaches_the_foreground_job_only(shell: Session) -> None:
-    shell.type("sleep 1000; echo status $?\n")
-    shell.wait_for("sleep 1000")
-    time.sleep(0.3)  # the shell must have made its job
+    shell.type(f"{JOB}; echo status $?\n")
+    shell.wait_for("started")
 
     shell.type("\x03")
 
@@ -58,9 +59,8 @@ def test_interrupt_reaches_the_foreground_job_only(shell: Session) -> None:
 
 
 def test_job_control(shell: Session) -> None:
-    shell.type("sleep 1000\n")
-    shell.wait_for("sleep 1000")
-    time.sleep(0.3)
+    shell.type(f"{JOB}\n")
+    shell.wait_for("started")
     shell.type("\x1a")
     shell.wait_for("Stopped")
     shell.type("bg; jobs; kill %1; wait; echo over\n")

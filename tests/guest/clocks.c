@@ -85,7 +85,7 @@ static void sleeping(void) {
     SHOW(clock_nanosleep(CLOCK_THREAD_CPUTIME_ID, 0, &time, NULL));
     SHOW(clock_nanosleep(77, 0, &time, NULL));
     signal(SIGALRM, on_signal);
-    struct itimerval soon = {.it_value = {0, 30000}};
+    struct itimerval soon = {.it_value = {0, 200000}};
     MUST(setitimer(ITIMER_REAL, &soon, NULL));
     time = (struct timespec){10, 0};
     SHOW(nanosleep(&time, &left));

@@ -92,7 +92,7 @@ static void posix_locks(void) {
         wanted = (struct flock){.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = 20, .l_len = 0};
         SHOW(fcntl(fd, F_SETLK, &wanted));
         wanted = (struct flock){.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = 10, .l_len = 1};
-        alarm(5);
+        alarm(60);
         MUST(write(seen[1], "", 1));
         SHOW(fcntl(fd, F_SETLKW, &wanted));
         leave_child(0);

@@ -70,7 +70,7 @@ static void interrupted(void) {
     sigprocmask(SIG_BLOCK, NULL, &now);
     printf("mask is back %d\n", sigismember(&now, SIGALRM));
     sigprocmask(SIG_UNBLOCK, &blocked, NULL);
-    struct itimerspec once = {.it_value = {0, 20000000}};
+    struct itimerspec once = {.it_value = {0, 200000000}};
     timer_t timer;
     struct sigevent how = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGALRM};
     MUST(timer_create(CLOCK_MONOTONIC, &how, &timer));

@@ -49,7 +49,10 @@ static void *killing(void *signal) {
     return forever(NULL);
 }
 /* Outlives the first thread, whose end it cannot wait for in any other way. */
+static volatile int main_leaves;
 static void *quiet(void *unused) {
+    while (!main_leaves)
+        usleep(1000);
     usleep(300000);
     return unused;
 }
@@ -80,6 +83,7 @@ static void last_one(void) {
         pthread_t thread;
         for (int i = 0; i < 4; i++)
             pthread_create(&thread, NULL, quiet, NULL);
+        main_leaves = 1;
         syscall(SYS_exit, 9);
     }
     reap("raw exit of main", child);

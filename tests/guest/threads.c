@@ -107,13 +107,14 @@ static void barriers(void) {
     printf("sum %ld\n", sum);
 }
 
-static volatile int cleaned;
+static volatile int cleaned, begun;
 static void clean(void *unused) {
     (void)unused;
     cleaned++;
 }
 static void *sleeping(void *unused) {
     pthread_cleanup_push(clean, NULL);
+    begun = 1;
     pause_ms(60000);
     pthread_cleanup_pop(0);
     return unused;
@@ -133,7 +134,9 @@ static void ending(void) {
     pthread_t thread;
     void *result;
     pthread_create(&thread, NULL, sleeping, NULL);
-    pause_ms(20);
+    while (!begun)
+        pause_ms(1);
+    pause_ms(20); /* it probably sleeps by now */
     pthread_cancel(thread);
     pthread_join(thread, &result);
     printf("cancelled %d cleaned %d\n", result == PTHREAD_CANCELED, cleaned);

@@ -6,6 +6,7 @@ import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from ipaddress import IPv4Address, IPv6Address, ip_address
+from itertools import cycle
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,6 +18,7 @@ from kwhost.net.forwarder import Destination, ForwardedPort, Forwarder, ForwardT
 from kwhost.net.wishes import Namespace
 from tests.net.namespaces import join, new_namespace, set_address
 from tests.net.probes import make_socket
+from tests.patience import SECONDS
 
 __all__ = [
     "INNER",
@@ -36,7 +38,10 @@ __all__ = [
 
 INNER = 7000
 _FIRST_UID = 0x7100_0000
-_SECONDS = 20
+# Below those that the kernel gives to who wants any, and none is given out twice.
+_NUMBERS = cycle(range(20_000, 32_000))
+for _ in range(os.getpid() * 997 % 12_000):
+    next(_NUMBERS)
 
 
 class Place(NamedTuple):
@@ -93,11 +98,16 @@ async def publish(forwarder: Forwarder, port: ForwardedPort, *places: Place) -> 
 
 
 def free_port(transport: Transport = Transport.TCP, address: str = "127.0.0.1") -> ForwardedPort:
-    """A port of this machine's loopback address that nobody has at the moment."""
+    """A port of this machine's loopback address that nobody has, and that nobody gets by chance."""
     kind = socket.SOCK_STREAM if transport is Transport.TCP else socket.SOCK_DGRAM
-    with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, kind) as probe:
-        probe.bind((address, 0))
-        return ForwardedPort(transport, ip_address(address), probe.getsockname()[1])
+    for number in _NUMBERS:
+        with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, kind) as probe:
+            try:
+                probe.bind((address, number))
+            except OSError:
+                continue
+        return ForwardedPort(transport, ip_address(address), number)
+    raise AssertionError
 
 
 def relays(run_dir: Path) -> list[int]:
@@ -123,7 +133,7 @@ def forwarders(run_dir: Path) -> list[int]:
             try:
                 if Path("/proc", entry, "comm").read_text() != "kwhost-forward\n":
                     continue
-                links = [os.readlink(link) for link in Path("/proc", entry, "fd").iterdir()]
+                links = [_target(link) for link in Path("/proc", entry, "fd").iterdir()]
             except OSError:
                 continue
             if str(run_dir) in links:
@@ -131,8 +141,15 @@ def forwarders(run_dir: Path) -> list[int]:
     return found
 
 
+def _target(link: Path) -> str:
+    try:
+        return os.readlink(link)
+    except OSError:
+        return ""  # the descriptor was closed meanwhile
+
+
 def connect(port: ForwardedPort) -> socket.socket:
-    return socket.create_connection((str(port.address), port.number), timeout=_SECONDS)
+    return socket.create_connection((str(port.address), port.number), timeout=SECONDS)
 
 
 def receive_all(peer: socket.socket) -> bytes:
@@ -178,7 +195,7 @@ def serving(
                 peer = listener.accept()[0]
             except OSError:
                 return
-            peer.settimeout(60)
+            peer.settimeout(SECONDS)
             threading.Thread(target=run, args=(peer,), daemon=True).start()
 
     thread = threading.Thread(target=accept)

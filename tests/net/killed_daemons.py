@@ -41,8 +41,8 @@ from kwhost.net.resolving import Resolver
 from kwhost.net.wishes import Wishes
 from kwhost.testing import make_definition, make_tenant
 from tests.net.daemon_ports import map_ids
+from tests.patience import SECONDS
 
-SECONDS = 10
 FIRST_UID = 0x7200_0000
 GREETER = """
 import socket

@@ -23,7 +23,6 @@ from tests.net.world import OUTSIDE4, World
 __all__ = ["Asking", "in_thread", "resolving", "zones_of"]
 
 _Answer = TypeVar("_Answer")
-SECONDS = 5.0
 
 
 async def in_thread(work: Callable[..., _Answer], *arguments: object, **options: object) -> _Answer:
@@ -78,7 +77,6 @@ class Asking:
         """Connected to the resolver."""
         family = socket.AF_INET if self.version == 4 else socket.AF_INET6
         made = make_socket(self.world.place(self.one), family, kind)
-        made.settimeout(SECONDS)
         made.connect((server or self.server, 53))
         return made
 

@@ -12,12 +12,14 @@ from ipaddress import ip_address
 from kwhost.core.model.network import Transport
 from kwhost.net.namespaces import run_inside
 from kwhost.net.wishes import Namespace
+from tests.patience import SECONDS
 
 __all__ = [
-    "DEADLINE",
+    "SILENCE",
     "checksum",
     "connected",
     "icmp_echo",
+    "is_cut_off",
     "listening",
     "make_socket",
     "reaches",
@@ -25,12 +27,14 @@ __all__ = [
     "until",
 ]
 
-# An answer takes microseconds; what is dropped without a word takes all of it.
-DEADLINE = 0.5
+# So long nothing comes where all is dropped without a word. What does come takes microseconds, but may take
+# seconds: of a pair that was just made the kernel may drop the first question for an address, which is asked
+# again after a second.
+SILENCE = 0.5
 _PORT = 7000
 
 
-def until(condition: Callable[[], bool], seconds: float = 5) -> None:
+def until(condition: Callable[[], bool], seconds: float = SECONDS) -> None:
     """Wait for something that happens by itself."""
     deadline = time.monotonic() + seconds
     while not condition():
@@ -40,7 +44,7 @@ def until(condition: Callable[[], bool], seconds: float = 5) -> None:
 
 def make_socket(namespace: Namespace, family: int, kind: int, protocol: int = 0) -> socket.socket:
     made = run_inside(namespace, lambda: socket.socket(family, kind, protocol))
-    made.settimeout(DEADLINE)
+    made.settimeout(SECONDS)
     return made
 
 
@@ -48,8 +52,8 @@ def _family(address: str) -> socket.AddressFamily:
     return socket.AF_INET6 if ":" in address else socket.AF_INET
 
 
-def readable(*sockets: socket.socket) -> list[socket.socket]:
-    return select.select(sockets, [], [], DEADLINE)[0]
+def readable(*sockets: socket.socket, seconds: float = SECONDS) -> list[socket.socket]:
+    return select.select(sockets, [], [], seconds)[0]
 
 
 @contextmanager
@@ -76,19 +80,27 @@ def connected(
             yield caller, called
 
 
-def reaches(source: Namespace, target: Namespace, address: str, transport: Transport) -> bool:
+def reaches(
+    source: Namespace, target: Namespace, address: str, transport: Transport, seconds: float = SECONDS
+) -> bool:
     """Whether something at `address`, in `target`, hears what is sent from `source`."""
     if transport is Transport.ICMP:
-        return _echoes(source, address)
+        return _echoes(source, address, seconds)
     kind = socket.SOCK_STREAM if transport is Transport.TCP else socket.SOCK_DGRAM
     with listening(target, address, kind) as server, make_socket(source, _family(address), kind) as client:
+        client.settimeout(seconds)
         try:
             client.connect((address, _PORT))
             if kind == socket.SOCK_DGRAM:
                 client.send(b"hello")
         except OSError:
             return False
-        return server in readable(server, client)
+        return server in readable(server, client, seconds=seconds)
+
+
+def is_cut_off(source: Namespace, target: Namespace, address: str, transport: Transport) -> bool:
+    """Whether nothing at `address`, in `target`, hears what is sent from `source`."""
+    return not reaches(source, target, address, transport, SILENCE)
 
 
 def checksum(data: bytes) -> int:
@@ -105,21 +117,24 @@ def icmp_echo(identifier: int) -> bytes:
     return head[:2] + struct.pack("!H", checksum(head)) + head[4:]
 
 
-def _echoes(source: Namespace, address: str) -> bool:
+def _echoes(source: Namespace, address: str, seconds: float) -> bool:
     """Whether an echo request is answered; a message that it was refused ends the waiting."""
     six = ip_address(address).version == 6
     protocol = socket.IPPROTO_ICMPV6 if six else socket.IPPROTO_ICMP
-    identifier = int.from_bytes(os.urandom(2))
+    identifier = os.urandom(2)
+    number = int.from_bytes(identifier)
     with make_socket(source, _family(address), socket.SOCK_RAW, protocol) as pinger:
-        request = struct.pack("!BBHHH", 128, 0, 0, identifier, 1) if six else icmp_echo(identifier)
-        reply, refused = (129, 1) if six else (0, 3)
+        request = struct.pack("!BBHHH", 128, 0, 0, number, 1) if six else icmp_echo(number)
+        reply, refused, header = (129, 1, 40) if six else (0, 3, 20)
+        end = time.monotonic() + seconds
         try:
             pinger.sendto(request, (address, 0))
-            while readable(pinger):
+            while readable(pinger, seconds=max(0, end - time.monotonic())):
                 message = pinger.recv(2048)[0 if six else 20 :]
-                if message[0] == refused:
+                quoted = message[8 + header :]
+                if message[0] == refused and quoted[4:6] == identifier:
                     return False
-                if message[0] == reply and message[4:6] == identifier.to_bytes(2):
+                if message[0] == reply and message[4:6] == identifier:
                     return True
         except OSError:
             return False

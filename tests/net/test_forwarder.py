@@ -30,9 +30,9 @@ from tests.net.forwarding import (
     serving,
 )
 from tests.net.probes import make_socket
+from tests.patience import SECONDS
 
 pytestmark = [pytest.mark.net, pytest.mark.root]
-SECONDS = 20
 MEBIBYTE = 1 << 20
 
 
@@ -246,7 +246,7 @@ async def test_one_that_never_reads_hurts_no_other(forwarder: Forwarder, place: 
     over = threading.Event()
 
     def hang(_: socket.socket) -> None:
-        over.wait(60)
+        over.wait(SECONDS)
 
     def fill(client: socket.socket) -> None:
         client.settimeout(0.2)

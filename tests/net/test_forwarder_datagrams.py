@@ -13,9 +13,9 @@ from kwhost.net.forwarder import ForwardedPort, Forwarder
 from kwhost.net.wishes import Namespace
 from tests.net.forwarding import INNER, Place, free_port, publish
 from tests.net.probes import make_socket
+from tests.patience import SECONDS
 
 pytestmark = [pytest.mark.net, pytest.mark.root]
-SECONDS = 10
 
 
 @contextmanager
@@ -64,7 +64,7 @@ def exchange(client: socket.socket, data: bytes) -> bytes:
 def exchange_at_last(client: socket.socket, data: bytes) -> bytes:
     """Ask again until a datagram is not lost among those of others."""
     client.settimeout(0.1)
-    for _ in range(50):
+    for _ in range(10 * SECONDS):
         with suppress(TimeoutError):
             return exchange(client, data)
     raise TimeoutError

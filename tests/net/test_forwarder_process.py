@@ -31,9 +31,9 @@ from tests.net.forwarding import (
     relays,
     serving,
 )
+from tests.patience import SECONDS
 
 pytestmark = [pytest.mark.net, pytest.mark.root]
-SECONDS = 10
 
 # Another daemon: it opens the forwarder of a directory, serves a port, says so, and waits to be killed.
 DAEMON = """

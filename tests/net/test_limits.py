@@ -5,59 +5,78 @@ import select
 import socket
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
-from threading import Thread
+from pathlib import Path
+from threading import Event, Thread
+from typing import NamedTuple
 
 import pytest
 
 from kwhost.core.model.network import NetworkLimits, Transport
 from kwhost.net.layout import port_of
 from kwhost.net.names import bridge_name
+from kwhost.net.namespaces import run_inside
 from kwhost.net.reasons import Reason
 from kwhost.net.statistics import read_counts
 from kwhost.net.wishes import Namespace, Published
 from tests.net.namespaces import filter_bridged, write_setting
-from tests.net.probes import listening, make_socket, reaches
+from tests.net.probes import SILENCE, listening, make_socket, reaches
 from tests.net.world import HOST4, HOST6, OUTSIDE4, OWNER, WORLD, World
+from tests.patience import SECONDS
 
 pytestmark = [pytest.mark.net, pytest.mark.root]
 RATE = 20_000_000
-# What the limit counts and a program does not see: headers of Ethernet, IP and TCP, of 1448 bytes of data.
-HEADERS = 1514 / 1448
+NEARLY = 0.9
 
 
-def _send_until(client: socket.socket, deadline: float) -> None:
+def _send_until(client: socket.socket, over: Event) -> None:
     data = bytes(65536)
-    while time.monotonic() < deadline:
+    while not over.is_set():
         try:
             client.send(data)
         except OSError:
             return
 
 
-def throughput(source: Namespace, target: Namespace, address: str, seconds: float = 3) -> float:
-    """Bits a second on the wire, of a TCP connection, after the burst that may pass at first."""
+def _received(namespace: Namespace) -> int:
+    """Bytes that the interface of a namespace has received."""
+    lines = run_inside(namespace, lambda: Path("/proc/thread-self/net/dev").read_text().splitlines())
+    return next(int(line.split()[1]) for line in lines if line.strip().startswith("eth0:"))
+
+
+def throughput(source: Namespace, target: Namespace, address: str, wanted: int = RATE) -> float:
+    """Bits that arrive of a TCP connection in the fastest second, of three, or of more until it is `wanted`.
+
+    While this machine does something else less arrives than may, and never more.
+    """
+    over = Event()
+    seconds: list[float] = []
     with (
         listening(target, address, socket.SOCK_STREAM) as server,
         make_socket(source, socket.AF_INET, socket.SOCK_STREAM) as client,
     ):
-        client.settimeout(5)
         client.connect((address, 7000))
         connection, _ = server.accept()
-        begin = time.monotonic() + 0.5
-        sender = Thread(target=_send_until, args=(client, begin + seconds))
+        sender = Thread(target=_send_until, args=(client, over))
         sender.start()
         with connection:
-            while time.monotonic() < begin:
-                connection.recv(1 << 20)
-            received = 0
-            while (now := time.monotonic()) < begin + seconds:
-                received += len(connection.recv(1 << 20))
-            elapsed = now - begin
+            _receive(connection, target, 0.5)  # with the burst that may pass at first
+            end = time.monotonic() + SECONDS / 2
+            while len(seconds) < 3 or (max(seconds) < NEARLY * wanted and time.monotonic() < end):
+                seconds.append(_receive(connection, target, 1))
+            over.set()
         sender.join()
-    return received * 8 * HEADERS / elapsed
+    return max(seconds)
+
+
+def _receive(connection: socket.socket, target: Namespace, seconds: float) -> float:
+    """Bits a second that arrive in so many seconds."""
+    begin, before = time.monotonic(), _received(target)
+    while time.monotonic() < begin + seconds:
+        connection.recv(1 << 20)
+    bits = (_received(target) - before) * 8
+    return bits / (time.monotonic() - begin)
 
 
 @pytest.mark.slow
@@ -131,7 +150,7 @@ def test_instances_of_a_tenant_share_its_rate_to_the_outside(world: World, direc
             )
         )
         outward = throughput(world.outside, world.place(one), HOST4)
-    within = throughput(world.place(one), world.place(other), str(other.address4), seconds=1)
+    within = throughput(world.place(one), world.place(other), str(other.address4), 6 * RATE)
 
     assert outward == pytest.approx(RATE, rel=0.1)
     assert within > 5 * RATE
@@ -143,57 +162,90 @@ def hears(server: socket.socket, seconds: float) -> bool:
     return server.recv(10) == b"x"
 
 
-def packets(
-    source: Namespace, target: Namespace, address: str, seconds: float, port: int = 7000
-) -> tuple[int, int]:
-    """Send as many as possible for so long: how many there were, and how many arrived."""
+class Way(NamedTuple):
+    """Where datagrams go."""
+
+    source: Namespace
+    target: Namespace
+    address: str
+    port: int = 7000
+
+
+class Flow(NamedTuple):
+    """How many datagrams were sent and heard in so many seconds, and heard in the fastest second."""
+
+    sent: int
+    heard: int
+    seconds: float
+    fastest: float
+
+    def keeps(self, rate: int) -> bool:
+        """Whether it is at a rate, and never more than a tenth of a second's packets beyond."""
+        return self.fastest > NEARLY * rate and self.heard <= rate * (1.1 * self.seconds + 0.1)
+
+
+@contextmanager
+def way(way: Way) -> Iterator[tuple[socket.socket, socket.socket]]:
+    """Its ends, which know each other's hardware addresses."""
     with (
-        listening(target, address, socket.SOCK_DGRAM, port) as server,
-        make_socket(source, socket.AF_INET, socket.SOCK_DGRAM) as client,
+        listening(way.target, way.address, socket.SOCK_DGRAM, way.port) as server,
+        make_socket(way.source, socket.AF_INET, socket.SOCK_DGRAM) as client,
     ):
-        client.connect((address, port))
+        client.connect((way.address, way.port))
+        client.send(b"x")
+        assert hears(server, SECONDS)
+        yield client, server
+
+
+def packets(rate: int, *ways: Way) -> Flow:
+    """Send as many as possible over all ways for two seconds, or until in one as many are heard as may be."""
+    with ExitStack() as stack:
+        ends = [stack.enter_context(way(each)) for each in ways]
         sent = heard = 0
-        deadline = time.monotonic() + seconds
-        while time.monotonic() < deadline:
-            client.send(b"x")
-            sent += 1
-            heard += hears(server, 0)
-        while hears(server, 0.2):
-            heard += 1
-    return sent, heard
+        seconds: list[float] = []
+        begin = time.monotonic()
+        while len(seconds) < 2 or (max(seconds) < NEARLY * rate and time.monotonic() < begin + SECONDS / 2):
+            second, before = time.monotonic(), heard
+            while time.monotonic() < second + 1:
+                for client, server in ends:
+                    client.send(b"x")
+                    sent += 1
+                    heard += hears(server, 0)
+            seconds.append((heard - before) / (time.monotonic() - second))
+        elapsed = time.monotonic() - begin
+        for _, server in ends:
+            while hears(server, SILENCE):
+                heard += 1
+    return Flow(sent, heard, elapsed, max(seconds))
 
 
-def at_once(source: Namespace, target: Namespace, address: str, count: int) -> int:
-    """How many of so many packets arrive."""
-    with (
-        listening(target, address, socket.SOCK_DGRAM) as server,
-        make_socket(source, socket.AF_INET, socket.SOCK_DGRAM) as client,
-    ):
+def all_arrive(way_: Way, count: int) -> bool:
+    """Whether so many packets that are sent at once are heard."""
+    with way(way_) as (client, server):
         for _ in range(count):
-            client.sendto(b"x", (address, 7000))
-        return sum(iter(lambda: hears(server, 0.2), False))
+            client.send(b"x")
+        return all(hears(server, SECONDS) for _ in range(count))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("direction", ["upload", "download"])
 def test_packets_pass_at_their_rate_and_the_rest_is_counted(world: World, direction: str) -> None:
-    rate, seconds = 500, 2.0
+    rate = 500
     one = world.change(world.of(0, 0), limits=NetworkLimits(**{f"{direction}_packets": rate}))
     other = world.of(0, 1)
     source, target = (one, other) if direction == "upload" else (other, one)
 
-    sent, heard = packets(world.place(source), world.place(target), str(target.address4), seconds)
+    flow = packets(rate, Way(world.place(source), world.place(target), str(target.address4)))
 
-    burst = rate // 10
-    assert heard == pytest.approx(rate * seconds + burst, rel=0.1)
+    assert flow.keeps(rate), flow
     refused = read_counts(world.host, world.wishes)[one.instance].refused[Reason.PACKET_RATE]
-    assert refused == pytest.approx(sent - heard, abs=20)
+    assert refused == pytest.approx(flow.sent - flow.heard, abs=20)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("direction", ["upload", "download"])
 def test_instances_of_a_tenant_share_its_packet_rate_to_the_outside(world: World, direction: str) -> None:
-    rate, seconds = 500, 2.0
+    rate = 500
     networks = tuple(
         replace(net, limits=NetworkLimits(**{f"{direction}_packets": rate})) for net in world.wishes.networks
     )
@@ -205,15 +257,15 @@ def test_instances_of_a_tenant_share_its_packet_rate_to_the_outside(world: World
     )
     world.apply(replace(world.wishes, networks=networks, attachments=attachments, published=published))
 
-    def share(place: Namespace, port: int) -> int:
-        ends = (place, world.outside, OUTSIDE4) if direction == "upload" else (world.outside, place, HOST4)
-        return packets(*ends, seconds, port)[1]
+    def share(place: Namespace, port: int) -> Way:
+        if direction == "upload":
+            return Way(place, world.outside, OUTSIDE4, port)
+        return Way(world.outside, place, HOST4, port)
 
-    with ThreadPoolExecutor() as threads:
-        shares = list(threads.map(share, map(world.place, (one, two)), (7000, 7001)))
+    flow = packets(rate, *map(share, map(world.place, (one, two)), (7000, 7001)))
 
-    assert sum(shares) == pytest.approx(rate * seconds + rate // 10, rel=0.1)
-    assert at_once(world.place(one), world.place(three), str(three.address4), 200) == 200
+    assert flow.keeps(rate), flow
+    assert all_arrive(Way(world.place(one), world.place(three), str(three.address4)), 200)
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """Instances find each other by name and nobody else's; the rest is asked of others, carefully."""
 
 import os
+import random
 import signal
 import socket
 import struct
@@ -22,9 +23,10 @@ from kwhost.net.resolving import Resolver
 from kwhost.net.resolving_process import bind_at
 from kwhost.net.zones import gateways
 from tests.net.names import Asking, in_thread, resolving, zones_of
-from tests.net.probes import make_socket
+from tests.net.probes import SILENCE, make_socket
 from tests.net.upstream import serve_upstream
 from tests.net.world import HOST4, OUTSIDE4, World
+from tests.patience import SECONDS
 
 pytestmark = [pytest.mark.net, pytest.mark.root]
 
@@ -80,6 +82,7 @@ async def test_nobody_asks_at_another_tenants_gateway(world: World, tmp_path: Pa
     async with resolving(world, tmp_path) as resolver:
         with make_socket(world.namespace, socket.AF_INET, socket.SOCK_DGRAM) as asking:
             asking.bind((HOST4, 0))
+            asking.settimeout(SILENCE)
             asking.sendto(dns.message.make_query("one", "A").to_wire(), (gateway, 53))
             with pytest.raises(TimeoutError):
                 await in_thread(asking.recv, 100)
@@ -217,7 +220,7 @@ async def test_a_flood_of_one_tenant_does_not_starve_another(world: World, tmp_p
     over = trio.Event()
 
     def flood() -> None:
-        deadline, number = time.monotonic() + 20, 0
+        deadline, number = time.monotonic() + SECONDS, 0
         with flooding.socket() as asked:
             while not over.is_set() and time.monotonic() < deadline:
                 for _ in range(100):
@@ -234,7 +237,7 @@ async def test_a_flood_of_one_tenant_does_not_starve_another(world: World, tmp_p
         async with resolving(world, tmp_path) as resolver, trio.open_nursery() as nursery:
             nursery.start_soon(in_thread, flood)
             try:
-                with trio.fail_after(20):
+                with trio.fail_after(SECONDS):
                     while not (await resolver.counts())[flooding.one.tenant].get("too many"):
                         await trio.sleep(0.01)
                 took = []
@@ -271,13 +274,13 @@ def _is_closed(one: socket.socket) -> bool:
 
 
 async def test_garbage_does_no_harm(world: World, tmp_path: Path) -> None:
-    asking = Asking(world, world.of(0, 0))
+    asking, dice = Asking(world, world.of(0, 0)), random.Random(1)
 
     async with resolving(world, tmp_path):
         with asking.socket() as datagrams, asking.socket(socket.SOCK_STREAM) as stream:
             for size in (0, 1, 11, 12, 13, 500, 1232, 1233, 9000):
-                datagrams.send(os.urandom(size))
-            stream.sendall(os.urandom(3000))
+                datagrams.send(dice.randbytes(size))
+            stream.sendall(dice.randbytes(3000))
         assert await in_thread(asking.told, "two") == {str(world.of(0, 1).address4)}
 
 
@@ -332,7 +335,7 @@ async def test_a_resolver_that_is_killed_is_started_again(world: World, tmp_path
         pid = resolver._child
         assert pid is not None
         os.kill(pid, signal.SIGKILL)
-        with trio.fail_after(10):
+        with trio.fail_after(SECONDS):
             while resolver._child in (pid, None) or resolver._link is None:
                 await trio.sleep(0.01)
         async with resolver._turn:

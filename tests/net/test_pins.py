@@ -21,7 +21,7 @@ from kwhost.net.namespaces import run_inside
 from kwhost.net.nft import Nft
 from kwhost.net.wishes import Attachment
 from tests.net.names import Asking, in_thread, resolving, zones_of
-from tests.net.probes import listening, make_socket, reaches
+from tests.net.probes import is_cut_off, listening, make_socket, reaches
 from tests.net.upstream import UpstreamServer, serve_upstream
 from tests.net.world import METADATA, OUTSIDE4, OUTSIDE6, World
 
@@ -45,6 +45,12 @@ def calls(
     return reaches(world.place(one), world.outside, address, transport)
 
 
+def is_refused(
+    world: World, one: Attachment, address: str = OUTSIDE4, transport: Transport = Transport.TCP
+) -> bool:
+    return is_cut_off(world.place(one), world.outside, address, transport)
+
+
 def pinned(world: World) -> str:
     table = table_name(world.wishes.owner)
     return run_inside(world.namespace, lambda: Nft().run(f"list set inet {table} pinned4"))
@@ -59,13 +65,13 @@ async def test_a_name_is_reached_right_after_it_was_asked_for_and_not_before(
 
     with outside(world):
         async with resolving(world, tmp_path, zones_of(world, forwards=False, egress=(RULE,))):
-            assert not await in_thread(calls, world, one, address)
+            assert await in_thread(is_refused, world, one, address)
 
             assert await in_thread(asking.told, NAME, kind) == {address}
 
             assert await in_thread(calls, world, one, address)
-            assert not await in_thread(calls, world, one, address, Transport.UDP)
-            assert not await in_thread(calls, world, world.of(0, 1), address)
+            assert await in_thread(is_refused, world, one, address, Transport.UDP)
+            assert await in_thread(is_refused, world, world.of(0, 1), address)
 
 
 async def test_names_that_no_rule_is_about_open_nothing(world: World, tmp_path: Path) -> None:
@@ -76,8 +82,8 @@ async def test_names_that_no_rule_is_about_open_nothing(world: World, tmp_path: 
             assert await in_thread(Asking(world, one).told, "other.example.org") == {OUTSIDE4}
             assert await in_thread(Asking(world, two).told, NAME) == {OUTSIDE4}
 
-            assert not await in_thread(calls, world, one)
-            assert not await in_thread(calls, world, two)
+            assert await in_thread(is_refused, world, one)
+            assert await in_thread(is_refused, world, two)
 
 
 async def test_an_instance_may_ask_for_the_names_that_it_may_call_and_no_others(
@@ -102,7 +108,7 @@ async def test_a_name_that_leads_to_the_metadata_service_opens_nothing(world: Wo
         upstream.records[NAME] = [f"@ 60 A {METADATA}"]
         async with resolving(world, tmp_path, zones_of(world, egress=(NameRule(to=NAME),))):
             assert await in_thread(Asking(world, one).told, NAME) == set()
-            assert not await in_thread(calls, world, one, METADATA)
+            assert await in_thread(is_refused, world, one, METADATA)
 
 
 async def test_a_rule_that_is_gone_ends_the_permission_and_not_the_connection(
@@ -142,7 +148,7 @@ async def test_who_gets_the_address_of_an_instance_that_ended_gets_no_permission
                 replace(zones, zones=(replace(zones.zones[0], residents=heirs), *zones.zones[1:]))
             )
 
-            assert not await in_thread(calls, world, one)
+            assert await in_thread(is_refused, world, one)
 
 
 async def test_names_are_pinned_while_the_daemon_is_dead_and_stay_when_it_is_back(

@@ -16,7 +16,7 @@ from kwhost.net.layout import port_of
 from kwhost.net.reconcile import Reconciler
 from kwhost.net.wishes import Attachment, Namespace, VethEnd
 from tests.net.namespaces import new_namespace, write_setting
-from tests.net.probes import reaches, until
+from tests.net.probes import is_cut_off, reaches, until
 from tests.net.test_repair import links
 from tests.net.world import WORLD, World
 
@@ -89,8 +89,8 @@ async def test_a_detached_link_carries_nothing_and_goes_with_its_namespace(
 
         await reconciler.detach(ended.instance, lives.instance)
 
-        assert not reaches(place, places[2], str(near.address4), Transport.TCP)
-        assert not reaches(places[1], places[2], str(near.address4), Transport.TCP)
+        assert is_cut_off(place, places[2], str(near.address4), Transport.TCP)
+        assert is_cut_off(places[1], places[2], str(near.address4), Transport.TCP)
     until(lambda: port_of(ended) not in links(bare_world.namespace))
     assert links(bare_world.namespace) == empty | {port_of(lives), port_of(near)}
 

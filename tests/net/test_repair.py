@@ -22,7 +22,7 @@ from kwhost.net.steps import Step
 from kwhost.net.transaction import remove_tables
 from kwhost.net.wishes import Namespace, Published, TapEnd, VethEnd, Wishes
 from tests.net.namespaces import filter_bridged, new_namespace, write_setting
-from tests.net.probes import reaches
+from tests.net.probes import is_cut_off, reaches
 from tests.net.world import OWNER, WORLD, World
 
 pytestmark = [pytest.mark.net, pytest.mark.root]
@@ -169,7 +169,7 @@ def test_addresses_inside_an_instance_are_put_back(world: World) -> None:
             session.flush_addr(index=session.link_lookup(ifname="eth0")[0])
 
     run_inside(world.place(one), lose)
-    assert not reaches(world.place(one), world.place(other), str(other.address4), Transport.UDP)
+    assert is_cut_off(world.place(one), world.place(other), str(other.address4), Transport.UDP)
 
     assert world.host.reconcile(world.wishes) == {}
 

@@ -12,6 +12,7 @@ import pytest
 from kwhost.core.abi.call_names import call_name
 from kwhost.net.resolver.calls import ALLOWED, DEADLY
 from tests.net.confined import EXEMPT, LAST
+from tests.patience import SECONDS
 
 pytestmark = [pytest.mark.net, pytest.mark.root]
 
@@ -37,7 +38,7 @@ def results(project: Path) -> Any:
         cwd=project,
         capture_output=True,
         check=False,
-        timeout=60,
+        timeout=SECONDS,
     )
     assert done.returncode == 0, done.stderr.decode()
     return json.loads(done.stdout)

@@ -5,7 +5,7 @@ import pytest
 from kwhost.core.model.network import Transport
 from kwhost.net.reasons import Reason
 from kwhost.net.statistics import read_counts
-from tests.net.probes import reaches
+from tests.net.probes import is_cut_off, reaches
 from tests.net.world import HOST4, LOCAL4, OUTSIDE4, World
 
 pytestmark = [pytest.mark.net, pytest.mark.root]
@@ -24,7 +24,7 @@ def test_a_refused_packet_is_counted_under_its_reason(world: World, address: str
     one, stranger = world.of(0, 0), world.of(1, 0)
     target = str(stranger.address4) if address == "other" else address
 
-    assert not reaches(world.place(one), world.outside, target, Transport.UDP)
+    assert is_cut_off(world.place(one), world.outside, target, Transport.UDP)
 
     assert read_counts(world.host, world.wishes)[one.instance].refused == {reason: 1}
 

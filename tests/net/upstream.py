@@ -14,6 +14,7 @@ import dns.rrset
 
 from kwhost.net.wishes import Namespace
 from tests.net.probes import make_socket
+from tests.patience import SECONDS
 
 __all__ = ["UpstreamServer", "serve_upstream"]
 
@@ -71,9 +72,9 @@ def _serve_tcp(server: UpstreamServer, tcp: socket.socket, over: Event) -> None:
         except TimeoutError:
             continue
         with connection:
-            connection.settimeout(2)
-            size = struct.unpack("!H", connection.recv(2))[0]
-            query = dns.message.from_wire(connection.recv(size))
+            connection.settimeout(SECONDS)
+            size = struct.unpack("!H", connection.recv(2, socket.MSG_WAITALL))[0]
+            query = dns.message.from_wire(connection.recv(size, socket.MSG_WAITALL))
             for answer in server.script(query, True):
                 connection.sendall(struct.pack("!H", len(answer)) + answer)
 

@@ -12,13 +12,13 @@ from textual.pilot import Pilot
 
 from kwhost.tui.api import AsyncClient
 from kwhost.tui.app import KwhostApp
+from tests.patience import SECONDS
 from tests.tui.histories import add_histories
 
 __all__ = ["SOCKET", "Replay", "interface", "load", "play", "wait_for"]
 
 # Relative, as it stands on the screen: tests change to a directory of their own.
 SOCKET = Path("kwhost.sock")
-_SECONDS = 20.0
 
 Transcript = dict[str, Any]
 Query = dict[str, list[str]]
@@ -33,7 +33,7 @@ def load(name: str) -> Transcript:
 
 async def wait_for(condition: Callable[[], Any], what: str) -> None:
     """Poll until it holds."""
-    async with asyncio.timeout(_SECONDS):
+    async with asyncio.timeout(SECONDS):
         while not condition():
             await asyncio.sleep(0.01)
 

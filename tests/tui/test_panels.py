@@ -14,6 +14,7 @@ from kwhost.tui.panels import FoundPanels
 from kwhost.tui.panes import plugin
 from kwhost.tui.panes.plugin import PluginPane
 from kwhost.tui.widgets.table import RowTable
+from tests.patience import SECONDS
 from tests.tui.replay import interface, load, play, wait_for
 from tests.tui.test_hostile import EVIL, assert_harmless, drawn
 
@@ -102,7 +103,7 @@ def test_a_panel_that_hangs_holds_nothing_up(monkeypatch: pytest.MonkeyPatch) ->
         async with interface(load("busy"), panels=finds(panel(read))) as (app, pilot, _):
             await wait_for(lambda: app.host.panels, "the panel")
             await pilot.press("enter", "shift+tab")
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(SECONDS):
                 await pilot.press("escape", "enter", "shift+tab")
             await wait_for(lambda: "no answer within" in trouble(app), "the line")
 

@@ -134,7 +134,11 @@ def test_depth_entries_and_sizes_are_bounded(tmp_path: Path, root: int) -> None:
             archive_of(root, "/a", bounds=bounds)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50, deadline=None)
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    max_examples=50,
+    deadline=None,
+)
 @given(name=NAMES)
 def test_every_name_survives(tmp_path: Path, root: int, name: str) -> None:
     path = tmp_path / name

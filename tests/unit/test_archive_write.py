@@ -199,7 +199,11 @@ def test_what_an_archive_says_about_itself_is_bounded(root: int) -> None:
         unpack(root, header.tobuf(tarfile.GNU_FORMAT) + bytes(2048))
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50, deadline=None)
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    max_examples=50,
+    deadline=None,
+)
 @given(name=NAMES, content=st.binary(max_size=600))
 def test_every_name_and_content_arrives(tmp_path: Path, root: int, name: str, content: bytes) -> None:
     unpack(root, archive(entry(name, content)))
@@ -208,7 +212,11 @@ def test_every_name_and_content_arrives(tmp_path: Path, root: int, name: str, co
     (tmp_path / "to" / name).unlink()
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=200, deadline=None)
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    max_examples=200,
+    deadline=None,
+)
 @given(place=st.integers(0, 2047), byte=st.integers(0, 255), cut=st.integers(0, 3000))
 def test_a_damaged_archive_is_an_error_or_harmless(
     tmp_path: Path, root: int, place: int, byte: int, cut: int

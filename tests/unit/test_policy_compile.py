@@ -111,7 +111,11 @@ def asked(questions: Sequence[Call | PathUse | AddressUse]) -> Iterator[str]:
                 yield f"{question.direction.value} {protocol} {question.port} {question.address}"
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=60,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 @given(SOME, st.lists(calls | path_uses | address_uses, min_size=20, max_size=60))
 def test_the_monitor_decides_as_the_language_says(
     evaluator: Path,

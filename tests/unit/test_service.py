@@ -13,6 +13,7 @@ from kwhost.core.cli.service import main, unit_text
 from kwhost.core.daemon.lock import hold_state
 from kwhost.core.daemon.notify import notify_service_manager
 from kwhost.core.errors import ConfigError, Conflict, HostError, UsageError
+from tests.patience import SECONDS
 
 
 @pytest.fixture
@@ -137,7 +138,7 @@ def test_the_service_manager_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("NOTIFY_SOCKET", address)
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
         manager.bind(address.replace("@", "\0") if abstract else address)
-        manager.settimeout(10)
+        manager.settimeout(SECONDS)
 
         notify_service_manager("READY=1")
 

@@ -127,7 +127,8 @@ def _start(client: "Client", instance: str, wanted: Wish) -> int | None:
     try:
         stream = client.upgrade(instance_path(instance, "attach"), query)
     except BaseException:
-        _remove(client, instance)
+        with suppress(KwhostError):  # why it did not start is worth more than this
+            _remove(client, instance)
         raise
     return converse(stream, wanted)
 

@@ -72,6 +72,27 @@ bool control_tell(struct supervisor *supervisor, struct kw_message *event) {
     return told;
 }
 
+/* The kernel says so while three quarters of the room are free; who has gone can be told, too. */
+static bool has_room(const struct connection *connection) {
+    struct pollfd poll = {.fd = connection->fd, .events = POLLOUT};
+    return host(__NR_poll, &poll, 1, 0) > 0;
+}
+
+bool control_tell_often(struct supervisor *supervisor, struct kw_message *event, bool *missed) {
+    bool told = false;
+    *missed = false;
+    for (u32 i = 0; i < KW_CONNECTIONS_MAX; i++) {
+        struct connection *connection = &supervisor->connections[i];
+        if (connection->fd < 0)
+            continue;
+        if (has_room(connection))
+            told |= control_send(supervisor, connection, event, NULL, 0);
+        else
+            *missed = true;
+    }
+    return told;
+}
+
 static void answer_hello(struct supervisor *supervisor, struct connection *connection) {
     struct kw_message event = {.type = KW_EVENT_HELLO,
                                .value = supervisor->running,

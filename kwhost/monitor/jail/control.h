@@ -35,6 +35,10 @@ bool control_send(struct supervisor *supervisor, struct connection *connection,
                   struct kw_message *event, const int *fds, u32 count);
 bool control_tell(struct supervisor *supervisor, struct kw_message *event);
 
+/* As control_tell, for an event that the program causes as often as it likes: leaves out who has
+ * much to read already, and says in *missed that it has. */
+bool control_tell_often(struct supervisor *supervisor, struct kw_message *event, bool *missed);
+
 /* Tells those who wait for it what was logged meanwhile. */
 void control_tell_logged(struct supervisor *supervisor);
 

@@ -219,8 +219,10 @@ static void tell(struct supervisor *supervisor, const struct kw_policy_event *ev
     format(message.text, sizeof message.text, "%u %u %u %u %lx %lx %lx %lx %lx %lx %lu %s",
            event->pid, event->tid, event->action, event->error, arg[0], arg[1], arg[2], arg[3],
            arg[4], arg[5], *lost, event->text);
-    if (control_tell(supervisor, &message))
+    bool missed;
+    if (control_tell_often(supervisor, &message, &missed))
         *lost = 0;
+    *lost += missed;
 }
 
 static u64 tell_events(struct supervisor *supervisor, u64 now) {

@@ -49,7 +49,7 @@ async def test_a_certificate_of_the_named_authority_is_trusted(
 @pytest.mark.parametrize("ca", ["the host's", "another"])
 async def test_another_certificate_is_not(load: Load, secure: Webhook, tmp_path: Path, ca: str) -> None:
     ca_file = "" if ca == "the host's" else write_authority(tmp_path / "ca.pem", trustme.CA())
-    plugin = load(url=secure.url, ca_file=ca_file, timeout="500ms")
+    plugin = load(url=secure.url, ca_file=ca_file, timeout="2s")
     async with plugin.serving():
         assert await plugin.answer(make_question(make_instance())) == REFUSED
 
@@ -62,7 +62,7 @@ async def test_a_certificate_for_another_name_is_not(
 ) -> None:
     url = secure.url.replace("127.0.0.1", "localhost")
     ca_file = write_authority(tmp_path / "ca.pem", authority)
-    plugin = load(url=url, ca_file=ca_file, timeout="500ms")
+    plugin = load(url=url, ca_file=ca_file, timeout="2s")
     async with plugin.serving():
         assert await plugin.answer(make_question(make_instance())) == REFUSED
 
@@ -104,11 +104,11 @@ async def test_a_webhook_that_is_not_there_is_said(load: Load) -> None:
     with socket.socket() as place:
         place.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{place.getsockname()[1]}/hook"
-        plugin = load(url=url, timeout="300ms")
+        plugin = load(url=url, timeout="1s")
         async with plugin.serving():
             assert await plugin.answer(make_question(make_instance())) == REFUSED
 
-    assert "no answer within 0.3 s: all attempts to connect to 127.0.0.1" in plugin.lines[0]
+    assert "no answer within 1 s: all attempts to connect to 127.0.0.1" in plugin.lines[0]
 
 
 async def test_no_proxy_of_the_environment_is_used(

@@ -64,15 +64,20 @@ static void busy(void) {
         }
         reap("busy", child);
     }
+    int fd[2];
+    char ready;
+    MUST(pipe(fd));
     pid_t child = fork_flushed();
     if (!child) {
         sigset_t all;
         sigfillset(&all);
         sigprocmask(SIG_BLOCK, &all, NULL);
+        MUST(write(fd[1], "r", 1));
         for (;;)
             pause();
     }
-    pause_ms(20);
+    MUST(read(fd[0], &ready, 1));
+    close(fd[0]), close(fd[1]);
     kill(child, SIGTERM);
     kill(child, SIGKILL);
     reap("all blocked", child);
@@ -160,17 +165,22 @@ static void groups(void) {
     if (!child) {
         setpgid(0, 0);
         pid_t members[3];
+        int fd[2];
+        char ready;
+        MUST(pipe(fd));
         for (int i = 0; i < 3; i++) {
             members[i] = fork();
             if (!members[i]) {
                 if (i == 1)
                     signal(SIGTERM, SIG_IGN);
+                MUST(write(fd[1], "r", 1));
                 for (;;)
                     pause();
             }
         }
         signal(SIGTERM, SIG_IGN);
-        pause_ms(30);
+        for (int i = 0; i < 3; i++)
+            MUST(read(fd[0], &ready, 1));
         SHOW(kill(0, SIGTERM));
         reap("member 0", members[0]);
         reap("member 2", members[2]);

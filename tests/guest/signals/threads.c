@@ -50,12 +50,13 @@ static void preemption(void) {
     MUST(sigaltstack(&mine, NULL));
 }
 
-static volatile int cleaned;
+static volatile int cleaned, begun;
 static void clean(void *argument) {
     cleaned += (int)(long)argument;
 }
 static void *sleeper(void *argument) {
     pthread_cleanup_push(clean, argument);
+    begun = 1;
     if (argument == (void *)1)
         for (;;)
             sleep(100);
@@ -78,8 +79,11 @@ static void cancellation(void) {
     for (long i = 1; i <= 3; i++) {
         pthread_t thread;
         void *result;
+        begun = 0;
         pthread_create(&thread, NULL, sleeper, (void *)i);
-        pause_ms(20);
+        while (!begun)
+            pause_ms(1);
+        pause_ms(20); /* it probably sleeps by now */
         SHOW(pthread_cancel(thread));
         pthread_join(thread, &result);
         printf("cancelled %d cleaned %d\n", result == PTHREAD_CANCELED, cleaned);
