@@ -44,6 +44,11 @@ long caller_descriptor(const struct caller *caller, int number);
  * an O_PATH descriptor or a negative errno. */
 long caller_link(const struct caller *caller, const char *link);
 
+/* Opens, by a name of the worker's own, what belongs to the caller's process in a procfs: with the
+ * right to look into it, which a thread has over its own process, and for a directory to list it.
+ */
+long caller_open_own(const char *name, u64 flags, bool directory);
+
 /* The number of the device that is its controlling terminal; 0: it has none. */
 u32 caller_terminal(const struct caller *caller);
 

@@ -73,6 +73,17 @@ static long open_terminal(const struct caller *caller, u64 flags) {
     return result;
 }
 
+/* What tells a process of itself is its own to read, whatever ids it has by now. */
+static long open_own(const struct caller *caller, int object, u64 flags) {
+    char real[PATH_MAX], name[HELD_SIZE];
+    struct statx found;
+    if (path_real(object, real) < 0 || !path_is_proc(object) || !path_own(caller, real) ||
+        host_stat(object, "", AT_EMPTY_PATH, &found) < 0)
+        return -EACCES;
+    path_held(object, name);
+    return caller_open_own(name, flags, (found.stx_mode & S_IFMT) == S_IFDIR);
+}
+
 /* Opens what is held. It must not become the worker's terminal. */
 static long reopen(const struct caller *caller, int object, const struct opening *opening) {
     struct statx found;
@@ -82,8 +93,10 @@ static long reopen(const struct caller *caller, int object, const struct opening
         return result;
     if ((found.stx_mode & S_IFMT) == S_IFLNK)
         return -ELOOP;
-    return is_device(object, TERMINAL_MAJOR, 0) ? open_terminal(caller, flags)
-                                                : open_held(object, flags, opening->mode);
+    if (is_device(object, TERMINAL_MAJOR, 0))
+        return open_terminal(caller, flags);
+    result = open_held(object, flags, opening->mode);
+    return result == -EACCES ? open_own(caller, object, flags) : result;
 }
 
 /* Opens what is there. */

@@ -153,23 +153,46 @@ static long insert(struct walk *walk, const char *text, u64 name) {
     return 0;
 }
 
-static bool is_procfs(int fd) {
+bool path_is_proc(int fd) {
     struct statfs system;
     return host(__NR_fstatfs, fd, &system) == 0 && system.f_type == PROC_SUPER_MAGIC;
 }
 
+static void go_to(struct walk *walk, int fd, u64 name) {
+    host(__NR_close, walk->at);
+    walk->at = fd;
+    memmove(walk->rest, walk->rest + name, strlen(walk->rest + name) + 1);
+}
+
+const char *path_own(const struct caller *caller, const char *real) {
+    char own[32], thread[32];
+    u64 length = (u64)format(own, sizeof own, "/proc/%u/", caller->pid);
+    u64 size = (u64)format(thread, sizeof thread, "task/%u/", caller->tid);
+    if (!has_prefix(real, own))
+        return NULL;
+    return real + length + (has_prefix(real + length, thread) ? size : 0);
+}
+
 /* A thread always reaches what its own process has. */
 static long open_own(const struct walk *walk, const char *name) {
-    char real[PATH_MAX], own[32];
+    char real[PATH_MAX];
     long result = path_real(walk->at, real);
     if (result < 0)
         return result;
-    u64 length = (u64)format(own, sizeof own, "/proc/%u/", walk->caller->pid);
     u64 size = strlen(real);
     if (size + strlen(name) + 2 > sizeof real)
         return -ENAMETOOLONG;
     format(real + size, sizeof real - size, "/%s", name);
-    return has_prefix(real, own) ? caller_link(walk->caller, real + length) : -EACCES;
+    const char *own = path_own(walk->caller, real);
+    return own ? caller_link(walk->caller, own) : -EACCES;
+}
+
+/* Its descriptors have names that nobody else may look up, once it has given up its ids. */
+static long step_to_own(struct walk *walk, const char *name) {
+    long fd = path_is_proc(walk->at) ? open_own(walk, name) : -EACCES;
+    if (fd >= 0)
+        go_to(walk, (int)fd, strlen(name));
+    return fd < 0 ? fd : 0;
 }
 
 /* Follows a link in a procfs: to `found`, or by a text that is to be gone on with. */
@@ -214,7 +237,7 @@ static long follow(struct walk *walk, int link, const char *name, int *found) {
     *found = -1;
     if (++walk->links > LINKS_MAX)
         return -ELOOP;
-    bool of_proc = is_procfs(link);
+    bool of_proc = path_is_proc(link);
     if (!of_proc && is_protected(walk, name))
         return -EACCES;
     long length = host(__NR_readlinkat, link, "", text, sizeof text - 1);
@@ -234,12 +257,6 @@ static bool is_link(int fd) {
 static bool is_directory(int fd) {
     struct statx found;
     return host_stat(fd, "", AT_EMPTY_PATH, &found) == 0 && (found.stx_mode & S_IFMT) == S_IFDIR;
-}
-
-static void go_to(struct walk *walk, int fd, u64 name) {
-    host(__NR_close, walk->at);
-    walk->at = fd;
-    memmove(walk->rest, walk->rest + name, strlen(walk->rest + name) + 1);
 }
 
 /* The walk has come to its end: `object` is what the last name is, -1: nothing. */
@@ -270,6 +287,8 @@ static long step(struct walk *walk, enum path_end end, struct target *target) {
         finish(walk, -1, target);
         return 1;
     }
+    if (fd == -EACCES && (!last || end == END_FOLLOWED))
+        return step_to_own(walk, name);
     if (fd < 0)
         return fd;
     if (is_link((int)fd) && (!last || end == END_FOLLOWED || size < all)) {

@@ -48,4 +48,12 @@ void path_held(int fd, char name[HELD_SIZE]);
 /* Names that no call makes or removes: "", ".", "..", "/". */
 bool path_is_special(const char *path);
 
+/* Whether it is in a procfs. */
+bool path_is_proc(int fd);
+
+/* What comes behind the caller's own process, or thread, in a path below /proc; NULL: it is
+ * another's.
+ */
+const char *path_own(const struct caller *caller, const char *real);
+
 #endif
