@@ -25,8 +25,10 @@ from tests.patience import SECONDS
 # --hypothesis-profile=default.
 settings.load_profile("ci")
 
-# A suite in the background of a script ignores ^C, and what it starts would too.
+# A suite in the background of a script ignores ^C, one under nohup the end of its terminal, and what they
+# start would too.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @cache

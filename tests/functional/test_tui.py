@@ -20,7 +20,7 @@ from kwhost.tui.widgets.table import RowTable
 from kwhost.tui.widgets.terminal import Terminal
 from tests.functional.hosting import Daemon, StartDaemon, eventually
 from tests.functional.network_hosting import network_daemon
-from tests.tui.replay import play, wait_for
+from tests.tui.replay import Hands, play, wait_for
 
 pytestmark = pytest.mark.kvm
 
@@ -51,7 +51,8 @@ def test_an_instance_is_seen_stopped_and_started(kwhostd: StartDaemon) -> None:
 
     async def look() -> None:
         app = open_app(daemon)
-        async with app.run_test(size=(100, 30)) as pilot:
+        async with app.run_test(size=(100, 30)):
+            pilot = Hands(app)
             await wait_for(lambda: row(app, "acme/web") == "running", "running")
             await pilot.press("slash", *"web", "enter", "x", "right", "enter")
             await wait_for(lambda: row(app, "acme/web") == "exited", "its end")
@@ -66,7 +67,8 @@ def test_an_instance_is_started_from_the_form(kwhostd: StartDaemon) -> None:
 
     async def look() -> None:
         app = open_app(daemon)
-        async with app.run_test(size=(100, 30)) as pilot:
+        async with app.run_test(size=(100, 30)):
+            pilot = Hands(app)
             await wait_for(lambda: row(app, "acme/web") == "running", "running")
             await pilot.press("N", *"shop", "enter", "enter", *"sleep", "space", *"60")
             await pilot.press("enter", *"strict", "ctrl+s")
@@ -82,7 +84,8 @@ def test_a_log_is_followed(kwhostd: StartDaemon) -> None:
 
     async def look() -> None:
         app = open_app(daemon)
-        async with app.run_test(size=(100, 30)) as pilot:
+        async with app.run_test(size=(100, 30)):
+            pilot = Hands(app)
             await wait_for(lambda: row(app, "acme/web") == "running", "running")
             await pilot.press("slash", *"web", "enter", "enter")
             await wait_for(lambda: app.screen.query(LogView), "the screen")
@@ -97,7 +100,8 @@ def test_an_allowed_question_lets_the_program_go_on(kwhostd: StartDaemon) -> Non
 
     async def look() -> None:
         app = open_app(daemon)
-        async with app.run_test(size=(100, 30)) as pilot:
+        async with app.run_test(size=(100, 30)):
+            pilot = Hands(app)
             await wait_for(lambda: app.host.questions, "the question")
             await pilot.press("a", "y")
             await wait_for(lambda: not app.host.questions, "the answer")
@@ -111,7 +115,8 @@ def test_a_shell_in_an_instance_is_typed_into(kwhostd: StartDaemon) -> None:
 
     async def look() -> None:
         app = open_app(daemon)
-        async with app.run_test(size=(100, 30)) as pilot:
+        async with app.run_test(size=(100, 30)):
+            pilot = Hands(app)
             await wait_for(lambda: row(app, "acme/web") == "running", "running")
             await pilot.press("slash", *"web", "enter", "e")
             await wait_for(lambda: isinstance(app.screen, Console), "the console")
@@ -138,7 +143,8 @@ def test_a_program_draws_its_screen_for_each_who_attaches(kwhostd: StartDaemon) 
 
     async def look() -> None:
         app = open_app(daemon)
-        async with app.run_test(size=(100, 30)) as pilot:
+        async with app.run_test(size=(100, 30)):
+            pilot = Hands(app)
             await wait_for(lambda: row(app, "acme/drawing") == "running", "running")
             for _ in range(2):
                 await pilot.press("t")
@@ -167,7 +173,8 @@ command = ["sh", "-c", {json.dumps(script)}]
 
         async def look() -> None:
             app = open_app(daemon)
-            async with app.run_test(size=(100, 30)) as pilot:
+            async with app.run_test(size=(100, 30)):
+                pilot = Hands(app)
                 await wait_for(lambda: row(app, "acme/caller") == "running", "running")
                 await pilot.press("enter", "tab", "tab", "tab")
                 await wait_for(lambda: app.screen.query("#network-state"), "the tab")

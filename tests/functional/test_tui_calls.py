@@ -12,7 +12,7 @@ from kwhost.tui.widgets.table import RowTable
 from tests.functional.hosting import StartDaemon
 from tests.functional.test_daemon_policies import configuration, no_mkdir, wait_logged
 from tests.functional.test_tui import open_app, row
-from tests.tui.replay import play, wait_for
+from tests.tui.replay import Hands, play, wait_for
 
 pytestmark = pytest.mark.kvm
 
@@ -35,7 +35,8 @@ def test_what_a_rule_refuses_is_found_and_allowed_with_a_few_keys(kwhostd: Start
 
     async def look() -> None:
         app = open_app(daemon)
-        async with app.run_test(size=(100, 30)) as pilot:
+        async with app.run_test(size=(100, 30)):
+            pilot = Hands(app)
             await open_calls(app, pilot)
             await shown(app, "refusal-table")
             await pilot.press("w", "enter")
@@ -56,7 +57,8 @@ def test_latencies_are_shown_of_calls_that_were_made(kwhostd: StartDaemon) -> No
 
     async def look() -> None:
         app = open_app(daemon)
-        async with app.run_test(size=(140, 40)) as pilot:
+        async with app.run_test(size=(140, 40)):
+            pilot = Hands(app)
             await open_calls(app, pilot)
             calls = await shown(app, "call-table")
             await wait_for(lambda: "mkdir" in [each.use.name for each in calls.rows], "the call")
@@ -75,7 +77,8 @@ def test_events_from_before_and_what_was_asked_are_seen(kwhostd: StartDaemon) ->
 
     async def look() -> None:
         app = open_app(daemon)
-        async with app.run_test(size=(100, 30)) as pilot:
+        async with app.run_test(size=(100, 30)):
+            pilot = Hands(app)
             await open_calls(app, pilot)
             await pilot.press(*["tab"] * 3)
             table = await shown(app, "event-table")

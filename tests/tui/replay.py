@@ -15,10 +15,12 @@ from kwhost.tui.app import KwhostApp
 from tests.patience import SECONDS
 from tests.tui.histories import add_histories
 
-__all__ = ["SOCKET", "Replay", "interface", "load", "play", "wait_for"]
+__all__ = ["SOCKET", "Hands", "Replay", "interface", "load", "play", "wait_for"]
 
 # Relative, as it stands on the screen: tests change to a directory of their own.
 SOCKET = Path("kwhost.sock")
+
+_MESSAGES_IN_A_ROW = 6
 
 Transcript = dict[str, Any]
 Query = dict[str, list[str]]
@@ -36,6 +38,27 @@ async def wait_for(condition: Callable[[], Any], what: str) -> None:
     async with asyncio.timeout(SECONDS):
         while not condition():
             await asyncio.sleep(0.01)
+
+
+class Hands(Pilot[None]):
+    """Presses a key once the one before has done all it does. Textual's own takes a busy machine, where the
+    process has to wait for its turn, for an idle program."""
+
+    async def press(self, *keys: str) -> None:
+        """One after the other."""
+        for key in keys:
+            await super().press(key)
+            await self._settle()
+
+    async def pause(self, delay: float | None = None) -> None:
+        """Until everything has had its turn."""
+        await self._settle()
+        await super().pause(delay)
+
+    async def _settle(self) -> None:
+        """A message leads to others: from a widget to its screen, the program, a new screen, its widgets."""
+        for _ in range(_MESSAGES_IN_A_ROW):
+            await self._wait_for_screen()
 
 
 class Replay:
@@ -143,7 +166,7 @@ async def interface(
     size: tuple[int, int] = (100, 30),
     others: dict[str, Path] | None = None,
     **options: Any,
-) -> AsyncIterator[tuple[KwhostApp, Pilot[None], Replay]]:
+) -> AsyncIterator[tuple[KwhostApp, Hands, Replay]]:
     """The program, once all that was recorded is on the screen; the time stands still."""
     replay = Replay(transcript)
     await replay.start()
@@ -157,7 +180,8 @@ async def interface(
     )
     app.animation_level = "none"  # a picture of something that moves is another each time
     try:
-        async with app.run_test(size=size) as pilot:
+        async with app.run_test(size=size):
+            pilot = Hands(app)
             await wait_for(lambda: replay.followed and app.host.fleet.rows(), "connection")
             for number, event in enumerate(replay.streams["/v1/stats"]):
                 replay.send_stats(event)

@@ -22,7 +22,7 @@ from kwhost.tui.widgets.table import RowTable
 from kwhost.tui.widgets.terminal import Terminal
 from tests.functional.network_hosting import network_daemon
 from tests.tui.record import SCENE, wait_until_lively
-from tests.tui.replay import wait_for
+from tests.tui.replay import Hands, wait_for
 
 SIZE = (140, 26)
 # Of history: the lines of blocks in the overview are full then.
@@ -67,7 +67,8 @@ PICTURES = (
 async def _draw(socket: Path, directory: Path, picture: Picture) -> None:
     app = KwhostApp({str(socket): AsyncClient(socket)})
     app.animation_level = "none"
-    async with app.run_test(size=SIZE) as pilot:
+    async with app.run_test(size=SIZE):
+        pilot = Hands(app)
         await wait_for(lambda: app.host.questions, "the daemon's answers")
         for key in picture.keys.split():
             await pilot.press(key)

@@ -77,13 +77,19 @@ def test_what_is_done_is_done_on_the_host_that_is_shown() -> None:
     play(look)
 
 
+async def open_everything(app: KwhostApp, pilot: Pilot[None]) -> RowTable[Any]:
+    """The table of all hosts' instances, once those of each are in it."""
+    await pilot.press("h")
+    await wait_for(lambda: isinstance(app.screen, HostsScreen), "the hosts")
+    everything = app.screen.query_one("#everything", RowTable)
+    await wait_for(lambda: {each.host.name for each in everything.rows} == set(app.hosts), "both")
+    return everything
+
+
 def test_one_table_has_the_instances_of_all_and_leads_to_each() -> None:
     async def look() -> None:
         async with two_hosts() as (app, pilot, _, far):
-            await pilot.press("h")
-            await wait_for(lambda: isinstance(app.screen, HostsScreen), "the hosts")
-            everything = app.screen.query_one("#everything", RowTable)
-            await wait_for(lambda: {each.host.name for each in everything.rows} == set(app.hosts), "both")
+            everything = await open_everything(app, pilot)
             assert len(everything.rows) == 2 * len(app.host.fleet.rows())
 
             everything.focus()
@@ -98,10 +104,7 @@ def test_one_table_has_the_instances_of_all_and_leads_to_each() -> None:
 def test_in_the_table_of_all_keys_act_on_the_rows_own_host() -> None:
     async def look() -> None:
         async with two_hosts() as (app, pilot, near, far):
-            await pilot.press("h")
-            await wait_for(lambda: isinstance(app.screen, HostsScreen), "the hosts")
-            everything = app.screen.query_one("#everything", RowTable)
-            await wait_for(lambda: {each.host.name for each in everything.rows} == set(app.hosts), "both")
+            everything = await open_everything(app, pilot)
             await pilot.press("x")
             assert isinstance(app.screen, HostsScreen)  # a host has the cursor, which is no instance
 

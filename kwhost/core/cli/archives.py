@@ -2,7 +2,7 @@
 
 import os
 import posixpath
-import tarfile
+import sys
 from collections.abc import Iterable, Iterator
 from io import RawIOBase
 from pathlib import Path
@@ -10,6 +10,11 @@ from threading import Thread
 from typing import Any, cast
 
 from kwhost.core.errors import HostError, UsageError
+
+if sys.version_info >= (3, 11, 4):
+    import tarfile
+else:  # before it, as in Debian 12, the standard library knows no filters
+    from backports import tarfile  # type: ignore[no-redef]
 
 __all__ = ["pack", "unpack"]
 

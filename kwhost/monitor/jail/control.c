@@ -64,33 +64,34 @@ bool control_send(struct supervisor *supervisor, struct connection *connection,
     return false;
 }
 
-bool control_tell(struct supervisor *supervisor, struct kw_message *event) {
-    bool told = false;
-    for (u32 i = 0; i < KW_CONNECTIONS_MAX; i++)
-        if (supervisor->connections[i].fd >= 0)
-            told |= control_send(supervisor, &supervisor->connections[i], event, NULL, 0);
-    return told;
-}
-
 /* The kernel says so while three quarters of the room are free; who has gone can be told, too. */
 static bool has_room(const struct connection *connection) {
     struct pollfd poll = {.fd = connection->fd, .events = POLLOUT};
     return host(__NR_poll, &poll, 1, 0) > 0;
 }
 
-bool control_tell_often(struct supervisor *supervisor, struct kw_message *event, bool *missed) {
+/* Everybody; with `missed` those who have room alone, and it is set where somebody has none. */
+static bool tell(struct supervisor *supervisor, struct kw_message *event, bool *missed) {
     bool told = false;
-    *missed = false;
     for (u32 i = 0; i < KW_CONNECTIONS_MAX; i++) {
         struct connection *connection = &supervisor->connections[i];
         if (connection->fd < 0)
             continue;
-        if (has_room(connection))
+        if (!missed || has_room(connection))
             told |= control_send(supervisor, connection, event, NULL, 0);
         else
             *missed = true;
     }
     return told;
+}
+
+bool control_tell(struct supervisor *supervisor, struct kw_message *event) {
+    return tell(supervisor, event, NULL);
+}
+
+bool control_tell_often(struct supervisor *supervisor, struct kw_message *event, bool *missed) {
+    *missed = false;
+    return tell(supervisor, event, missed);
 }
 
 static void answer_hello(struct supervisor *supervisor, struct connection *connection) {

@@ -159,7 +159,8 @@ class CallsPane(ChoosingPane):
         """There is more room, or less."""
         self.set_class(event.size.height >= _TALL, "tall")
         self.set_class(event.size.height < _SHORT, "short")
-        self._show_latencies()
+        # Within a layout another one cannot be asked for.
+        self.call_after_refresh(self._show_latencies)
 
     def on_row_table_highlighted(self) -> None:
         """Another call has the cursor."""

@@ -7,7 +7,7 @@ from typing import ClassVar, NamedTuple
 from textual.binding import BindingType
 from textual.content import Content
 from textual.widget import Widget
-from textual.widgets import Static, TabbedContent, TabPane
+from textual.widgets import Static, TabPane
 
 from kwhost.core.model.floors import engine_label
 from kwhost.core.model.ids import InstanceId
@@ -30,6 +30,7 @@ from kwhost.tui.panes.policy import PolicyPane
 from kwhost.tui.panes.processes import ProcessesPane
 from kwhost.tui.screens.base import HostScreen
 from kwhost.tui.screens.commands import ask_command, ask_port
+from kwhost.tui.widgets.tabs import SteadyTabs
 
 __all__ = ["InstanceScreen", "Tab", "panes"]
 
@@ -94,7 +95,7 @@ class InstanceScreen(HostScreen):
     def content(self) -> Iterable[Widget]:
         """A summary above the tabs."""
         yield self._summary
-        with TabbedContent(initial=self._tab):
+        with SteadyTabs(initial=self._tab):
             for name, title, make in self._tabs:
                 with TabPane(Content(clean(title)), id=name):
                     yield make(self.host, self._instance)
@@ -109,7 +110,7 @@ class InstanceScreen(HostScreen):
         self._pane_shown()
 
     def _pane_shown(self) -> None:
-        active = self.query_one(TabbedContent).active
+        active = self.query_one(SteadyTabs).active
         for pane in self.query(Pane):
             pane.seen = pane.parent is not None and pane.parent.id == active
             if pane.seen:
@@ -137,11 +138,11 @@ class InstanceScreen(HostScreen):
     def on_open_rule(self, message: OpenRule) -> None:
         """Show it among all of them."""
         self.query_one(PolicyPane).show_rule(message.layer, message.text)
-        self.query_one(TabbedContent).active = "policy"
+        self.query_one(SteadyTabs).active = "policy"
 
     def action_next_tab(self, step: int) -> None:
         """Another tab."""
-        tabs = self.query_one(TabbedContent)
+        tabs = self.query_one(SteadyTabs)
         names = [name for name, _, _ in self._tabs]
         tabs.active = names[(names.index(tabs.active) + step) % len(names)]
 
