@@ -12,9 +12,10 @@ PERFORMED = ROOT / "kwhost/monitor/broker/performed.def"
 MADE = re.compile(r'^PERFORMED\((\w+), (\w+), (.*?), "(.*)"\)$', re.MULTILINE)
 KINDS = {
     "FILES": "files",
+    "REST": "files, whoever keeps them",
     "NETWORK": "addresses",
-    "EITHER": "files or addresses",
-    "OBJECTS": "files; an ordinary user's without namespaces",
+    "EITHER": "files, whoever keeps them, or addresses",
+    "OBJECTS": "files, whoever keeps them; an ordinary user's without namespaces",
 }
 REFUSE = re.compile(r"^REFUSE\(\d+, (\w+), (\w+), ", re.MULTILINE)
 HEAD = """
@@ -30,8 +31,8 @@ started with, it decides by a call's number and the values of its arguments, in 
    what is limited, the broker is asked, so that it is counted and told. Rules on arguments are part of
    the filter as far as there is room; where there is none the broker is asked about all such calls.
 4. Calls that are judged by what lies in memory or in the file system are made by the broker
-   (`kwhost/monitor/broker/performed.def`): where the policy has rules on files that Landlock does not
-   keep, and where it has rules on addresses.
+   (`kwhost/monitor/broker/performed.def`): where the policy has rules on addresses, and where it has rules
+   on files; where Landlock keeps these, only what Landlock does not look at.
 5. What is said below is refused. The broker refuses it too, when the policy permits what it was asked
    about.
 6. All else is made.
@@ -64,8 +65,18 @@ change meanwhile. For a program this differs from its own calls in little:
 - a call that waits ends some tenths of a second after a signal, or its caller, and is there until then: a
   pipe's other end may meet it.
 
-What may be executed Landlock holds (`jail/execution.c`), for each object as it is when the program starts;
-beside an exception in a directory, what is made later is not executed. It is neither counted nor told.
+Reading and writing Landlock keeps by itself (`jail/carried.c`, `jail/carried_rules.c`) where the rules are of
+its kind: directories with all beneath them, and single files that are only read and devices; inner ones grant
+no less than outer ones, and outer ones no writing where inner ones say otherwise; refusals are errors. All
+that they name is there when the program starts. Then opening costs what it costs without rules, and what is
+refused is neither counted nor told, with EACCES; of the calls below only those stay that Landlock does not
+look at. A directory that a rule begins at cannot be removed or renamed, and what is moved or linked to where
+more is granted fails with EXDEV. Message queues, and what was passed as standard input, output and error, are
+left out of it.
+
+What may be executed Landlock holds always (`jail/execution.c`), for each object as it is when the program
+starts; beside an exception in a directory, what is made later is not executed. It is neither counted nor
+told.
 
 | where there are rules on | call | judged |
 |---|---|---|

@@ -1,5 +1,6 @@
 """System calls without a virtual machine: allowed by the filter, refused, decided by the broker."""
 
+from contextlib import ExitStack
 from pathlib import Path
 
 from benchmarks.bench import KWHOST, NATIVE, Bench
@@ -17,6 +18,7 @@ _COUNT = 20_000
 _FEWER = 2_000
 _OPENS = 1_000
 _REFUSING = 'base = "default"\nsyscalls = { deny = ["getppid"] }'
+_KEPT = 'base = "default"\nfiles = [{ path = "/**", access = "rx" }, { path = "/tmp/**", access = "rw" }]'
 _ALLOWED = Target(limit=1.1)
 _FILTERED = "native, empty filter"
 
@@ -68,8 +70,8 @@ def _plain(bench: Bench, default: PolicyFds, refusing: PolicyFds) -> list[Figure
     return [*figures, _figure("getppid, refused and told", table, "ns_per_call")]
 
 
-def _openings(bench: Bench, default: PolicyFds, ruled: PolicyFds) -> list[Figure]:
-    """Openat, where the policy has no rules about paths, and where the broker looks at them."""
+def _openings(bench: Bench, default: PolicyFds, kept: PolicyFds, ruled: PolicyFds) -> list[Figure]:
+    """Openat: the policy has no rules about paths, rules that Landlock keeps, or rules that the broker does."""
     program, programs = bench.workspace.program("opens"), bench.workspace.programs
     (programs / "opened").write_text("something\n")
 
@@ -80,17 +82,24 @@ def _openings(bench: Bench, default: PolicyFds, ruled: PolicyFds) -> list[Figure
     samples = {
         KWHOST: _inside(bench, default, "opens", *inside),
         NATIVE: _outside([program, *arguments(programs)]),
+        "kept": _inside(bench, kept, "opens", *inside),
         "ruled": _inside(bench, ruled, "opens", *inside),
     }
     table = interleave(samples, 2 * bench.rounds)
-    decided = {KWHOST: table.pop("ruled"), NATIVE: table[NATIVE]}
+    by_landlock = {KWHOST: table.pop("kept"), NATIVE: table[NATIVE]}
+    by_broker = {KWHOST: table.pop("ruled"), NATIVE: table[NATIVE]}
     return [
         _figure("openat, allowed", table, "open", target=_ALLOWED),
-        _figure("openat, with 200 path rules", decided, "open"),
+        _figure("openat, with path rules that Landlock keeps", by_landlock, "open"),
+        _figure("openat, with 200 path rules", by_broker, "open"),
     ]
 
 
 def measure_process_calls(bench: Bench) -> list[Figure]:
-    """With the default policy, one that denies the call, and one with rules about paths."""
-    with default_policy() as default, given_policy(_REFUSING) as refusing, given_policy(PATH_RULES) as ruled:
-        return [*_plain(bench, default, refusing), *_openings(bench, default, ruled)]
+    """With the default policy, one that denies the call, and two with rules about paths."""
+    with ExitStack() as policies:
+        default = policies.enter_context(default_policy())
+        refusing, kept, ruled = (
+            policies.enter_context(given_policy(text)) for text in (_REFUSING, _KEPT, PATH_RULES)
+        )
+        return [*_plain(bench, default, refusing), *_openings(bench, default, kept, ruled)]

@@ -242,7 +242,9 @@ static bool prepare(struct serving *serving) {
     if (!place_descriptors(serving))
         return false;
     keep_own(serving);
-    broker_rules = program_filter_rules(&serving->supervisor->policies.filter);
+    struct program_filter filter = serving->supervisor->policies.filter;
+    filter.files = true; /* also what is asked about for another rule's sake is judged here */
+    broker_rules = program_filter_rules(&filter);
     broker_is_bare = launch_is_bare(&serving->supervisor->launch);
     broker_scratch = launch_scratch(&serving->supervisor->launch);
     if (broker_is_bare) /* there are no sockets that addresses could mean anything to */

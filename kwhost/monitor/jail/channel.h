@@ -43,7 +43,8 @@ enum network_fd { NETWORK_USER, NETWORK_NET, NETWORK_FDS };
 #define NAMESPACE_FDS 6
 struct channel_report {
     u32 type;
-    u32 value;  /* CHANNEL_JOIN: flags for the exec records of later processes */
+    u32 value;  /* CHANNEL_JOIN: flags for the exec records of later processes; CHANNEL_LISTENER:
+                   whether  Landlock holds the rules on files */
     u32 shared; /* CHANNEL_JOIN: a bit for each of enum join_fd that comes along */
     struct failure failure;
 };

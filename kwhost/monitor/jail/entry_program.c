@@ -6,6 +6,7 @@
 #include "base/text.h"
 #include "jail/bare_filter.h"
 #include "jail/bare_rules.h"
+#include "jail/carried.h"
 #include "jail/channel.h"
 #include "jail/clock.h"
 #include "jail/execution.h"
@@ -46,11 +47,12 @@ static void note_time(const struct entry *entry) {
     host(__NR_pwrite64, entry->stats, &now, sizeof now, offsetof(struct kw_stats, first_run_ns));
 }
 
-static bool set_filter(struct entry *entry) {
+static bool set_filter(struct entry *entry, bool carried) {
     struct program_filter filter = *entry->filter;
+    filter.files = !carried;
     filter.ceiling = ceiling_calls(entry->ceiling);
     filter.channel = entry->channel;
-    struct channel_report report = {.type = CHANNEL_LISTENER};
+    struct channel_report report = {.type = CHANNEL_LISTENER, .value = carried};
     long listener = program_filter_set(&filter);
     if (listener < 0)
         return fail(&entry->failure, STATUS_OWN, listener, "setting the program's seccomp filter");
@@ -71,30 +73,45 @@ static bool restrict_bare(struct entry *entry) {
                                "setting the seccomp filter of a program without namespaces");
 }
 
-static bool set_landlock(struct entry *entry) {
+/* Who joins has the policy's first rules, too, and they may have changed unless Landlock holds
+ * them.
+ */
+static bool may_be_carried(const struct entry *entry) {
+    bool follows = !(entry->flags & EXEC_JOINED) || entry->flags & EXEC_CARRIED;
+    return entry->filter->policy && !entry->filter->learn && !launch_is_bare(entry->launch) &&
+           follows;
+}
+
+/* Executing first: directories have to be read for it. */
+static bool set_landlock(struct entry *entry, bool *carried) {
     const struct kw_policy *policy = entry->filter->policy;
-    long result = landlock_set_program(entry->ceiling);
+    long result = policy ? execution_restrict(policy) : 0;
     if (result < 0)
-        return fail(&entry->failure, STATUS_OWN, result, "setting the program's Landlock rules");
-    result = policy ? execution_restrict(policy) : 0;
-    return result >= 0 || fail(&entry->failure, STATUS_OWN, result,
-                               "the policy's rules on what may be executed, which take Landlock "
-                               "and few exceptions");
+        return fail(&entry->failure, STATUS_OWN, result,
+                    "the policy's rules on what may be executed, which take Landlock and few "
+                    "exceptions");
+    result = may_be_carried(entry) ? carried_restrict(policy) : 0;
+    *carried = result > 0;
+    if (result >= 0) /* the policy itself is within its ceiling */
+        result = landlock_set_program(*carried ? NULL : entry->ceiling);
+    return result >= 0 ||
+           fail(&entry->failure, STATUS_OWN, result, "setting the program's Landlock rules");
 }
 
 bool entry_start_program(struct entry *entry) {
     const struct launch *launch = entry->launch;
     const char *name = entry->record.exec_name;
     u64 none = 0;
+    bool carried = false;
     if (!find_program(entry))
         return false;
     note_time(entry);
     if (launch_is_bare(entry->launch) && !restrict_bare(entry))
         return false;
-    if (!set_landlock(entry) || !identity_finish_program(&entry->limits, &entry->failure))
+    if (!set_landlock(entry, &carried) || !identity_finish_program(&entry->limits, &entry->failure))
         return false;
     host(__NR_rt_sigprocmask, SIG_SETMASK, &none, 0, sizeof none);
-    if (!set_filter(entry))
+    if (!set_filter(entry, carried))
         return false;
     long result = host(__NR_execve, name, launch->argv, launch->envp);
     return fail(&entry->failure, result == -ENOENT ? STATUS_NOT_FOUND : STATUS_REFUSED, result,

@@ -97,26 +97,35 @@ static long grant_in(struct walk *walk, int directory) {
     return result ? result : size;
 }
 
-static long grant_all(struct walk *walk) {
+static long grant_all(struct walk *walk, u64 moving) {
     long root = host(__NR_openat, AT_FDCWD, "/", O_PATH | O_DIRECTORY | O_CLOEXEC, 0);
     if (root < 0)
         return root;
-    long result = policy_speaks_beneath(walk->policy, "/") ? grant_in(walk, (int)root)
-                                                           : grant_whole(walk, (int)root, true);
+    long result = moving ? landlock_allow(walk->rules, (int)root, moving) : 0;
+    if (result >= 0)
+        result = policy_speaks_beneath(walk->policy, "/") ? grant_in(walk, (int)root)
+                                                          : grant_whole(walk, (int)root, true);
     host(__NR_close, root);
     return result;
 }
 
+/* Without a word about it nothing can be moved to another directory; with it, where no more of it
+ * could be executed then. */
+static u64 right_to_move(void) {
+    long version = host(__NR_landlock_create_ruleset, 0, 0, LANDLOCK_CREATE_RULESET_VERSION);
+    return version < 2 ? 0 : LANDLOCK_REFER;
+}
+
 long execution_restrict(const struct kw_policy *policy) {
     static struct walk walk;
-    u64 handled = LANDLOCK_ACCESS_FS_EXECUTE;
+    u64 moving = right_to_move(), handled = LANDLOCK_ACCESS_FS_EXECUTE | moving;
     if (permits_all(policy))
         return 0;
     long rules = host(__NR_landlock_create_ruleset, &handled, sizeof handled, 0);
     if (rules < 0)
         return rules == -ENOSYS ? -EOPNOTSUPP : rules;
     walk = (struct walk){.policy = policy, .rules = (int)rules};
-    long result = grant_all(&walk);
+    long result = grant_all(&walk, moving);
     if (result >= 0)
         result = host(__NR_landlock_restrict_self, rules, 0);
     host(__NR_close, rules);

@@ -2,11 +2,11 @@
 
 #include <linux/landlock.h>
 #include <linux/limits.h>
-#include <linux/openat2.h>
 
 #include "base/text.h"
 #include "jail/kernel.h"
 #include "jail/landlock.h"
+#include "jail/paths.h"
 
 #define FILE_RIGHTS (LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_WRITE_FILE)
 #define READING (LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR)
@@ -22,17 +22,6 @@ static u64 rights_of(u32 access) {
     return (access & KW_POLICY_READ ? READING : 0) |
            (access & KW_POLICY_EXECUTE ? LANDLOCK_ACCESS_FS_READ_FILE : 0) |
            (access & KW_POLICY_WRITE ? LANDLOCK_CHANGES : 0);
-}
-
-/* What no symbolic link is part of. */
-static long open_plainly(const char *path) {
-    struct open_how how = {.flags = O_PATH | O_NOFOLLOW | O_CLOEXEC,
-                           .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_SYMLINKS};
-    long root = host(__NR_openat, AT_FDCWD, "/", O_PATH | O_DIRECTORY | O_CLOEXEC, 0);
-    long fd = root < 0 ? root : host(__NR_openat2, root, path, &how, sizeof how);
-    if (root >= 0)
-        host(__NR_close, root);
-    return fd;
 }
 
 static bool may_come_later(long error) {

@@ -17,4 +17,8 @@ long inside_make_directory(int root, const char *path, u32 mode);
  * the last name. */
 long inside_make_parent(int root, const char *path, const char **name);
 
+/* Opens, for its place alone (O_PATH), what lies beneath the present root and no symbolic link
+ * leads to; a link as the last name is opened itself. Returns a descriptor or a negative errno. */
+long open_plainly(const char *path);
+
 #endif

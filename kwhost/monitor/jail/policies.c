@@ -4,6 +4,7 @@
 
 #include "base/text.h"
 #include "calls/call.h"
+#include "jail/carried.h"
 #include "jail/execution.h"
 #include "jail/kernel.h"
 #include "jail/program_change.h"
@@ -176,6 +177,8 @@ static bool keep_started(struct supervisor *supervisor) {
     for (u32 i = 0; i < PARTS; i++)
         memcpy((u8 *)memory + parts[i].offset, (const u8 *)from + parts[i].offset, parts[i].size);
     supervisor->policies.filter.policy = (const struct kw_policy *)memory;
+    /* As if it were so, until the first program tells whether it is. */
+    supervisor->policies.filter.files = !carried_fits((const struct kw_policy *)memory);
     return true;
 }
 

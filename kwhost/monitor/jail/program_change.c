@@ -190,7 +190,8 @@ enum program_change program_change(const struct program_filter *filter,
     u32 added = program_filter_rules(&changed) & ~program_filter_rules(filter);
     if (added & PROGRAM_RULES_NETWORK)
         return PROGRAM_CHANGE_NETWORK;
-    if (added & PROGRAM_RULES_FILES || (!filter->files && !same_files(filter->policy, policy)))
+    if (added & (PROGRAM_RULES_FILES | PROGRAM_RULES_REST) ||
+        (!filter->files && !same_files(filter->policy, policy)))
         return PROGRAM_CHANGE_FILES;
     for (u32 nr = 0; nr <= KW_CALL_LIMIT; nr++)
         if (!program_passes(nr) && !may_decide(filter->policy, policy, nr)) {

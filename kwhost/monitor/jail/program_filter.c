@@ -50,8 +50,8 @@ u32 program_filter_rules(const struct program_filter *filter) {
     rules |= filter->objects ? PROGRAM_RULES_OBJECTS : 0;
     for (u32 i = 0; policy && i < policy_layers(policy); i++) {
         const struct kw_policy_layer *layer = &policy->layers[i];
-        if (filter->files && program_layer_has_files(layer))
-            rules |= PROGRAM_RULES_FILES;
+        if (program_layer_has_files(layer))
+            rules |= filter->files ? PROGRAM_RULES_FILES : PROGRAM_RULES_REST;
         if (layer->network_count || layer->other_address.action || layer->other_listen.action)
             rules |= PROGRAM_RULES_NETWORK;
     }

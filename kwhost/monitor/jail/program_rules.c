@@ -86,8 +86,9 @@ const struct program_rows program_refusals = {refusals, array_size(refusals)};
 
 #define FILES PROGRAM_RULES_FILES
 #define NETWORK PROGRAM_RULES_NETWORK
-#define EITHER (FILES | NETWORK)
-#define OBJECTS (FILES | PROGRAM_RULES_OBJECTS)
+#define REST (FILES | PROGRAM_RULES_REST)
+#define EITHER (REST | NETWORK)
+#define OBJECTS (REST | PROGRAM_RULES_OBJECTS)
 #define PERFORMED(rules, name, when, meaning)                                                      \
     {.call = NR_##name, .what = (rules), .conditions = {when}},
 static const struct program_row performed[] = {

@@ -37,6 +37,8 @@ extern const struct program_rows program_performed;
 /* No rules of a policy: what Landlock does not look at, of a program without namespaces that has an
  * ordinary user's id, and so may change all of that user's files. */
 #define PROGRAM_RULES_OBJECTS 4u
+/* Rules on files that are Landlock's to keep: what it does not look at. */
+#define PROGRAM_RULES_REST 8u
 
 /* Whether it is made whatever the policy says. */
 bool program_passes(u64 nr);

@@ -15,6 +15,7 @@
 #include "jail/kernel.h"
 #include "jail/supervisor.h"
 #include "jail/taps.h"
+#include "process/exec.h"
 
 void supervisor_signal(struct supervisor *supervisor, u32 signal) {
     if (supervisor->instance.pid <= 0 || supervisor->exited)
@@ -165,6 +166,13 @@ static void take_join(struct supervisor *supervisor, const struct channel_report
         host(__NR_close, fds[i]);
 }
 
+static void take_listener(struct supervisor *supervisor, int listener, bool carried) {
+    supervisor->policies.filter.files = !carried;
+    if (supervisor->hosted && carried)
+        supervisor->hosted->join_flags |= EXEC_CARRIED;
+    broker_listen(&supervisor->broker, listener);
+}
+
 /* A report of the child on its way into the jail; its silence means that the program runs. */
 static void handle_channel(struct supervisor *supervisor) {
     struct channel_report report;
@@ -185,7 +193,7 @@ static void handle_channel(struct supervisor *supervisor) {
                count == NAMESPACE_FDS) {
         broker_join(&supervisor->broker, fds);
     } else if (size == sizeof report && report.type == CHANNEL_LISTENER && count == 1) {
-        broker_listen(&supervisor->broker, fds[0]);
+        take_listener(supervisor, fds[0], report.value);
     } else if (size == sizeof report && report.type == CHANNEL_NETWORK && count == NETWORK_FDS) {
         companion_want(supervisor, fds);
     } else {

@@ -18,8 +18,9 @@
 #define EXEC_JOINED 32u /* with EXEC_FIRST: of a joining exec */
 #define EXEC_POLICY 64u /* the instance has a policy: own_fd(OWN_POLICY) */
 #define EXEC_CHROOTED                                                                              \
-    128u /* the root was changed: paths are not those that a policy speaks of                      \
-          */
+    128u                  /* the root was changed: paths are not those that a policy speaks of     \
+                           */
+#define EXEC_CARRIED 256u /* no monitor's: Landlock holds the policy's rules on files */
 
 /* Written into a memfd at own_fd(OWN_RECORD). Arguments and environment travel as the monitor's
  * own: it has no C library that would look at them. */
