@@ -71,7 +71,7 @@ def _plain(bench: Bench, default: PolicyFds, refusing: PolicyFds) -> list[Figure
 
 
 def _openings(bench: Bench, default: PolicyFds, kept: PolicyFds, ruled: PolicyFds) -> list[Figure]:
-    """Openat: the policy has no rules about paths, rules that Landlock keeps, or rules that the broker does."""
+    """Openat, without rules about paths, with rules that Landlock keeps, with rules that the broker does."""
     program, programs = bench.workspace.program("opens"), bench.workspace.programs
     (programs / "opened").write_text("something\n")
 
