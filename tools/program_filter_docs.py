@@ -78,6 +78,9 @@ What may be executed Landlock holds always (`jail/execution.c`), for each object
 starts; beside an exception in a directory, what is made later is not executed. It is neither counted nor
 told.
 
+Where the policy has rules on addresses, Landlock (from version 4) keeps the program itself from binding and
+connecting to any TCP address, beside the filter: the broker does that for it.
+
 | where there are rules on | call | judged |
 |---|---|---|
 """

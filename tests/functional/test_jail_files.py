@@ -5,12 +5,14 @@ The probe (kwhost/monitor/tests/jail_probe.c) sets the rules as the jail does, a
 
 import errno
 import os
+import socket
 import subprocess
 from pathlib import Path
 
 import pytest
 
 from kwhost.core.engines.launch import sealed_record
+from kwhost.core.hostcheck.kernel import landlock_version
 from kwhost.core.policy.ceiling_table import compile_ceiling
 from kwhost.core.policy.model import Layer
 from tests.functional.ceilings import profile
@@ -166,3 +168,12 @@ def test_files_can_be_changed_in_the_instance_alone(probe: Path) -> None:
     elsewhere = ("other", "write-proc", "write-memory", "execute")
     allowed = dict.fromkeys(("rules", "stand-in", "read-proc", *beneath_the_root), 0)
     assert outcome == allowed | dict.fromkeys(elsewhere, errno.EACCES)
+
+
+def test_where_the_broker_judges_addresses_programs_use_no_tcp_address_themselves(probe: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = str(server.getsockname()[1])
+        done = subprocess.run([probe, "tcp", port], capture_output=True, text=True, check=True)
+
+    refused = errno.EACCES if landlock_version()[0] >= 4 else 0
+    assert outcomes(done.stdout) == {"rules": 0, "bind": refused, "connect": refused, "datagram": 0}

@@ -14,6 +14,7 @@
 #include "jail/landlock.h"
 #include "jail/program.h"
 #include "jail/program_filter.h"
+#include "jail/program_rules.h"
 
 bool entry_place_channel(struct entry *entry) {
     if (!identity_limit_program(entry->launch, &entry->limits, &entry->failure) ||
@@ -92,8 +93,9 @@ static bool set_landlock(struct entry *entry, bool *carried) {
                     "exceptions");
     result = may_be_carried(entry) ? carried_restrict(policy) : 0;
     *carried = result > 0;
+    bool judged = program_filter_rules(entry->filter) & PROGRAM_RULES_NETWORK;
     if (result >= 0) /* the policy itself is within its ceiling */
-        result = landlock_set_program(*carried ? NULL : entry->ceiling);
+        result = landlock_set_program(*carried ? NULL : entry->ceiling, judged);
     return result >= 0 ||
            fail(&entry->failure, STATUS_OWN, result, "setting the program's Landlock rules");
 }

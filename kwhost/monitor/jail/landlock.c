@@ -7,6 +7,9 @@
 
 #define FS_IOCTL_DEV (1ul << 15) /* version 5; newer than some supported systems' headers */
 
+#define TCP_BIND (1ul << 0) /* version 4, likewise */
+#define TCP_CONNECT (1ul << 1)
+
 #define FS_CONTENT (LANDLOCK_ACCESS_FS_WRITE_FILE | FS_IOCTL_DEV)
 
 /* What the kernel's version can restrict of what is restricted here. Not truncating: it would be
@@ -57,16 +60,19 @@ static long allow_all(int rules, int standins, u64 beneath_root, u64 known) {
     return result;
 }
 
+/* Without TCP no address can be bound or connected to. */
 static long set_rules(const struct kw_ceiling *ceiling, const struct grants_own *own,
-                      u64 beneath_root) {
+                      u64 beneath_root, bool without_tcp) {
     long version = host(__NR_landlock_create_ruleset, 0, 0, LANDLOCK_CREATE_RULESET_VERSION);
     if (version == -ENOSYS || version == -EOPNOTSUPP)
         return 0;
-    u64 handled = known_rights(version); /* the first member of every version's attributes */
+    struct { /* the first members of every version's attributes; earlier ones take zeros */
+        u64 files, network;
+    } handled = {known_rights(version), without_tcp && version >= 4 ? TCP_BIND | TCP_CONNECT : 0};
     long rules = host(__NR_landlock_create_ruleset, &handled, sizeof handled, 0);
     if (rules < 0)
         return rules;
-    long result = allow_all((int)rules, own->standins, beneath_root, handled);
+    long result = allow_all((int)rules, own->standins, beneath_root, handled.files);
     if (result >= 0)
         result = host(__NR_landlock_restrict_self, rules, 0);
     host(__NR_close, rules);
@@ -74,10 +80,10 @@ static long set_rules(const struct kw_ceiling *ceiling, const struct grants_own 
 }
 
 long landlock_set(const struct kw_ceiling *ceiling, const struct grants_own *own) {
-    return set_rules(ceiling, own, LANDLOCK_CHANGES);
+    return set_rules(ceiling, own, LANDLOCK_CHANGES, false);
 }
 
-long landlock_set_program(const struct kw_ceiling *ceiling) {
+long landlock_set_program(const struct kw_ceiling *ceiling, bool without_tcp) {
     const struct grants_own own = {.procfs = -1, .standins = -1};
-    return set_rules(ceiling, &own, LANDLOCK_CHANGES | LANDLOCK_ACCESS_FS_EXECUTE);
+    return set_rules(ceiling, &own, LANDLOCK_CHANGES | LANDLOCK_ACCESS_FS_EXECUTE, without_tcp);
 }

@@ -30,8 +30,9 @@
 long landlock_set(const struct kw_ceiling *ceiling, const struct grants_own *own);
 
 /* Likewise for a program without a monitor: it executes what lies beneath the present root as well,
- * and holds nothing beyond. */
-long landlock_set_program(const struct kw_ceiling *ceiling);
+ * and holds nothing beyond. Without TCP it binds and connects to no TCP address, whatever its
+ * filter lets pass: where a policy has rules on addresses the broker does that for it. */
+long landlock_set_program(const struct kw_ceiling *ceiling, bool without_tcp);
 
 /* Adds a rule to a set of them: rights on the object and, of a directory, on all beneath it. */
 long landlock_allow(int rules, int fd, u64 rights);

@@ -22,7 +22,12 @@
  *   kwhost-jail-probe open FD WHAT...    WHAT: `rPATH` opens for reading, `wPATH` for writing,
  * `cPATH` makes a file, `uPATH` removes one
  *
- * Likewise, with the rules of a ceiling; lines `WHAT ERRNO`. */
+ * Likewise, with the rules of a ceiling; lines `WHAT ERRNO`.
+ *
+ *   kwhost-jail-probe tcp PORT
+ *
+ * Likewise, with the rules of a program whose addresses the broker judges: binds any port of
+ * 127.0.0.1, and connects to PORT there. */
 #include <asm/prctl.h>
 #include <asm/signal.h>
 #include <linux/landlock.h>
@@ -248,6 +253,24 @@ static _Noreturn void try_files(void) {
     leave(0);
 }
 
+static _Noreturn void try_tcp(u32 port) {
+    struct { /* struct sockaddr_in */
+        u16 family;
+        u8 port[2], address[4];
+        u64 padding;
+    } own = {.family = AF_INET, .address = {127, 0, 0, 1}}, other = own;
+    other.port[0] = (u8)(port >> 8);
+    other.port[1] = (u8)port;
+    host(__NR_prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+    show("version", host(__NR_landlock_create_ruleset, 0, 0, LANDLOCK_CREATE_RULESET_VERSION));
+    show("rules", landlock_set_program(NULL, true));
+    show("bind", host(__NR_bind, host(__NR_socket, AF_INET, SOCK_STREAM, 0), &own, sizeof own));
+    show("connect",
+         host(__NR_connect, host(__NR_socket, AF_INET, SOCK_STREAM, 0), &other, sizeof other));
+    show("datagram", host(__NR_bind, host(__NR_socket, AF_INET, SOCK_DGRAM, 0), &own, sizeof own));
+    leave(0);
+}
+
 _Noreturn void monitor_start(u64 *stack) {
     static char input[INPUT_MAX];
     char **argv = (char **)(stack + 1), *at = input;
@@ -258,6 +281,8 @@ _Noreturn void monitor_start(u64 *stack) {
         leave(2);
     if (!strcmp(argv[1], "files"))
         try_files();
+    if (stack[0] == 3 && !strcmp(argv[1], "tcp"))
+        try_tcp((u32)number(argv[2]));
     if (stack[0] > 2 && !strcmp(argv[1], "open"))
         try_opening(argv + 2);
     if (stack[0] != 3)
