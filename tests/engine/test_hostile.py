@@ -10,6 +10,7 @@ import pytest
 from tests.engine.conftest import Outcome, Run
 from tests.engine.ways import BARE, BROKERED, DIRECT, PROCESS, USER, Way, case
 from tests.engine.workshop import HOSTILE, HOSTILE_ON_HARDWARE, Workshop, emulated_arguments
+from tests.host_mounts import host_mounts
 from tests.patience import SECONDS
 
 pytestmark = pytest.mark.root
@@ -39,7 +40,7 @@ def _cases() -> Iterator[object]:
 @pytest.mark.parametrize(("source", "way"), [*_cases()], indirect=["way"])
 def test_only_itself_is_harmed(source: Path, way: Way, workshop: Workshop, run_inside: Run) -> None:
     mark = f"HOSTILE={uuid.uuid4()}"
-    mounts = Path("/proc/self/mountinfo").read_text()
+    mounts = host_mounts()
     policy = source.with_suffix(".toml")
     options = ["-e", mark, *(["--policy", str(policy)] if policy.exists() else [])]
 
@@ -48,7 +49,7 @@ def test_only_itself_is_harmed(source: Path, way: Way, workshop: Workshop, run_i
     harmless = () if way.is_direct or way.is_bare else HARMLESS_IN_A_PROCESS.get(source.stem, ())
     _check(outcome, harmless)
     _nobody_has(mark)
-    assert Path("/proc/self/mountinfo").read_text() == mounts
+    assert host_mounts() == mounts
 
 
 def _check(outcome: Outcome, harmless: Sequence[str]) -> None:

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 from kwhost.core.cgroups.placement import base_name, detect
+from tests.host_mounts import host_mounts
 
 __all__ = ["control_groups", "find_leftovers", "group_processes", "processes_using"]
 
@@ -27,7 +28,7 @@ def _uses(process: Path, directory: Path) -> bool:
 
 def control_groups(state_dir: Path) -> list[Path]:
     """The groups of all instances, in every hierarchy: .../TENANT/ID."""
-    mounts = [Path(line.split()[4]) for line in _mounts() if " - cgroup" in line]
+    mounts = [Path(line.split()[4]) for line in host_mounts() if " - cgroup" in line]
     tops = {*detect(state_dir).bases(), *(mount / base_name(state_dir) for mount in mounts)}
     return [group for top in tops for group in top.glob("*/*") if group.is_dir()]
 
@@ -44,10 +45,6 @@ def find_leftovers(directory: Path, state_dir: Path, run_dir: Path) -> list[str]
     """A line for everything of instances that is still there; their logs and the database may stay."""
     found = [f"process {pid}" for pid in processes_using(directory)]
     found += [str(group) for group in control_groups(state_dir)]
-    found += [line for line in _mounts() if f" {directory}/" in line]
+    found += [line for line in host_mounts() if f" {directory}/" in line]
     found += [str(path) for path in (run_dir / "instances").glob("*")]
     return found
-
-
-def _mounts() -> list[str]:
-    return Path("/proc/self/mountinfo").read_text().splitlines()

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.host_mounts import host_mounts
 from tests.patience import SECONDS
 
 pytestmark = pytest.mark.kvm
@@ -53,14 +54,10 @@ def wait_gone(pids: set[int]) -> None:
         time.sleep(0.01)
 
 
-def mounts() -> list[str]:
-    return Path("/proc/self/mountinfo").read_text().splitlines()
-
-
 @pytest.mark.hw
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_no_process_and_no_mount_is_left(kwhost_command: list[str], number: int) -> None:
-    before = mounts()
+    before = host_mounts()
     process = start(kwhost_command, "sleep 1000 & sleep 1000 & echo up; wait")
     below = descendants(process.pid)
     assert len(below) >= 4
@@ -70,7 +67,7 @@ def test_no_process_and_no_mount_is_left(kwhost_command: list[str], number: int)
 
     assert process.returncode == (-9 if number == signal.SIGKILL else 128 + number)
     wait_gone(below)
-    assert mounts() == before
+    assert host_mounts() == before
 
 
 def test_signals_reach_the_programs_handlers(kwhost_command: list[str]) -> None:
@@ -114,7 +111,7 @@ def test_a_second_interrupt_kills(kwhost_command: list[str]) -> None:
 @pytest.mark.slow
 def test_killing_the_command_at_any_time_leaves_nothing(kwhost_command: list[str]) -> None:
     """From the interpreter's first steps to the instance's middle age."""
-    before = mounts()
+    before = host_mounts()
     for delay in (0.02, 0.05, 0.08, 0.1, 0.12, 0.15, 0.2, 0.4):
         process = subprocess.Popen(
             [*kwhost_command, "run", "--", "sleep", "1000"],
@@ -127,10 +124,9 @@ def test_killing_the_command_at_any_time_leaves_nothing(kwhost_command: list[str
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
         wait_gone(below)
-    assert mounts() == before
+    assert host_mounts() == before
 
 
-@pytest.mark.hw
 def _owner(pid: int) -> int | None:
     """The user of a process; None if it has just ended: the start's own helpers come and go."""
     try:
@@ -139,6 +135,7 @@ def _owner(pid: int) -> int | None:
         return None
 
 
+@pytest.mark.hw
 def test_two_at_once_have_different_ids(kwhost_command: list[str]) -> None:
     if os.geteuid() != 0:
         pytest.skip("an ordinary user's instances share the user's id")

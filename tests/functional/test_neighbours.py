@@ -9,6 +9,7 @@ import pytest
 from tests.engine.workshop import HOSTILE, open_workshop
 from tests.functional.hosting import Daemon, StartDaemon, eventually
 from tests.functional.leftovers import find_leftovers
+from tests.host_mounts import host_mounts
 
 pytestmark = [pytest.mark.kvm, pytest.mark.root, pytest.mark.slow, pytest.mark.timeout(180)]
 
@@ -95,13 +96,13 @@ def test_a_neighbour_computes_and_answers_under_attack(daemon: Daemon) -> None:
 def test_attackers_leave_nothing_behind(daemon: Daemon) -> None:
     for name in BOMBS:
         daemon.wait_state(f"bad/{name}", "running", "exited")
-    mounts = Path("/proc/self/mountinfo").read_text()
+    mounts = host_mounts()
 
     down = daemon.run("down")
 
     assert down.returncode == 0, down.stderr
     assert find_leftovers(daemon.directory, daemon.state_dir, daemon.run_dir) == []
-    assert Path("/proc/self/mountinfo").read_text() == mounts
+    assert host_mounts() == mounts
     assert not [pid for pid in os.listdir("/proc") if pid.isdecimal() and _is_bomb(pid)]
 
 
