@@ -10,7 +10,7 @@ run: setup-run ## run several real programs, then host config.example.toml: in t
 	@$(BIN)/python tools/demo.py
 
 test: setup-test lint ## run every test; those that need KVM are skipped without it (KWHOST_MUST=kvm: they fail)
-	tools/run-tests
+	tools/run-tests $(BIN)/python -n 2
 	plugins-contrib/run-tests
 
 test-hw: setup-hardware ## run the named subset of the tests on hardware-style KVM, emulated
