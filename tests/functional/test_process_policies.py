@@ -150,20 +150,6 @@ def test_open_questions_leave_room_for_other_calls(instance: HostedInstance) -> 
     assert finished(instance)[-1] == f"made {PLACES}, refused 0"
 
 
-def test_calls_that_wait_for_each_other_take_turns(instance: HostedInstance) -> None:
-    """Opening a pipe waits for the other end: here in more callers than the broker has workers."""
-    policy = ByHand().path("/etc/**", 4)
-    script = """
-for i in $(busybox seq 150); do busybox mkfifo /tmp/pipe$i; cat /tmp/pipe$i & done
-for i in $(busybox seq 150); do sh -c "echo $i > /tmp/pipe$i"; done
-wait
-echo end"""
-
-    start(instance, policy, "/bin/sh", "-c", script)
-
-    assert sorted(finished(instance)) == sorted([*(str(number) for number in range(1, 151)), "end"])
-
-
 def test_a_call_that_waits_ends_with_its_caller(instance: HostedInstance) -> None:
     policy = ByHand().path("/etc/**", 4)
     script = "busybox mkfifo /tmp/pipe; (exec cat /tmp/pipe) & read go; kill -9 $!; wait $!; echo $?; read go"

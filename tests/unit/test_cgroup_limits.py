@@ -44,7 +44,7 @@ def written(settings: list[Setting]) -> list[str]:
 def test_tasks_are_two_for_each_guest_process_and_some_for_those_who_supervise() -> None:
     assert instance_caps(Limits(pids=100)).tasks == 209
     assert instance_caps(Limits()) == Caps()
-    assert tenant_caps(Quota(pids=100, max_instances=3)).tasks == 227 + 3 * 65
+    assert tenant_caps(Quota(pids=100, max_instances=3)).tasks == 227 + 3 * 17
     assert tenant_caps(Quota(memory=5, cpus=2.0)) == Caps(memory=5, cpus=2.0)
 
 
@@ -60,7 +60,7 @@ def test_without_monitors_the_guests_own_part_has_exactly_what_was_asked_for(hie
             if each.file.name == "pids.max"
         }
         # Around it there is room for those who supervise and answer: they take none of it.
-        assert limits == {"i/pids.max": "76", "guest/pids.max": "3"}
+        assert limits == {"i/pids.max": "31", "guest/pids.max": "3"}
 
 
 def test_version_2_writes_all_limits(hierarchy: Hierarchy, tmp_path: Path) -> None:

@@ -25,8 +25,9 @@ CPU_PERIOD = 100_000
 
 # `supervise`, init, and those that are on their way into the instance.
 _SUPERVISE_TASKS = 8
-# Without monitors: the broker and its workers (kwhost/monitor/broker).
-_BROKER_TASKS = 1 + 64
+# Without monitors: the broker, and what its workers make for a moment (kwhost/monitor/broker). These are one
+# for each guest task at most.
+_BROKER_TASKS = 1 + 16
 
 _NO_BLOCK_LIMITS = BlockLimits()
 
@@ -61,7 +62,7 @@ def instance_caps(limits: Limits, guest_tasks: int | None = None) -> Caps:
     """Of an instance's group. `guest_tasks`: where no monitors count, its processes and threads."""
     tasks = _tasks(limits.pids)
     if guest_tasks is not None:
-        tasks = guest_tasks + _SUPERVISE_TASKS + _BROKER_TASKS
+        tasks = 2 * guest_tasks + _SUPERVISE_TASKS + _BROKER_TASKS
     return Caps(limits.memory, limits.cpus, tasks, guest_tasks, limits.block)
 
 

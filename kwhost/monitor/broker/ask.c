@@ -99,10 +99,6 @@ long ask_settle(const struct broker_request *request) {
     return -EPERM;
 }
 
-bool ask_any(void) {
-    return asking.count;
-}
-
 void ask_forget(void) {
     asking.count = 0;
 }

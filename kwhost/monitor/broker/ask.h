@@ -18,8 +18,7 @@ long ask_raise(const struct broker_request *request, struct kw_policy_verdict ve
  * -BROKER_RESTARTS when the worker was interrupted. */
 long ask_settle(const struct broker_request *request);
 
-/* Answers are for one call: whether it has any with yes, and its end. */
-bool ask_any(void);
+/* Answers are for one call: its end. */
 void ask_forget(void);
 
 #endif

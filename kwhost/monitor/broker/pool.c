@@ -11,13 +11,20 @@
 #include "broker/freezer.h"
 #include "broker/listener.h"
 #include "broker/status.h"
+#include "calls/call.h"
 #include "calls/stats.h"
 
-#define LOOK_PERIOD 100000000ul
+#define MILLISECOND_NS 1000000ul
+#define LOOK_PERIOD (100 * MILLISECOND_NS)
+#define LOOK_COST (MILLISECOND_NS / 2) /* so that looking at very many takes a tenth of that */
+#define PATIENCE (10 * MILLISECOND_NS) /* a job that takes longer is deemed to wait */
+#define LOOKS_CERTAIN 3                /* others would have taken the signal meanwhile */
+#define LOOKS_MOST 10                  /* nobody else will */
 
 struct meeting {
     struct place_bell bell;
     struct place places[POOL_WORKERS];
+    struct pool_worker workers[POOL_WORKERS];
 };
 
 long pool_start(struct pool *pool) {
@@ -27,8 +34,8 @@ long pool_start(struct pool *pool) {
         return memory;
     pool->bell = &((struct meeting *)memory)->bell;
     pool->places = ((struct meeting *)memory)->places;
-    for (u32 i = 0; i < POOL_WORKERS; i++)
-        pool->workers[i].pidfd = -1;
+    pool->workers = ((struct meeting *)memory)->workers;
+    pool->generation = 1;
     worker_prepare();
     pool->bell->fd = (int)host(__NR_eventfd2, 0, O_CLOEXEC | O_NONBLOCK);
     return pool->bell->fd;
@@ -47,13 +54,16 @@ static bool change(struct pool *pool, u32 i, u32 from, u32 to) {
 }
 
 static void note_given(struct pool *pool, u32 i) {
-    pool->workers[i].look_at = monotonic_ns() + LOOK_PERIOD;
-    pool->workers[i].signals = 0;
-    pool->workers[i].freezes = false;
+    struct pool_worker *worker = &pool->workers[i];
+    worker->since = monotonic_ns();
+    worker->look_at = worker->since + LOOK_PERIOD;
+    worker->looks = 0;
+    worker->freezes = false;
+    pool->places[i].ending = 0;
 }
 
 static bool give_idle(struct pool *pool, const struct job *job) {
-    for (u32 i = 0; i < POOL_WORKERS; i++) {
+    for (u32 i = 0; i < pool->used; i++) {
         if (state_of(pool, i) != PLACE_IDLE)
             continue;
         if (pool->workers[i].generation != pool->generation) {
@@ -69,135 +79,131 @@ static bool give_idle(struct pool *pool, const struct job *job) {
 }
 
 static void let_go_of(struct pool_worker *worker) {
-    if (worker->pidfd >= 0)
+    if (worker->generation)
         host(__NR_close, worker->pidfd);
-    worker->pidfd = -1;
+    worker->generation = 0;
 }
 
-/* Returns 1, 0 where there is no place, or a negative errno. */
-static long give_new(struct pool *pool, const struct job *job) {
+/* Whether there are as many as calls need that do not wait. */
+static bool is_at_work(const struct pool *pool) {
+    u64 now = monotonic_ns();
+    u32 count = 0;
+    for (u32 i = 0; i < pool->used; i++)
+        count += state_of(pool, i) == PLACE_BUSY && now < pool->workers[i].since + PATIENCE;
+    return count >= POOL_AT_WORK;
+}
+
+static bool give_new(struct pool *pool, const struct job *job) {
     u32 i = 0;
-    while (i < POOL_WORKERS && state_of(pool, i) != PLACE_FREE)
+    while (i < pool->used && state_of(pool, i) != PLACE_FREE)
         i++;
-    if (i == POOL_WORKERS)
-        return 0;
+    if (i == POOL_WORKERS || is_at_work(pool))
+        return false;
     let_go_of(&pool->workers[i]);
     pool->places[i].job = *job;
     pool->places[i].state = PLACE_BUSY;
-    pool->workers[i].generation = pool->generation;
     note_given(pool, i);
     long pid = host(__NR_clone, CLONE_PIDFD | SIGCHLD, 0, &pool->workers[i].pidfd, 0, 0);
     if (pid == 0)
         worker_run(&pool->places[i], pool->bell);
-    if (pid < 0)
+    if (pid < 0) {
         pool->places[i].state = PLACE_FREE;
-    return pid < 0 ? pid : 1;
-}
-
-static void refuse(const struct job *job, long error) {
-    listener_refuse(&job->request, error);
-    stats_end(job->request.nr, job->began, error, false);
-}
-
-/* False: it has to wait for a worker. */
-static bool give(struct pool *pool, const struct job *job) {
-    if (give_idle(pool, job))
-        return true;
-    long result = give_new(pool, job);
-    if (result >= 0)
-        return result;
-    for (u32 i = 0; i < POOL_WORKERS; i++)
-        if (state_of(pool, i) != PLACE_FREE)
-            return false;
-    refuse(job, -EAGAIN); /* there is none, and none can be made */
-    return true;
-}
-
-/* False: there is no room. */
-static bool queue(struct pool *pool, const struct job *job) {
-    if (pool->count == POOL_WAITING)
         return false;
-    pool->waiting[(pool->first + pool->count++) % POOL_WAITING] = *job;
+    }
+    pool->workers[i].generation = pool->generation;
+    pool->used = (u32)max_u64(pool->used, i + 1);
     return true;
+}
+
+/* Workers tell from here on that they have no job, and are looked at whether they have none yet. */
+static void hand_out(struct pool *pool) {
+    __atomic_store_n(&pool->bell->wanted, 1, __ATOMIC_SEQ_CST);
+    pool->full = !give_idle(pool, &pool->next) && !give_new(pool, &pool->next);
 }
 
 void pool_give(struct pool *pool, const struct job *job) {
-    bool given = !pool->count && give(pool, job);
-    if (!given && !queue(pool, job))
-        refuse(job, -EAGAIN);
+    if (give_idle(pool, job) || give_new(pool, job))
+        return;
+    pool->next = *job;
+    hand_out(pool);
 }
 
 void pool_renew(struct pool *pool) {
     pool->generation++;
 }
 
-/* What was given back is the last in turn. Without room for it the worker goes on. */
-static void take_back(struct pool *pool) {
-    for (u32 i = 0; i < POOL_WORKERS; i++)
-        if (state_of(pool, i) == PLACE_BACK) {
-            note_given(pool, i);
-            bool taken = queue(pool, &pool->places[i].job);
-            change(pool, i, PLACE_BACK, taken ? PLACE_IDLE : PLACE_BUSY);
-        }
+/* What becomes of a call because of signals of its caller's that no single thread is to take; 0:
+ * nothing yet. A restart needs something that is certain to await the caller when it leaves the
+ * call, for it would see the kernel's own number for it otherwise. */
+static s32 shared_ending(struct pool_worker *worker, const struct broker_request *request,
+                         u64 signals) {
+    bool first = true;
+    worker->signals = worker->looks ? worker->signals & signals : signals;
+    worker->looks = worker->signals ? worker->looks + 1 : 0;
+    if (worker->looks < LOOKS_CERTAIN)
+        return 0;
+    if (status_is_certain(request, worker->signals, &first))
+        return -BROKER_RESTARTS;
+    return first && worker->looks >= LOOKS_MOST ? -EINTR : 0;
 }
 
-/* Workers tell from here on that they have no job, and are looked at whether they have none yet. */
-static void hand_out(struct pool *pool) {
-    __atomic_store_n(&pool->bell->wanted, 1, __ATOMIC_SEQ_CST);
-    take_back(pool);
-    while (pool->count && give(pool, &pool->waiting[pool->first])) {
-        pool->first = (pool->first + 1) % POOL_WAITING;
-        pool->count--;
-    }
-    __atomic_store_n(&pool->bell->crowded, pool->count > 0, __ATOMIC_SEQ_CST);
-}
-
-/* Whether a caller is gone, or has something to do first: a signal to handle, or to stand still.
- * What may be over in a moment, or some other thread's, counts when it was there the last time. */
-static bool is_wanted_back(struct pool_worker *worker, const struct broker_request *request) {
+/* What becomes of a call whose caller is gone, or has something to do first: a signal to handle, or
+ * to stand still; 0: it goes on. Standing still may be over in a moment, and counts when it was so
+ * the last time. */
+static s32 find_ending(struct pool_worker *worker, const struct broker_request *request) {
     const char *status = status_read(request);
     if (!status)
-        return true;
+        return -EINTR; /* which nobody hears */
     struct status_signals signals = status_signals(status);
-    bool freezes = freezer_freezes(),
-         wanted = signals.sure || signals.any & worker->signals || (freezes && worker->freezes);
-    worker->signals = signals.any;
+    bool freezes = freezer_freezes(), froze = worker->freezes;
     worker->freezes = freezes;
-    return wanted;
+    if (signals.own)
+        return -BROKER_RESTARTS;
+    s32 ending = shared_ending(worker, request, signals.shared);
+    return !ending && freezes && froze ? -ERESTARTNOINTR : ending;
 }
 
-/* Others want to, and nothing is lost when it gives its job back. */
-static bool is_in_turn(const struct pool *pool, const struct place *place) {
-    return pool->count && !__atomic_load_n(&place->asks, __ATOMIC_SEQ_CST);
+static void lose(struct pool *pool, u32 i) {
+    const struct job *job = &pool->places[i].job;
+    listener_refuse(&job->request, -EIO); /* with what done, nobody knows */
+    stats_end(job->request.nr, job->began, -EIO, false);
+    pool->places[i].state = PLACE_FREE;
+    let_go_of(&pool->workers[i]);
 }
 
 static void look_at(struct pool *pool, u32 i, u64 now) {
     struct pool_worker *worker = &pool->workers[i];
     struct place *place = &pool->places[i];
-    worker->look_at = now + LOOK_PERIOD;
+    worker->look_at = now + max_u64(LOOK_PERIOD, pool->used * LOOK_COST);
     if (host(__NR_pidfd_send_signal, worker->pidfd, 0, 0, 0) == -ESRCH) {
-        refuse(&place->job, -EIO); /* it was killed: with what done, nobody knows */
-        place->state = PLACE_FREE;
-        let_go_of(worker);
-    } else if (is_wanted_back(worker, &place->job.request) || is_in_turn(pool, place)) {
-        host(__NR_pidfd_send_signal, worker->pidfd, WORKER_KICK, 0, 0);
+        lose(pool, i); /* it was killed */
+        return;
     }
+    s32 ending = find_ending(worker, &place->job.request);
+    __atomic_store_n(&place->ending, ending, __ATOMIC_SEQ_CST);
+    if (ending)
+        host(__NR_pidfd_send_signal, worker->pidfd, WORKER_KICK, 0, 0);
 }
 
 u64 pool_tend(struct pool *pool, bool rung) {
-    u64 now = monotonic_ns(), next = 0, times;
+    u64 now = monotonic_ns(), times;
+    u32 used = 0;
     if (rung)
         host(__NR_read, pool->bell->fd, &times, sizeof times);
-    if (pool->count || rung)
+    if (pool->full)
         hand_out(pool);
-    for (u32 i = 0; i < POOL_WORKERS; i++) {
+    u64 next = pool->full ? now + PATIENCE : 0;
+    for (u32 i = 0; i < pool->used; i++) {
         struct pool_worker *worker = &pool->workers[i];
-        if (state_of(pool, i) != PLACE_BUSY)
+        u32 state = state_of(pool, i);
+        used = state == PLACE_FREE ? used : i + 1;
+        if (state != PLACE_BUSY)
             continue;
         if (now >= worker->look_at)
             look_at(pool, i, now);
         if (!next || worker->look_at < next)
             next = worker->look_at;
     }
+    pool->used = used;
     return next;
 }

@@ -1,35 +1,40 @@
-/* The broker's workers: made when there is a job and none is idle, so many at most. Further jobs
- * wait for one, in turns with those that can only wait themselves: what they wait for may be among
- * the others. */
+/* The broker's workers: made when there is a job and none is idle, one for each call that waits.
+ * Behind each of those is a thread of the instance's that waits as well, so that they are as many
+ * as the instance may have, and what they wait for may need another one. Calls that do not wait
+ * have few: a job that finds these busy waits for one, and with it all that comes after. */
 #ifndef KW_BROKER_POOL_H
 #define KW_BROKER_POOL_H
 
 #include "broker/worker.h"
 
-#define POOL_WORKERS (KW_POLICY_QUESTIONS + 64) /* open questions leave room for calls */
-#define POOL_WAITING 4096 /* jobs; beyond them calls are refused with EAGAIN */
+#define POOL_WORKERS 4096 /* calls that come after these wait where they are, in the kernel */
+#define POOL_AT_WORK 16   /* that may not be waiting */
 
 struct pool_worker {
-    int pidfd;      /* -1: never was one here, or it is known to be gone */
-    u32 generation; /* of the listeners that it inherited */
-    u64 look_at;    /* CLOCK_MONOTONIC ns: when to look whether its caller waits still */
-    u64 signals;    /* that the caller had the last time */
+    int pidfd;
+    u32 generation; /* of the listeners that it inherited; 0: there is none, or it is known to be
+                       gone */
+    u64 since;      /* CLOCK_MONOTONIC ns: when it got its job */
+    u64 look_at;    /* likewise: when to look whether its caller waits still */
+    u64 signals;    /* of the caller's process, that were there ... */
+    u32 looks;      /* ... so many times before */
     bool freezes;   /* whether the instance was being paused the last time */
 };
 
 struct pool {
     struct place *places; /* POOL_WORKERS of them, shared with the workers */
     struct place_bell *bell;
-    struct pool_worker workers[POOL_WORKERS];
+    struct pool_worker *workers; /* likewise: they would each have copies of its pages otherwise */
+    u32 used;                    /* from here on no place has a worker */
     u32 generation;
-    u32 first, count; /* of those that wait */
-    struct job waiting[POOL_WAITING];
+    bool full; /* `next` waits for a worker: there is no room for another job */
+    struct job next;
 };
 
 /* Returns 0 or a negative errno. */
 long pool_start(struct pool *pool);
 
-/* Hands the job to a worker, now or later. */
+/* Hands the job to a worker, now or later. Not while it is full. */
 void pool_give(struct pool *pool, const struct job *job);
 
 /* There is another listener, or one less: workers that have not got the same are made anew. */

@@ -28,7 +28,7 @@
 #include "jail/supervisor.h"
 
 #define LISTENERS_MAX 128
-#define DESCRIPTORS_MAX 4096u
+#define DESCRIPTORS_MAX (POOL_WORKERS + 1024ul) /* it holds one for each worker */
 
 struct listener {
     int fd;
@@ -156,8 +156,9 @@ static void wait(struct serving *serving, struct pollfd polls[POLLS], u64 until)
     struct __kernel_timespec timeout = {(s64)(left / SECOND_NS), (s64)(left % SECOND_NS)};
     polls[CHANNEL] = (struct pollfd){.fd = serving->channel, .events = POLLIN};
     polls[BELL] = (struct pollfd){.fd = serving->pool.bell->fd, .events = POLLIN};
+    short events = serving->pool.full ? 0 : POLLIN;
     for (u32 i = 0; i < serving->count; i++)
-        polls[LISTENERS + i] = (struct pollfd){.fd = serving->listeners[i].fd, .events = POLLIN};
+        polls[LISTENERS + i] = (struct pollfd){.fd = serving->listeners[i].fd, .events = events};
     if (host(__NR_ppoll, polls, LISTENERS + serving->count, until ? &timeout : NULL, 0, 0) <= 0)
         for (u32 i = 0; i < LISTENERS + serving->count; i++)
             polls[i].revents = 0;
@@ -167,11 +168,13 @@ static _Noreturn void run(struct serving *serving) {
     struct pollfd polls[POLLS];
     for (bool rung = false;; rung = polls[BELL].revents) {
         wait(serving, polls, pool_tend(&serving->pool, rung));
-        for (u32 i = serving->count; i-- > 0;) /* from the end: what goes is replaced by the last */
-            if (polls[LISTENERS + i].revents & POLLIN)
-                serve(serving, &serving->listeners[i]);
-            else if (polls[LISTENERS + i].revents)
+        for (u32 i = serving->count;
+             i-- > 0;) { /* from the end: what goes is replaced by the last */
+            if (!(polls[LISTENERS + i].revents & POLLIN) && polls[LISTENERS + i].revents)
                 remove_listener(serving, i);
+            else if (polls[LISTENERS + i].revents && !serving->pool.full)
+                serve(serving, &serving->listeners[i]);
+        }
         if (polls[CHANNEL].revents)
             hear_supervise(serving);
     }

@@ -19,11 +19,16 @@ u64 status_mask(const char *status, const char *name);
  * in this one. */
 int status_inner_id(const char *status, const char *name);
 
-/* Signals that the thread would take if it were not in a call; `sure`: those that nobody else can
- * take instead. */
+/* Signals that the thread would take if it were not in a call: those that nobody else can take, and
+ * those that another thread of its process might. */
 struct status_signals {
-    u64 any, sure;
+    u64 own, shared;
 };
 struct status_signals status_signals(const char *status);
+
+/* Whether one of these, which have awaited the caller's process for a while, is certain to await
+ * the caller: the kernel has woken somebody who does not block it, and everybody else who does not
+ * sleeps. `first`: no other thread before it may be the one. */
+bool status_is_certain(const struct broker_request *request, u64 signals, bool *first);
 
 #endif

@@ -8,10 +8,8 @@
 #include "base/host.h"
 #include "broker/ask.h"
 #include "broker/executed.h"
-#include "broker/freezer.h"
 #include "broker/listener.h"
 #include "broker/permit.h"
-#include "broker/status.h"
 #include "calls/call.h"
 #include "calls/stats.h"
 
@@ -69,60 +67,31 @@ static bool attempt(struct job *job, struct broker_result *result) {
     return false;
 }
 
-/* What has become of a call that was interrupted; 0: nothing, it was meant for the one before. A
- * restart needs something that is certain to await the caller when it leaves the call, for it would
- * see the kernel's own number for it otherwise. */
-static long interruption(const struct broker_request *request) {
-    const char *status = status_read(request);
-    if (!status)
-        return -EINTR; /* which nobody hears */
-    struct status_signals signals = status_signals(status);
-    if (signals.sure)
-        return -BROKER_RESTARTS;
-    if (signals.any)
-        return -EINTR;
-    return freezer_freezes() ? -ERESTARTNOINTR : 0;
-}
-
-static long ask(struct place *place) {
-    __atomic_store_n(&place->asks, 1, __ATOMIC_SEQ_CST);
-    long result = ask_settle(&place->job.request);
-    __atomic_store_n(&place->asks, 0, __ATOMIC_SEQ_CST);
-    return result;
-}
-
-/* Whether there has to be another attempt. */
+/* Whether there has to be another attempt: after a yes, and where the broker has not said what the
+ * call ends with, so that what interrupted it was meant for the one before. */
 static bool is_open(struct place *place, struct broker_result *result) {
     if (result->value == -BROKER_ASKS)
-        result->value = ask(place);
+        result->value = ask_settle(&place->job.request);
     else if (result->value != -BROKER_RESTARTS)
         return false;
     if (result->value == -BROKER_RESTARTS)
-        result->value = interruption(&place->job.request);
+        result->value = __atomic_load_n(&place->ending, __ATOMIC_SEQ_CST);
     return !result->value;
 }
 
-/* What was answered with yes is known here alone. */
-static bool is_for_later(const struct place_bell *bell) {
-    return !ask_any() && __atomic_load_n(&bell->crowded, __ATOMIC_SEQ_CST);
-}
-
-bool worker_do(struct place *place, const struct place_bell *bell) {
+/* Does the job: answers its call. */
+static void work(struct place *place) {
     const struct broker_request *request = &place->job.request;
     struct broker_result result;
     bool passes = attempt(&place->job, &result);
-    while (is_open(place, &result)) {
-        if (is_for_later(bell))
-            return false;
+    while (is_open(place, &result))
         passes = attempt(&place->job, &result);
-    }
     ask_forget();
     if (passes)
         listener_continue(request);
     else
         listener_answer(request, &result);
     stats_end(request->nr, place->job.began, result.value, false);
-    return true;
 }
 
 static _Noreturn void leave(void) {
@@ -156,16 +125,14 @@ _Noreturn void worker_run(struct place *place, struct place_bell *bell) {
     for (;;) {
         switch (__atomic_load_n(&place->state, __ATOMIC_SEQ_CST)) {
         case PLACE_BUSY:
-            tell(place, bell, worker_do(place, bell) ? PLACE_IDLE : PLACE_BACK);
-            break;
-        case PLACE_BACK:
-            host(__NR_futex, &place->state, FUTEX_WAIT, PLACE_BACK, 0);
+            work(place);
+            tell(place, bell, PLACE_IDLE);
             break;
         case PLACE_IDLE:
             wait(place);
             break;
         default:
-            __atomic_store_n(&place->state, PLACE_FREE, __ATOMIC_SEQ_CST);
+            tell(place, bell, PLACE_FREE);
             leave();
         }
     }

@@ -16,22 +16,20 @@ struct job {
 
 /* Where the broker and one worker meet. */
 enum place_state {
-    PLACE_FREE, /* there is no worker; the worker's last word, or the broker's where it died */
-    PLACE_IDLE, /* it waits */
-    PLACE_BUSY, /* it has a job, or is to find one when it begins */
-    PLACE_BACK, /* it gives the job back, for another time: it can only wait, and others want to */
+    PLACE_FREE,    /* there is no worker; the worker's last word, or the broker's where it died */
+    PLACE_IDLE,    /* it waits */
+    PLACE_BUSY,    /* it has a job, or is to find one when it begins */
     PLACE_LEAVING, /* it is to end */
 };
 struct place {
-    u32 state; /* futex */
-    u32 asks;  /* 1: somebody is being asked about the job */
+    u32 state;  /* futex */
+    s32 ending; /* what a call returns that was interrupted; 0: it was not, and is made again */
     struct job job;
 };
 
 /* Told to the broker by an eventfd when a worker has no job any more, if `wanted` says 1. */
 struct place_bell {
     u32 wanted;
-    u32 crowded; /* 1: jobs wait for a worker */
     int fd;
 };
 
@@ -44,8 +42,5 @@ void worker_prepare(void);
 
 /* Whether a call that may go on is one for a worker. */
 bool worker_is_needed(const struct broker_request *request);
-
-/* Does the job: answers its call. False: it is to be given back. */
-bool worker_do(struct place *place, const struct place_bell *bell);
 
 #endif

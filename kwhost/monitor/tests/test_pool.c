@@ -61,10 +61,6 @@ void executed_learn(const struct broker_request *request, const struct launch *b
     (void)request, (void)begins;
 }
 
-bool ask_any(void) {
-    return false;
-}
-
 long ask_settle(const struct broker_request *request) {
     (void)request;
     return 0;
@@ -175,6 +171,7 @@ static void serve(pid_t caller, u32 enough) {
                                  {.fd = pool.bell->fd, .events = POLLIN}};
         struct job job = {.judged = true};
         pool_tend(&pool, rung);
+        polls[0].events = pool.full ? 0 : POLLIN;
         poll(polls, 2, 10);
         if (polls[0].revents & POLLIN && listener_receive(listener, &job.request))
             pool_give(&pool, &job);
@@ -271,7 +268,7 @@ static void test_a_descriptor_is_handed_over_undisturbed(void) {
 
 static u32 busy(void) {
     u32 count = 0;
-    for (u32 i = 0; i < POOL_WORKERS; i++)
+    for (u32 i = 0; i < pool.used; i++)
         count += __atomic_load_n(&pool.places[i].state, __ATOMIC_SEQ_CST) == PLACE_BUSY;
     return count;
 }
@@ -328,25 +325,27 @@ static void test_a_call_is_made_again_after_a_signal(void) {
 static void test_the_call_of_a_dead_worker_fails(void) {
     pid_t caller = start(call_restarting);
     serve(caller, 1);
-    for (u32 i = 0; i < POOL_WORKERS; i++)
+    for (u32 i = 0; i < pool.used; i++)
         if (pool.places[i].state == PLACE_BUSY)
             syscall(SYS_pidfd_send_signal, pool.workers[i].pidfd, SIGKILL, NULL, 0);
     finish(caller);
     CHECK_EQUAL(-EIO, shared->result);
 }
 
-#define MORE (POOL_WORKERS + 20)
+#define MANY (20 * POOL_AT_WORK)
 
 static void *call_once(void *what) {
     return (void *)(long)ask_kernel((enum what)(long)what);
 }
 
-static void call_often(enum what what, enum what last) {
-    pthread_t threads[MORE];
+/* All but the last wait for it. */
+static void call_for_each_other(void) {
+    pthread_t threads[MANY];
     long good = 0;
-    for (u32 i = 0; i < MORE; i++)
-        pthread_create(&threads[i], NULL, call_once, (void *)(long)(i < MORE - 1 ? what : last));
-    for (u32 i = 0; i < MORE; i++) {
+    for (u32 i = 0; i < MANY; i++)
+        pthread_create(&threads[i], NULL, call_once,
+                       (void *)(i < MANY - 1 ? (long)WAITS_FOR_GO : (long)SAYS_GO));
+    for (u32 i = 0; i < MANY; i++) {
         void *result;
         pthread_join(threads[i], &result);
         good += result == (void *)7;
@@ -354,25 +353,9 @@ static void call_often(enum what what, enum what last) {
     note(good);
 }
 
-static void call_without_end(void) {
-    call_often(WAITS_FOR_GO, WAITS_FOR_GO);
-}
-
-static void test_what_is_too_much_at_once_waits(void) {
-    pid_t caller = start(call_without_end);
-    serve(caller, POOL_WORKERS);
-    shared->go = 1;
-    finish(caller);
-    CHECK_EQUAL(MORE, shared->result);
-}
-
-static void call_for_each_other(void) {
-    call_often(WAITS_FOR_GO, SAYS_GO);
-}
-
-static void test_calls_that_wait_for_each_other_take_turns(void) {
+static void test_each_call_that_waits_has_a_worker(void) {
     finish(start(call_for_each_other));
-    CHECK_EQUAL(MORE, shared->result);
+    CHECK_EQUAL(MANY, shared->result);
 }
 
 int main(void) {
@@ -389,7 +372,6 @@ int main(void) {
     test_a_signal_ends_a_call();
     test_a_call_is_made_again_after_a_signal();
     test_the_call_of_a_dead_worker_fails();
-    test_what_is_too_much_at_once_waits();
-    test_calls_that_wait_for_each_other_take_turns();
+    test_each_call_that_waits_has_a_worker();
     return check_done();
 }

@@ -36,10 +36,10 @@ static void test_ids_as_in_the_instance(void) {
 
 static void test_signals(void) {
     struct status_signals signals = status_signals(text);
-    CHECK(signals.any == 0x8000000000000203ul);
-    CHECK_EQUAL(1, signals.sure);
+    CHECK(signals.shared == 0x8000000000000202ul);
+    CHECK_EQUAL(1, signals.own);
     signals = status_signals("Threads:\t1\nSigPnd:\t0\nShdPnd:\t2\nSigBlk:\t0\n");
-    CHECK_EQUAL(2, signals.sure);
+    CHECK_EQUAL(2, signals.own);
 }
 
 static bool waits;
