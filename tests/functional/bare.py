@@ -8,11 +8,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from kwhost.core.engines.bare import BARE_WARNING
 from tests.functional import refuse_namespaces
 from tests.functional.hosting import Daemon, eventually
 from tests.patience import SECONDS
 
-__all__ = ["BareDaemon", "Surroundings", "marked"]
+__all__ = ["WARNED", "BareDaemon", "Surroundings", "marked"]
+
+# What `kwhost run` says there before the program's own errors.
+WARNED = f"kwhost: {BARE_WARNING}\n"
 
 # The limit on processor time in a real-time class by which an instance's processes are known.
 _MARKER_LEAST = 1 << 62
@@ -56,7 +60,7 @@ class Surroundings:
     def python(self, script: str, *arguments: str) -> list[str]:
         """What a script of Python's prints when it is run as a program without namespaces."""
         done = self.run("--", "python3", "-c", script, *arguments)
-        assert (done.returncode, done.stderr) == (0, ""), done
+        assert (done.returncode, done.stderr) == (0, WARNED), done
         return done.stdout.splitlines()
 
 

@@ -12,14 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from kwhost.core.engines.bare import BARE_WARNING
 from tests.conftest import RunKwhost
-from tests.functional.bare import Surroundings
+from tests.functional.bare import WARNED, Surroundings
 from tests.patience import SECONDS
 
 pytestmark = pytest.mark.root
 
-WARNED = f"kwhost: {BARE_WARNING}\n"
 TRY = """
 import errno, os, sys
 def attempt(name, action, *arguments):

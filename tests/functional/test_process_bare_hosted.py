@@ -197,7 +197,8 @@ def test_nothing_is_left_where_supervise_and_keeper_were_killed(hosted: Hosted, 
     if when == "before the next one":
         hosted.daemon.kill()
 
-    for pid in (keeper, supervise):  # the keeper first: it would end all when supervise is gone
+    os.kill(supervise, signal.SIGSTOP)  # either would end all when it sees the other's end
+    for pid in (keeper, supervise):
         os.kill(pid, signal.SIGKILL)
     if when == "before the next one":
         hosted.daemon.start()
