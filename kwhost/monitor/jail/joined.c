@@ -87,7 +87,7 @@ static void collect(int pid, int *pidfd, int *status) {
     close_fd(pidfd);
 }
 
-/* Its child, if it left one, is known now, and goes on if it still is wanted. */
+/* Its child, if it left one, is known now, and goes on if it still is wanted and came in time. */
 static void handle_helper(struct joined *joined, const int *born) {
     int status;
     collect(joined->helper_pid, &joined->helper, &status);
@@ -99,8 +99,8 @@ static void handle_helper(struct joined *joined, const int *born) {
         fail(&joined->failure, STATUS_OWN, joined->process, "holding on to the process");
         host(__NR_kill, joined->pid, SIGKILL);
         collect(joined->pid, &joined->process, &joined->status);
-    } else if (joined->connection < 0) {
-        give_up(joined);
+    } else if (joined->connection < 0 || joined->failure.status) {
+        send_signal(joined, SIGKILL);
     } else {
         joined->has_keeper = joined->gets_keeper;
         channel_send(joined->channel, "", 1, NULL, 0);
@@ -157,7 +157,7 @@ static void expire(struct joined *joined) {
     fail(&joined->failure, STATUS_OWN, 0, "it was held up on its way into the instance");
     joined->arrives_by = ~0ul;
     if (joined->process >= 0)
-        host(__NR_pidfd_send_signal, joined->process, SIGKILL, 0, 0);
+        send_signal(joined, SIGKILL);
     if (joined->helper >= 0)
         host(__NR_pidfd_send_signal, joined->helper, SIGKILL, 0, 0);
 }
