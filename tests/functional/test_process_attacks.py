@@ -6,6 +6,8 @@ tests/hostile/filters.c.
 
 import hashlib
 import os
+import shutil
+import signal
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -13,8 +15,9 @@ import pytest
 
 from kwhost.core.abi.messages import EventType
 from tests.conftest import RunKwhost
+from tests.engine.workshop import open_workshop
 from tests.functional.hosted import HostedInstance, wait_until
-from tests.functional.policies import ByHand
+from tests.functional.policies import EXECUTE, READ, WRITE, ByHand
 from tests.functional.test_join import Joined, first_of
 
 EPERM = 1
@@ -103,14 +106,54 @@ def _filters(pid: int) -> int:
     return int(number)
 
 
+def child_of(instance: HostedInstance, name: str) -> int:
+    """Supervise's child of this name."""
+    assert instance.process
+    children = Path(f"/proc/{instance.process.pid}/task/{instance.process.pid}/children").read_text().split()
+    [found] = (int(pid) for pid in children if Path(f"/proc/{pid}/comm").read_text() == f"{name}\n")
+    return found
+
+
 def test_without_who_decides_nothing_goes_on(instance: HostedInstance) -> None:
     instance.shell("echo up; sleep 1000; :")
     client = instance.connect()
     wait_until(lambda: instance.logged() == "up\n")
-    assert instance.process
-    children = Path(f"/proc/{instance.process.pid}/task/{instance.process.pid}/children").read_text().split()
-    [broker] = (pid for pid in children if Path(f"/proc/{pid}/comm").read_text() == "kw-broker\n")
 
-    os.kill(int(broker), 9)
+    os.kill(child_of(instance, "kw-broker"), signal.SIGKILL)
 
     assert "the instance's broker was killed" in client.event(EventType.FAILED).text
+
+
+def test_a_program_that_does_not_follow_its_parent_ends_with_the_instance(
+    instance: HostedInstance, busybox_root: Path
+) -> None:
+    """Whoever ends it otherwise is killed first, and who sees to them stands still."""
+    workshop = open_workshop()
+    program = workshop.build(Path(__file__).with_name("relied.c"))
+    shutil.copy(workshop.folder / Path(program).name, busybox_root / "bin/relied")
+    instance.start("/bin/relied", "alone")
+    wait_until(lambda: instance.logged() == "alone\n")
+    first, broker = first_of(instance), child_of(instance, "kw-broker")
+    assert instance.process
+
+    os.kill(instance.process.pid, signal.SIGSTOP)
+    os.kill(broker, signal.SIGKILL)
+    os.kill(instance.process.pid, signal.SIGKILL)
+
+    wait_until(lambda: not Path(f"/proc/{first}").exists())
+
+
+@pytest.mark.slow
+def test_however_many_files_there_are_others_can_join(instance: HostedInstance, busybox_root: Path) -> None:
+    """Beside an exception from executing each file is granted by itself."""
+    everything = READ | WRITE | EXECUTE
+    policy = ByHand().path("/**", everything).path("/tmp/data/**", READ | WRITE)
+    for number in range(17_000):
+        (busybox_root / f"tmp/{number}").touch()
+    instance.shell("echo up; sleep 1000; :", policy=policy.compiled())
+    wait_until(lambda: instance.logged() == "up\n")
+
+    joined = Joined(instance, ["sh", "-c", "exit 7"])
+
+    assert joined.finish()[0] == 7
+    joined.close()
