@@ -1,12 +1,14 @@
 """What is left where namespaces are refused: whether it is enough, and what is told of it."""
 
+import errno
 import os
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from kwhost.core.engines import bare
-from kwhost.core.engines.bare import Abilities, bare_protections, check_bare
+from kwhost.core.engines.bare import Abilities, bare_protections, check_bare, probe_abilities
 from kwhost.core.errors import HostError
 from kwhost.core.model.protections import Protection
 
@@ -71,3 +73,49 @@ def test_tracing_that_is_restricted_is_told_to_users(monkeypatch: pytest.MonkeyP
     as_user(monkeypatch, 1000)
 
     assert "kernel.yama.ptrace_scope" in bare_protections(FULL, lacking_cgroup="").weaker[Protection.BROKER]
+
+
+def probe(monkeypatch: pytest.MonkeyPatch, directory: Path, error: int) -> Abilities:
+    """What is made of a host where namespaces fail with this errno."""
+    prober = directory / "probe"
+    facts = f"jail making namespaces: no\nerror {error}\nlandlock 6\nnotify ok\nchildren ok\ncapabilities ff"
+    prober.write_text(f"#!/bin/sh\necho '{facts}'\n")
+    prober.chmod(0o700)
+    monkeypatch.setattr(bare, "monitor_path", lambda: prober)
+    probe_abilities.cache_clear()
+    try:
+        return probe_abilities()
+    finally:
+        probe_abilities.cache_clear()
+
+
+@pytest.mark.parametrize("error", [errno.EPERM, errno.EACCES, errno.ENOSYS, errno.EINVAL])
+def test_a_refusal_is_one(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, error: int) -> None:
+    assert probe(monkeypatch, tmp_path, error).jail == "making namespaces: no"
+
+
+@pytest.mark.parametrize("error", [errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENOSPC])
+def test_what_fails_for_a_moment_is_no_refusal(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, error: int
+) -> None:
+    monkeypatch.setattr(bare, "_read", lambda _: "100")
+
+    with pytest.raises(HostError, match="making namespaces: no; try again"):
+        probe(monkeypatch, tmp_path, error)
+
+
+def test_a_limit_of_none_is_a_refusal(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(bare, "_read", lambda path: "0" if path.endswith("max_user_namespaces") else "100")
+
+    assert probe(monkeypatch, tmp_path, errno.ENOSPC).jail
+
+
+def test_an_ordinary_user_needs_a_landlock_that_knows_truncating(monkeypatch: pytest.MonkeyPatch) -> None:
+    as_user(monkeypatch, 1000)
+
+    check_bare(FULL._replace(landlock=3))
+    with pytest.raises(HostError, match="need Landlock of version 3"):
+        check_bare(FULL._replace(landlock=2))
+
+    as_user(monkeypatch, 0)
+    check_bare(FULL._replace(landlock=2))
