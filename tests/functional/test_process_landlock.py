@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,10 +10,14 @@ import pytest
 
 from kwhost.core.abi.messages import EventType, replace_policy
 from kwhost.core.engines.launch import sealed_record
+from kwhost.core.images.rootfs import rootfs_image
+from kwhost.core.model.mounts import Mount, MountKind
+from tests.engine.workshop import open_workshop
 from tests.functional.hosted import HostedInstance
 from tests.functional.policies import EXECUTE, READ, WRITE, ByHand
 from tests.functional.test_join import Joined
 
+HERE = Path(__file__).parent
 EACCES = ("ERRNO", errno.EACCES, 1)
 OPENING = {"open", "openat", "creat"}
 # What is done to files, and how the shell calls it.
@@ -108,14 +113,43 @@ def test_nobody_is_asked_about_opening(instance: HostedInstance) -> None:
         ("/data/*.txt", READ),  # a wildcard
         ("/missing/**", READ),  # nothing that a rule could be tied to
         ("/etc/group", READ | WRITE),  # which who writes it may make anew
+        ("/later/pipe", READ | WRITE),  # likewise
     ],
 )
 def test_what_landlock_cannot_hold_the_broker_decides(
-    instance: HostedInstance, path: str, access: int
+    instance: HostedInstance, root: Path, path: str, access: int
 ) -> None:
+    os.mkfifo(root / "later/pipe")
+
     printed(instance, nested().path(path, access), "read line </etc/group")
 
     assert instance.calls_made() & OPENING
+
+
+def test_names_that_others_change_are_the_brokers(root: Path, tmp_path: Path) -> None:
+    shared = tmp_path / "shared"
+    (shared / "in").mkdir(parents=True)
+    (shared / "in/file").write_text("x\n")
+    volume = Mount(MountKind.BIND, "/later", str(shared))
+    mounts = (*rootfs_image(str(root)).mounts, volume)
+    mounted = HostedInstance(tmp_path / "other", root, mounts, virtual=False)
+
+    try:
+        printed(mounted, nested().path("/later/in/**", READ), "read line </later/in/file")
+        assert mounted.calls_made() & OPENING
+    finally:
+        mounted.close()
+
+
+def test_who_opens_for_neither_reading_nor_writing_is_judged(instance: HostedInstance, root: Path) -> None:
+    workshop = open_workshop()
+    shutil.copy(workshop.folder / Path(workshop.build(HERE / "neither.c")).name, root / "bin/neither")
+
+    assert printed(instance, nested(), "neither /etc/passwd; neither /secret; neither /dev/null") == [
+        "/etc/passwd: EACCES",
+        "/secret: EACCES",
+        "/dev/null: ok",
+    ]
 
 
 def test_programs_that_join_have_the_same_rules(instance: HostedInstance) -> None:

@@ -67,7 +67,7 @@ static bool is_in_procfs(const struct kw_policy *policy, const struct kw_policy_
 static bool rule_fits(const struct kw_policy *policy, const struct kw_policy_layer *layer,
                       const struct kw_policy_path *rule) {
     u32 around = access_around(policy, layer, rule);
-    if (rule->kind == KW_POLICY_GLOB || !is_plain(rule->access, rule->refused))
+    if (!is_plain(rule->access, rule->refused))
         return false;
     if (!((around ^ rule->access) & READ_WRITE))
         return true;
@@ -87,6 +87,8 @@ static bool layer_fits(const struct kw_policy *policy, const struct kw_policy_la
     if (layer->path_count > RULES_MAX || !is_plain(layer->other_access, layer->other_path))
         return false;
     for (u32 i = 0; i < layer->path_count; i++) {
+        if (rules[i].kind == KW_POLICY_GLOB)
+            return false;
         if (!decides(policy, layer, &rules[i]))
             continue;
         if (!rule_fits(policy, layer, &rules[i]))

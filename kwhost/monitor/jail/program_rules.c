@@ -49,6 +49,7 @@
 #define GIVEN(n) CONDITION(n, NONE_OF, ~0ul, 0)
 #define WITHOUT(n, bits) CONDITION(n, ONE_OF, LOW_HALF &(bits), 0)
 #define EQUALS(n, value) ONE_OF(n, value)
+#define FOR_NEITHER(n) MASKED(n, O_ACCMODE | O_PATH, O_ACCMODE)
 
 static const u64 ioctl_requests[] = {
 #define IOCTL(name, kind) name,

@@ -55,6 +55,23 @@ static void test_no_wildcards(void) {
     CHECK(!carried_fits(&policy));
 }
 
+/* A directory with the name of an asterisk, which is written with a backslash. */
+static void test_a_wildcard_has_the_text_of_a_name(void) {
+    for (u32 first = 0; first < 2; first++) {
+        start();
+        add(first ? "/srv/x/**" : "/srv/*", first ? R | W : 0);
+        add(first ? "/srv/*" : "/srv/x/**", first ? 0 : R | W);
+        u32 subtree = policy.paths[0].kind != KW_POLICY_SUBTREE;
+        policy.texts[policy.paths[subtree].text + 5] = '*';
+        if (subtree != first) { /* the other order */
+            struct kw_policy_path moved = policy.paths[0];
+            policy.paths[0] = policy.paths[1];
+            policy.paths[1] = moved;
+        }
+        CHECK(!carried_fits(&policy));
+    }
+}
+
 static void test_no_name_that_may_come_to_stand_for_something_else(void) {
     start();
     add("/srv/**", W);
@@ -111,6 +128,7 @@ int main(void) {
     test_directories_of_which_the_inner_ones_grant_more();
     test_no_exceptions();
     test_no_wildcards();
+    test_a_wildcard_has_the_text_of_a_name();
     test_no_name_that_may_come_to_stand_for_something_else();
     test_a_name_has_one_rule();
     test_what_is_executed_is_read();
