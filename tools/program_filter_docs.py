@@ -41,6 +41,13 @@ The filter of running programs cannot be changed. A changed policy is put into f
 what they ask about; otherwise it needs a restart. Calls that always pass cost what they cost behind any
 filter; others cost a search by number, and a comparison for each value of a rule.
 
+A program that joins has such a filter of its own, and its joiner has none. What is made there inherits its
+filter, and of several filters the strictest answer counts: a refusal in the joiner's would come before the
+question to the broker, so that a joined program's calls would not be judged, counted and told as those of
+the others are. A filter that refuses none of what programs may ask for would refuse nothing. The joiner
+hears supervise alone; who joins is in the instance with no more rights than its programs have, and nobody
+in there may look into it.
+
 Refused are, with the errno that monitors give, the calls with a fixed errno in [syscalls.md](syscalls.md)
 but {native}, numbers that are not there (ENOSYS), and these:
 

@@ -52,7 +52,7 @@ WITHOUT_A_FILTER = {"pidfd_send_signal"}
 # Of what hosted instances' files do at the start.
 BEFORE_SUPERVISES_FILTER = {"dup3"}
 # Of what the broker does before it is inside the instance.
-BEFORE_THE_BROKERS_FILTER = {"dup3", "eventfd2", "prlimit64", "seccomp", "setns"}
+BEFORE_THE_BROKERS_FILTER = {"dup3", "eventfd2", "seccomp", "setns"}
 PASSING = re.compile(r"\b(call_forward|call_brokered|descriptor_forward|make_host_call)\(")
 
 

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -147,6 +148,46 @@ static int identity(void) {
     return 0;
 }
 
+static int told;
+
+static void count(int number) {
+    (void)number;
+    told++;
+}
+
+/* A file grows by truncate(2) as far as its limit says. */
+static int grow(void) {
+    struct rlimit limit = {100, 200};
+    sigaction(SIGXFSZ, &(struct sigaction){.sa_handler = count}, NULL);
+    setrlimit(RLIMIT_FSIZE, &limit);
+    tell("as long", truncate("/tmp/open", 100));
+    tell("longer", truncate("/tmp/open", 101));
+    tell("shorter", truncate("/tmp/open", 50));
+    printf("told: %d\n", told);
+    return 0;
+}
+
+static long make_in_all(const char *path) {
+    return open(path, O_CREAT | O_WRONLY, 0600);
+}
+
+/* Where all may make files, what another one put there is not opened by who means to make it. */
+static int planted(void) {
+    umask(0);
+    mkdir("/tmp/all", 0);
+    chmod("/tmp/all", 01777);
+    close(open("/tmp/all/roots", O_CREAT | O_WRONLY, 0666));
+    close(open("/tmp/all/anothers", O_CREAT | O_WRONLY, 0666));
+    chown("/tmp/all/anothers", 2000, 2000);
+    setresuid(1000, 1000, 1000);
+    make_in_all("/tmp/all/own");
+    tell("its own", make_in_all("/tmp/all/own"));
+    tell("the directory's owner's", make_in_all("/tmp/all/roots"));
+    tell("another's", make_in_all("/tmp/all/anothers"));
+    tell("another's, as it is", open("/tmp/all/anothers", O_WRONLY));
+    return 0;
+}
+
 static int descend(void) {
     char *argv[] = {"true", NULL}, *none[] = {NULL};
     int fd = memfd_create("copy", 0), from = open("/bin/busybox", O_RDONLY);
@@ -247,6 +288,10 @@ int main(int argc, char **argv) {
         return waits();
     if (!strcmp(what, "identity"))
         return identity();
+    if (!strcmp(what, "grow"))
+        return grow();
+    if (!strcmp(what, "planted"))
+        return planted();
     if (!strcmp(what, "descend"))
         return descend();
     if (!strcmp(what, "swapped-link")) {

@@ -62,6 +62,7 @@ GOOD: dict[str, dict[str, Sequence[int | str]]] = {
         "mmap": (0, 0, 1),
         "ioctl": (ANY, 0xC0502100),  # SECCOMP_IOCTL_NOTIF_RECV
         "prctl": (4, 0),
+        "prlimit64": (0, 1),  # RLIMIT_FSIZE
     },
 }
 

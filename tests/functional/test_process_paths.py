@@ -98,6 +98,19 @@ def test_opening_a_pipe_waits_and_ends_with_a_signal(instance: HostedInstance) -
     ]
 
 
+def test_a_file_grows_as_far_as_its_callers_limit_says(instance: HostedInstance) -> None:
+    assert ran(instance, "grow") == ["as long: ok", "longer: EFBIG", "shorter: ok", "told: 1"]
+
+
+def test_what_was_put_where_all_may_write_is_not_taken_for_new(instance: HostedInstance) -> None:
+    assert ran(instance, "planted") == [
+        "its own: ok",
+        "the directory's owner's: ok",
+        "another's: EACCES",
+        "another's, as it is: ok",
+    ]
+
+
 def test_calls_are_made_as_their_caller(instance: HostedInstance, busybox_root: Path) -> None:
     group = busybox_root / "tmp/group"
     group.write_text("")

@@ -3,6 +3,7 @@
 #include <linux/capability.h>
 #include <linux/fcntl.h>
 #include <linux/prctl.h>
+#include <linux/resource.h>
 #include <linux/securebits.h>
 #include <linux/uio.h>
 
@@ -154,6 +155,18 @@ static bool is_same(const u32 *one, const u32 *other, u32 count) {
     return memcmp(one, other, count * sizeof *one) == 0;
 }
 
+/* The calls that set an id for the file system tell the one before, and nothing of success. */
+static long take_file_id(long nr, u32 id) {
+    host(nr, id);
+    return (u32)host(nr, UNKNOWN) == id ? 0 : -EPERM;
+}
+
+/* A change of ids sets by a sysctl whether others may look into this process. */
+static long follow_ids(long result) {
+    broker_follow();
+    return result < 0 ? result : host(__NR_prctl, PR_SET_DUMPABLE, 0, 0, 0, 0);
+}
+
 static long take_groups(const struct caller *caller) {
     long result = 0;
     if (own.group_count != caller->group_count ||
@@ -165,27 +178,26 @@ static long take_groups(const struct caller *caller) {
     memcpy(own.groups, caller->groups, caller->group_count * sizeof *caller->groups);
     if (is_same(own.gid, caller->gid, 4))
         return 0;
+    own.gid[3] = UNKNOWN; /* until all is done */
     result = host(__NR_setresgid, caller->gid[0], caller->gid[1], caller->gid[2]);
-    if (result < 0)
-        return result;
-    host(__NR_setfsgid, caller->gid[3]);
-    memcpy(own.gid, caller->gid, sizeof own.gid);
-    broker_follow();
-    return 0;
+    if (result >= 0)
+        result = take_file_id(__NR_setfsgid, caller->gid[3]);
+    if (result >= 0)
+        memcpy(own.gid, caller->gid, sizeof own.gid);
+    return follow_ids(result);
 }
 
 static long take_ids(const struct caller *caller) {
     long result = take_groups(caller);
     if (result < 0 || is_same(own.uid, caller->uid, 4))
         return result;
+    own.uid[3] = UNKNOWN;
     result = host(__NR_setresuid, caller->uid[0], caller->uid[1], caller->uid[2]);
-    if (result < 0)
-        return result;
-    host(__NR_setfsuid, caller->uid[3]);
-    memcpy(own.uid, caller->uid, sizeof own.uid);
-    broker_follow();
-    /* A new user id sets it by a sysctl. */
-    return host(__NR_prctl, PR_SET_DUMPABLE, 0, 0, 0, 0);
+    if (result >= 0)
+        result = take_file_id(__NR_setfsuid, caller->uid[3]);
+    if (result >= 0)
+        memcpy(own.uid, caller->uid, sizeof own.uid);
+    return follow_ids(result);
 }
 
 static long look(struct caller *caller) {
@@ -293,6 +305,23 @@ u32 caller_terminal(const struct caller *caller) {
     for (at = at ? at + 1 : ""; *at >= '0' && *at <= '9'; at++)
         number = number * 10 + (u64)(*at - '0');
     return (u32)number;
+}
+
+u64 caller_file_limit(const struct caller *caller) {
+    static const char name[] = "\nMax file size ";
+    char text[2048];
+    u64 limit = 0;
+    const char *at =
+        read_file(caller->proc, "limits", text, sizeof text) < 0 ? NULL : strstr(text, name);
+    if (!at)
+        return 0;
+    for (at += sizeof name - 1; *at == ' '; at++)
+        ;
+    if (*at == 'u') /* unlimited */
+        return RLIM64_INFINITY;
+    for (; *at >= '0' && *at <= '9'; at++)
+        limit = limit * 10 + (u64)(*at - '0');
+    return limit;
 }
 
 void caller_signal(const struct caller *caller, int signal) {

@@ -52,6 +52,9 @@ long caller_open_own(const char *name, u64 flags, bool directory);
 /* The number of the device that is its controlling terminal; 0: it has none. */
 u32 caller_terminal(const struct caller *caller);
 
+/* How long it may make a file: its soft RLIMIT_FSIZE. */
+u64 caller_file_limit(const struct caller *caller);
+
 /* Sends the calling thread a signal. */
 void caller_signal(const struct caller *caller, int signal);
 

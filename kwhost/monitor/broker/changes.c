@@ -7,6 +7,7 @@
 #include <linux/fcntl.h>
 #include <linux/fs.h>
 #include <linux/landlock.h>
+#include <linux/resource.h>
 
 #include "base/text.h"
 #include "broker/perform.h"
@@ -155,6 +156,23 @@ static long change_held(struct change *change) {
     return make(change);
 }
 
+/* Likewise, no longer than its caller may make a file: the kernel asks the worker's limit, and
+ * tells the worker of it, who ignores that signal. */
+static long truncate_held(const struct caller *caller, struct change *change) {
+    struct rlimit64 own, theirs;
+    u64 length = change->value[1];
+    host(__NR_prlimit64, 0, RLIMIT_FSIZE, NULL, &own);
+    theirs.rlim_max = own.rlim_max;
+    theirs.rlim_cur = min_u64(caller_file_limit(caller), own.rlim_max);
+    long result = host(__NR_prlimit64, 0, RLIMIT_FSIZE, &theirs, NULL);
+    if (!result)
+        result = change_held(change);
+    host(__NR_prlimit64, 0, RLIMIT_FSIZE, &own, NULL);
+    if (result == -EFBIG && length > theirs.rlim_cur)
+        caller_signal(caller, SIGXFSZ);
+    return result;
+}
+
 /* Without namespaces, whatever a policy says: what an instance did not make stays as it is. It
  * names nothing from elsewhere in its directory, for Landlock lets it link nothing there. */
 static long stay_in_scratch(int object) {
@@ -174,7 +192,7 @@ static long change_object(const struct caller *caller, struct change *change) {
     if (!result)
         result = permit_object(caller, first.object, change->access);
     if (!result)
-        result = change_held(change);
+        result = change->nr == __NR_truncate ? truncate_held(caller, change) : change_held(change);
     if (result > 0 && copy.results && caller_write(caller, copy.results, copy.buffer, (u64)result))
         return -EFAULT;
     return result;

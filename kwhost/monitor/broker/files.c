@@ -99,6 +99,20 @@ static long reopen(const struct caller *caller, int object, const struct opening
     return result == -EACCES ? open_own(caller, object, flags) : result;
 }
 
+/* What somebody else has put where all may: who means to make a file there is not to be handed it
+ * (fs.protected_regular and fs.protected_fifos, which nobody can read here, as nearly every system
+ * sets them). */
+static bool is_planted(const struct caller *caller, const struct target *target,
+                       const struct statx *found) {
+    u32 type = found->stx_mode & S_IFMT;
+    struct statx directory;
+    if ((type != S_IFREG && type != S_IFIFO) || found->stx_uid == caller->uid[3] ||
+        target->directory < 0 || host_stat(target->directory, "", AT_EMPTY_PATH, &directory) < 0)
+        return false;
+    return directory.stx_mode & S_ISVTX && directory.stx_mode & S_IWOTH &&
+           directory.stx_uid != found->stx_uid;
+}
+
 /* Opens what is there. */
 static long open_object(const struct caller *caller, const struct target *target,
                         const struct opening *opening) {
@@ -113,6 +127,8 @@ static long open_object(const struct caller *caller, const struct target *target
         result = host_stat(target->object, "", AT_EMPTY_PATH, &found);
         if (result < 0 || (found.stx_mode & S_IFMT) == S_IFDIR)
             return result < 0 ? result : -EISDIR;
+        if (is_planted(caller, target, &found))
+            return -EACCES;
     }
     return reopen(caller, target->object, opening);
 }

@@ -26,9 +26,11 @@
 #include "jail/kernel.h"
 #include "jail/program_rules.h"
 #include "jail/supervisor.h"
+#include "policy/learn.h"
 
-#define LISTENERS_MAX 128
-#define DESCRIPTORS_MAX (POOL_WORKERS + 1024ul) /* it holds one for each worker */
+#define LISTENERS_MAX 1024 /* 64 programs join at once; others left programs behind */
+/* It holds one for each listener and each worker, and these some of their own. */
+#define DESCRIPTORS_MAX (LISTENERS_MAX + POOL_WORKERS + 1024ul)
 
 struct listener {
     int fd;
@@ -234,6 +236,23 @@ static bool map_shared(struct serving *serving) {
     return !error || fail(&serving->failure, STATUS_OWN, error, "the broker's memory: %s", what);
 }
 
+/* Where nobody may look into a process, not even as its root, no argument in memory can be had. */
+static bool can_look(struct serving *serving) {
+    char scope = 0;
+    long fd =
+        host(__NR_openat, broker_procfs, "sys/kernel/yama/ptrace_scope", O_RDONLY | O_CLOEXEC);
+    if (fd >= 0) {
+        host(__NR_read, fd, &scope, 1);
+        host(__NR_close, fd);
+    }
+    if (scope != '3' || (!broker_rules && !learning()))
+        return true;
+    return fail(
+        &serving->failure, STATUS_OWN, 0,
+        "kernel.yama.ptrace_scope is 3, so nobody can judge what lies in a program's memory: "
+        "start the host with 2 or less, or use a policy without rules on files and addresses");
+}
+
 static bool prepare(struct serving *serving) {
     if (!listener_is_understood())
         return fail(&serving->failure, STATUS_OWN, 0,
@@ -255,7 +274,7 @@ static bool prepare(struct serving *serving) {
     long result = pool_start(&serving->pool);
     if (result < 0)
         return fail(&serving->failure, STATUS_OWN, result, "memory for the broker's workers");
-    return map_shared(serving);
+    return map_shared(serving) && can_look(serving);
 }
 
 _Noreturn void broker_serve(const struct supervisor *supervisor, int channel) {

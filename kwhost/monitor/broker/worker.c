@@ -34,8 +34,9 @@ void worker_prepare(void) {
     } action = {interrupted, SA_RESTORER, host_signal_return, 0};
     u64 none = 0;
     host(__NR_rt_sigaction, WORKER_KICK, &action, 0, sizeof none);
-    action.handler = SIG_IGN; /* nobody waits for workers that have ended */
+    action.handler = SIG_IGN; /* nobody waits for workers that have ended; callers are told of it */
     host(__NR_rt_sigaction, SIGCHLD, &action, 0, sizeof none);
+    host(__NR_rt_sigaction, SIGXFSZ, &action, 0, sizeof none);
     host(__NR_rt_sigprocmask, SIG_SETMASK, &none, 0, sizeof none);
     broker = (int)host(__NR_getpid);
 }

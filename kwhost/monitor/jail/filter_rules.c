@@ -6,6 +6,7 @@
 #include <linux/kvm.h>
 #include <linux/mman.h>
 #include <linux/prctl.h>
+#include <linux/resource.h>
 #include <linux/seccomp.h>
 #include <linux/shm.h>
 
