@@ -76,10 +76,10 @@ def test_programs_join_an_instance_of_which_many_wait(kwhostd: StartDaemon) -> N
     eventually(lambda: daemon.run("logs", "job").stdout == "all\nfreed\n", "their end")
 
 
-@pytest.mark.parametrize("taker", ["any", "the-other"])
-def test_a_signal_that_any_thread_may_take_ends_no_call_that_it_restarts(
-    instance: HostedInstance, taker: str
+@pytest.mark.parametrize("waits", ["first", "another"])
+def test_signals_that_any_thread_may_take_end_no_call_that_they_restart(
+    instance: HostedInstance, waits: str
 ) -> None:
-    start(instance, "signalled", taker)
+    start(instance, "signalled", waits)
 
-    assert printed(instance) == ["opened: ok", "handled: 1"]
+    assert printed(instance) == ["opened: ok", "the other: 1"]

@@ -4,11 +4,13 @@
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #define MOST 1000
@@ -98,27 +100,30 @@ static void handle(int number) {
     handled++;
 }
 
-static void *write_after_signal(void *path) {
-    while (!handled)
+static void *write_after_signals(void *path) {
+    while (handled < 3)
         poll(NULL, 0, 1);
     return (void *)(long)open(path, O_WRONLY);
 }
 
-/* A signal for the process, while one thread waits in such a call and another one sleeps. `taker`:
- * who does not block it. */
-static int signalled(const char *taker) {
+/* Signals for the process, again and again, while one of its threads waits in such a call: the
+ * first, or another one while the first sleeps. */
+static int signalled(const char *waits) {
     struct sigaction action = {.sa_handler = handle, .sa_flags = SA_RESTART};
-    sigset_t alarms;
-    sigemptyset(&alarms);
-    sigaddset(&alarms, SIGALRM);
+    struct itimerval often = {{0, 10000}, {0, 10000}}, never = {0};
+    bool first = !strcmp(waits, "first");
     sigaction(SIGALRM, &action, NULL);
     mkfifo("/tmp/pipe", 0600);
-    make(1, write_after_signal, "/tmp/pipe");
-    if (!strcmp(taker, "the-other"))
-        pthread_sigmask(SIG_BLOCK, &alarms, NULL);
-    alarm(1);
-    tell("opened", open("/tmp/pipe", O_RDONLY));
-    printf("handled: %d\n", (int)handled);
+    make(1, first ? write_after_signals : read_pipe, "/tmp/pipe");
+    setitimer(ITIMER_REAL, &often, NULL);
+    if (first)
+        tell("opened", open("/tmp/pipe", O_RDONLY));
+    while (!first && handled < 50)
+        poll(NULL, 0, 10);
+    setitimer(ITIMER_REAL, &never, NULL);
+    if (!first)
+        tell("opened", close(open("/tmp/pipe", O_WRONLY)));
+    printf("the other: %d\n", good(1));
     return 0;
 }
 
