@@ -122,13 +122,21 @@ def join(running: HostedInstance) -> Iterator[Join]:
 
 def first_of(instance: HostedInstance) -> int:
     """The instance's first process, while no other has joined."""
-    [first] = (pid for pid in _children(_supervisor(instance)) if _name(pid) not in HELPERS)
-    return first
+    return _only_child(instance, lambda name: name not in HELPERS)
 
 
 def _joiner(instance: HostedInstance) -> int:
-    [joiner] = (pid for pid in _children(_supervisor(instance)) if _name(pid) == "kw-joiner")
-    return joiner
+    return _only_child(instance, lambda name: name == "kw-joiner")
+
+
+def _only_child(instance: HostedInstance, wanted: Callable[[str], bool]) -> int:
+    """Supervise's child of such a name. Those that are no programs give themselves theirs, in time."""
+
+    def named() -> list[int]:
+        return [pid for pid in _children(_supervisor(instance)) if wanted(_name(pid))]
+
+    [child] = wait_until(lambda: len(found := named()) == 1 and found)
+    return int(child)
 
 
 def _name(pid: int) -> str:

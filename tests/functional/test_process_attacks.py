@@ -106,12 +106,20 @@ def _filters(pid: int) -> int:
     return int(number)
 
 
-def child_of(instance: HostedInstance, name: str) -> int:
-    """Supervise's child of this name."""
+def broker_of(instance: HostedInstance) -> int:
+    """Once it has given itself its name."""
     assert instance.process
-    children = Path(f"/proc/{instance.process.pid}/task/{instance.process.pid}/children").read_text().split()
-    [found] = (int(pid) for pid in children if Path(f"/proc/{pid}/comm").read_text() == f"{name}\n")
-    return found
+    children = Path(f"/proc/{instance.process.pid}/task/{instance.process.pid}/children")
+
+    def brokers() -> list[str]:
+        return [pid for pid in children.read_text().split() if _name(pid) == "kw-broker"]
+
+    [broker] = wait_until(brokers)
+    return int(broker)
+
+
+def _name(pid: str) -> str:
+    return Path(f"/proc/{pid}/comm").read_text().rstrip()
 
 
 def test_without_who_decides_nothing_goes_on(instance: HostedInstance) -> None:
@@ -119,7 +127,7 @@ def test_without_who_decides_nothing_goes_on(instance: HostedInstance) -> None:
     client = instance.connect()
     wait_until(lambda: instance.logged() == "up\n")
 
-    os.kill(child_of(instance, "kw-broker"), signal.SIGKILL)
+    os.kill(broker_of(instance), signal.SIGKILL)
 
     assert "the instance's broker was killed" in client.event(EventType.FAILED).text
 
@@ -133,7 +141,7 @@ def test_a_program_that_does_not_follow_its_parent_ends_with_the_instance(
     shutil.copy(workshop.folder / Path(program).name, busybox_root / "bin/relied")
     instance.start("/bin/relied", "alone")
     wait_until(lambda: instance.logged() == "alone\n")
-    first, broker = first_of(instance), child_of(instance, "kw-broker")
+    first, broker = first_of(instance), broker_of(instance)
     assert instance.process
 
     os.kill(instance.process.pid, signal.SIGSTOP)

@@ -76,11 +76,12 @@ def lives(pid: int) -> bool:
 
 
 def broker_of(instance: HostedInstance) -> int:
-    """Once the program runs."""
+    """Once the program runs, and it has given itself its name."""
     assert instance.process
+    supervise = instance.process.pid
     instance.connect().started()
-    (broker,) = [pid for pid, name in children(instance.process.pid).items() if name == "kw-broker"]
-    return broker
+    (broker,) = wait_until(lambda: [pid for pid, name in children(supervise).items() if name == "kw-broker"])
+    return int(broker)
 
 
 def test_what_is_told_names_processes_as_the_instance_does(instance: HostedInstance) -> None:
