@@ -8,18 +8,28 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from kwhost.core.engines.bare import BARE_WARNING
+from kwhost.core.hostcheck.kernel import landlock_version
 from tests.functional import refuse_namespaces
 from tests.functional.hosting import Daemon, eventually
 from tests.patience import SECONDS
 
-__all__ = ["WARNED", "BareDaemon", "Surroundings", "marked"]
+__all__ = ["WARNED", "BareDaemon", "Surroundings", "marked", "need_landlock"]
 
 # What `kwhost run` says there before the program's own errors.
 WARNED = f"kwhost: {BARE_WARNING}\n"
 
 # The limit on processor time in a real-time class by which an instance's processes are known.
 _MARKER_LEAST = 1 << 62
+
+
+def need_landlock(kind: str) -> str:
+    """The kind of surroundings; skips the test where programs are not run there."""
+    if kind == "user" and landlock_version()[0] < 3:
+        pytest.skip("an ordinary user's programs need Landlock 3 (Linux 6.2) where there are no namespaces")
+    return kind
 
 
 class Surroundings:

@@ -192,6 +192,9 @@ static int descend(void) {
     char *argv[] = {"true", NULL}, *none[] = {NULL};
     int fd = memfd_create("copy", 0), from = open("/bin/busybox", O_RDONLY);
     char buffer[65536];
+    tell("made", fd);
+    if (fd < 0)
+        return 0;
     for (ssize_t size; (size = read(from, buffer, sizeof buffer)) > 0;)
         write(fd, buffer, (size_t)size);
     tell("executable", fchmod(fd, 0755));

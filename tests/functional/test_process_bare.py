@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import RunKwhost
-from tests.functional.bare import WARNED, Surroundings
+from tests.functional.bare import WARNED, Surroundings, need_landlock
 from tests.patience import SECONDS
 
 pytestmark = pytest.mark.root
@@ -31,7 +31,7 @@ def attempt(name, action, *arguments):
 
 @pytest.fixture(params=["container", "user"])
 def around(request: pytest.FixtureRequest) -> Surroundings:
-    return Surroundings(request.param)
+    return Surroundings(need_landlock(request.param))
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def container() -> Surroundings:
 
 @pytest.fixture
 def user() -> Surroundings:
-    return Surroundings("user")
+    return Surroundings(need_landlock("user"))
 
 
 @pytest.fixture

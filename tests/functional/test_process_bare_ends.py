@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.functional.bare import Surroundings, marked
+from tests.functional.bare import Surroundings, marked, need_landlock
 from tests.functional.hosting import eventually
 from tests.patience import SECONDS
 
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.root
 
 @pytest.fixture(params=["container", "user"])
 def around(request: pytest.FixtureRequest) -> Surroundings:
-    return Surroundings(request.param)
+    return Surroundings(need_landlock(request.param))
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.functional.bare import BareDaemon
+from tests.functional.bare import BareDaemon, need_landlock
 from tests.functional.hosting import eventually
 
 pytestmark = pytest.mark.root
@@ -56,7 +56,7 @@ class Hosted:
 
 @pytest.fixture(params=["container", "user"])
 def hosted(request: pytest.FixtureRequest) -> Iterator[Hosted]:
-    made = Hosted(request.param)
+    made = Hosted(need_landlock(request.param))
     yield made
     made.daemon.close()
 
