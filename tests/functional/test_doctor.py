@@ -12,6 +12,7 @@ from kwhost.core.cli.doctor import format_report
 from kwhost.core.hostcheck.kvm import check_kvm
 from kwhost.core.hostcheck.report import Verdict, can_run
 from kwhost.core.hostcheck.resources import _check_address_layout
+from tests.functional.bare import need_landlock
 from tests.functional.without_kvm import hide_kvm
 
 
@@ -51,9 +52,10 @@ def test_without_kvm_the_engine_process_can_run_and_says_what_protects(kwhost_co
 def test_where_namespaces_are_refused_it_says_what_does_not_hold(
     kwhost_command: list[str], kind: str, user: str
 ) -> None:
-    command = [sys.executable, "-m", "tests.functional.refuse_namespaces", kind, *kwhost_command]
+    around = [sys.executable, "-m", "tests.functional.refuse_namespaces", need_landlock(kind)]
+    command = [*around, *kwhost_command, "doctor", "--json"]
 
-    done = subprocess.run([*command, "doctor", "--json"], capture_output=True, text=True, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
 
     report = json.loads(done.stdout)
     assert report["engines"]["process"]["host_ok"]

@@ -72,6 +72,7 @@ def test_no_program_of_the_runtime_s_can_be_written(
     assert hashlib.sha256(monitor_path.read_bytes()).digest() == before
 
 
+@pytest.mark.hw
 def test_who_decides_is_out_of_sight_and_reach(instance: HostedInstance) -> None:
     """Not even the instance's root can kill it, or any of its workers."""
     policy = ByHand().call("mkdir", "ERRNO", EPERM)
@@ -88,6 +89,7 @@ def test_who_decides_is_out_of_sight_and_reach(instance: HostedInstance) -> None
     assert instance.wait().status == 0
 
 
+@pytest.mark.hw
 def test_a_stranger_s_listener_answers_nobody(instance: HostedInstance) -> None:
     """What joins has a filter of its own, which asks the same one that the first program's does."""
     instance.shell("echo up; sleep 1000; :", policy=ByHand().call("mkdir", "ERRNO", EPERM).compiled())
@@ -122,6 +124,7 @@ def _name(pid: str) -> str:
     return Path(f"/proc/{pid}/comm").read_text().rstrip()
 
 
+@pytest.mark.hw
 def test_without_who_decides_nothing_goes_on(instance: HostedInstance) -> None:
     instance.shell("echo up; sleep 1000; :")
     client = instance.connect()
@@ -132,6 +135,7 @@ def test_without_who_decides_nothing_goes_on(instance: HostedInstance) -> None:
     assert "the instance's broker was killed" in client.event(EventType.FAILED).text
 
 
+@pytest.mark.hw
 def test_a_program_that_does_not_follow_its_parent_ends_with_the_instance(
     instance: HostedInstance, busybox_root: Path
 ) -> None:

@@ -73,6 +73,7 @@ def test_a_signal_that_ends_it_is_told(around: Surroundings, number: signal.Sign
     assert around.run("--", "sh", "-c", f"kill -{number.value} $$").returncode == 128 + number
 
 
+@pytest.mark.hw
 def test_it_has_no_capability_and_gains_none(around: Surroundings) -> None:
     status = around.run("--", "cat", "/proc/self/status").stdout
     found = dict(line.split(":\t", 1) for line in status.splitlines())
@@ -104,6 +105,7 @@ def test_the_rest_of_the_host_cannot_be_opened(around: Surroundings, path: str) 
     assert around.python(TRY + "attempt('open', os.open, sys.argv[1], 0)", path) == ["open EACCES"]
 
 
+@pytest.mark.hw
 def test_files_that_others_may_write_stay_as_they_are(around: Surroundings, readable: Path) -> None:
     script = (
         TRY
@@ -137,6 +139,7 @@ def test_it_writes_in_a_directory_that_goes_with_it(around: Surroundings) -> Non
     assert not around.scratches()
 
 
+@pytest.mark.hw
 def test_it_has_no_sockets_but_pairs(around: Surroundings) -> None:
     script = (
         TRY
@@ -154,6 +157,7 @@ attempt("datagrams", socket.socketpair, socket.AF_UNIX, socket.SOCK_DGRAM)
     ]  # fmt: skip
 
 
+@pytest.mark.hw
 def test_it_makes_no_namespaces_and_leaves_no_queues(around: Surroundings) -> None:
     script = (
         TRY

@@ -43,6 +43,7 @@ os.chmod(os.environ["HOME"], 0)
 LEAVES = "(setsid sh -c '{sleep} & {sleep}' &) ; setsid {sleep} & {then}"
 
 
+@pytest.mark.hw
 def test_what_it_leaves_behind_ends_with_it(around: Surroundings) -> None:
     then = f"while [ $(pgrep -fx '{around.sleep}' | wc -l) -lt 3 ]; do :; done; echo left"
 

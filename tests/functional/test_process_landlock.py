@@ -10,6 +10,7 @@ import pytest
 
 from kwhost.core.abi.messages import EventType, replace_policy
 from kwhost.core.engines.launch import sealed_record
+from kwhost.core.hostcheck.kernel import landlock_version
 from kwhost.core.images.rootfs import rootfs_image
 from kwhost.core.model.mounts import Mount, MountKind
 from tests.engine.workshop import open_workshop
@@ -19,6 +20,9 @@ from tests.functional.test_join import Joined
 
 HERE = Path(__file__).parent
 EACCES = ("ERRNO", errno.EACCES, 1)
+needs_truncating = pytest.mark.skipif(
+    landlock_version()[0] < 3, reason="Landlock holds no rules on files before version 3 (Linux 6.2)"
+)
 OPENING = {"open", "openat", "creat"}
 # What is done to files, and how the shell calls it.
 TRIES = """
@@ -88,6 +92,7 @@ def printed(instance: HostedInstance, policy: ByHand, script: str = TRIES) -> li
     return instance.logged().splitlines()
 
 
+@pytest.mark.hw
 @pytest.mark.kvm
 def test_the_same_is_permitted_as_in_a_virtual_machine(
     instance: HostedInstance, direct: HostedInstance
@@ -99,6 +104,7 @@ def test_the_same_is_permitted_as_in_a_virtual_machine(
     assert "ok mv /data/file /data/one/two/moved" in answers
 
 
+@needs_truncating
 def test_nobody_is_asked_about_opening(instance: HostedInstance) -> None:
     printed(instance, nested())
 
@@ -152,6 +158,7 @@ def test_who_opens_for_neither_reading_nor_writing_is_judged(instance: HostedIns
     ]
 
 
+@needs_truncating
 def test_programs_that_join_have_the_same_rules(instance: HostedInstance) -> None:
     instance.shell("read end", interactive=True, policy=nested().compiled())
     instance.connect().started()
@@ -172,6 +179,7 @@ def replaced(instance: HostedInstance, policy: ByHand) -> str:
     return client.event(EventType.POLICY).text
 
 
+@needs_truncating
 def test_what_landlock_holds_changes_with_a_restart_only(instance: HostedInstance) -> None:
     instance.shell("read end", interactive=True, policy=nested().compiled())
 

@@ -56,6 +56,7 @@ def ran(instance: HostedInstance, what: str, policy: ByHand | None = None) -> li
     return [line.text for line in instance.log()]
 
 
+@pytest.mark.hw
 def test_links_of_proc_are_the_callers(instance: HostedInstance) -> None:
     assert ran(instance, "links") == [
         "by its name: EACCES",
@@ -77,6 +78,7 @@ def test_links_of_proc_are_the_callers(instance: HostedInstance) -> None:
     ]
 
 
+@pytest.mark.hw
 def test_limits_of_openat2_hold(instance: HostedInstance) -> None:
     assert ran(instance, "limits") == [
         "beneath: ok",
@@ -92,6 +94,7 @@ def test_limits_of_openat2_hold(instance: HostedInstance) -> None:
     ]
 
 
+@pytest.mark.hw
 def test_opening_a_pipe_waits_and_ends_with_a_signal(instance: HostedInstance) -> None:
     assert ran(instance, "waits") == [
         "interrupted: EINTR",
@@ -114,6 +117,7 @@ def test_what_was_put_where_all_may_write_is_not_taken_for_new(instance: HostedI
     ]
 
 
+@pytest.mark.hw
 def test_calls_are_made_as_their_caller(instance: HostedInstance, busybox_root: Path) -> None:
     group = busybox_root / "tmp/group"
     group.write_text("")
@@ -131,6 +135,7 @@ def test_calls_are_made_as_their_caller(instance: HostedInstance, busybox_root: 
     ]
 
 
+@pytest.mark.hw
 def test_memory_is_not_executed_where_it_may_not_be(instance: HostedInstance) -> None:
     policy = careful().path("/memfd:*", READ | WRITE)
 
@@ -138,12 +143,14 @@ def test_memory_is_not_executed_where_it_may_not_be(instance: HostedInstance) ->
     assert ran(instance, "descend", policy) == refused
 
 
+@pytest.mark.hw
 def test_memory_is_executed_where_it_may_be(instance: HostedInstance) -> None:
     policy = careful().path("/memfd:*", READ | WRITE | EXECUTE)
 
     assert ran(instance, "descend", policy) == ["made: ok", "executable: ok", "ran: ok"]
 
 
+@pytest.mark.hw
 @pytest.mark.slow
 @pytest.mark.parametrize("what", ["swapped-link", "swapped-directory", "swapped-socket"])
 def test_what_a_descriptor_stands_for_is_looked_at_once(instance: HostedInstance, what: str) -> None:
@@ -167,6 +174,7 @@ def shell(instance: HostedInstance, policy: ByHand, script: str) -> list[str]:
     return [line.text for line in instance.log()]
 
 
+@pytest.mark.hw
 def test_exceptions_from_executing_hold_beneath_what_is_granted(
     instance: HostedInstance, busybox_root: Path
 ) -> None:
@@ -191,6 +199,7 @@ def test_exceptions_from_executing_hold_beneath_what_is_granted(
     ]
 
 
+@pytest.mark.hw
 @pytest.mark.parametrize(("access", "answer"), [(READ, 0), (READ | WRITE | EXECUTE, EPERM)])
 def test_what_may_be_executed_stays(instance: HostedInstance, access: int, answer: int) -> None:
     other = careful().path("/tmp/one/**", access)

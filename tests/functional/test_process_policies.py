@@ -84,6 +84,7 @@ def broker_of(instance: HostedInstance) -> int:
     return int(broker)
 
 
+@pytest.mark.hw
 def test_what_is_told_names_processes_as_the_instance_does(instance: HostedInstance) -> None:
     approver = shell(
         instance, ByHand().call("mkdir", "ERRNO", EPERM, 7), "echo; sh -c 'echo $$; exec mkdir /x'; :"
@@ -96,6 +97,7 @@ def test_what_is_told_names_processes_as_the_instance_does(instance: HostedInsta
     assert told.text.split()[:2] == [str(pid), str(pid)]
 
 
+@pytest.mark.hw
 @pytest.mark.parametrize(
     ("program", "end"),
     [("exec cat /tmp/asked", signal.SIGSYS), ("trap 'echo caught' SYS; read x < /tmp/asked", signal.SIGKILL)],
@@ -111,6 +113,7 @@ def test_who_opens_what_kills_is_killed(instance: HostedInstance, program: str, 
     assert not {"caught", "still there"} & set(printed)
 
 
+@pytest.mark.hw
 def test_the_end_of_the_broker_is_the_end_of_the_instance(instance: HostedInstance) -> None:
     approver = shell(instance, asking(), "mkdir /tmp/new & sleep 1000")
     approver.question()
@@ -124,6 +127,7 @@ def test_the_end_of_the_broker_is_the_end_of_the_instance(instance: HostedInstan
     wait_until(lambda: not any(lives(pid) for pid in all_of_it))
 
 
+@pytest.mark.hw
 def test_nothing_outlives_a_supervise_that_is_killed(instance: HostedInstance) -> None:
     approver = shell(instance, asking(), "mkdir /tmp/a & mkdir /tmp/b & sleep 1000")
     approver.question()
@@ -137,6 +141,7 @@ def test_nothing_outlives_a_supervise_that_is_killed(instance: HostedInstance) -
     wait_until(lambda: not any(lives(pid) for pid in all_of_it))
 
 
+@pytest.mark.hw
 def test_open_questions_leave_room_for_other_calls(instance: HostedInstance) -> None:
     policy = asking().path("/etc/**", 4)  # rules about files: the broker opens them
     script = f"/bin/questions many {PLACES} & read go; cat /tmp/asked; wait"
@@ -151,6 +156,7 @@ def test_open_questions_leave_room_for_other_calls(instance: HostedInstance) -> 
     assert finished(instance)[-1] == f"made {PLACES}, refused 0"
 
 
+@pytest.mark.hw
 def test_a_call_that_waits_ends_with_its_caller(instance: HostedInstance) -> None:
     policy = ByHand().path("/etc/**", 4)
     script = "busybox mkfifo /tmp/pipe; (exec cat /tmp/pipe) & read go; kill -9 $!; wait $!; echo $?; read go"

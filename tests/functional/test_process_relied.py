@@ -58,11 +58,11 @@ def test_a_process_that_gave_up_its_ids_knows_of_itself_and_of_nobody_else(insta
     ]
 
 
-@pytest.mark.hw
 def test_what_was_closed_nobody_has_open(instance: HostedInstance) -> None:
     assert ran(instance, "closed") == ["executed 100, locked 100, ended 100"]
 
 
+@pytest.mark.hw
 def test_sockets_are_bound_at_the_callers_paths_alone(instance: HostedInstance) -> None:
     """The process that decides is in another directory, where the host's processes can be named."""
     assert ran(instance, "places") == [
