@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -117,6 +118,32 @@ static int places(void) {
     return 0;
 }
 
+static void *without_leader(void *unused) {
+    int pair[2];
+    char byte, state = 0;
+    while (state != 'Z') {
+        char text[256] = "";
+        int fd = open("/proc/self/stat", O_RDONLY);
+        read(fd, text, sizeof text - 1);
+        close(fd);
+        state = strrchr(text, ')')[2];
+    }
+    tell("opened", try("/tmp/open"));
+    tell("made", mkdir("/tmp/directory", 0700));
+    socketpair(AF_UNIX, SOCK_STREAM, 0, pair);
+    tell("sent", sendto(pair[0], "x", 1, 0, NULL, 0));
+    tell("received", recv(pair[1], &byte, 1, MSG_DONTWAIT));
+    exit(0);
+    return unused;
+}
+
+/* A thread goes on when the first one has ended. */
+static int headless(void) {
+    pthread_t thread;
+    pthread_create(&thread, NULL, without_leader, NULL);
+    pthread_exit(NULL);
+}
+
 /* It does not end with its parent. */
 static int alone(void) {
     prctl(PR_SET_PDEATHSIG, 0);
@@ -134,6 +161,8 @@ int main(int argc, char **argv) {
         return closed();
     if (!strcmp(what, "places"))
         return places();
+    if (!strcmp(what, "headless"))
+        return headless();
     if (!strcmp(what, "alone"))
         return alone();
     return strcmp(what, "nothing") != 0;

@@ -1,12 +1,14 @@
 """What ordinary programs rely on holds where their calls are judged and made by somebody else: with rules on
 files, as natively and with a virtual machine."""
 
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from kwhost.core.engines.kernel_version import kernel_version
 from tests.engine.workshop import open_workshop
 from tests.functional.hosted import HostedInstance
 from tests.functional.policies import EXECUTE, READ, WRITE, ByHand
@@ -78,4 +80,15 @@ def test_sockets_are_bound_at_the_callers_paths_alone(instance: HostedInstance) 
         "/: EADDRINUSE",
         "/nowhere/.: ENOENT",
         "socket: ok",
+    ]
+
+
+@pytest.mark.hw
+def test_a_thread_goes_on_when_the_first_one_has_ended(instance: HostedInstance, *, virtual: bool) -> None:
+    without_descriptors = not virtual and kernel_version(os.uname().release) < (6, 9)
+
+    assert ran(instance, "headless") == [
+        "opened: ok",
+        "made: ok",
+        *(["sent: EBADF", "received: EAGAIN"] if without_descriptors else ["sent: ok", "received: ok"]),
     ]

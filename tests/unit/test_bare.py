@@ -8,7 +8,13 @@ from typing import Any
 import pytest
 
 from kwhost.core.engines import bare
-from kwhost.core.engines.bare import Abilities, bare_protections, check_bare, probe_abilities
+from kwhost.core.engines.bare import (
+    Abilities,
+    bare_protections,
+    check_bare,
+    jail_protections,
+    probe_abilities,
+)
 from kwhost.core.errors import HostError
 from kwhost.core.model.protections import Protection
 
@@ -73,6 +79,23 @@ def test_tracing_that_is_restricted_is_told_to_users(monkeypatch: pytest.MonkeyP
     as_user(monkeypatch, 1000)
 
     assert "kernel.yama.ptrace_scope" in bare_protections(FULL, lacking_cgroup="").weaker[Protection.BROKER]
+
+
+def test_where_nobody_may_trace_the_broker_is_told_to_be_weaker(monkeypatch: pytest.MonkeyPatch) -> None:
+    scope = {"now": "3"}
+    monkeypatch.setattr(bare, "_read", lambda path: scope["now"] if path.endswith("ptrace_scope") else "")
+
+    assert "kernel.yama.ptrace_scope" in jail_protections(FULL, lacking_cgroup="").weaker[Protection.BROKER]
+    scope["now"] = "2"
+    assert not jail_protections(FULL, lacking_cgroup="").weaker
+
+
+def test_an_old_landlock_leaves_files_open_to_be_emptied(monkeypatch: pytest.MonkeyPatch) -> None:
+    as_user(monkeypatch, 0)
+
+    old = bare_protections(FULL._replace(landlock=2), lacking_cgroup="")
+    assert "empty files that everybody may write" in old.weaker[Protection.LANDLOCK]
+    assert Protection.LANDLOCK not in bare_protections(FULL._replace(landlock=3), lacking_cgroup="").weaker
 
 
 def probe(monkeypatch: pytest.MonkeyPatch, directory: Path, error: int) -> Abilities:

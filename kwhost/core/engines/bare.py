@@ -38,6 +38,8 @@ _CHROOT = 18
 _SYS_ADMIN = 21
 _TRUNCATES = 3  # the version of Landlock that knows truncating
 _SCOPES = 6  # the version of Landlock that knows signals and abstract sockets
+_PTRACE_SCOPE = "/proc/sys/kernel/yama/ptrace_scope"
+_NO_PTRACE = "3"  # nobody looks into a process, whatever rights over it one has
 _PROBE_SECONDS = 10.0
 _SWEEP_SECONDS = 60.0
 # What the kernel, a filter or a security module answers to those who may not.
@@ -149,7 +151,7 @@ def bare_protections(abilities: Abilities, *, lacking_cgroup: str) -> Protection
         Protection.NETWORK: "there is none, not even a loopback: no sockets but pairs of them",
         Protection.BROKER: "rules on calls, their integers and rates, and questions; none on files",
     }
-    if not is_root and _read("/proc/sys/kernel/yama/ptrace_scope") not in ("", "0"):
+    if not is_root and _read(_PTRACE_SCOPE) not in ("", "0"):
         weaker[Protection.BROKER] += (
             "; modes, owners and times of files cannot be changed (sysctl kernel.yama.ptrace_scope)"
         )
@@ -157,12 +159,23 @@ def bare_protections(abilities: Abilities, *, lacking_cgroup: str) -> Protection
         weaker[Protection.LANDLOCK] = (
             f"version {abilities.landlock} lets the program signal your other processes; {_SCOPES} does not"
         )
+    if 0 < abilities.landlock < _TRUNCATES:  # root alone comes so far
+        weaker[Protection.LANDLOCK] = (
+            f"version {abilities.landlock} lets the program empty files that everybody may write; "
+            f"{_TRUNCATES} does not"
+        )
     return Protections(missing=missing | _commonly_missing(abilities, lacking_cgroup), weaker=weaker)
 
 
 def jail_protections(abilities: Abilities, *, lacking_cgroup: str) -> Protections:
     """Which hold for an instance in namespaces of its own."""
-    return Protections(missing=_commonly_missing(abilities, lacking_cgroup))
+    weaker = {}
+    if _read(_PTRACE_SCOPE) == _NO_PTRACE:
+        weaker[Protection.BROKER] = (
+            "it cannot read what calls point to, so that all fail that are judged by paths or addresses "
+            "(sysctl kernel.yama.ptrace_scope)"
+        )
+    return Protections(missing=_commonly_missing(abilities, lacking_cgroup), weaker=weaker)
 
 
 def _commonly_missing(abilities: Abilities, lacking_cgroup: str) -> dict[Protection, str]:
