@@ -322,6 +322,53 @@ static void test_a_call_is_made_again_after_a_signal(void) {
     CHECK_EQUAL(2, shared->begun);
 }
 
+static void *sleep_long(void *unused) {
+    shared->go = 1;
+    pause();
+    return unused;
+}
+
+static void *spin(void *unused) {
+    shared->go = 1;
+    for (;;)
+        __asm__ volatile("pause");
+    return unused;
+}
+
+static void call_beside(void *(*other)(void *)) {
+    pthread_t thread;
+    pthread_create(&thread, NULL, other, NULL);
+    while (!__atomic_load_n(&shared->go, __ATOMIC_SEQ_CST))
+        usleep(1000); /* at its start it may take any signal */
+    call_restarting();
+}
+
+static void call_beside_a_sleeper(void) {
+    call_beside(sleep_long);
+}
+
+static void call_beside_a_busy_one(void) {
+    call_beside(spin);
+}
+
+/* The kernel would have woken the other thread. */
+static void test_a_call_is_made_again_where_the_signal_can_only_be_its_own(void) {
+    pid_t caller = start(call_beside_a_sleeper);
+    serve(caller, 1);
+    kill(caller, SIGUSR1);
+    finish(caller);
+    CHECK_EQUAL(7, shared->result);
+}
+
+/* It might be about to take the signal: then nothing would make the call again. */
+static void test_a_call_ends_where_a_signal_may_be_anothers(void) {
+    pid_t caller = start(call_beside_a_busy_one);
+    serve(caller, 1);
+    kill(caller, SIGUSR1);
+    finish(caller);
+    CHECK_EQUAL(-EINTR, shared->result);
+}
+
 static void test_the_call_of_a_dead_worker_fails(void) {
     pid_t caller = start(call_restarting);
     serve(caller, 1);
@@ -371,6 +418,8 @@ int main(void) {
     test_the_call_of_a_dead_caller_ends();
     test_a_signal_ends_a_call();
     test_a_call_is_made_again_after_a_signal();
+    test_a_call_is_made_again_where_the_signal_can_only_be_its_own();
+    test_a_call_ends_where_a_signal_may_be_anothers();
     test_the_call_of_a_dead_worker_fails();
     test_each_call_that_waits_has_a_worker();
     return check_done();
