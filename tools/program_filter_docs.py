@@ -73,14 +73,13 @@ change meanwhile. For a program this differs from its own calls in little:
   pipe's other end may meet it.
 
 Reading and writing Landlock keeps by itself (`jail/carried.c`, `jail/carried_rules.c`) where the rules are of
-its kind: directories with all beneath them, and single files that are only read and devices; inner ones grant
-no less than outer ones, and outer ones no writing where inner ones say otherwise; refusals are errors. All
-that they name is there when the program starts, on the root's own mount or as another one's root: elsewhere
-others may change names. Then opening costs what it costs without rules, and what is
-refused is neither counted nor told, with EACCES; of the calls below only those stay that Landlock does not
-look at. A directory that a rule begins at cannot be removed or renamed, and what is moved or linked to where
-more is granted fails with EXDEV. Message queues, and what was passed as standard input, output and error, are
-left out of it.
+its kind: directories with all beneath them, and devices; inner ones grant no less than outer ones, and outer
+ones no writing where inner ones say otherwise; refusals are errors. All that they name is there when the
+program starts, on the root's own mount or as another one's root: elsewhere others may change names. Then
+opening costs little more than without rules, and what is refused is neither counted nor told, with EACCES;
+of the calls below only those stay that Landlock does not look at. A directory that a rule begins at cannot
+be removed or renamed, and what is moved or linked to where more is granted fails with EXDEV. Message queues,
+and what was passed as standard input, output and error, are left out of it.
 
 What may be executed Landlock holds always (`jail/execution.c`), for each object as it is when the program
 starts; beside an exception in a directory, what is made later is not executed. It is neither counted nor

@@ -35,15 +35,15 @@ static bool keeps_its_name(const struct statx *found, u64 root_mount) {
     return found->stx_mnt_id == root_mount || found->stx_attributes & STATX_ATTR_MOUNT_ROOT;
 }
 
-/* Returns 1, or 0 where the object is none that the rule's grant can be tied to. */
+/* Returns 1, or 0 where the object is none that the rule's grant can be tied to: another file may
+ * come to stand where one does, and overlayfs may give one another inode at its next look. */
 static long grant_object(int rules, const struct kw_policy_path *rule, int object, u32 type) {
     u64 rights = rights_of(rule->access);
-    bool directory = type == S_IFDIR, device = type == S_IFCHR || type == S_IFBLK;
-    /* Who may write anything else may also put another in its place. */
-    if (directory ? rule->kind != KW_POLICY_SUBTREE : rule->access & KW_POLICY_WRITE && !device)
-        return 0;
-    if (type == S_IFLNK) /* objects have no paths through it */
+    bool directory = type == S_IFDIR && rule->kind == KW_POLICY_SUBTREE;
+    if (type == S_IFLNK && !(rule->access & KW_POLICY_WRITE)) /* no object has a path through it */
         return 1;
+    if (!directory && type != S_IFCHR && type != S_IFBLK)
+        return 0;
     long result = landlock_allow(rules, object, directory ? rights : rights & OF_FILES);
     return result < 0 ? result : 1;
 }
