@@ -79,7 +79,7 @@ program starts, on the root's own mount or as another one's root: elsewhere othe
 opening costs little more than without rules, and what is refused is neither counted nor told, with EACCES;
 of the calls below only those stay that Landlock does not look at. A directory that a rule begins at cannot
 be removed or renamed, and what is moved or linked to where more is granted fails with EXDEV. Message queues,
-and what was passed as standard input, output and error, are left out of it.
+memory files, and what was passed as standard input, output and error, are left out of it.
 
 What may be executed Landlock holds always (`jail/execution.c`), for each object as it is when the program
 starts; beside an exception in a directory, what is made later is not executed. It is neither counted nor
