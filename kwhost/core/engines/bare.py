@@ -172,7 +172,7 @@ def jail_protections(abilities: Abilities, *, lacking_cgroup: str) -> Protection
     weaker = {}
     if _read(_PTRACE_SCOPE) == _NO_PTRACE:
         weaker[Protection.BROKER] = (
-            "it cannot read what calls point to, so that all fail that are judged by paths or addresses "
+            "it cannot read what calls point to, so policies with rules on files or addresses are refused "
             "(sysctl kernel.yama.ptrace_scope)"
         )
     return Protections(missing=_commonly_missing(abilities, lacking_cgroup), weaker=weaker)
