@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from kwhost.core.engines.bare import BARE_WARNING
 from tests.functional.bare import BareDaemon, need_landlock
 from tests.functional.hosting import eventually
 
@@ -66,6 +67,14 @@ def test_an_instance_tells_which_protections_hold(hosted: Hosted) -> None:
 
     assert {"user_namespace", "mounts", "pids", "uts"} <= missing.keys()
     assert not missing.keys() & {"landlock", "seccomp", "capabilities", "broker", "network", "ipc"}
+
+
+def test_each_start_tells_that_it_is_without_namespaces(hosted: Hosted) -> None:
+    hosted.begin()
+
+    assert hosted.run("events").count(BARE_WARNING) == 1
+    hosted.run("restart", "one")
+    assert hosted.run("events").count(BARE_WARNING) == 2
 
 
 def test_stop_ends_all_that_it_made(hosted: Hosted) -> None:
