@@ -284,7 +284,8 @@ long caller_descriptor(const struct caller *caller, int number) {
     u64 before = raise_capabilities();
     long result = host(__NR_pidfd_getfd, caller->process, number, 0);
     set_capabilities(before);
-    return result;
+    /* Before PIDFD_THREAD that is the first thread, which has none any more once it has ended. */
+    return result == -ESRCH ? -EBADF : result;
 }
 
 long caller_link(const struct caller *caller, const char *link) {
