@@ -257,6 +257,7 @@ def test_a_terminal_of_its_own(join: Join) -> None:
     [master] = joined.ours
     assert re.search(rb"/dev/pts/\d+\r\n11 22\r\n", read_until(master, b"22\r\n"))
     joined.client.send(resize(33, 44))
+    wait_until(lambda: tuple(os.get_terminal_size(master)) == (44, 33))
 
     os.write(master, b"typed\n")
 
