@@ -1,16 +1,17 @@
 """What is mounted on the host, which instances must leave as it was."""
 
-import os
 from pathlib import Path
 
 __all__ = ["host_mounts"]
 
-_WORKERS = "/popen-"  # in the directories of tests that run beside this one (pytest-xdist)
+# Where tests that run beside this one may mount things, too; network namespaces with names (ip-netns(8)) are
+# mounts as well.
+_OF_TESTS = ("/pytest-of-", "/tmp/kwhost-", " - nsfs ")
 
 
-def host_mounts() -> list[str]:
-    """A line for each, without what tests beside this one may make: network namespaces with names
-    (ip-netns(8)), and what is in their own directories."""
-    own = f"{_WORKERS}{os.environ.get('PYTEST_XDIST_WORKER', '')}/"
+def host_mounts(own: Path | None = None) -> list[str]:
+    """A line for each, of those in directories of tests only where they lie in `own`."""
     lines = Path("/proc/self/mountinfo").read_text().splitlines()
-    return [line for line in lines if " - nsfs " not in line and (_WORKERS not in line or own in line)]
+    return [
+        line for line in lines if not any(mark in line for mark in _OF_TESTS) or (own and f" {own}/" in line)
+    ]

@@ -45,6 +45,6 @@ def find_leftovers(directory: Path, state_dir: Path, run_dir: Path) -> list[str]
     """A line for everything of instances that is still there; their logs and the database may stay."""
     found = [f"process {pid}" for pid in processes_using(directory)]
     found += [str(group) for group in control_groups(state_dir)]
-    found += [line for line in host_mounts() if f" {directory}/" in line]
+    found += [line for line in host_mounts(directory) if f" {directory}/" in line]
     found += [str(path) for path in (run_dir / "instances").glob("*")]
     return found

@@ -175,7 +175,7 @@ def test_a_hostile_root_cannot_lead_mounts_out(
     target = tmp_path / "target"
     target.mkdir()
     before = sorted(os.listdir("/"))
-    mounts = host_mounts()
+    mounts = host_mounts(tmp_path)
     for name in ("dev", "proc", "sys", "tmp"):
         (busybox_root / name).symlink_to(link if link != "/etc" else target)
 
@@ -185,7 +185,7 @@ def test_a_hostile_root_cannot_lead_mounts_out(
     assert done.stderr.count("\n") <= 1
     assert sorted(os.listdir("/")) == before
     assert os.listdir(target) == []
-    assert host_mounts() == mounts
+    assert host_mounts(tmp_path) == mounts
 
 
 def test_volume_targets_are_inside_too(run_kwhost: RunKwhost, busybox_root: Path, tmp_path: Path) -> None:

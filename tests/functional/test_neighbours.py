@@ -96,13 +96,13 @@ def test_a_neighbour_computes_and_answers_under_attack(daemon: Daemon) -> None:
 def test_attackers_leave_nothing_behind(daemon: Daemon) -> None:
     for name in BOMBS:
         daemon.wait_state(f"bad/{name}", "running", "exited")
-    mounts = host_mounts()
+    mounts = host_mounts(daemon.directory)
 
     down = daemon.run("down")
 
     assert down.returncode == 0, down.stderr
     assert find_leftovers(daemon.directory, daemon.state_dir, daemon.run_dir) == []
-    assert host_mounts() == mounts
+    assert host_mounts(daemon.directory) == mounts
     assert not [pid for pid in os.listdir("/proc") if pid.isdecimal() and _is_bomb(pid)]
 
 
