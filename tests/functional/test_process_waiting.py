@@ -20,6 +20,7 @@ def instance(new: New, busybox_root: Path) -> HostedInstance:
     program = workshop.build(Path(__file__).with_name("waiting.c"))
     shutil.copy(workshop.folder / Path(program).name, busybox_root / "bin/waiting")
     (busybox_root / "tmp").mkdir()
+    (busybox_root / "tmp").chmod(0o777)  # before Linux 6.3 temporary files belong to nobody inside
     return new(virtual=False)
 
 
