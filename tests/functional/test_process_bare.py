@@ -74,7 +74,6 @@ def test_a_signal_that_ends_it_is_told(around: Surroundings, number: signal.Sign
     assert around.run("--", "sh", "-c", f"kill -{number.value} $$").returncode == 128 + number
 
 
-@pytest.mark.hw
 def test_it_has_no_capability_and_gains_none(around: Surroundings) -> None:
     status = around.run("--", "cat", "/proc/self/status").stdout
     found = dict(line.split(":\t", 1) for line in status.splitlines())

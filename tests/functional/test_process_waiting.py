@@ -77,6 +77,7 @@ def test_programs_join_an_instance_of_which_many_wait(kwhostd: StartDaemon) -> N
     eventually(lambda: daemon.run("logs", "job").stdout == "all\nfreed\n", "their end")
 
 
+@pytest.mark.hw
 @pytest.mark.parametrize("waits", ["first", "another"])
 def test_signals_that_any_thread_may_take_end_no_call_that_they_restart(
     instance: HostedInstance, waits: str
