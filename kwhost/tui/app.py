@@ -88,7 +88,8 @@ class KwhostApp(App[None], inherit_bindings=False):
             self.notify(clean(failure), severity="warning", markup=False)
 
     def _is_overview(self, host: Host) -> bool:
-        return host is self.host and isinstance(self.screen, Overview)
+        # At the end of the program there is no screen for a moment.
+        return host is self.host and bool(self.screen_stack) and isinstance(self.screen, Overview)
 
     def _show(self) -> None:
         if self.screen_stack and isinstance(self.screen, HostScreen):
