@@ -93,11 +93,9 @@ static void temporary(void) {
             DONE("epoll_pwait");
         }
         {
-            SEND(SIGSEGV);
             sigset_t segv = mask_of(SIGSEGV, 0), before;
             sigprocmask(SIG_BLOCK, &segv, &before);
-            if (!late)
-                raise(SIGSEGV);
+            SEND(SIGSEGV);
             SHOW(sigsuspend(&only_two));
             sigprocmask(SIG_SETMASK, &before, NULL);
             DONE("sigsuspend for SEGV");
