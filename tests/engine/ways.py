@@ -1,7 +1,7 @@
 """The ways in which tests have programs run as instances: by which engine, and for whom."""
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -23,7 +23,7 @@ class Way:
     name: str
     options: tuple[str, ...] = ()
     caller: tuple[str, ...] = ()
-    marks: tuple[pytest.MarkDecorator, ...] = ()
+    marks: tuple[pytest.MarkDecorator, ...] = field(default=(), hash=False)
 
     @property
     def is_bare(self) -> bool:
@@ -43,8 +43,9 @@ BARE = Way(name="process-bare", options=_PROCESS, caller=_IN_A_CONTAINER)
 BROKERED = Way(
     name="process-brokered",
     options=(*_PROCESS, "--policy", str(Path(__file__).with_name("brokered.toml"))),
+    marks=(pytest.mark.slow,),
 )
-USER = Way(name="process-user", options=_PROCESS, caller=_AS_USER)
+USER = Way(name="process-user", options=_PROCESS, caller=_AS_USER, marks=(pytest.mark.slow,))
 
 
 def case(way: Way, *values: object, name: str = "", marks: tuple[pytest.MarkDecorator, ...] = ()) -> object:
