@@ -76,7 +76,7 @@ static long allow_all(int rules, u64 handled, const struct launch *instance, con
 
 long bare_restrict(const struct launch *instance, const char **path) {
     *path = "/";
-    long version = host(__NR_landlock_create_ruleset, 0, 0, LANDLOCK_CREATE_RULESET_VERSION);
+    long version = landlock_version();
     if (version == -ENOSYS || version == -EOPNOTSUPP)
         return 0;
     const struct rule_set set = handled_by(version, launch_is(instance, KW_LAUNCH_ROOTLESS));

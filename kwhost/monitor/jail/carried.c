@@ -5,10 +5,6 @@
 #define RULES_MAX 64u /* of a layer; each is compared with each */
 #define READ_WRITE (KW_POLICY_READ | KW_POLICY_WRITE)
 
-static const char *text_of(const struct kw_policy *policy, const struct kw_policy_path *rule) {
-    return policy->texts + rule->text;
-}
-
 static const struct kw_policy_path *rules_of(const struct kw_policy *policy,
                                              const struct kw_policy_layer *layer) {
     return policy->paths + layer->path_first;
@@ -17,7 +13,7 @@ static const struct kw_policy_path *rules_of(const struct kw_policy *policy,
 static bool has_same_text(const struct kw_policy *policy, const struct kw_policy_path *one,
                           const struct kw_policy_path *other) {
     return one->length == other->length &&
-           !memcmp(text_of(policy, one), text_of(policy, other), one->length);
+           !memcmp(policy_text(policy, one), policy_text(policy, other), one->length);
 }
 
 /* Of two rules on a name the first decides. */
@@ -32,8 +28,8 @@ static bool decides(const struct kw_policy *policy, const struct kw_policy_layer
 static bool is_beneath(const struct kw_policy *policy, const struct kw_policy_path *rule,
                        const struct kw_policy_path *outer) {
     return outer->kind == KW_POLICY_SUBTREE && outer->length < rule->length &&
-           text_of(policy, rule)[outer->length] == '/' &&
-           !memcmp(text_of(policy, rule), text_of(policy, outer), outer->length);
+           policy_text(policy, rule)[outer->length] == '/' &&
+           !memcmp(policy_text(policy, rule), policy_text(policy, outer), outer->length);
 }
 
 /* What is granted in the directory that the rule's name is in. */
@@ -61,7 +57,7 @@ static bool is_plain(u32 access, struct kw_policy_verdict refused) {
 
 /* Files of procfs are made anew at each look. */
 static bool is_in_procfs(const struct kw_policy *policy, const struct kw_policy_path *rule) {
-    return rule->length > 6 && !memcmp(text_of(policy, rule), "/proc/", 6);
+    return rule->length > 6 && !memcmp(policy_text(policy, rule), "/proc/", 6);
 }
 
 static bool rule_fits(const struct kw_policy *policy, const struct kw_policy_layer *layer,

@@ -19,8 +19,8 @@ bool carried_adds(const struct kw_policy *policy, const struct kw_policy_layer *
  * directory that a rule begins at cannot be removed or take another name, and refusals are EACCES.
  * What was passed as standard input, output and error stays as open as it is.
  *
- * Returns 1; 0, having done nothing, where it has to be the broker's: the rules do not fit, what
- * they are about is not there as they need it, or the kernel's Landlock knows too little; or a
+ * For a policy that fits. Returns 1; 0, having done nothing, where it has to be the broker's: what
+ * the rules are about is not there as they need it, or the kernel's Landlock knows too little; or a
  * negative errno. Needs no_new_privs. */
 long carried_restrict(const struct kw_policy *policy); /* carried_rules.c */
 

@@ -52,7 +52,7 @@ static long grant_object(int rules, const struct kw_policy_path *rule, int objec
 static long open_rule(const struct kw_policy *policy, const struct kw_policy_path *rule,
                       bool *blocked) {
     char path[KW_POLICY_PATTERN_MAX + 2];
-    format(path, sizeof path, "/%.*s", (int)rule->length, policy->texts + rule->text);
+    format(path, sizeof path, "/%.*s", (int)rule->length, policy_text(policy, rule));
     long fd = open_plainly(path);
     for (*blocked = fd == -ELOOP; fd == -ELOOP; fd = open_plainly(path))
         *strrchr(path, '/') = 0;
@@ -152,8 +152,7 @@ static long make(int fds[KW_POLICY_LAYERS_MAX], u32 *count, const struct kw_poli
 long carried_restrict(const struct kw_policy *policy) {
     int fds[KW_POLICY_LAYERS_MAX];
     u32 count = 0;
-    long version = host(__NR_landlock_create_ruleset, 0, 0, LANDLOCK_CREATE_RULESET_VERSION);
-    if (version < VERSION_NEEDED || !carried_fits(policy))
+    if (landlock_version() < VERSION_NEEDED)
         return 0;
     long result = make(fds, &count, policy);
     bool carried = result > 0;

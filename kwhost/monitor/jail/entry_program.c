@@ -79,8 +79,8 @@ static bool restrict_bare(struct entry *entry) {
  */
 static bool may_be_carried(const struct entry *entry) {
     bool follows = !(entry->flags & EXEC_JOINED) || entry->flags & EXEC_CARRIED;
-    return entry->filter->policy && !entry->filter->learn && !launch_is_bare(entry->launch) &&
-           follows;
+    return entry->filter->policy && !entry->filter->files && !entry->filter->learn &&
+           !launch_is_bare(entry->launch) && follows;
 }
 
 /* Executing first: directories have to be read for it. */

@@ -112,8 +112,7 @@ static long grant_all(struct walk *walk, u64 moving) {
 /* Without a word about it nothing can be moved to another directory; with it, where no more of it
  * could be executed then. */
 static u64 right_to_move(void) {
-    long version = host(__NR_landlock_create_ruleset, 0, 0, LANDLOCK_CREATE_RULESET_VERSION);
-    return version < 2 ? 0 : LANDLOCK_REFER;
+    return landlock_version() < 2 ? 0 : LANDLOCK_REFER;
 }
 
 long execution_restrict(const struct kw_policy *policy) {
@@ -132,10 +131,6 @@ long execution_restrict(const struct kw_policy *policy) {
     return result;
 }
 
-static const char *text_of(const struct kw_policy *policy, const struct kw_policy_path *rule) {
-    return policy->texts + rule->text;
-}
-
 /* Rules with wildcards are the same where both policies have them. */
 static bool has_same(const struct kw_policy *policy, const struct kw_policy *of,
                      const struct kw_policy_path *rule) {
@@ -144,7 +139,7 @@ static bool has_same(const struct kw_policy *policy, const struct kw_policy *of,
         if (other->hash == rule->hash && other->kind == rule->kind &&
             other->length == rule->length &&
             !((other->access ^ rule->access) & KW_POLICY_EXECUTE) &&
-            !memcmp(text_of(policy, other), text_of(of, rule), rule->length))
+            !memcmp(policy_text(policy, other), policy_text(of, rule), rule->length))
             return true;
     }
     return false;
@@ -159,7 +154,7 @@ static bool is_same_at_rules(const struct kw_policy *one, const struct kw_policy
         if (rule->kind == KW_POLICY_GLOB && !has_same(other, one, rule))
             return false;
         for (u32 beneath = 0; beneath < 2; beneath++) {
-            format(path, sizeof path, "%.*s%s", (int)rule->length, text_of(one, rule),
+            format(path, sizeof path, "%.*s%s", (int)rule->length, policy_text(one, rule),
                    beneath        ? "/-"
                    : rule->length ? ""
                                   : "/");

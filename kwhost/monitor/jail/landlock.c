@@ -26,6 +26,10 @@ static u64 known_rights(long version) {
     return rights;
 }
 
+long landlock_version(void) {
+    return host(__NR_landlock_create_ruleset, 0, 0, LANDLOCK_CREATE_RULESET_VERSION);
+}
+
 long landlock_allow(int rules, int beneath, u64 rights) {
     struct landlock_path_beneath_attr rule = {.allowed_access = rights, .parent_fd = beneath};
     return host(__NR_landlock_add_rule, rules, LANDLOCK_RULE_PATH_BENEATH, &rule, 0);
@@ -63,7 +67,7 @@ static long allow_all(int rules, int standins, u64 beneath_root, u64 known) {
 /* Without TCP no address can be bound or connected to. */
 static long set_rules(const struct kw_ceiling *ceiling, const struct grants_own *own,
                       u64 beneath_root, bool without_tcp) {
-    long version = host(__NR_landlock_create_ruleset, 0, 0, LANDLOCK_CREATE_RULESET_VERSION);
+    long version = landlock_version();
     if (version == -ENOSYS || version == -EOPNOTSUPP)
         return 0;
     struct { /* the first members of every version's attributes; earlier ones take zeros */

@@ -34,6 +34,9 @@ long landlock_set(const struct kw_ceiling *ceiling, const struct grants_own *own
  * filter lets pass: where a policy has rules on addresses the broker does that for it. */
 long landlock_set_program(const struct kw_ceiling *ceiling, bool without_tcp);
 
+/* What this kernel's knows; a negative errno: it has none. */
+long landlock_version(void);
+
 /* Adds a rule to a set of them: rights on the object and, of a directory, on all beneath it. */
 long landlock_allow(int rules, int fd, u64 rights);
 long landlock_allow_stream(int rules, int fd, u64 rights);

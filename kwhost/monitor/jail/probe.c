@@ -13,6 +13,7 @@
 #include "jail/errors.h"
 #include "jail/filesystem.h"
 #include "jail/kernel.h"
+#include "jail/landlock.h"
 
 #define NEW_NAMESPACES                                                                             \
     (CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP |  \
@@ -73,7 +74,7 @@ static void try_jail(void) {
 }
 
 static void try_landlock(void) {
-    long version = host(__NR_landlock_create_ruleset, 0, 0, LANDLOCK_CREATE_RULESET_VERSION);
+    long version = landlock_version();
     tell("landlock", "%ld", version < 0 ? 0 : version);
 }
 

@@ -58,6 +58,12 @@ struct kw_policy_verdict policy_new_name(const struct kw_policy *policy, const c
 /* Whether some rule makes a difference between a directory and what lies, or may lie, beneath. */
 bool policy_speaks_beneath(const struct kw_policy *policy, const char *path);
 
+/* The text of a rule of a policy that passed the check. */
+static inline const char *policy_text(const struct kw_policy *policy,
+                                      const struct kw_policy_path *rule) {
+    return policy->texts + rule->text;
+}
+
 /* FNV-1a of so many bytes more. */
 #define POLICY_HASH_START 0xcbf29ce484222325ul
 static inline u64 policy_hash(u64 hash, const char *text, u64 length) {
