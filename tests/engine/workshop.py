@@ -24,7 +24,7 @@ type_linkage = Literal["static", "dynamic"]
 _COMPILE = ["gcc", "-std=gnu11", "-O1", "-g", "-w", f"-I{GUEST}"]
 _LIBRARIES = ["-pthread", "-lm", "-lrt", "-lutil"]
 _CALLS = TESTS.parent / "kwhost/monitor/calls/table.def"
-_HEADERS = [GUEST / "check.h", HOSTILE / "hostile.h", _CALLS]
+_HEADERS = [GUEST / "check.h", HOSTILE / "hostile.h", TESTS / "functional/telling.h", _CALLS]
 
 # What runs on emulated hardware, where each instance takes seconds: one program per mechanism.
 DIFFERENTIAL_ON_HARDWARE = frozenset(

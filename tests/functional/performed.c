@@ -21,25 +21,16 @@
 #include <time.h>
 #include <unistd.h>
 
-static void tell(const char *what, long result) {
-    printf("%s: %s\n", what, result < 0 ? strerrorname_np(errno) : "ok");
-}
-
-static long try(const char *path) {
-    int fd = open(path, O_RDONLY);
-    if (fd >= 0)
-        close(fd);
-    return fd;
-}
+#include "telling.h"
 
 static void tell_through(const char *what, const char *format, int number) {
     char path[64];
     snprintf(path, sizeof path, format, number);
-    tell(what, try(path));
+    tell(what, try_reading(path));
 }
 
 static void *in_thread(void *path) {
-    tell("of a thread", try(path));
+    tell("of a thread", try_reading(path));
     return NULL;
 }
 
@@ -48,24 +39,24 @@ static int links(void) {
     int priv = open("/tmp/priv", O_PATH), fine = open("/tmp/open", O_RDONLY);
     int tmp = open("/tmp", O_PATH), kept = dup2(fine, 200);
     pthread_t thread;
-    tell("by its name", try("/tmp/priv"));
+    tell("by its name", try_reading("/tmp/priv"));
     tell_through("held", "/proc/self/fd/%d", priv);
     tell_through("held, for a thread", "/proc/thread-self/fd/%d", priv);
     tell_through("held, by its number", "/dev/fd/%d", priv);
-    tell("beneath the root", try("/proc/self/root/tmp/priv"));
+    tell("beneath the root", try_reading("/proc/self/root/tmp/priv"));
     tell_through("beneath a directory", "/proc/self/fd/%d/priv", tmp);
     chdir("/tmp");
-    tell("here", try("/proc/self/cwd/priv"));
+    tell("here", try_reading("/proc/self/cwd/priv"));
     tell_through("of the parent", "/proc/%d/root/tmp/priv", getppid());
     tell_through("the other, held", "/proc/self/fd/%d", kept);
     tell_through("the other, beneath a directory", "/proc/self/fd/%d/open", tmp);
-    tell("the other, here", try("/proc/self/cwd/open"));
-    tell("itself", try("/proc/self/exe"));
-    tell("no such descriptor", try("/proc/self/fd/300"));
+    tell("the other, here", try_reading("/proc/self/cwd/open"));
+    tell("itself", try_reading("/proc/self/exe"));
+    tell("no such descriptor", try_reading("/proc/self/fd/300"));
     pthread_create(&thread, NULL, in_thread, "/proc/thread-self/cwd/open");
     pthread_join(thread, NULL);
     prctl(PR_SET_DUMPABLE, 0);
-    tell("the other, not dumpable", try("/proc/self/cwd/open"));
+    tell("the other, not dumpable", try_reading("/proc/self/cwd/open"));
     tell("standard input", open("/dev/stdin", O_RDONLY));
     return 0;
 }

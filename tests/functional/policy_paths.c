@@ -15,6 +15,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "telling.h"
+
 /* What a file says, or why it cannot be opened. */
 static void show(const char *what, const char *path) {
     char text[64] = "";
@@ -76,10 +78,6 @@ static int links(void) {
     point("last", "/proc/self/cwd/two/file");
     show("proc", "/tmp/last");
     return 0;
-}
-
-static void tell(const char *what, long result) {
-    printf("%s: %s\n", what, result < 0 ? strerrorname_np(errno) : "ok");
 }
 
 static struct sockaddr_un local(const char *path) {

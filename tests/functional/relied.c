@@ -14,18 +14,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "telling.h"
+
 #define ROUNDS 100
-
-static void tell(const char *what, long result) {
-    printf("%s: %s\n", what, result < 0 ? strerrorname_np(errno) : "ok");
-}
-
-static long try(const char *path) {
-    int fd = open(path, O_RDONLY);
-    if (fd >= 0)
-        close(fd);
-    return fd;
-}
 
 /* After it gave up its ids its directories of /proc are root's. */
 static int own(void) {
@@ -38,23 +29,23 @@ static int own(void) {
     }
     setresgid(1000, 1000, 1000);
     setresuid(1000, 1000, 1000);
-    tell("memory map", try("/proc/self/maps"));
-    tell("descriptors", try("/proc/self/fd"));
+    tell("memory map", try_reading("/proc/self/maps"));
+    tell("descriptors", try_reading("/proc/self/fd"));
     snprintf(path, sizeof path, "/proc/self/fd/%d", held);
-    tell("a descriptor", try(path));
+    tell("a descriptor", try_reading(path));
     snprintf(path, sizeof path, "/dev/fd/%d", held);
-    tell("a descriptor of the device", try(path));
+    tell("a descriptor of the device", try_reading(path));
     snprintf(path, sizeof path, "/proc/thread-self/fd/%d", held);
-    tell("a descriptor of the thread", try(path));
-    tell("program", try("/proc/self/exe"));
-    tell("working directory", try("/proc/self/cwd"));
-    tell("root", try("/proc/self/root"));
+    tell("a descriptor of the thread", try_reading(path));
+    tell("program", try_reading("/proc/self/exe"));
+    tell("working directory", try_reading("/proc/self/cwd"));
+    tell("root", try_reading("/proc/self/root"));
     snprintf(path, sizeof path, "/proc/%d/maps", root);
-    tell("another's memory map", try(path));
+    tell("another's memory map", try_reading(path));
     snprintf(path, sizeof path, "/proc/%d/fd", root);
-    tell("another's descriptors", try(path));
+    tell("another's descriptors", try_reading(path));
     snprintf(path, sizeof path, "/proc/%d/cwd", root);
-    tell("another's working directory", try(path));
+    tell("another's working directory", try_reading(path));
     return 0;
 }
 
@@ -130,7 +121,7 @@ static void *without_leader(void *unused) {
         close(fd);
         state = strrchr(text, ')')[2];
     }
-    tell("opened", try("/tmp/open"));
+    tell("opened", try_reading("/tmp/open"));
     tell("made", mkdir("/tmp/directory", 0700));
     socketpair(AF_UNIX, SOCK_STREAM, 0, pair);
     tell("sent", sendmsg(pair[0], &message, 0));
