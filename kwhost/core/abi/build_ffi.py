@@ -10,6 +10,7 @@ from cffi import FFI
 
 _BEGIN, _END = "/* cdef: begin */", "/* cdef: end */"
 _package = Path(__file__).resolve().parents[2]
+_unpack_jail = Path(__file__).resolve().parent / "unpack_jail.c"
 _HEADERS = (
     "monitor/abi/kw_abi.h",
     "monitor/abi/kw_policy.h",
@@ -24,8 +25,10 @@ _SOURCE = r"""
 #include "forward/protocol.h"
 #include <asm/unistd.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/openat2.h>
 #include <sched.h>
+#include <signal.h>
 #include <unistd.h>
 
 #define CALL(nr, name, ...) [nr] = #name,
@@ -58,4 +61,15 @@ ffi.cdef("const char *kw_call_name(uint32_t number);")
 # System calls that Python 3.11 does not have: a descriptor or 0, or a negative errno.
 ffi.cdef("long kw_openat2(int directory, const char *path, uint64_t flags, uint64_t mode, uint64_t resolve);")
 ffi.cdef("int kw_enter_user_namespace(int pidfd);")
-ffi.set_source("kwhost.core.abi._abi", _SOURCE)
+for declaration in (
+    "int kw_own_user_namespace(void)",
+    "long kw_mount_of(int directory, int user_namespace)",
+    "int kw_own_mounts(void)",
+    "int kw_enter_mount(int tree)",
+    "int kw_keep_file_capabilities(void)",
+    "int kw_filter_unpacking(void)",
+    "int kw_end_with_parent(void)",
+    "int kw_sync_file_system(int fd)",
+):
+    ffi.cdef(f"{declaration};")
+ffi.set_source("kwhost.core.abi._abi", _SOURCE + _unpack_jail.read_text(encoding="utf-8"))

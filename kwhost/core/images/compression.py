@@ -1,0 +1,99 @@
+"""Streams as they were before gzip or zstd: memory is bounded, whatever the stream says."""
+
+import zlib
+from collections.abc import Callable
+from typing import Any, BinaryIO
+
+from kwhost.core.errors import ImageError
+
+__all__ = ["plain_stream"]
+
+_PIECE = 1 << 18
+_GZIP = b"\x1f\x8b"
+_ZSTD = b"\x28\xb5\x2f\xfd"
+_OTHERS = {b"BZh": "bzip2", b"\xfd7zXZ\0": "xz"}
+# zstd may ask for gigabytes of what it has written before; nothing in use asks for more than this.
+_WINDOW_MAX = 1 << 27
+_GZIP_WITH_HEADER = 16 + zlib.MAX_WBITS
+
+Read = Callable[[int], bytes]
+
+
+class _Head:
+    """A stream whose beginning was looked at."""
+
+    def __init__(self, source: BinaryIO, head: bytes) -> None:
+        self._source = source
+        self._head = head
+
+    def read(self, size: int = -1) -> bytes:
+        """At most so many bytes."""
+        if not self._head:
+            return self._source.read(size)
+        size = len(self._head) if size < 0 else size
+        piece, self._head = self._head[:size], self._head[size:]
+        return piece
+
+
+class _Gzip:
+    """gzip, also several streams behind each other, as pigz writes them."""
+
+    def __init__(self, source: _Head) -> None:
+        self._source = source
+        self._input = b""
+        self._stream = zlib.decompressobj(_GZIP_WITH_HEADER)
+
+    def read(self, size: int) -> bytes:
+        """At most so many bytes; none at the end."""
+        try:
+            return self._read(size)
+        except zlib.error as error:
+            raise ImageError(f"the gzip data is damaged: {error}") from error
+
+    def _read(self, size: int) -> bytes:
+        while True:
+            if self._stream.eof:
+                self._input = self._stream.unused_data or self._input
+                # Zeros may follow, as on tapes.
+                self._input = (self._input or self._source.read(_PIECE)).lstrip(b"\0")
+                if not self._input:
+                    return b""
+                self._stream = zlib.decompressobj(_GZIP_WITH_HEADER)
+            data = self._input or self._source.read(_PIECE)
+            if not data:
+                raise ImageError("the gzip data is cut off")
+            piece = self._stream.decompress(data, size)
+            self._input = self._stream.unconsumed_tail
+            if piece:
+                return piece
+
+
+def _zstd(source: Any) -> Read:
+    import zstandard  # few images have it
+
+    reader = zstandard.ZstdDecompressor(max_window_size=_WINDOW_MAX).stream_reader(
+        source, read_size=_PIECE, read_across_frames=True
+    )
+
+    def read(size: int) -> bytes:
+        try:
+            return reader.read(size)
+        except zstandard.ZstdError as error:
+            raise ImageError(f"the zstd data is damaged: {error}") from error
+
+    return read
+
+
+def plain_stream(source: BinaryIO) -> Read:
+    """What gives at most so many bytes of the stream without its compression, none at its end. Raises
+    ImageError, also later, where it is damaged."""
+    head = source.read(6)
+    whole = _Head(source, head)
+    if head.startswith(_GZIP):
+        return _Gzip(whole).read
+    if head.startswith(_ZSTD):
+        return _zstd(whole)
+    for mark, name in _OTHERS.items():
+        if head.startswith(mark):
+            raise ImageError(f"it is compressed with {name}; gzip and zstd are known here")
+    return whole.read

@@ -1,0 +1,261 @@
+"""Reads a tar archive from a stream: ustar, pax and GNU headers, sparse files in all their forms.
+
+Python's tarfile is not used: it trusts what headers say of sizes and order, decodes names, and takes
+several times as long for an entry.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from enum import Enum
+
+from kwhost.core.errors import ImageError
+from kwhost.core.images.tar_fields import (
+    BLOCK,
+    Segment,
+    check_sum,
+    checked_segments,
+    decimal,
+    number,
+    pax_records,
+    text,
+)
+
+__all__ = ["Entry", "Kind", "TarReader"]
+
+_PIECE = 1 << 18
+# Of one extended header; with it comes all that is ever held of an entry.
+_HEADER_MAX = 1 << 20
+_MAP_BLOCKS_MAX = 4096
+_XATTR = b"SCHILY.xattr."
+_SPARSE_KEYS = (b"GNU.sparse.offset", b"GNU.sparse.numbytes")
+_ZEROS = bytes(BLOCK)
+
+
+class Kind(Enum):
+    """What an entry is."""
+
+    FILE = "file"
+    LINK = "hard link"
+    SYMLINK = "symbolic link"
+    CHARACTER = "character device"
+    BLOCK = "block device"
+    DIRECTORY = "directory"
+    FIFO = "pipe"
+
+
+_KINDS = {
+    b"0": Kind.FILE, b"\0": Kind.FILE, b"7": Kind.FILE, b"S": Kind.FILE, b"1": Kind.LINK, b"2": Kind.SYMLINK,
+    b"3": Kind.CHARACTER, b"4": Kind.BLOCK, b"5": Kind.DIRECTORY, b"6": Kind.FIFO,
+}  # fmt: skip
+
+
+@dataclass(slots=True)
+class Entry:
+    """One entry; names are bytes, as they are in the archive. `size` is the file's, `stored` what the archive
+    has of it, `segments` where that belongs (None: it is all of the file)."""
+
+    name: bytes
+    kind: Kind
+    mode: int
+    uid: int
+    gid: int
+    mtime: int
+    size: int
+    stored: int
+    link: bytes = b""
+    xattrs: dict[bytes, bytes] = field(default_factory=dict)
+    segments: tuple[Segment, ...] | None = None
+
+
+class TarReader:
+    """`read` gives at most so many bytes, and none only at the end. Raises ImageError for what is no proper
+    archive."""
+
+    def __init__(self, read: Callable[[int], bytes]) -> None:
+        self._read = read
+        self._begun = False
+        self._left = 0  # of the entry's content
+        self._padding = 0
+
+    def entries(self) -> Iterator[Entry]:
+        """All entries; what is not taken of an entry's content is passed over."""
+        while header := self._next_header():
+            entry = self._entry(header)
+            if entry is not None:
+                yield entry
+
+    def pieces(self) -> Iterator[bytes]:
+        """What the archive has of the entry that came last."""
+        while self._left:
+            piece = self._read(min(_PIECE, self._left))
+            if not piece:
+                raise ImageError("the archive is cut off within a file")
+            self._left -= len(piece)
+            yield piece
+
+    def _exactly(self, size: int) -> bytes:
+        data = self._read(size)
+        while len(data) < size:
+            more = self._read(size - len(data))
+            if not more:
+                raise ImageError("the archive is cut off")
+            data += more
+        return data
+
+    def _next_header(self) -> bytes:
+        """The next header; nothing at the end: a block of zeros, or, as some programs write it, the stream's
+        own end between entries."""
+        for _ in self.pieces():
+            pass
+        if self._padding:
+            self._exactly(self._padding)
+        self._padding = 0
+        first = self._read(BLOCK)
+        if not first and not self._begun:
+            raise ImageError("the archive is empty, or cut off at its beginning")
+        self._begun = True
+        if not first:
+            return b""
+        header = first + self._exactly(BLOCK - len(first)) if len(first) < BLOCK else first
+        if header == _ZEROS:
+            while self._read(_PIECE):
+                pass
+            return b""
+        check_sum(header)
+        return header
+
+    def _begin_content(self, size: int) -> None:
+        self._left = size
+        self._padding = -size % BLOCK
+
+    def _content(self, header: bytes) -> bytes:
+        """All of an extended header."""
+        size = number(header[124:136])
+        if size > _HEADER_MAX:
+            raise ImageError(f"the archive has an extended header of {size} bytes")
+        return self._exactly(size + -size % BLOCK)[:size]
+
+    def _entry(self, header: bytes) -> Entry | None:
+        """The entry that begins with this header, which may be one of several; None at the end."""
+        pax: dict[bytes, bytes] = {}
+        sparse: list[tuple[bytes, bytes]] = []
+        name = link = b""
+        while (kind := header[156:157]) in (b"x", b"g", b"L", b"K"):
+            content = self._content(header)
+            if kind == b"L":
+                name = text(content)
+            elif kind == b"K":
+                link = text(content)
+            elif kind == b"x":
+                records = pax_records(content)
+                sparse = [
+                    each for each in records if each[0] in (b"GNU.sparse.offset", b"GNU.sparse.numbytes")
+                ]
+                pax = dict(records)
+            header = self._next_header()
+            if not header:
+                if kind == b"g":
+                    return None
+                raise ImageError("the archive ends behind an extended header")
+        return self._finish(header, pax, sparse, name, link)
+
+    def _finish(
+        self,
+        header: bytes,
+        pax: dict[bytes, bytes],
+        sparse: list[tuple[bytes, bytes]],
+        name: bytes,
+        link: bytes,
+    ) -> Entry:
+        kind = _KINDS.get(header[156:157])
+        if kind is None:
+            raise ImageError(f"the archive has an entry of the unknown kind {header[156:157]!r}")
+        size = decimal(pax[b"size"]) if b"size" in pax else number(header[124:136])
+        entry = Entry(
+            name=pax.get(b"path") or name or _full_name(header),
+            kind=kind,
+            mode=number(header[100:108]) & 0o7777,
+            uid=decimal(pax[b"uid"]) if b"uid" in pax else number(header[108:116]),
+            gid=decimal(pax[b"gid"]) if b"gid" in pax else number(header[116:124]),
+            mtime=decimal(pax[b"mtime"]) if b"mtime" in pax else number(header[136:148]),
+            size=size,
+            stored=size,
+            link=pax.get(b"linkpath") or link or text(header[157:257]),
+        )
+        if pax:
+            entry.xattrs = {key[len(_XATTR) :]: pax[key] for key in pax if key.startswith(_XATTR)}
+        if kind is Kind.FILE:
+            self._begin_content(size)
+            if entry.name.endswith(b"/"):
+                entry.kind = Kind.DIRECTORY  # as before ustar
+            self._read_sparse(entry, header, pax, sparse)
+        else:
+            entry.size = entry.stored = 0  # some programs give sizes to these, and never content
+        return entry
+
+    def _read_sparse(
+        self, entry: Entry, header: bytes, pax: dict[bytes, bytes], sparse: list[tuple[bytes, bytes]]
+    ) -> None:
+        if header[156:157] == b"S":
+            segments, size = self._old_map(header)
+        elif b"GNU.sparse.major" in pax:
+            segments, size = self._map_in_content(), decimal(pax.get(b"GNU.sparse.realsize", b"x"))
+        elif b"GNU.sparse.size" in pax:
+            flat = [decimal(value) for _, value in sparse]
+            if b"GNU.sparse.map" in pax:
+                flat = [decimal(value) for value in pax[b"GNU.sparse.map"].split(b",") if value]
+            segments, size = _pairs(flat), decimal(pax[b"GNU.sparse.size"])
+        else:
+            return
+        entry.name = pax.get(b"GNU.sparse.name", entry.name)
+        entry.size, entry.stored = size, self._left
+        entry.segments = checked_segments(segments, size, self._left)
+
+    def _old_map(self, header: bytes) -> tuple[list[Segment], int]:
+        """GNU's first form: in the header, and in blocks behind it."""
+        fields, more = header[386:482], header[482]
+        segments = _old_segments(fields)
+        blocks = 0
+        while more:
+            blocks += 1
+            if blocks > _MAP_BLOCKS_MAX:
+                raise ImageError("a sparse file's map is too long")
+            block = self._exactly(BLOCK)
+            segments += _old_segments(block[:504])
+            more = block[504]
+        return segments, number(header[483:495])
+
+    def _map_in_content(self) -> list[Segment]:
+        """Pax form 1.0: decimal lines before the content, filled up to a block."""
+        wanted, numbers, rest = 1, list[int](), b""
+        for _ in range(_MAP_BLOCKS_MAX):
+            if len(numbers) >= wanted:
+                return _pairs(numbers[1:wanted])
+            if self._left < BLOCK:
+                break
+            rest += self._exactly(BLOCK)
+            self._left -= BLOCK
+            *lines, rest = rest.split(b"\n")
+            numbers += [decimal(line) for line in lines if line.strip(b"\0")]
+            if numbers:
+                wanted = 1 + 2 * numbers[0]
+        raise ImageError("a sparse file's map is too long, or not complete")
+
+
+def _full_name(header: bytes) -> bytes:
+    name = text(header[:100])
+    if header[257:263] == b"ustar\0" and (prefix := text(header[345:500])):
+        return prefix + b"/" + name
+    return name
+
+
+def _old_segments(fields: bytes) -> list[Segment]:
+    places = range(0, len(fields) - 23, 24)
+    found = (Segment(number(fields[at : at + 12]), number(fields[at + 12 : at + 24])) for at in places)
+    return [segment for segment in found if segment.size or segment.offset]
+
+
+def _pairs(numbers: list[int]) -> list[Segment]:
+    if len(numbers) % 2:
+        raise ImageError("a sparse file's map is not complete")
+    return [Segment(*pair) for pair in zip(numbers[::2], numbers[1::2], strict=True)]

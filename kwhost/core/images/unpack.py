@@ -1,0 +1,187 @@
+"""Unpacking an archive in a jailed process of its own: this process's rights meet nothing hostile."""
+
+import errno
+import json
+import os
+import select
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+from kwhost.core.abi import unpack_jail
+from kwhost.core.abi.openat2 import open_beneath
+from kwhost.core.errors import HostError, ImageError
+from kwhost.core.images.digests import Digest, parse_digest
+from kwhost.core.images.layer_writer import LayerBounds
+from kwhost.core.model.ids import IdRange
+
+__all__ = ["Lease", "LeaseIds", "Unpacked", "unpack"]
+
+_MODULE = "kwhost.core.images.unpack_process"
+_READY_SECONDS = 60.0
+_RESULT_MAX = 16 * 1024 * 1024
+_ERROR_MAX = 16 * 1024
+
+
+class Lease(Protocol):
+    """Ids that nobody else has until it is closed; core.engines.id_ranges has them."""
+
+    @property
+    def ids(self) -> IdRange:
+        """Which they are."""
+
+    def close(self) -> None:
+        """Give them back."""
+
+
+LeaseIds = Callable[[], Lease]
+
+
+class Unpacked(NamedTuple):
+    """What came of an archive: bytes of files, entries, those left out, and its digest uncompressed."""
+
+    size: int
+    entries: int
+    left_out: int
+    diff_id: Digest
+
+
+def unpack(archive: int, directory: Path, bounds: LayerBounds, lease_ids: LeaseIds) -> Unpacked:
+    """Unpack the opened archive in an empty directory. Owners on disk are the archive's where this process
+    is root; an ordinary user's are those that the user's instances have. Raises ImageError, HostError."""
+    with ExitStack() as ends:
+        lease = lease_ids()
+        ends.callback(lease.close)
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        ends.callback(ours.close)
+        with theirs:
+            process = subprocess.Popen(
+                [sys.executable, "-P", "-X", "utf8", "-m", _MODULE, str(theirs.fileno()), str(directory)],
+                stdin=archive,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                pass_fds=(theirs.fileno(),),
+                env={},
+                cwd="/",
+            )
+        ends.callback(_end, process)
+        _let_begin(ours, process.pid, directory, bounds, lease.ids)
+        result = _result(process)
+    return _finish(result, directory)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.kill()
+    process.wait()
+    for pipe in (process.stdout, process.stderr):
+        if pipe:
+            pipe.close()
+
+
+def _let_begin(control: socket.socket, pid: int, directory: Path, bounds: LayerBounds, ids: IdRange) -> None:
+    """Give the process ids, the directory and the order. One that ended says why by itself."""
+    control.settimeout(_READY_SECONDS)
+    try:
+        if not control.recv(64):
+            return
+    except TimeoutError:
+        raise HostError(
+            "the process that unpacks images did not begin; is this host out of memory?"
+        ) from None
+    rootless = os.geteuid() != 0
+    _write_id_maps(pid, ids, rootless=rootless)
+    request = json.dumps({"bounds": bounds._asdict(), "one_owner": ids.size == 1}).encode()
+    with ExitStack() as ends:
+        fds = []
+        if not rootless:
+            fds.append(_mapped_mount(pid, directory))
+            ends.callback(os.close, fds[0])
+        with suppress(BrokenPipeError, ConnectionResetError):
+            socket.send_fds(control, [request], fds)
+
+
+def _mapped_mount(pid: int, directory: Path) -> int:
+    """The directory with owners as the process has them: what it makes for its id 0 belongs to 0 on disk."""
+    with ExitStack() as ends:
+        namespace = os.open(f"/proc/{pid}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
+        ends.callback(os.close, namespace)
+        opened = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        ends.callback(os.close, opened)
+        try:
+            return unpack_jail.mount_of(opened, namespace)
+        except OSError as error:
+            if error.errno != errno.EINVAL:
+                raise HostError(f"cannot mount {directory} for unpacking: {error.strerror}") from error
+            text = "its file system has no id-mapped mounts; keep host.state_dir on ext4, xfs or btrfs"
+            raise HostError(f"images cannot be unpacked in {directory}: {text}") from error
+
+
+def _write_id_maps(pid: int, ids: IdRange, *, rootless: bool) -> None:
+    places = (("uid", os.geteuid(), ids.uid_base), ("gid", os.getegid(), ids.gid_base))
+    if rootless and ids.size > 1:
+        for kind, own, base in places:
+            tool = [f"new{kind}map", str(pid), "0", str(own), "1", "1", str(base), str(ids.size - 1)]
+            done = subprocess.run(tool, capture_output=True, check=False, stdin=subprocess.DEVNULL)
+            if done.returncode:
+                raise HostError(f"new{kind}map refused: {done.stderr.decode(errors='replace').strip()[:200]}")
+        return
+    if rootless:
+        Path(f"/proc/{pid}/setgroups").write_text("deny", encoding="ascii")
+    for kind, own, base in places:
+        line = f"0 {own} 1" if rootless else f"0 {base} {ids.size}"
+        Path(f"/proc/{pid}/{kind}_map").write_text(line, encoding="ascii")
+
+
+def _result(process: subprocess.Popen[bytes]) -> dict[str, object]:
+    """What it says about its work. Raises ImageError, HostError."""
+    assert process.stdout
+    assert process.stderr
+    data = process.stdout.read(_RESULT_MAX)
+    status = process.wait()
+    if status < 0:
+        raise ImageError(
+            f"the process that unpacks the image was killed by signal {-status}: it needed too much"
+        )
+    try:
+        result = json.loads(data)
+        assert isinstance(result, dict)
+    except (ValueError, RecursionError, AssertionError) as error:
+        ready, _, _ = select.select([process.stderr], [], [], 0)
+        text = process.stderr.read1(_ERROR_MAX) if ready else b""  # type: ignore[attr-defined]
+        last = text.decode("utf-8", "replace").strip().rpartition("\n")[2][:300]
+        raise HostError(f"the process that unpacks images failed: {last or f'status {status}'}") from error
+    if "error" in result:
+        raise ImageError(str(result["error"])[:500])
+    return result
+
+
+def _finish(result: dict[str, object], directory: Path) -> Unpacked:
+    """The result as it must be; it comes from what has read hostile data."""
+    size, entries, left_out = (result.get(key) for key in ("size", "entries", "left_out"))
+    opaque = result.get("opaque")
+    if not (isinstance(size, int) and isinstance(entries, int) and isinstance(left_out, int)):
+        raise ImageError("the process that unpacks the image gave no proper answer")
+    if os.geteuid() == 0 and isinstance(opaque, list):
+        _mark_opaque(directory, opaque)
+    return Unpacked(size, entries, left_out, parse_digest(str(result.get("diff_id"))))
+
+
+def _mark_opaque(directory: Path, paths: list[object]) -> None:
+    """Mark directories for kernels whose overlays are made with root's attributes (up to Linux 6.5)."""
+    root = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        for path in paths:
+            with suppress(FileNotFoundError, NotADirectoryError):  # replaced later in the same layer
+                opened = open_beneath(root, str(path), os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+                try:
+                    os.setxattr(opened, "trusted.overlay.opaque", b"y")
+                finally:
+                    os.close(opened)
+    except OSError as error:
+        raise ImageError(f"a layer's directory cannot be marked as replaced: {error.strerror}") from error
+    finally:
+        os.close(root)

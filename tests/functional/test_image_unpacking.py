@@ -1,0 +1,397 @@
+"""Hostile layers, unpacked in the jail: nothing gets out of it, and what is left is what the layer means."""
+
+import gzip
+import hashlib
+import os
+import signal
+import stat
+import subprocess
+import tarfile
+import time
+from pathlib import Path
+from threading import Thread
+
+import pytest
+import zstandard
+
+from kwhost.core.engines.id_ranges import lease_ids
+from kwhost.core.errors import ImageError
+from kwhost.core.images.layer_writer import LayerBounds
+from kwhost.core.images.unpack import Unpacked, unpack
+from kwhost.core.model.ids import DEFAULT_UID_BASE
+from tests.unit.tar_parts import Archive
+
+pytestmark = pytest.mark.root
+
+
+class Layers:
+    """Unpacks archives in `root`, which has a secret beside it."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.root = directory / "layer"
+        self.root.mkdir()
+        self.secret = directory / "secret"
+        self.secret.write_text("secret")
+
+    def unpack(self, archive: Archive | bytes, bounds: LayerBounds | None = None) -> Unpacked:
+        file = self.directory / "archive"
+        file.write_bytes(archive if isinstance(archive, bytes) else archive.data)
+        with file.open("rb") as opened:
+            return unpack(
+                opened.fileno(), self.root, bounds or LayerBounds(), lambda: lease_ids(DEFAULT_UID_BASE)
+            )
+
+    def refuse(self, archive: Archive | bytes, bounds: LayerBounds | None = None) -> str:
+        with pytest.raises(ImageError) as caught:
+            self.unpack(archive, bounds)
+        return str(caught.value)
+
+    def stat(self, name: str) -> os.stat_result:
+        return (self.root / name).lstat()
+
+
+@pytest.fixture
+def layers(tmp_path: Path) -> Layers:
+    return Layers(tmp_path)
+
+
+def is_whiteout(status: os.stat_result) -> bool:
+    return stat.S_ISCHR(status.st_mode) and status.st_rdev == 0
+
+
+def test_owners_modes_and_times_are_the_archives(layers: Layers) -> None:
+    layers.unpack(
+        Archive()
+        .directory("d", mode=0o2750, uid=1000, gid=50, mtime=1000)
+        .add("d/f", b"x", mode=0o640, uid=65_534, gid=7, mtime=2000)
+        .link("d/l", "f")
+    )
+
+    directory, file = layers.stat("d"), layers.stat("d/f")
+    assert (stat.S_IMODE(directory.st_mode), directory.st_uid, directory.st_gid) == (0o2750, 1000, 50)
+    assert directory.st_mtime == 1000
+    assert (stat.S_IMODE(file.st_mode), file.st_uid, file.st_gid, file.st_mtime) == (0o640, 65_534, 7, 2000)
+    assert (layers.root / "d/l").readlink() == Path("f")
+
+
+@pytest.mark.parametrize("name", ["../secret", "a/../../secret", "/../secret", "d/.."])
+def test_names_that_lead_up_are_refused(name: str, layers: Layers) -> None:
+    assert "'..'" in layers.refuse(Archive().add(name, b"changed"))
+    assert layers.secret.read_text() == "secret"
+
+
+def test_an_absolute_name_lies_in_the_layer(layers: Layers) -> None:
+    layers.unpack(Archive().add(f"{layers.secret}", b"inside"))
+
+    assert layers.secret.read_text() == "secret"
+    assert (layers.root / str(layers.secret)[1:]).read_bytes() == b"inside"
+
+
+@pytest.mark.parametrize("up", ["..", "../..", "/", "/proc/self/root", "/proc/1/root"])
+def test_links_lead_nowhere_but_into_the_layer(up: str, layers: Layers) -> None:
+    archive = Archive().link("out", up).add("out/secret", b"changed")
+    try:
+        layers.unpack(archive)
+    except ImageError:
+        pass  # there is no /proc there
+    else:
+        assert (layers.root / "secret").read_bytes() == b"changed"
+    assert layers.secret.read_text() == "secret"
+
+
+def test_an_absolute_link_to_the_hosts_files_leads_into_the_layer(layers: Layers) -> None:
+    archive = Archive().link("l", str(layers.directory)).add("l/secret", b"changed")
+
+    assert "cannot unpack" in layers.refuse(archive)
+    assert layers.secret.read_text() == "secret"
+
+
+def test_a_file_takes_the_place_of_a_link_and_does_not_go_through_it(layers: Layers) -> None:
+    layers.unpack(Archive().add("target", b"old").link("l", "target").add("l", b"new"))
+
+    assert not (layers.root / "l").is_symlink()
+    assert (layers.root / "target").read_bytes() == b"old"
+
+
+def test_a_dangling_link_is_kept_and_nothing_made_behind_it(layers: Layers) -> None:
+    layers.unpack(Archive().link("l", "/nowhere/at/all"))
+    assert (layers.root / "l").is_symlink()
+
+    assert "cannot unpack" in layers.refuse(Archive().link("m", "/nowhere").add("m/f", b"x"))
+
+
+def test_links_in_a_circle_are_refused(layers: Layers) -> None:
+    assert "cannot unpack" in layers.refuse(Archive().link("a", "b").link("b", "a").add("a/f", b"x"))
+
+
+@pytest.mark.parametrize("target", ["etc/passwd", "/etc/shadow", "missing", "d"])
+def test_hard_links_to_what_is_not_a_file_of_the_layer_are_refused(target: str, layers: Layers) -> None:
+    assert "hard link" in layers.refuse(Archive().directory("d").hard_link("h", target))
+
+
+def test_a_hard_link_that_leads_up_is_refused(layers: Layers) -> None:
+    assert "'..'" in layers.refuse(Archive().hard_link("h", "../secret"))
+    assert layers.secret.stat().st_nlink == 1
+
+
+def test_a_hard_link_through_a_link_stays_in_the_layer(layers: Layers) -> None:
+    assert "hard link" in layers.refuse(Archive().link("l", str(layers.directory)).hard_link("h", "l/secret"))
+    assert layers.secret.stat().st_nlink == 1
+
+
+def test_hard_links_within_the_layer_are_one_file(layers: Layers) -> None:
+    layers.unpack(Archive().add("a", b"x").hard_link("b", "a").hard_link("b", "b"))
+
+    assert layers.stat("a").st_ino == layers.stat("b").st_ino
+
+
+@pytest.mark.parametrize("kind", [tarfile.CHRTYPE, tarfile.BLKTYPE])
+@pytest.mark.parametrize("number", [(0, 0), (1, 3), (8, 0)])
+def test_devices_are_left_out(kind: bytes, number: tuple[int, int], layers: Layers) -> None:
+    """Also 0/0, which would take a file of a lower layer away without being a whiteout."""
+    result = layers.unpack(Archive().add("dev/x", kind=kind, devmajor=number[0], devminor=number[1]))
+
+    assert result.left_out == 1
+    assert not list(layers.root.rglob("x"))
+
+
+def test_pipes_are_made(layers: Layers) -> None:
+    layers.unpack(Archive().add("p", kind=tarfile.FIFOTYPE, mode=0o620, uid=3))
+
+    assert stat.S_ISFIFO(layers.stat("p").st_mode)
+    assert layers.stat("p").st_uid == 3
+
+
+def test_a_whiteout_is_what_overlayfs_takes_for_one(layers: Layers) -> None:
+    layers.unpack(Archive().add("d/.wh.gone"))
+
+    assert is_whiteout(layers.stat("d/gone"))
+    assert not (layers.root / "d/.wh.gone").exists()
+
+
+@pytest.mark.parametrize("name", [".wh.", ".wh..", ".wh..."])
+def test_whiteouts_of_no_name_are_refused(name: str, layers: Layers) -> None:
+    assert "no name" in layers.refuse(Archive().directory("d").add(f"d/{name}"))
+
+
+def test_a_whiteout_does_not_touch_what_the_layer_itself_has(layers: Layers) -> None:
+    layers.unpack(Archive().add("f", b"mine").add(".wh.f"))
+
+    assert (layers.root / "f").read_bytes() == b"mine"
+
+
+def opaque(path: Path) -> set[str]:
+    return {name for name in os.listxattr(path) if name.endswith("overlay.opaque")}
+
+
+OPAQUE = {"user.overlay.opaque", "trusted.overlay.opaque"}
+
+
+def test_an_opaque_directory_hides_all_below_it(layers: Layers) -> None:
+    layers.unpack(Archive().directory("d").add("d/.wh..wh..opq").add("d/f", b"x"))
+
+    assert opaque(layers.root / "d") == OPAQUE
+    assert sorted(each.name for each in (layers.root / "d").iterdir()) == ["f"]
+
+
+def test_an_opaque_directory_may_come_without_its_entry_and_be_the_root(layers: Layers) -> None:
+    layers.unpack(Archive().add("d/.wh..wh..opq").add(".wh..wh..opq"))
+
+    assert opaque(layers.root / "d") == OPAQUE
+    assert opaque(layers.root) == OPAQUE
+
+
+@pytest.mark.parametrize("directory_first", [True, False])
+def test_a_directory_that_is_taken_away_and_made_anew_is_opaque(
+    directory_first: bool, layers: Layers
+) -> None:
+    archive = Archive()
+    if directory_first:
+        archive.directory("d").add(".wh.d")
+    else:
+        archive.add(".wh.d").directory("d")
+    layers.unpack(archive)
+
+    assert opaque(layers.root / "d") == OPAQUE
+
+
+def test_an_opaque_mark_through_a_link_stays_in_the_layer(layers: Layers) -> None:
+    archive = Archive().directory("d").link("l", str(layers.directory)).add("l/.wh..wh..opq")
+
+    layers.refuse(archive)
+    assert not opaque(layers.directory)
+
+
+def test_aufs_records_are_left_out(layers: Layers) -> None:
+    result = layers.unpack(Archive().directory(".wh..wh.plnk").add(".wh..wh.aufs"))
+
+    assert result.left_out == 2
+    assert list(layers.root.iterdir()) == []
+
+
+def test_of_entries_with_one_name_the_last_counts(layers: Layers) -> None:
+    layers.unpack(
+        Archive()
+        .add("f", b"1")
+        .add("f", b"2")
+        .directory("d")
+        .add("d/in/side", b"x")
+        .add("d", b"now a file")
+        .link("l", "f")
+        .directory("l")
+        .directory("twice", mode=0o700)
+        .add("twice/kept", b"x")
+        .directory("twice", mode=0o711)
+    )
+
+    assert (layers.root / "f").read_bytes() == b"2"
+    assert (layers.root / "d").read_bytes() == b"now a file"
+    assert stat.S_ISDIR(layers.stat("l").st_mode)
+    assert stat.S_IMODE(layers.stat("twice").st_mode) == 0o711
+    assert (layers.root / "twice/kept").exists()
+
+
+def test_sparse_files_stay_sparse(layers: Layers) -> None:
+    layers.directory.joinpath("in").mkdir()
+    with (layers.directory / "in/sparse").open("wb") as file:
+        file.seek(64 << 20)
+        file.write(b"end")
+    tar = ["tar", "cS", "-C", str(layers.directory / "in"), "sparse"]
+    layers.unpack(subprocess.run(tar, capture_output=True, check=True).stdout)
+
+    assert (layers.root / "sparse").read_bytes() == bytes(64 << 20) + b"end"
+    assert layers.stat("sparse").st_blocks * 512 < 1 << 20
+
+
+def test_a_sparse_file_of_impossible_size_is_refused(layers: Layers) -> None:
+    records = {"GNU.sparse.size": str(1 << 62), "GNU.sparse.map": "0,1"}
+
+    assert "claims" in layers.refuse(Archive().add("f", b"x", pax_headers=records))
+
+
+def test_users_attributes_are_kept_and_others_are_not(layers: Layers) -> None:
+    names = ("user.mine", "user.overlay.opaque", "user.overlay.redirect", "trusted.overlay.opaque",
+             "security.capability", "security.selinux", "system.posix_acl_access")  # fmt: skip
+    records = {f"SCHILY.xattr.{name}": "y" for name in names}
+    layers.unpack(Archive().add("f", b"x", pax_headers=records).directory("d", pax_headers=records))
+
+    for name in ("f", "d"):
+        assert os.listxattr(layers.root / name) == ["user.mine"]
+
+
+def test_set_user_id_bits_are_dropped(layers: Layers) -> None:
+    layers.unpack(Archive().add("su", b"x", mode=0o6755))
+
+    assert stat.S_IMODE(layers.stat("su").st_mode) == 0o755
+
+
+def test_names_that_are_not_utf8_are_kept(layers: Layers) -> None:
+    name = b"\xff\xfe\n\x1b[31m"
+    layers.unpack(Archive(tarfile.GNU_FORMAT).add(os.fsdecode(name), b"x"))
+
+    assert os.listdir(os.fsencode(layers.root)) == [name]
+
+
+def test_errors_show_hostile_names_harmlessly(layers: Layers) -> None:
+    text = layers.refuse(Archive(tarfile.GNU_FORMAT).add("../\x1b[31m\n\udcff", b"x"))
+
+    assert text.isascii()
+    assert text.isprintable()
+
+
+@pytest.mark.parametrize("compress", [gzip.compress, zstandard.compress])
+def test_a_decompression_bomb_is_refused_at_its_bound(compress: "object", layers: Layers) -> None:
+    bomb = compress(Archive().add("bomb", bytes(64 << 20)).data)  # type: ignore[operator]
+    assert len(bomb) < 1 << 20
+
+    assert "room" in layers.refuse(bomb, LayerBounds(size=1 << 20))
+
+
+def test_a_layer_of_too_many_or_too_deep_entries_is_refused(layers: Layers) -> None:
+    many = Archive()
+    for number in range(20):
+        many.add(str(number))
+    assert "more than 10 entries" in layers.refuse(many, LayerBounds(entries=10))
+    assert "too deep" in layers.refuse(Archive().add("d/" * 50 + "f"), LayerBounds(depth=40))
+
+
+@pytest.mark.parametrize("name", ["n" * 256, "a\0b"])
+def test_impossible_names_are_an_error(name: str, layers: Layers) -> None:
+    text = layers.refuse(Archive().add("f", b"x", pax_headers={"path": name}))
+
+    assert "cannot unpack" in text or "impossible" in text
+
+
+@pytest.mark.parametrize("mark", [b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"BZh", b"\xfd7zXZ\0", b"garbage"])
+def test_what_is_no_archive_is_an_error(mark: bytes, layers: Layers) -> None:
+    assert layers.refuse(mark + bytes(100))
+
+
+def test_cut_compression_is_an_error(layers: Layers) -> None:
+    data = gzip.compress(Archive().add("f", os.urandom(100_000)).data)
+
+    assert "cut off" in layers.refuse(data[:-5000])
+
+
+def test_gzip_in_several_parts_is_one_layer(layers: Layers) -> None:
+    data = Archive().add("f", b"x" * 2000).data
+    result = layers.unpack(gzip.compress(data[:700]) + gzip.compress(data[700:]))
+
+    assert (result.entries, result.size) == (1, 2000)
+
+
+def test_the_digest_is_that_of_the_plain_archive(layers: Layers) -> None:
+    data = Archive().add("f", b"x").data + bytes(4096)
+
+    assert layers.unpack(gzip.compress(data)).diff_id == f"sha256:{hashlib.sha256(data).hexdigest()}"
+
+
+def test_the_process_can_do_nothing_else(layers: Layers, tmp_path: Path) -> None:
+    """What it has, seen from outside while it waits for its archive."""
+    reading, writing = os.pipe()
+    before = set(Path("/proc").glob("[0-9]*"))
+    failures: list[str] = []
+
+    def work() -> None:
+        try:
+            unpack(reading, layers.root, LayerBounds(), lambda: lease_ids(DEFAULT_UID_BASE))
+        except ImageError as error:
+            failures.append(str(error))
+
+    worker = Thread(target=work)
+    worker.start()
+    try:
+        os.write(writing, Archive().add("f", b"x" * 4096).data[:1024])
+        process = _wait_jailed(before)
+        status = (process / "status").read_text()
+        fields = dict(line.split(":\t", 1) for line in status.splitlines() if ":\t" in line)
+        kept = 1 << 0 | 1 << 1 | 1 << 3 | 1 << 4
+        assert int(fields["CapEff"], 16) == int(fields["CapBnd"], 16) == kept
+        assert (fields["NoNewPrivs"], fields["Seccomp"]) == ("1", "2")
+        assert int(fields["Uid"].split()[0]) >= DEFAULT_UID_BASE
+        for space in ("user", "mnt", "net", "ipc", "uts"):
+            assert os.readlink(process / f"ns/{space}") != os.readlink(f"/proc/self/ns/{space}")
+        assert len((process / "mountinfo").read_text().splitlines()) == 1
+        assert sorted(os.listdir(process / "root")) == ["f"]
+        os.kill(int(process.name), signal.SIGKILL)
+    finally:
+        os.close(writing)
+        worker.join(20)
+        os.close(reading)
+    assert "killed by signal 9" in failures[0]
+
+
+def _wait_jailed(before: set[Path]) -> Path:
+    """The unpacking process, once its filter is set and it has read what there is."""
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        for process in set(Path("/proc").glob("[0-9]*")) - before:
+            try:
+                ours = b"unpack_process" in (process / "cmdline").read_bytes()
+                jailed = ours and "Seccomp:\t2" in (process / "status").read_text()
+                if jailed and os.listdir(process / "root") == ["f"]:
+                    return process
+            except OSError:
+                continue
+    raise AssertionError("no process was jailed")
