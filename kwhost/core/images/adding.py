@@ -1,0 +1,140 @@
+"""Adding images to the store: whatever they come from, this is what is checked, unpacked and kept.
+
+Everything here blocks; a daemon calls it in a thread.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+from kwhost.core.abi.unpack_jail import sync_file_system
+from kwhost.core.errors import HostError, ImageError
+from kwhost.core.images.digests import Digest, hex_of, parse_digest
+from kwhost.core.images.documents import DOCUMENT_MAX, Configuration, Manifest, decode
+from kwhost.core.images.layer_writer import LayerBounds
+from kwhost.core.images.platforms import check_platform
+from kwhost.core.images.records import ImageRecord, read_record, write_record
+from kwhost.core.images.settings import settings_of
+from kwhost.core.images.store import ImageStore, Owner, telling_full_disk
+from kwhost.core.images.unpack import LeaseIds, unpack
+
+__all__ = ["Adder", "UnpackedLayer", "hash_file", "room_for"]
+
+_PIECE = 1 << 20
+# What no image may take of a disk, for everybody else: a twentieth.
+_KEPT_FREE = 20
+_SIZE_MAX = LayerBounds().size
+
+
+def hash_file(file: BinaryIO) -> Digest:
+    """The digest of an opened file, from where it stands."""
+    content = hashlib.sha256()
+    buffer = bytearray(_PIECE)
+    view = memoryview(buffer)
+    while count := file.readinto(buffer):  # type: ignore[attr-defined]
+        content.update(view[:count])
+    return parse_digest(f"sha256:{content.hexdigest()}")
+
+
+def room_for(path: Path) -> LayerBounds:
+    """What may be unpacked there: no archive, however much it pretends to be, fills the disk."""
+    with telling_full_disk(f"look at the file system of {path}"):
+        disk = os.statvfs(path)
+    free = disk.f_bavail * disk.f_frsize - disk.f_blocks * disk.f_frsize // _KEPT_FREE
+    entries = disk.f_favail - disk.f_files // _KEPT_FREE if disk.f_files else LayerBounds().entries
+    if free <= 0 or entries <= 0:
+        raise HostError(f"there is too little room for an image on the disk of {path}; free some space")
+    return LayerBounds(size=min(free, _SIZE_MAX), entries=min(entries, LayerBounds().entries))
+
+
+class UnpackedLayer(NamedTuple):
+    """A layer's digest without compression, and the bytes of its files."""
+
+    diff_id: Digest
+    size: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Adder:
+    """Adds images for one owner. `report` gets a line about each step; `place` is what `store.adding()` gave.
+    Whether a layer is there already counts only where the owner has it, or where its content has come: a
+    digest alone opens nothing."""
+
+    store: ImageStore
+    owner: Owner
+    lease_ids: LeaseIds
+    place: Path
+    report: Callable[[str], None]
+
+    def add(self, document: bytes, names: list[str]) -> ImageRecord:
+        """Add an image by its manifest; the configuration's and all layers' blobs have come. Raises
+        ImageError, HostError."""
+        manifest = decode(document, Manifest, "the image's manifest")
+        manifest.check_layers()
+        config = decode(
+            self.store.read_blob(manifest.config.name, DOCUMENT_MAX),
+            Configuration,
+            "the image's configuration",
+        )
+        check_platform(config)
+        settings = settings_of(config)
+        layers = tuple(layer.name for layer in manifest.layers)
+        if len(config.rootfs.diff_ids) != len(layers):
+            raise ImageError("the image's configuration does not have as many layers as its manifest")
+        size = 0
+        for number, (layer, diff_id) in enumerate(zip(layers, config.rootfs.diff_ids, strict=True), 1):
+            found = self.unpack_layer(layer, f"layer {number} of {len(layers)}")
+            if found.diff_id != diff_id:
+                raise ImageError(
+                    f"layer {number} is not what the image's configuration says ({diff_id[:100]!a})"
+                )
+            size += found.size
+        record = ImageRecord(
+            manifest=self.store.add_blob(document),
+            config=manifest.config.name,
+            layers=layers,
+            size=size,
+            created=config.created,
+            settings=settings,
+        )
+        self._keep(record, names)
+        return record
+
+    def _keep(self, record: ImageRecord, names: list[str]) -> None:
+        with telling_full_disk("keep an image"):
+            if not (self.store.images / hex_of(record.manifest)).is_dir():
+                write_record(self.store, self.place, record)
+        read_record(self.store, record.manifest)
+        self.store.set_names(self.owner, names, record.manifest, time.time())
+
+    def unpack_layer(self, layer: Digest, what: str) -> UnpackedLayer:
+        """Have a layer's directory; its blob is there. Raises ImageError, HostError."""
+        target = self.store.layers / hex_of(layer)
+        about = self.store.layers / f"{hex_of(layer)}.json"
+        if not target.is_dir():
+            self.report(f"unpacking {what}")
+            self._make_layer(layer, target, about)
+        known = json.loads(about.read_bytes())
+        return UnpackedLayer(parse_digest(known["diff_id"]), int(known["size"]))
+
+    def _make_layer(self, layer: Digest, target: Path, about: Path) -> None:
+        made = self.place / f"layer-{hex_of(layer)}"
+        with telling_full_disk("unpack a layer"):
+            shutil.rmtree(made, ignore_errors=True)
+            made.mkdir(mode=0o755)
+            with self.store.blob(layer).open("rb") as blob:
+                result = unpack(blob.fileno(), made, room_for(self.place), self.lease_ids)
+                sync_file_system(blob.fileno())
+            fields = {"diff_id": result.diff_id, "size": result.size, "left_out": result.left_out}
+            self.store.write_file(about, json.dumps(fields).encode())
+            try:
+                made.rename(target)
+            except OSError:
+                if not target.is_dir():  # somebody else was faster
+                    raise

@@ -1,0 +1,147 @@
+"""`kwhost image load`: images out of an archive; `import`: one out of a root file system's archive."""
+
+import json
+import os
+from collections.abc import Callable
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import NamedTuple
+
+from kwhost.core.errors import ImageError, UsageError
+from kwhost.core.images.adding import Adder, hash_file, room_for
+from kwhost.core.images.archive_layout import ArchivedImage, Directory, read_layout
+from kwhost.core.images.digests import Digest, digest_of
+from kwhost.core.images.names import parse_name
+from kwhost.core.images.store import ImageStore, Owner, telling_full_disk
+from kwhost.core.images.unpack import LeaseIds, unpack
+
+__all__ = ["ImageWork", "import_root", "load_archive"]
+
+_LAYER = "application/vnd.oci.image.layer.v1.tar"
+_CONFIG = "application/vnd.oci.image.config.v1+json"
+_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+_SUFFIXES = {b"\x1f\x8b": "+gzip", b"\x28\xb5": "+zstd"}
+
+
+class ImageWork(NamedTuple):
+    """Where images go to, whose they become, and who hears of the progress."""
+
+    store: ImageStore
+    owner: Owner
+    lease_ids: LeaseIds
+    report: Callable[[str], None] = lambda _line: None
+
+    def adder(self, place: Path) -> Adder:
+        """What adds them."""
+        return Adder(
+            store=self.store, owner=self.owner, lease_ids=self.lease_ids, place=place, report=self.report
+        )
+
+
+def load_archive(work: ImageWork, archive: int, name: str | None) -> list[str]:
+    """Add the images of an opened archive, compressed or not; their names. `name` is what the only image of
+    the archive is called instead. Raises ImageError, HostError, UsageError."""
+    wanted = parse_name(name).familiar if name else None
+    with work.store.adding() as place, ExitStack() as ends:
+        unpacked = place / "archive"
+        with telling_full_disk("begin to unpack an archive"):
+            unpacked.mkdir(mode=0o700)
+        work.report("reading the archive")
+        bounds = room_for(place)
+        unpack(archive, unpacked, bounds._replace(file=bounds.size), work.lease_ids)
+        fd = os.open(unpacked, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        ends.callback(os.close, fd)
+        directory = Directory(fd)
+        images = read_layout(directory)
+        if wanted and len(images) > 1:
+            raise UsageError(f"the archive has {len(images)} images: they cannot all be called {wanted}")
+        added: list[str] = []
+        for image in images:
+            names = [wanted] if wanted else list(image.names)
+            if not names:
+                raise UsageError(
+                    "the archive does not say what its image is called: name it with --name NAME:TAG"
+                )
+            work.report(f"adding {names[0]}")
+            _add(work, place, directory, image, names)
+            added += names
+        return added
+
+
+def _add(work: ImageWork, place: Path, directory: Directory, image: ArchivedImage, names: list[str]) -> None:
+    path, promised = image.config
+    document = directory.document(path)
+    config = digest_of(document)
+    _check(config, promised)
+    layers = [_adopt(work.store, directory, path, promised) for path, promised in image.layers]
+    work.store.add_blob(document)
+    manifest = image.manifest or _manifest(work.store, config, len(document), layers)
+    work.adder(place).add(manifest, names)
+
+
+def _check(digest: Digest, promised: Digest | None) -> None:
+    if promised not in (None, digest):
+        raise ImageError(f"the archive's {promised} has another content than its name says: {digest}")
+
+
+def _adopt(store: ImageStore, directory: Directory, path: str, promised: Digest | None) -> Digest:
+    """Keep a layer as a blob, once its content is known. What unpacked it has ended: nobody can change it."""
+    with directory.open(path) as file, telling_full_disk("keep an image's layer"):
+        digest = hash_file(file)
+        _check(digest, promised)
+        if store.blob(digest).exists():
+            return digest
+        store.adopt_file(file.fileno(), digest)
+    return digest
+
+
+def _manifest(store: ImageStore, config: Digest, size: int, layers: list[Digest]) -> bytes:
+    """A manifest for what `docker save` wrote without one."""
+    described = []
+    for layer in layers:
+        with store.blob(layer).open("rb") as file:
+            suffix = _SUFFIXES.get(file.read(2), "")
+            length = os.fstat(file.fileno()).st_size
+        described.append({"mediaType": _LAYER + suffix, "digest": layer, "size": length})
+    return json.dumps(
+        {
+            "schemaVersion": 2,
+            "mediaType": _MANIFEST,
+            "config": {"mediaType": _CONFIG, "digest": config, "size": size},
+            "layers": described,
+        }
+    ).encode()
+
+
+def import_root(work: ImageWork, archive: int, name: str) -> list[str]:
+    """Add an image of one layer, the opened archive of a root file system, compressed or not. Raises
+    ImageError, HostError, UsageError."""
+    wanted = parse_name(name).familiar
+    with work.store.adding() as place:
+        file = place / "layer.tar"
+        work.report("reading the root file system")
+        with telling_full_disk("keep a root file system"), file.open("xb") as copy:
+            _copy(archive, copy.fileno(), room_for(place).size)
+        with file.open("rb", buffering=0) as opened:
+            layer = hash_file(opened)
+        work.store.adopt_blob(file, layer)
+        diff_id = work.adder(place).unpack_layer(layer, "the root file system").diff_id
+        created = datetime.now(UTC).isoformat(timespec="seconds")
+        root = {"type": "layers", "diff_ids": [diff_id]}
+        document = json.dumps(
+            {"architecture": "amd64", "os": "linux", "created": created, "rootfs": root}
+        ).encode()
+        config = work.store.add_blob(document)
+        work.adder(place).add(_manifest(work.store, config, len(document), [layer]), [wanted])
+    return [wanted]
+
+
+def _copy(source: int, target: int, most: int) -> None:
+    copied = 0
+    while piece := os.read(source, 1 << 20):
+        copied += len(piece)
+        if copied > most:
+            raise ImageError(f"the archive is larger than {most} bytes, and there is no room for more")
+        while piece:
+            piece = piece[os.write(target, piece) :]

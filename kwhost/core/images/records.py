@@ -1,0 +1,117 @@
+"""The record of an image that a start reads: image.json, and the accounts beside it.
+
+It is written by this program alone, when the image is added, so that a start parses nothing hostile and loads
+neither msgspec nor any layer's files.
+"""
+
+import json
+import os
+import stat
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from kwhost.core.errors import ImageError
+from kwhost.core.images.digests import Digest, hex_of, parse_digest
+from kwhost.core.images.store import ImageStore, sync_directory
+from kwhost.core.model.definition import Healthcheck, ProbeKind
+from kwhost.core.model.image import ImageSettings
+
+__all__ = ["ImageRecord", "read_record", "write_record"]
+
+_ACCOUNTS = ("passwd", "group")
+_ACCOUNTS_MAX = 4 * 1024 * 1024
+_NAME_ONLY = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageRecord:
+    """An image by itself; `layers` are blobs, from the lowest up."""
+
+    manifest: Digest
+    config: Digest
+    layers: tuple[Digest, ...]
+    size: int
+    created: str | None
+    settings: ImageSettings
+
+    def blobs(self) -> tuple[Digest, ...]:
+        """All that it consists of."""
+        return (self.manifest, self.config, *self.layers)
+
+
+def read_record(store: ImageStore, manifest: Digest) -> ImageRecord:
+    """Raises ImageError."""
+    file = store.images / hex_of(manifest) / "image.json"
+    try:
+        return _decode(json.loads(file.read_bytes()))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ImageError(f"the image {manifest} is damaged ({file}: {error}); load it again") from error
+
+
+def _decode(fields: dict[str, Any]) -> ImageRecord:
+    settings = fields["settings"]
+    for key in ("entrypoint", "command", "volumes", "ports"):
+        settings[key] = tuple(settings[key])
+    if check := settings["healthcheck"]:
+        kind, target = ProbeKind(check["kind"]), tuple(check["target"])
+        settings["healthcheck"] = Healthcheck(**check | {"kind": kind, "target": target})
+    return ImageRecord(
+        manifest=parse_digest(fields["manifest"]),
+        config=parse_digest(fields["config"]),
+        layers=tuple(map(parse_digest, fields["layers"])),
+        size=fields["size"],
+        created=fields["created"],
+        settings=ImageSettings(**settings),
+    )
+
+
+def write_record(store: ImageStore, place: Path, record: ImageRecord) -> None:
+    """Keep the record, with the accounts that the layers have. Raises OSError."""
+    made = place / f"record-{hex_of(record.manifest)}"
+    (made / "etc").mkdir(mode=0o700, parents=True)
+    for name in _ACCOUNTS:
+        (made / "etc" / name).write_bytes(_find_accounts(store, record.layers, name))
+    fields = asdict(record)
+    if record.settings.healthcheck:
+        fields["settings"]["healthcheck"]["kind"] = record.settings.healthcheck.kind.value
+    store.write_file(made / "image.json", json.dumps(fields).encode())
+    target = store.images / hex_of(record.manifest)
+    try:
+        made.rename(target)
+    except OSError:
+        if not target.is_dir():  # somebody else was faster
+            raise
+    sync_directory(store.images)
+
+
+def _find_accounts(store: ImageStore, layers: tuple[Digest, ...], name: str) -> bytes:
+    """What overlayfs would show as /etc/NAME, if that is a plain file in a plain directory."""
+    for layer in reversed(layers):
+        content, covered = _look(store.layers / hex_of(layer), name)
+        if content is not None or covered:
+            return content or b""
+    return b""
+
+
+def _look(layer: Path, name: str) -> tuple[bytes | None, bool]:
+    """A layer's own, and whether it hides those below."""
+    try:
+        etc = os.open(layer / "etc", _NAME_ONLY)
+    except FileNotFoundError:
+        return None, False
+    try:
+        if not stat.S_ISDIR(os.fstat(etc).st_mode):
+            return None, True
+        opaque = "user.overlay.opaque" in os.listxattr(f"/proc/self/fd/{etc}")
+        try:
+            file = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=etc)
+        except FileNotFoundError:
+            return None, opaque
+        except OSError:
+            return None, True  # a link, or a whiteout
+    finally:
+        os.close(etc)
+    with os.fdopen(file, "rb") as opened:
+        plain = stat.S_ISREG(os.fstat(file).st_mode)
+        return (opened.read(_ACCOUNTS_MAX) if plain else None), True

@@ -1,0 +1,86 @@
+"""What can be done with the images of one state directory, for a daemon and for commands without one.
+
+Every call blocks, and raises KwhostError.
+"""
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from kwhost.core.errors import KwhostError, NotFound
+from kwhost.core.images.collection import collect
+from kwhost.core.images.store import ImageStore, Owner
+from kwhost.core.images.stored import StoredPlan, describe, find_name, plan_stored
+from kwhost.core.images.unpack import LeaseIds
+from kwhost.core.model.image import StoredImage
+
+__all__ = ["Images"]
+
+Report = Callable[[str], None]
+
+
+def _silent(_line: str) -> None:
+    pass
+
+
+class Images:
+    """`lease_ids` gives the ids that an archive is unpacked with."""
+
+    def __init__(self, state_dir: Path, lease_ids: LeaseIds) -> None:
+        self.store = ImageStore(state_dir / "images")
+        self._instances = state_dir / "instances"
+        self._lease_ids = lease_ids
+
+    def load(
+        self, owner: Owner, archive: int, name: str | None, report: Report = _silent
+    ) -> tuple[StoredImage, ...]:
+        """Add the images of an opened docker-archive or oci-archive."""
+        from kwhost.core.images.loading import ImageWork, load_archive  # brings msgspec
+
+        work = ImageWork(self.store, owner, self._lease_ids, report)
+        return self._added(owner, lambda: load_archive(work, archive, name))
+
+    def import_root(
+        self, owner: Owner, archive: int, name: str, report: Report = _silent
+    ) -> tuple[StoredImage, ...]:
+        """Add an image out of the opened archive of a root file system."""
+        from kwhost.core.images.loading import ImageWork, import_root
+
+        work = ImageWork(self.store, owner, self._lease_ids, report)
+        return self._added(owner, lambda: import_root(work, archive, name))
+
+    def _added(self, owner: Owner, add: Callable[[], Iterable[str]]) -> tuple[StoredImage, ...]:
+        try:
+            names = add()
+        except KwhostError:
+            self.collect()  # what came before the failure
+            raise
+        own = self.store.names(owner)
+        return tuple(describe(self.store, name, owner, own[name]) for name in names if name in own)
+
+    def list(self, owner: Owner) -> tuple[StoredImage, ...]:
+        """The images that the owner may use, by name."""
+        visible = sorted(self.store.visible(owner).items())
+        return tuple(describe(self.store, name, whose, named) for name, (whose, named) in visible)
+
+    def inspect(self, owner: Owner, reference: str) -> StoredImage:
+        """One image."""
+        name, whose, named = find_name(self.store, owner, reference)
+        return describe(self.store, name, whose, named)
+
+    def remove(self, owner: Owner, reference: str) -> StoredImage:
+        """Forget one of the owner's own names, and remove what nobody else has or uses of the image."""
+        name, whose, named = find_name(self.store, owner, reference)
+        if whose != owner:
+            raise NotFound(f"the image {name} is the operator's, who alone may remove it")
+        image = describe(self.store, name, whose, named)
+        self.store.remove_name(owner, name)
+        self.collect()
+        return image
+
+    def collect(self) -> int:
+        """Remove what is not referred to; the bytes of blobs that went."""
+        return collect(self.store, self._instances.glob("*/image"))
+
+    def plan(self, owner: Owner, reference: str) -> StoredPlan:
+        """How an instance's root is made of an image; the caller closes the plan's pin."""
+        return plan_stored(self.store, owner, reference)

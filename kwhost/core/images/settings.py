@@ -1,0 +1,96 @@
+"""What an image's configuration says about running it, checked. Pure."""
+
+import math
+import posixpath
+import re
+import signal
+
+from kwhost.core.errors import ImageError
+from kwhost.core.images.documents import Configuration
+from kwhost.core.model.definition import Healthcheck, ProbeKind
+from kwhost.core.model.image import ImageSettings
+
+__all__ = ["settings_of"]
+
+_PORT = re.compile(r"([0-9]{1,5})(?:-[0-9]{1,5})?(?:/(?:tcp|udp|sctp))?")
+_SECOND = 1_000_000_000
+_LONGEST = 366 * 86_400.0
+
+
+def _no_nul(texts: list[str]) -> tuple[str, ...]:
+    if any("\0" in text for text in texts):
+        raise ImageError("the image's configuration has a text with a NUL character")
+    return tuple(texts)
+
+
+def _environment(lines: list[str]) -> dict[str, str]:
+    variables = {}
+    for line in _no_nul(lines):
+        name, _, value = line.partition("=")
+        if name:
+            variables[name] = value
+    return variables
+
+
+def _stop_signal(text: str) -> int | None:
+    if not text:
+        return None
+    if text.isascii() and text.isdecimal() and len(text) <= 2 and 1 <= int(text) <= 64:
+        return int(text)
+    name = text.upper().removeprefix("SIG")
+    if re.fullmatch(r"RTMIN(\+[0-9]{1,2})?", name):
+        return min(signal.SIGRTMIN + int(name.partition("+")[2] or 0), signal.SIGRTMAX)
+    try:
+        return signal.Signals[f"SIG{name}"].value
+    except KeyError:
+        raise ImageError(f"the image's stop signal {text[:40]!r} is none") from None
+
+
+def _seconds(nanoseconds: int | None, default: float) -> float:
+    """0 and nothing mean the default, as in Docker."""
+    if not nanoseconds or nanoseconds < 0:
+        return default
+    return min(math.ceil(nanoseconds / _SECOND * 1000) / 1000, _LONGEST)
+
+
+def _healthcheck(configuration: Configuration) -> Healthcheck | None:
+    check = configuration.config.healthcheck if configuration.config else None
+    kind, *words = _no_nul((check and check.test) or ["NONE"])
+    if check is None or kind not in ("CMD", "CMD-SHELL") or not words:
+        return None
+    return Healthcheck(
+        kind=ProbeKind.COMMAND,
+        target=tuple(words) if kind == "CMD" else ("/bin/sh", "-c", words[0]),
+        interval=_seconds(check.interval, 30.0),
+        timeout=_seconds(check.timeout, 30.0),
+        start_period=_seconds(check.start_period, 0.0),
+        retries=check.retries if check.retries and 0 < check.retries < 1000 else 3,
+    )
+
+
+def _volumes(paths: list[str]) -> tuple[str, ...]:
+    for path in _no_nul(paths):
+        if not path.startswith("/") or posixpath.normpath(path) == "/":
+            raise ImageError(f"the image has a volume at {path[:100]!r}, which cannot be one")
+    return tuple(sorted({posixpath.normpath(path) for path in paths}))
+
+
+def settings_of(configuration: Configuration) -> ImageSettings:
+    """Raises ImageError for what cannot be meant."""
+    process = configuration.config
+    if process is None:
+        return ImageSettings()
+    workdir = process.working_dir or "/"
+    if "\0" in workdir:
+        raise ImageError("the image's working directory has a NUL character")
+    return ImageSettings(
+        entrypoint=_no_nul(process.entrypoint or []),
+        command=_no_nul(process.cmd or []),
+        environment=_environment(process.env or []),
+        workdir=posixpath.normpath("/" + workdir.lstrip("/")),
+        user=_no_nul([process.user])[0] if process.user else None,
+        stop_signal=_stop_signal(process.stop_signal or ""),
+        healthcheck=_healthcheck(configuration),
+        volumes=_volumes(list(process.volumes or {})),
+        ports=tuple(sorted(port for port in process.exposed_ports or {} if _PORT.fullmatch(port))),
+    )

@@ -1,0 +1,85 @@
+"""Images of the store, as an instance's root: the layers beneath an overlay, shared by all that have them."""
+
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+from kwhost.core.errors import ImageError, NotFound
+from kwhost.core.images.digests import Digest, hex_of, parse_digest
+from kwhost.core.images.names import parse_name
+from kwhost.core.images.records import read_record
+from kwhost.core.images.store import ImageStore, Named, Owner
+from kwhost.core.images.system_dirs import system_mounts
+from kwhost.core.model.image import ImageSettings, StoredImage
+from kwhost.core.model.mounts import Mount, MountFlag, MountKind
+
+__all__ = ["StoredPlan", "describe", "find_name", "plan_stored"]
+
+_SHORT_DIGEST = re.compile(r"(?:sha256:)?([0-9a-f]{12,64})")
+
+
+class StoredPlan(NamedTuple):
+    """How the root is made, where the image's accounts are, and what it says about running it. `pin` keeps
+    the image from being removed as long as it is open."""
+
+    mounts: tuple[Mount, ...]
+    accounts_root: str
+    settings: ImageSettings
+    digest: Digest
+    pin: int
+
+
+def find_name(store: ImageStore, owner: Owner, reference: str) -> tuple[str, Owner, Named]:
+    """The name that a reference means, of those that the owner may use: NAME[:TAG], or 12 or more digits of
+    the digest. Raises NotFound, UsageError."""
+    visible = store.visible(owner)
+    if short := _SHORT_DIGEST.fullmatch(reference):
+        for name, (whose, named) in visible.items():
+            if hex_of(named.digest).startswith(short[1]):
+                return name, whose, named
+    wanted = parse_name(reference)
+    if wanted.digest is None and wanted.familiar in visible:
+        return wanted.familiar, *visible[wanted.familiar]
+    for name, (whose, named) in visible.items():
+        if named.digest == wanted.digest and parse_name(name)[:2] == wanted[:2]:
+            return name, whose, named
+    raise NotFound(f"there is no image {reference[:200]!r} here; kwhost image ls lists what there is")
+
+
+def plan_stored(store: ImageStore, owner: Owner, reference: str) -> StoredPlan:
+    """Raises NotFound, ImageError, UsageError, HostError."""
+    if ":" in str(store.path):
+        raise ImageError(f"images cannot be used from {store.path}: its path must not contain ':'")
+    with store.using():
+        _, _, named = find_name(store, owner, reference)
+        record = read_record(store, named.digest)
+        pin = store.pin(named.digest)
+    layers = ":".join(str(_real(store.layers) / hex_of(layer)) for layer in reversed(record.layers))
+    flags = MountFlag.ID_MAPPED | MountFlag.NO_LINKS
+    return StoredPlan(
+        mounts=(Mount(MountKind.OVERLAY, "/", layers, flags), *system_mounts()),
+        accounts_root=str(store.images / hex_of(record.manifest)),
+        settings=record.settings,
+        digest=record.manifest,
+        pin=pin,
+    )
+
+
+def _real(path: Path) -> Path:
+    """The jail follows no links on the way to a layer."""
+    return path.resolve()
+
+
+def describe(store: ImageStore, name: str, owner: Owner, named: Named) -> StoredImage:
+    """All about one name. Raises ImageError."""
+    record = read_record(store, parse_digest(named.digest))
+    return StoredImage(
+        name=name,
+        digest=named.digest,
+        tenant=owner,
+        size=record.size,
+        layers=record.layers,
+        added=named.added,
+        created=record.created,
+        settings=record.settings,
+    )

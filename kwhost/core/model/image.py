@@ -1,0 +1,40 @@
+"""Images as they are kept on this host."""
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # `kwhost run` alone has no definition
+    from kwhost.core.model.definition import Healthcheck
+
+__all__ = ["ImageSettings", "StoredImage"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageSettings:
+    """What an image says about running it. `stop_signal` is its number; `ports` are as in `8080/tcp`."""
+
+    entrypoint: tuple[str, ...] = ()
+    command: tuple[str, ...] = ()
+    environment: dict[str, str] = field(default_factory=dict)
+    workdir: str = "/"
+    user: str | None = None
+    stop_signal: int | None = None
+    healthcheck: "Healthcheck | None" = None
+    volumes: tuple[str, ...] = ()
+    ports: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredImage:
+    """One name of an image. `tenant` is None for an image of the operator, which all tenants may use. `size`
+    is what its layers have, unpacked, in bytes, with what it shares with others; `layers` are from the lowest
+    up; `added` is a Unix time."""
+
+    name: str
+    digest: str
+    tenant: str | None
+    size: int
+    layers: tuple[str, ...]
+    added: float
+    created: str | None = None
+    settings: ImageSettings = field(default_factory=ImageSettings)
