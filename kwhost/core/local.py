@@ -64,8 +64,11 @@ def run_instance(  # noqa: PLR0913 - what there is to say about a run
     if network.lacking:
         report(network.lacking)
     lease = lease_ids(host.uid_base)
+    held = ExitStack()
     try:
-        plan = plan_instance(spec, local_image(spec), lease.ids, terminal.size() if terminal else None)
+        image = local_image(spec, host.state_dir)
+        held.callback(image.close)
+        plan = plan_instance(spec, image, lease.ids, terminal.size() if terminal else None)
         plan = replace(
             plan,
             limits=limits,
@@ -90,6 +93,7 @@ def run_instance(  # noqa: PLR0913 - what there is to say about a run
     finally:
         release_signals()
         lease.close()
+        held.close()  # the image had to stay as long as the instance
 
 
 def _without_namespaces(

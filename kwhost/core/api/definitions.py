@@ -66,9 +66,11 @@ def check_definition(definition: InstanceDefinition) -> None:
     """Raise UsageError with the first thing that is wrong."""
     tenant_name(definition.tenant)
     instance_name(definition.name)
-    check_command(definition.command)
+    if definition.command or definition.image == "host":  # another image may say what to run
+        check_command(definition.command)
     check_environment(definition.environment)
-    _check_path("workdir", definition.workdir)
+    if definition.workdir is not None:
+        _check_path("workdir", definition.workdir)
     if definition.rootfs is not None:
         _check_path("rootfs", definition.rootfs)
     for index, volume in enumerate(definition.volumes):

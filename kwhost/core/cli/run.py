@@ -22,7 +22,7 @@ from kwhost.core.model.volume import parse_volume
 
 __all__ = ["main"]
 
-_USAGE = "kwhost run [OPTIONS] [--] COMMAND [ARGUMENT...]"
+_USAGE = "kwhost run [OPTIONS] [--] [COMMAND [ARGUMENT...]]"
 _DESCRIPTION = """Run one program directly on the virtual CPU of its own KVM virtual machine.
 
 The exit status is the program's; 125 for an error of kwhost's own, 126 when the program cannot be
@@ -35,6 +35,7 @@ _EPILOG = """examples:
   kwhost run -- python3 -c 'print(6 * 7)'
   kwhost run -it -- bash
   kwhost run -v ./data:/data:ro -w /data --timeout 30s --stats -- sha256sum file
+  kwhost run --image app:1 --memory 128M
   kwhost run --rootfs ./alpine -u nobody -- /bin/sh -c id
   kwhost run -d --name web --memory 128M --cpus 0.5 -p 8080:8000 -- python3 -m http.server"""
 
@@ -44,10 +45,11 @@ _LIMIT_MOST = 2**62
 
 def _add_program_options(parser: CommandParser) -> None:
     root = parser.add_mutually_exclusive_group()
-    root.add_argument("--image", metavar="REF", help="host: this machine's own programs, read-only (default)")
+    text = "NAME[:TAG], or host: this machine's own programs, read-only (default)"
+    root.add_argument("--image", metavar="REF", help=text)
     root.add_argument("--rootfs", metavar="DIR", help="a directory as the root; it is never written to")
     add_variable_option(parser)
-    parser.add_argument("-w", "--workdir", default="/", metavar="DIR", help="where the program starts (/)")
+    parser.add_argument("-w", "--workdir", metavar="DIR", help="where the program starts (the image's, or /)")
     parser.add_argument("-u", "--user", metavar="USER[:GROUP]", help="who it is, by name or number (root)")
     parser.add_argument(
         "-v",
@@ -134,7 +136,8 @@ def parse_run(arguments: Sequence[str]) -> tuple[InstanceSpec, Namespace]:
     """Check the command line by itself."""
     options = _parser().parse_args(arguments)
     command = options.command[1:] if options.command[:1] == ["--"] else options.command
-    if not command or not command[0]:
+    named = options.image not in (None, "host")
+    if (command and not command[0]) or not (command or named):
         raise UsageError("there is no command to run; kwhost run --help shows examples")
     timeout = parse_duration(options.timeout) if options.timeout is not None else None
     if timeout is not None and timeout <= 0:

@@ -27,6 +27,7 @@ from kwhost.core.engines.kernel_version import check_kernel
 from kwhost.core.errors import HostError, KwhostError, StoreError, UsageError
 from kwhost.core.images.accounts import read_accounts
 from kwhost.core.images.image import Image
+from kwhost.core.images.service import stored_image
 from kwhost.core.model.events import Event, EventKind
 from kwhost.core.model.instance import InstanceSpec
 from kwhost.core.pluginmgr.discovery import Selection
@@ -117,7 +118,7 @@ class _Daemon:
             journal=journal,
             cgroups=cgroups,
             engine=partial(_make_engine, plugins),
-            image=partial(_find_image, plugins),
+            image=partial(_find_image, plugins, host.state_dir),
             policies=policies,
             questions=questions,
             networks=networks,
@@ -188,10 +189,12 @@ def _tap_queues(plugins: Plugins, engine: str) -> int | None:
     return offer.tap_queues if offer else None
 
 
-async def _find_image(plugins: Plugins, spec: InstanceSpec) -> Image:
+async def _find_image(plugins: Plugins, state_dir: Path, spec: InstanceSpec) -> Image:
     if spec.rootfs is None and spec.image.partition(":")[0] == "rootfs":
         # What a tenant's users may bind holds for the field `rootfs`; there is no way around it.
         raise UsageError(f"{spec.image!r} is no image: give a directory as rootfs, without an image")
+    if spec.rootfs is None and spec.image.partition(":")[0] not in plugins.image_sources():
+        return await trio.to_thread.run_sync(stored_image, state_dir, spec.tenant, spec.image)
     reference = f"rootfs:{spec.rootfs}" if spec.rootfs is not None else spec.image
     plan = await plugins.plan_image(reference, spec.name, read_only=spec.read_only)
     accounts = await trio.to_thread.run_sync(read_accounts, plan.accounts_root)

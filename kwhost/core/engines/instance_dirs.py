@@ -96,6 +96,13 @@ class InstanceDirs(NamedTuple):
         except OSError:
             return None
 
+    def keep_image(self, digest: str) -> None:
+        """Note the image of the run, "" for none of the store, so that it stays there. Raises HostError."""
+        try:
+            (self.state / "image").write_text(digest, encoding="ascii")
+        except OSError as error:
+            raise HostError(f"cannot write {self.state / 'image'}: {error.strerror}") from error
+
     def listen(self) -> socket.socket:
         """The socket that `supervise` is reached by, listening already."""
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)

@@ -3,17 +3,23 @@
 Every call blocks, and raises KwhostError.
 """
 
+import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from kwhost.core.errors import KwhostError, NotFound
+from kwhost.core.images.accounts import read_accounts
 from kwhost.core.images.collection import collect
+from kwhost.core.images.image import Image
 from kwhost.core.images.store import ImageStore, Owner
-from kwhost.core.images.stored import StoredPlan, describe, find_name, plan_stored
-from kwhost.core.images.unpack import LeaseIds
+from kwhost.core.images.stored import describe, find_name, plan_stored
 from kwhost.core.model.image import StoredImage
 
-__all__ = ["Images"]
+if TYPE_CHECKING:
+    from kwhost.core.images.unpack import LeaseIds
+
+__all__ = ["Images", "stored_image"]
 
 Report = Callable[[str], None]
 
@@ -25,7 +31,7 @@ def _silent(_line: str) -> None:
 class Images:
     """`lease_ids` gives the ids that an archive is unpacked with."""
 
-    def __init__(self, state_dir: Path, lease_ids: LeaseIds) -> None:
+    def __init__(self, state_dir: Path, lease_ids: "LeaseIds") -> None:
         self.store = ImageStore(state_dir / "images")
         self._instances = state_dir / "instances"
         self._lease_ids = lease_ids
@@ -81,6 +87,13 @@ class Images:
         """Remove what is not referred to; the bytes of blobs that went."""
         return collect(self.store, self._instances.glob("*/image"))
 
-    def plan(self, owner: Owner, reference: str) -> StoredPlan:
-        """How an instance's root is made of an image; the caller closes the plan's pin."""
-        return plan_stored(self.store, owner, reference)
+
+def stored_image(state_dir: Path, owner: Owner, reference: str) -> Image:
+    """An image of the store as an instance's root; the caller closes it. Raises KwhostError."""
+    plan = plan_stored(ImageStore(state_dir / "images"), owner, reference)
+    try:
+        accounts = read_accounts(plan.accounts_root)
+    except BaseException:
+        os.close(plan.pin)
+        raise
+    return Image(plan.mounts, accounts, plan.settings, plan.digest, plan.pin)

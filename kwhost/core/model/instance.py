@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, NamedTuple
 
-from kwhost.core.model.ids import IdRange, InstanceName
+from kwhost.core.model.ids import IdRange, InstanceName, TenantName
 from kwhost.core.model.mounts import Mount
 from kwhost.core.model.volume import Volume
 
@@ -42,14 +42,15 @@ class Isolation(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InstanceSpec:
-    """What a user asked for, checked by itself but not yet against this host."""
+    """What a user asked for, checked by itself but not yet against this host. What is None, and an empty
+    command, are the image's. `tenant` is None without a daemon."""
 
     argv: tuple[str, ...]
     name: InstanceName
     image: str = "host"
     rootfs: str | None = None
     environment: dict[str, str] = field(default_factory=dict)
-    workdir: str = "/"
+    workdir: str | None = None
     user: str | None = None
     volumes: tuple[Volume, ...] = ()
     interactive: bool = False
@@ -61,6 +62,7 @@ class InstanceSpec:
     network: str = "none"
     ports: "tuple[PublishedPort, ...]" = ()
     timeout: float | None = None
+    tenant: TenantName | None = None
 
 
 class Identity(NamedTuple):

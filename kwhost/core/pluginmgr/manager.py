@@ -1,7 +1,7 @@
 """What the daemon does with plugins. A plugin that raises, hangs or answers nonsense fails alone: it is
 reported, and disabled after FAULTS_MAX failures in a row. Where one decides, its failure means refusal."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import partial
 from ipaddress import IPv4Network, IPv6Network
 from typing import cast
@@ -101,6 +101,10 @@ class Plugins:
     def statuses(self) -> tuple[PluginStatus, ...]:
         """Every plugin, by name."""
         return tuple(plugin.status() for _, plugin in sorted(self._registry.plugins.items()))
+
+    def image_sources(self) -> Collection[str]:
+        """The kinds of images that plugins offer."""
+        return self._registry.offers("image_sources").keys()
 
     async def plan_image(self, image: str, instance: InstanceName, *, read_only: bool) -> ImagePlan:
         """How the root of an instance with `image` is made. Raises ImageError, and what the image's source

@@ -70,6 +70,7 @@ class HostedInstance(InstanceLife):
         self._pausing = trio.Lock()
         self.attachment = InstanceAttachment(self, around.networks)
         self._kill_at = math.inf  # in trio's time, of what is stopping
+        self._image: Image | None = None  # of the run, if this daemon started it
 
     # The beginning of a run.
 
@@ -103,6 +104,7 @@ class HostedInstance(InstanceLife):
                 message="",
                 restarts=self.record.restarts if restarts is None else restarts,
             )
+            image: Image | None = None
             try:
                 engine = await self.choose_engine()
                 start = Start(
@@ -121,6 +123,9 @@ class HostedInstance(InstanceLife):
             except KwhostError as error:
                 await self._end(End(EndReason.FAILED, error.exit_status, str(error)))
                 raise
+            finally:
+                if image:
+                    image.close()
 
     async def _launch(self, start: Start, image: Image, policy: StartPolicy) -> None:
         try:
@@ -129,6 +134,7 @@ class HostedInstance(InstanceLife):
             with trio.CancelScope(shield=True):
                 await self.attachment.remove()
             raise
+        self._image = image._replace(pin=-1)
         control = Control(launch.connection)
         driver, has_monitors = start.attached.driven.driver, self.has_monitors
         self.run = InstanceRun(self, launch.group, launch, control, driver, has_monitors=has_monitors)
@@ -253,9 +259,13 @@ class HostedInstance(InstanceLife):
         if self.record.state is not S.RUNNING:
             raise Conflict(f"{self.record.name} is {self.record.state.value}: nothing can be run in it")
         spec = spec_of(self.definition, self.tenant.isolation)
+        if self._image is None:
+            found = await self._around.image(spec)
+            found.close()  # it is in use
+            self._image = found._replace(pin=-1)
         plan = plan_exec(
             spec,
-            await self._around.image(spec),
+            self._image,
             user=request.user,
             workdir=request.workdir,
             environment=request.environment,

@@ -133,6 +133,7 @@ def _launch(
         undo.callback(dirs.remove_run)
         dirs.make()
         dirs.keep_policy(policy.kept)
+        dirs.keep_image(image.digest)
         listener = ends.enter_context(dirs.listen())
         # Now, since afterwards nothing may fail that would leave a process which nobody watches.
         connection = dirs.connect()

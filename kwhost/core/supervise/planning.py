@@ -4,11 +4,12 @@ import os
 import resource
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from kwhost.core.engines.id_ranges import own_ids
 from kwhost.core.engines.launch import MONITOR_FDS
-from kwhost.core.errors import HostError, NotAvailableYet, UsageError
+from kwhost.core.errors import HostError, UsageError
 from kwhost.core.images.accounts import resolve_user
 from kwhost.core.images.host import host_image
 from kwhost.core.images.image import Image
@@ -43,18 +44,22 @@ _NOFILE_MAX = 15_104
 _NOFILE_MIN = 64
 
 
-def local_image(spec: InstanceSpec) -> Image:
-    """The image of an instance that is run without plugins. Raises ImageError, NotAvailableYet."""
+def local_image(spec: InstanceSpec, state_dir: Path) -> Image:
+    """The image of an instance that is run without plugins; the caller closes it. Raises ImageError,
+    NotFound, UsageError."""
     if spec.rootfs is not None:
         return rootfs_image(spec.rootfs)
     if spec.image == "host":
         return host_image(spec.name, read_only=spec.read_only)
-    raise NotAvailableYet(f"the image {spec.image!r} (there is 'host', and --rootfs DIR)")
+    from kwhost.core.images.service import stored_image  # not for the usual `host`
+
+    return stored_image(state_dir, spec.tenant, spec.image)
 
 
-def build_environment(spec: InstanceSpec, identity: Identity) -> dict[str, str]:
+def build_environment(spec: InstanceSpec, identity: Identity, image: Image) -> dict[str, str]:
     """The program's environment: built, never inherited."""
     environment = {"PATH": _DEFAULT_PATH, "HOME": identity.home, "HOSTNAME": spec.name}
+    environment |= image.settings.environment
     if spec.terminal:
         environment["TERM"] = os.environ.get("TERM") or "xterm"
     return environment | spec.environment
@@ -83,14 +88,12 @@ def plan_instance(
     uses of this host must lie; None: anywhere that the caller may read."""
     if within is not None and spec.rootfs is not None:
         check_within(spec.rootfs, within)
-    identity = resolve_user(image.accounts, spec.user, ids.size)
-    if not spec.workdir.startswith("/"):
-        raise UsageError(f"the working directory must be absolute, not {spec.workdir!r}")
+    identity = resolve_user(image.accounts, _user(spec, image), ids.size)
     return LaunchPlan(
         name=spec.name,
-        argv=spec.argv,
-        environment=build_environment(spec, identity),
-        workdir=spec.workdir,
+        argv=_arguments(spec, image),
+        environment=build_environment(spec, identity, image),
+        workdir=_directory(spec, image),
         identity=identity,
         ids=ids,
         mounts=image.mounts + plan_volumes(spec.volumes, within),
@@ -101,6 +104,25 @@ def plan_instance(
         read_only=spec.read_only,
         rootless=os.geteuid() != 0,
     )
+
+
+def _arguments(spec: InstanceSpec, image: Image) -> tuple[str, ...]:
+    """The image's entrypoint, then what was asked for, else what the image has for that."""
+    arguments = image.settings.entrypoint + (spec.argv or image.settings.command)
+    if not arguments or not arguments[0]:
+        raise UsageError(f"the image {spec.image} does not say what to run: give a command")
+    return arguments
+
+
+def _user(spec: InstanceSpec, image: Image) -> str | None:
+    return image.settings.user if spec.user is None else spec.user
+
+
+def _directory(spec: InstanceSpec, image: Image) -> str:
+    directory = image.settings.workdir if spec.workdir is None else spec.workdir
+    if not directory.startswith("/"):
+        raise UsageError(f"the working directory must be absolute, not {directory!r}")
+    return directory
 
 
 def spec_of(definition: "InstanceDefinition", isolation: Isolation) -> InstanceSpec:
@@ -121,6 +143,7 @@ def spec_of(definition: "InstanceDefinition", isolation: Isolation) -> InstanceS
         engine=definition.engine,
         isolation=isolation,
         timeout=definition.timeout,
+        tenant=definition.tenant,
     )
 
 
@@ -142,12 +165,15 @@ def plan_exec(
     terminal: bool,
 ) -> ExecPlan:
     """A further program in an instance; what is None is the instance's own. Raises UsageError."""
-    spec = replace(spec, user=spec.user if user is None else user, terminal=terminal)
-    identity = resolve_user(image.accounts, spec.user, id_count())
-    directory = spec.workdir if workdir is None else workdir
-    if not directory.startswith("/"):
-        raise UsageError(f"the working directory must be absolute, not {directory!r}")
-    return ExecPlan(identity, directory, build_environment(spec, identity) | environment)
+    spec = replace(
+        spec,
+        user=spec.user if user is None else user,
+        workdir=spec.workdir if workdir is None else workdir,
+        terminal=terminal,
+    )
+    identity = resolve_user(image.accounts, _user(spec, image), id_count())
+    variables = build_environment(spec, identity, image) | environment
+    return ExecPlan(identity, _directory(spec, image), variables)
 
 
 def id_count() -> int:
