@@ -126,7 +126,8 @@ class Launcher:
                 rootfs=str(rootfs) if rootfs else None,
                 volumes=volumes,
             )
-            self._plans[key] = plan_instance(spec, local_image(spec), self._lease.ids, None)
+            image = local_image(spec, Path("/var/lib/kwhost"))
+            self._plans[key] = plan_instance(spec, image, self._lease.ids, None)
         return self._plans[key]
 
     @contextlib.contextmanager

@@ -124,11 +124,11 @@ def test_no_arguments_crash_the_parser(arguments: list[str]) -> None:
 
 
 def test_commands_to_come_and_misspelt_ones_are_told_apart(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["image"]) == 125
+    assert main(["volume"]) == 125
     assert main(["rnu"]) == 125
     errors = capsys.readouterr().err.splitlines()
     assert errors == [
-        "kwhost: the command 'image' is not available yet",
+        "kwhost: the command 'volume' is not available yet",
         "kwhost: there is no command 'rnu'; did you mean 'run'?",
     ]
 

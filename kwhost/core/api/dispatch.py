@@ -11,6 +11,7 @@ from kwhost.core.api.failures import Failure, Refusal, describe, error_body, fir
 from kwhost.core.api.feeds import FEEDS, send_failure
 from kwhost.core.api.handlers import HANDLERS
 from kwhost.core.api.http import HttpConnection, Request
+from kwhost.core.api.image_handlers import IMAGE_HANDLERS
 from kwhost.core.api.policy_handlers import POLICY_HANDLERS
 from kwhost.core.api.routes import Access, Form, Match, find_route
 from kwhost.core.api.sessions import SESSIONS
@@ -19,7 +20,7 @@ from kwhost.core.supervise.hosting import Hosting
 
 __all__ = ["ALL_HANDLERS", "Dispatcher"]
 
-ALL_HANDLERS: dict[str, Handler] = HANDLERS | POLICY_HANDLERS | FEEDS | SESSIONS
+ALL_HANDLERS: dict[str, Handler] = HANDLERS | POLICY_HANDLERS | IMAGE_HANDLERS | FEEDS | SESSIONS
 _METHOD = Failure("method", 405)
 
 

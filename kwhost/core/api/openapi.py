@@ -18,6 +18,7 @@ _VARIABLES = {
     "ref": "an instance: ID, the beginning of one, NAME, or TENANT/NAME with the / as %2F",
     "tenant": "a tenant's name",
     "policy": "a policy's name",
+    "image": "the image: NAME[:TAG], with each / as %2F, or 12 digits or more of its digest",
     "question": "the id of an open question",
     "answer": "the number of a remembered answer",
 }

@@ -25,6 +25,7 @@ from kwhost.core.model.history import History
 from kwhost.core.model.memory import InstanceMemory
 from kwhost.core.model.network import PublishedPort
 from kwhost.core.model.policy import CallChoice
+from kwhost.core.model.image import StoredImage
 from kwhost.core.model.policy_views import Explanation, PolicyView
 from kwhost.core.model.status import InstanceStatus, TenantStatus
 
@@ -81,6 +82,7 @@ STREAM_EVENTS: Mapping[str, Any] = {"left-out": LeftOut, "error": FailureBody}
 _FOLLOW = Parameter("follow", bool, "go on with what comes")
 _TENANT = Parameter("tenant", str, "only this tenant's")
 _OF = Parameter("instance", str, "only what is about this one, named as in paths")
+_WHOSE = Parameter("tenant", str, "whose; without it the operator's, or those of the caller's only tenant")
 _TIMEOUT = Parameter("timeout", float, "seconds until it is killed; the definition's stop_timeout otherwise")
 _PATH = Parameter("path", str, "in the instance, absolute", required=True)
 _STDIN = Parameter("stdin", bool, "be the program's standard input too")
@@ -235,6 +237,38 @@ ROUTES: tuple[Route, ...] = (
         _FOLLOW,
         _TENANT,
         form=Form.EVENTS,
+    ),
+    _read(
+        "images",
+        "/v1/images",
+        tuple[StoredImage, ...],
+        "the images that a tenant may use; without one, those that the operator shares",
+        _WHOSE,
+    ),
+    Route(
+        name="image-add",
+        method="PUT",
+        path="/v1/images",
+        answer=tuple[StoredImage, ...],
+        summary="add the images of an archive, or one out of the archive of a root file system",
+        query=(
+            _WHOSE,
+            Parameter("kind", str, "`images` (docker-archive or oci-archive), or `root`", required=True),
+            Parameter("name", str, "what the only image is called"),
+        ),
+        status=201,
+        body=Form.ARCHIVE,
+        changes=True,
+    ),
+    _read("image", "/v1/images/{image}", StoredImage, "one image, by NAME[:TAG] or digest", _WHOSE),
+    Route(
+        name="image-remove",
+        method="DELETE",
+        path="/v1/images/{image}",
+        answer=StoredImage,
+        summary="forget an image's name; what nothing else needs goes with it",
+        query=(_WHOSE,),
+        changes=True,
     ),
     _read("tenants", "/v1/tenants", tuple[TenantStatus, ...], "tenants with their quotas and what is used"),
     _read("tenant", "/v1/tenants/{tenant}", TenantStatus, "one tenant"),

@@ -38,6 +38,7 @@ COMMANDS = {
     "wait": Command("wait for instances to end, and print their exit codes", "operations", "wait"),
     "rm": Command("remove instances with their logs", "operations", "remove"),
     "cp": Command("copy files into an instance or out of it", "cp"),
+    "image": Command("add, list and remove the images that instances are made of", "image"),
     "tenant": Command("list tenants with their quotas", "tenant"),
     "policy": Command("check, show, explain and learn policies, and answer what they ask", "policy"),
     "plugin": Command("list plugins, or begin a new one", "plugin"),
@@ -47,4 +48,4 @@ COMMANDS = {
     "completion": Command("print a script that completes commands in a shell", "completion"),
 }
 # Of the contract, and not built yet: naming one is answered, not mistaken for a spelling error.
-LATER = ("image", "volume")
+LATER = ("volume",)

@@ -98,7 +98,7 @@ _PROGRAM = (
         name="image",
         kind=IMAGE,
         default='"host"',
-        meaning="what the instance's root is made of: this host's own programs, read-only",
+        meaning="what the root is made of: an image (kwhost image ls), or this host's own programs",
         example='"host"',
     ),
     Key(
@@ -132,8 +132,7 @@ _PROGRAM = (
     Key(
         name="workdir",
         kind=ABSOLUTE_PATH,
-        default='"/"',
-        meaning="the directory in the instance where the program starts",
+        meaning="the directory in the instance where the program starts; without it the image's, or /",
         example='"/srv"',
     ),
     Key(

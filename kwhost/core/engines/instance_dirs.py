@@ -103,6 +103,13 @@ class InstanceDirs(NamedTuple):
         except OSError as error:
             raise HostError(f"cannot write {self.state / 'image'}: {error.strerror}") from error
 
+    def read_image(self) -> str:
+        """What was noted; "" where nothing was."""
+        try:
+            return (self.state / "image").read_text(encoding="ascii")
+        except (OSError, ValueError):
+            return ""
+
     def listen(self) -> socket.socket:
         """The socket that `supervise` is reached by, listening already."""
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)

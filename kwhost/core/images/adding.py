@@ -5,7 +5,6 @@ Everything here blocks; a daemon calls it in a thread.
 
 import hashlib
 import json
-import os
 import shutil
 import time
 from collections.abc import Callable
@@ -14,22 +13,19 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from kwhost.core.abi.unpack_jail import sync_file_system
-from kwhost.core.errors import HostError, ImageError
+from kwhost.core.errors import ImageError
 from kwhost.core.images.digests import Digest, hex_of, parse_digest
 from kwhost.core.images.documents import DOCUMENT_MAX, Configuration, Manifest, decode
-from kwhost.core.images.layer_writer import LayerBounds
 from kwhost.core.images.platforms import check_platform
 from kwhost.core.images.records import ImageRecord, read_record, write_record
+from kwhost.core.images.room import room_for
 from kwhost.core.images.settings import settings_of
 from kwhost.core.images.store import ImageStore, Owner, telling_full_disk
 from kwhost.core.images.unpack import LeaseIds, unpack
 
-__all__ = ["Adder", "UnpackedLayer", "hash_file", "room_for"]
+__all__ = ["Adder", "UnpackedLayer", "hash_file"]
 
 _PIECE = 1 << 20
-# What no image may take of a disk, for everybody else: a twentieth.
-_KEPT_FREE = 20
-_SIZE_MAX = LayerBounds().size
 
 
 def hash_file(file: BinaryIO) -> Digest:
@@ -40,17 +36,6 @@ def hash_file(file: BinaryIO) -> Digest:
     while count := file.readinto(buffer):  # type: ignore[attr-defined]
         content.update(view[:count])
     return parse_digest(f"sha256:{content.hexdigest()}")
-
-
-def room_for(path: Path) -> LayerBounds:
-    """What may be unpacked there: no archive, however much it pretends to be, fills the disk."""
-    with telling_full_disk(f"look at the file system of {path}"):
-        disk = os.statvfs(path)
-    free = disk.f_bavail * disk.f_frsize - disk.f_blocks * disk.f_frsize // _KEPT_FREE
-    entries = disk.f_favail - disk.f_files // _KEPT_FREE if disk.f_files else LayerBounds().entries
-    if free <= 0 or entries <= 0:
-        raise HostError(f"there is too little room for an image on the disk of {path}; free some space")
-    return LayerBounds(size=min(free, _SIZE_MAX), entries=min(entries, LayerBounds().entries))
 
 
 class UnpackedLayer(NamedTuple):

@@ -54,9 +54,10 @@ class Directory:
             fd = open_in_root(self._fd, path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
         except OSError as error:
             raise ImageError(f"the archive has no {path[:200]!a}: {error.strerror}") from error
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            os.close(fd)
+            raise ImageError(f"the archive's {path[:200]!a} is no file")
         with os.fdopen(fd, "rb", buffering=0) as file:
-            if not stat.S_ISREG(os.fstat(fd).st_mode):
-                raise ImageError(f"the archive's {path[:200]!a} is no file")
             yield file
 
     def document(self, path: str) -> bytes:

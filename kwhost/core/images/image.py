@@ -1,11 +1,13 @@
 """What every kind of image comes to."""
 
 import os
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from kwhost.core.images.accounts import Accounts
-from kwhost.core.model.image import ImageSettings
 from kwhost.core.model.mounts import Mount
+
+if TYPE_CHECKING:  # `kwhost run` on the host's programs has none
+    from kwhost.core.model.image import ImageSettings
 
 __all__ = ["Image"]
 
@@ -18,7 +20,7 @@ class Image(NamedTuple):
 
     mounts: tuple[Mount, ...]
     accounts: Accounts
-    settings: ImageSettings = ImageSettings()
+    settings: "ImageSettings | None" = None
     digest: str = ""
     pin: int = -1
 

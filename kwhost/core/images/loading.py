@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from kwhost.core.errors import ImageError, UsageError
-from kwhost.core.images.adding import Adder, hash_file, room_for
+from kwhost.core.images.adding import Adder, hash_file
 from kwhost.core.images.archive_layout import ArchivedImage, Directory, read_layout
 from kwhost.core.images.digests import Digest, digest_of
 from kwhost.core.images.names import parse_name
+from kwhost.core.images.room import room_for
 from kwhost.core.images.store import ImageStore, Owner, telling_full_disk
 from kwhost.core.images.unpack import LeaseIds, unpack
 

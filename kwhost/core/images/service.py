@@ -4,22 +4,26 @@ Every call blocks, and raises KwhostError.
 """
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kwhost.core.errors import KwhostError, NotFound
+from kwhost.core.errors import ImageError, NotFound
 from kwhost.core.images.accounts import read_accounts
 from kwhost.core.images.collection import collect
+from kwhost.core.images.digests import hex_of, parse_digest
 from kwhost.core.images.image import Image
-from kwhost.core.images.store import ImageStore, Owner
+from kwhost.core.images.records import read_record
+from kwhost.core.images.room import room_for
+from kwhost.core.images.store import ImageStore, Owner, telling_full_disk
 from kwhost.core.images.stored import describe, find_name, plan_stored
 from kwhost.core.model.image import StoredImage
 
 if TYPE_CHECKING:
     from kwhost.core.images.unpack import LeaseIds
 
-__all__ = ["Images", "stored_image"]
+__all__ = ["Images", "kept_image", "stored_image"]
 
 Report = Callable[[str], None]
 
@@ -54,12 +58,35 @@ class Images:
         work = ImageWork(self.store, owner, self._lease_ids, report)
         return self._added(owner, lambda: import_root(work, archive, name))
 
+    @contextmanager
+    def spooling(self) -> Iterator[tuple[int, Callable[[bytes], None]]]:
+        """A file for an archive that comes in pieces, and what adds one; it goes by itself. It takes what
+        there is room for."""
+        self.store.make()
+        with telling_full_disk("keep an archive"):
+            file = os.open(self.store.ingest, os.O_RDWR | os.O_TMPFILE | os.O_CLOEXEC, 0o600)
+        most = room_for(self.store.ingest).size
+        kept = 0
+
+        def write(piece: bytes) -> None:
+            nonlocal kept
+            kept += len(piece)
+            if kept > most:
+                raise ImageError(f"the archive is larger than {most} bytes, and there is no room for more")
+            with telling_full_disk("keep an archive"):
+                while piece:
+                    piece = piece[os.write(file, piece) :]
+
+        try:
+            yield file, write
+        finally:
+            os.close(file)
+
     def _added(self, owner: Owner, add: Callable[[], Iterable[str]]) -> tuple[StoredImage, ...]:
         try:
             names = add()
-        except KwhostError:
-            self.collect()  # what came before the failure
-            raise
+        finally:
+            self.collect()  # what came before a failure, or what a name meant until now
         own = self.store.names(owner)
         return tuple(describe(self.store, name, owner, own[name]) for name in names if name in own)
 
@@ -86,6 +113,14 @@ class Images:
     def collect(self) -> int:
         """Remove what is not referred to; the bytes of blobs that went."""
         return collect(self.store, self._instances.glob("*/image"))
+
+
+def kept_image(state_dir: Path, digest: str) -> Image:
+    """The image that an instance has already, without the steps that made its root. Raises ImageError."""
+    store = ImageStore(state_dir / "images")
+    record = read_record(store, parse_digest(digest))
+    accounts = read_accounts(str(store.images / hex_of(record.manifest)))
+    return Image((), accounts, record.settings, digest)
 
 
 def stored_image(state_dir: Path, owner: Owner, reference: str) -> Image:

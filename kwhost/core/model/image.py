@@ -1,10 +1,8 @@
 """Images as they are kept on this host."""
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:  # `kwhost run` alone has no definition
-    from kwhost.core.model.definition import Healthcheck
+from kwhost.core.model.definition import Healthcheck
 
 __all__ = ["ImageSettings", "StoredImage"]
 
@@ -19,7 +17,7 @@ class ImageSettings:
     workdir: str = "/"
     user: str | None = None
     stop_signal: int | None = None
-    healthcheck: "Healthcheck | None" = None
+    healthcheck: Healthcheck | None = None
     volumes: tuple[str, ...] = ()
     ports: tuple[str, ...] = ()
 

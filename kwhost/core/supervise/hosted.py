@@ -44,6 +44,7 @@ from kwhost.core.supervise.policies import StartPolicy
 from kwhost.core.supervise.protecting import is_bare
 from kwhost.core.supervise.restart import RestartPlan, plan_restart
 from kwhost.core.supervise.run import InstanceRun
+from kwhost.core.supervise.run_image import RunImage
 from kwhost.core.supervise.session import ExecSession, discard_output, start_exec
 from kwhost.core.supervise.surroundings import Surroundings
 from kwhost.core.supervise.turns import END_SECONDS, START_SECONDS, STARTS, STOPS
@@ -70,7 +71,7 @@ class HostedInstance(InstanceLife):
         self._pausing = trio.Lock()
         self.attachment = InstanceAttachment(self, around.networks)
         self._kill_at = math.inf  # in trio's time, of what is stopping
-        self._image: Image | None = None  # of the run, if this daemon started it
+        self.image = RunImage(around)
 
     # The beginning of a run.
 
@@ -134,7 +135,7 @@ class HostedInstance(InstanceLife):
             with trio.CancelScope(shield=True):
                 await self.attachment.remove()
             raise
-        self._image = image._replace(pin=-1)
+        self.image.begin(image)
         control = Control(launch.connection)
         driver, has_monitors = start.attached.driven.driver, self.has_monitors
         self.run = InstanceRun(self, launch.group, launch, control, driver, has_monitors=has_monitors)
@@ -156,6 +157,7 @@ class HostedInstance(InstanceLife):
         control = Control(connection) if connection else None
         driver = self.attachment.driver()
         self.run = run = InstanceRun(self, group, None, control, driver, has_monitors=self.has_monitors)
+        self.image.adopt(self._dirs)
         if unknown := self.policy.adopt():
             await self.on_notice(unknown)
         if connection is None:
@@ -192,7 +194,7 @@ class HostedInstance(InstanceLife):
 
     async def on_running(self) -> None:
         """See run.RunWatcher."""
-        if self.run and self.definition.healthcheck:  # before anybody takes it for ready
+        if self.run and self.image.healthcheck(self.definition):  # before anybody takes it for ready
             self.run.health = Health.STARTING
         await self.attachment.running(self.run)
         if self.record.state is S.STARTING:
@@ -222,7 +224,7 @@ class HostedInstance(InstanceLife):
         """With the check that the definition has at the time; who is paused is not asked."""
 
         def present_check() -> Healthcheck | None:
-            return None if self.record.state is S.PAUSED else self.definition.healthcheck
+            return None if self.record.state is S.PAUSED else self.image.healthcheck(self.definition)
 
         while True:
             check = present_check()
@@ -259,13 +261,9 @@ class HostedInstance(InstanceLife):
         if self.record.state is not S.RUNNING:
             raise Conflict(f"{self.record.name} is {self.record.state.value}: nothing can be run in it")
         spec = spec_of(self.definition, self.tenant.isolation)
-        if self._image is None:
-            found = await self._around.image(spec)
-            found.close()  # it is in use
-            self._image = found._replace(pin=-1)
         plan = plan_exec(
             spec,
-            self._image,
+            await self.image.for_program(spec),
             user=request.user,
             workdir=request.workdir,
             environment=request.environment,
@@ -418,7 +416,7 @@ class HostedInstance(InstanceLife):
             return
         run.thaw()
         async with STOPS:
-            await run.send(stop(math.ceil(timeout * 1000)))
+            await run.send(stop(math.ceil(timeout * 1000), self.image.settings.stop_signal or 0))
             with trio.move_on_after(END_SECONDS):
                 await run.cleaned.wait()  # not until it is detached, which is work that others share
         with trio.move_on_after(timeout + _KILL_SECONDS):

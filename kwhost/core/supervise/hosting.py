@@ -28,6 +28,7 @@ from kwhost.core.model.network import PublishedPort
 from kwhost.core.model.statistics import InstanceStatistics
 from kwhost.core.model.status import InstanceStatus, TenantStatus, Usage
 from kwhost.core.model.tenant import Tenant
+from kwhost.core.supervise.images import ImageHosting
 from kwhost.core.supervise.policy_hosting import PolicyHosting
 
 __all__ = ["ExecRequest", "Hosting", "Session", "StdioFds"]
@@ -236,6 +237,10 @@ class Hosting(Protocol):
     @property
     def policies(self) -> PolicyHosting:
         """System call policies, the questions that they ask, and the answers."""
+
+    @property
+    def images(self) -> ImageHosting:
+        """The images that are kept on this host."""
 
     # What happened.
 

@@ -59,7 +59,8 @@ def local_image(spec: InstanceSpec, state_dir: Path) -> Image:
 def build_environment(spec: InstanceSpec, identity: Identity, image: Image) -> dict[str, str]:
     """The program's environment: built, never inherited."""
     environment = {"PATH": _DEFAULT_PATH, "HOME": identity.home, "HOSTNAME": spec.name}
-    environment |= image.settings.environment
+    if image.settings:
+        environment |= image.settings.environment
     if spec.terminal:
         environment["TERM"] = os.environ.get("TERM") or "xterm"
     return environment | spec.environment
@@ -108,18 +109,22 @@ def plan_instance(
 
 def _arguments(spec: InstanceSpec, image: Image) -> tuple[str, ...]:
     """The image's entrypoint, then what was asked for, else what the image has for that."""
-    arguments = image.settings.entrypoint + (spec.argv or image.settings.command)
+    arguments = spec.argv
+    if image.settings:
+        arguments = image.settings.entrypoint + (spec.argv or image.settings.command)
     if not arguments or not arguments[0]:
         raise UsageError(f"the image {spec.image} does not say what to run: give a command")
     return arguments
 
 
 def _user(spec: InstanceSpec, image: Image) -> str | None:
-    return image.settings.user if spec.user is None else spec.user
+    return image.settings.user if spec.user is None and image.settings else spec.user
 
 
 def _directory(spec: InstanceSpec, image: Image) -> str:
-    directory = image.settings.workdir if spec.workdir is None else spec.workdir
+    directory = spec.workdir
+    if directory is None:
+        directory = image.settings.workdir if image.settings else "/"
     if not directory.startswith("/"):
         raise UsageError(f"the working directory must be absolute, not {directory!r}")
     return directory

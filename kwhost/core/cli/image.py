@@ -1,0 +1,127 @@
+"""`kwhost image`: images that instances are made of."""
+
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from kwhost.core.cli.connection import add_host_option
+from kwhost.core.cli.image_access import ImageAccess, open_access, pack_directory, read_archive
+from kwhost.core.cli.options import CommandParser
+from kwhost.core.cli.results import output_width, show_json, show_result
+from kwhost.core.cli.tables import format_table
+from kwhost.core.errors import NotAvailableYet, UsageError
+from kwhost.core.model.units import format_bytes
+
+__all__ = ["format_images", "main"]
+
+_USAGE = "kwhost image load FILE | import DIR|FILE NAME | ls | inspect NAME... | rm NAME... [OPTIONS]"
+_DESCRIPTION = """The images that kwhost run --image and a configuration's `image` name. What an operator
+brings all tenants may use; with --tenant, or brought by a tenant's user, it is that tenant's alone.
+
+load      add what an archive of docker save, podman save or skopeo has (docker-archive, oci-archive),
+          also compressed with gzip or zstd; - is standard input
+import    add an image out of a root file system: a directory, or a tar archive of one
+ls        list them
+inspect   show all about them, as JSON
+rm        forget names; what nothing else needs goes with them"""
+_EPILOG = """examples:
+  docker save app:1 | kwhost image load -
+  kwhost image load app.tar.gz --name app:1
+  kwhost image import ./rootfs base:12
+  kwhost run --image app:1"""
+
+_DIGITS = 12
+
+
+def _when(seconds: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M", time.localtime(seconds))
+
+
+def format_images(images: Sequence[dict[str, Any]]) -> str:
+    """The list for people."""
+    return format_table(
+        ("NAME", "DIGEST", "TENANT", "LAYERS", "SIZE", "ADDED"),
+        (
+            (
+                image["name"],
+                image["digest"].partition(":")[2][:_DIGITS],
+                image["tenant"] or "-",
+                str(len(image["layers"])),
+                format_bytes(image["size"]),
+                _when(image["added"]),
+            )
+            for image in images
+        ),
+        output_width(),
+    )
+
+
+def _load(access: ImageAccess, names: Sequence[str], options: Any, *, shown: bool) -> None:
+    if len(names) != 1:
+        raise UsageError("write kwhost image load FILE; - is standard input")
+    _show_added(access.add(read_archive(names[0], shown=shown), name=options.name, root=False))
+
+
+def _import(access: ImageAccess, names: Sequence[str], _options: Any, *, shown: bool) -> None:
+    if len(names) != 2:
+        raise UsageError("write kwhost image import DIR|FILE NAME[:TAG]")
+    source = Path(names[0])
+    directory = names[0] != "-" and source.is_dir()
+    archive = pack_directory(source, shown=shown) if directory else read_archive(names[0], shown=shown)
+    _show_added(access.add(archive, name=names[1], root=True))
+
+
+def _show_added(images: Sequence[dict[str, Any]]) -> None:
+    show_result("".join(f"{image['name']}\n" for image in images))
+
+
+def _list(access: ImageAccess, names: Sequence[str], options: Any, *, shown: bool) -> None:  # noqa: ARG001
+    if names:
+        raise UsageError("kwhost image ls takes no names; kwhost image inspect NAME shows one")
+    images = access.all_images()
+    if options.json:
+        show_json(images)
+    else:
+        show_result(format_images(images))
+
+
+def _inspect(access: ImageAccess, names: Sequence[str], _options: Any, *, shown: bool) -> None:  # noqa: ARG001
+    _some(names, "inspect")
+    show_json([access.inspect(name) for name in names])
+
+
+def _remove(access: ImageAccess, names: Sequence[str], _options: Any, *, shown: bool) -> None:  # noqa: ARG001
+    _some(names, "rm")
+    for name in names:
+        show_result(f"{access.remove(name)['name']}\n")
+
+
+def _some(names: Sequence[str], action: str) -> None:
+    if not names:
+        raise UsageError(f"write kwhost image {action} NAME...; kwhost image ls lists them")
+
+
+_ACTIONS = {"load": _load, "import": _import, "ls": _list, "inspect": _inspect, "rm": _remove}
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Do it."""
+    parser = CommandParser("image", _USAGE, _DESCRIPTION, _EPILOG)
+    actions = (*_ACTIONS, "pull", "login")
+    parser.add_argument("action", choices=actions, metavar="ACTION", help=", ".join(_ACTIONS))
+    parser.add_argument("names", nargs="*", metavar="NAME", help="of images or files, as above")
+    parser.add_argument("--name", metavar="NAME[:TAG]", help="what load calls the image")
+    parser.add_argument("--tenant", metavar="T", help="whose the image is; needs a daemon")
+    parser.add_argument("--json", action="store_true", help="print the list as JSON")
+    add_host_option(parser)
+    options = parser.parse_intermixed_args(arguments)
+    if options.action not in _ACTIONS:
+        raise NotAvailableYet(f"kwhost image {options.action}")
+    if options.name is not None and options.action != "load":
+        raise UsageError("--name is for kwhost image load alone")
+    shown = sys.stderr.isatty()
+    access = open_access(options.host, options.tenant, shown=shown)
+    _ACTIONS[options.action](access, options.names, options, shown=shown)
+    return 0

@@ -1,0 +1,89 @@
+"""The images of a daemon: what the store does, in threads, and what comes over the API, kept until it is all
+there."""
+
+import os
+from collections.abc import AsyncIterator, Callable
+from enum import Enum
+from typing import Protocol, TypeVar
+
+import trio
+
+from kwhost.core.images.service import Images
+from kwhost.core.images.store import Owner
+from kwhost.core.model.image import StoredImage
+
+__all__ = ["ArchiveKind", "HostedImages", "ImageHosting"]
+
+# At once: each needs a processor and writes to the disk as fast as it goes.
+_ADDING_MAX = 2
+
+_Result = TypeVar("_Result")
+
+
+class ArchiveKind(Enum):
+    """What an archive has: images, or a root file system that becomes one."""
+
+    IMAGES = "images"
+    ROOT = "root"
+
+
+class ImageHosting(Protocol):
+    """Images of tenants, and of the operator (None), who shares them with all."""
+
+    async def list(self, owner: Owner) -> tuple[StoredImage, ...]:
+        """What the owner may use, by name. Raises ImageError."""
+
+    async def inspect(self, owner: Owner, reference: str) -> StoredImage:
+        """One image. Raises NotFound, ImageError, UsageError."""
+
+    async def remove(self, owner: Owner, reference: str) -> StoredImage:
+        """Forget a name of the owner's own; what no other name and no instance needs goes with it. Raises as
+        `inspect`, and HostError."""
+
+    async def add(
+        self, owner: Owner, kind: ArchiveKind, name: str | None, archive: AsyncIterator[bytes]
+    ) -> tuple[StoredImage, ...]:
+        """Add what an archive has: all of it, or nothing. Raises ImageError, UsageError, HostError."""
+
+
+class HostedImages:
+    """See ImageHosting."""
+
+    def __init__(self, images: Images) -> None:
+        self._images = images
+        self._adding = trio.CapacityLimiter(_ADDING_MAX)
+
+    async def list(self, owner: Owner) -> tuple[StoredImage, ...]:
+        """See ImageHosting."""
+        return await _call(lambda: self._images.list(owner))
+
+    async def inspect(self, owner: Owner, reference: str) -> StoredImage:
+        """See ImageHosting."""
+        return await _call(lambda: self._images.inspect(owner, reference))
+
+    async def remove(self, owner: Owner, reference: str) -> StoredImage:
+        """See ImageHosting."""
+        return await _call(lambda: self._images.remove(owner, reference))
+
+    async def add(
+        self, owner: Owner, kind: ArchiveKind, name: str | None, archive: AsyncIterator[bytes]
+    ) -> tuple[StoredImage, ...]:
+        """See ImageHosting."""
+        async with self._adding:
+            with self._images.spooling() as (file, write):
+                async for piece in archive:
+                    await _call(lambda piece=piece: write(piece))  # type: ignore[misc]
+                os.lseek(file, 0, os.SEEK_SET)
+                return await _call(lambda: _add(self._images, owner, kind, name, file))
+
+
+def _add(
+    images: Images, owner: Owner, kind: ArchiveKind, name: str | None, file: int
+) -> tuple[StoredImage, ...]:
+    if kind is ArchiveKind.ROOT:
+        return images.import_root(owner, file, name or "")
+    return images.load(owner, file, name)
+
+
+async def _call(operation: Callable[[], _Result]) -> _Result:
+    return await trio.to_thread.run_sync(operation)

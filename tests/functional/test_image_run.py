@@ -1,0 +1,182 @@
+"""Instances of images: what the image says counts, and its layers are shared and never changed."""
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import RunKwhost
+from tests.functional.hosting import Daemon, StartDaemon, eventually
+from tests.functional.image_parts import busybox_layer, docker_archive, oci_archive
+from tests.unit.tar_parts import Archive
+
+pytestmark = [pytest.mark.kvm, pytest.mark.root]
+
+BASE = (
+    busybox_layer("env", "stat", "mkdir")
+    .directory("etc")
+    .add("etc/passwd", b"root:x:0:0::/root:/bin/sh\napp:x:1000:1001::/home/app:/bin/sh\n")
+    .add("etc/group", b"root:x:0:\napp:x:1001:\n")
+    .add("etc/old", b"old\n")
+    .directory("data")
+    .add("data/below", b"below\n", uid=1000, gid=1001, mode=0o600)
+    .directory("home/app", uid=1000, gid=1001)
+    .data
+)
+TOP = Archive().add("etc/.wh.old").add("data/.wh..wh..opq").add("data/above", b"above\n", uid=1000).data
+
+
+@pytest.fixture
+def load(kwhost_command: list[str], tmp_path: Path) -> Any:
+    """Loads an archive without a daemon."""
+
+    def load(archive: bytes) -> str:
+        file = tmp_path / "archive.tar"
+        file.write_bytes(archive)
+        done = subprocess.run(
+            [*kwhost_command, "image", "load", file], capture_output=True, text=True, timeout=60, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    return load
+
+
+def test_an_image_is_run_as_it_says(load: Any, run_kwhost: RunKwhost) -> None:
+    load(
+        docker_archive(
+            [BASE, TOP], "app:1", Entrypoint=["/bin/sh", "-c"], Cmd=['id -u; id -g; pwd; echo "$A $HOME"'],
+            Env=["A=from the image"], WorkingDir="/home/app", User="app",
+        )
+    )  # fmt: skip
+
+    done = run_kwhost(["--image", "app:1"])
+
+    assert done.stdout == "1000\n1001\n/home/app\nfrom the image /home/app\n"
+
+
+def test_what_the_command_line_says_comes_first(load: Any, run_kwhost: RunKwhost) -> None:
+    load(
+        docker_archive([BASE], "app:1", Cmd=["/bin/false"], Env=["A=1", "B=2"], WorkingDir="/etc", User="app")
+    )
+
+    program = "id -u; pwd; echo $A $B"
+    done = run_kwhost(["--image", "app:1", "-u", "0", "-w", "/data", "-e", "B=3", "--", "sh", "-c", program])
+
+    assert done.stdout == "0\n/data\n1 3\n"
+
+
+def test_upper_layers_hide_what_they_take_away(load: Any, run_kwhost: RunKwhost) -> None:
+    load(oci_archive([BASE, TOP], "app:1"))
+
+    done = run_kwhost(["--image", "app:1", "--", "sh", "-c", "ls /etc /data; cat /data/above"])
+
+    assert done.stdout == "/data:\nabove\n\n/etc:\ngroup\npasswd\nabove\n"
+
+
+def test_owners_are_the_images(load: Any, run_kwhost: RunKwhost) -> None:
+    load(docker_archive([BASE], "app:1"))
+
+    stat = ["--image", "app:1", "--", "stat", "-c", "%u %g %a", "/data/below", "/etc/passwd"]
+
+    assert run_kwhost(stat).stdout == "1000 1001 600\n0 0 644\n"
+
+
+def test_what_an_instance_writes_is_its_own_and_the_layers_stay(load: Any, run_kwhost: RunKwhost) -> None:
+    load(docker_archive([BASE], "app:1"))
+
+    change = "echo changed >/etc/old && mkdir /new && cat /etc/old"
+    assert run_kwhost(["--image", "app:1", "--", "sh", "-c", change]).stdout == "changed\n"
+
+    after = run_kwhost(["--image", "app:1", "--", "sh", "-c", "cat /etc/old; ls /new"])
+    assert after.stdout == "old\n"
+    assert after.returncode != 0
+
+
+def test_a_read_only_root_cannot_be_written(load: Any, run_kwhost: RunKwhost) -> None:
+    load(docker_archive([BASE], "app:1"))
+
+    done = run_kwhost(["--image", "app:1", "--read-only", "--", "sh", "-c", "echo x >/etc/new"])
+
+    assert "Read-only file system" in done.stderr
+
+
+def test_an_image_that_is_not_there_or_says_nothing_to_run_is_an_error(
+    load: Any, run_kwhost: RunKwhost
+) -> None:
+    load(docker_archive([BASE], "app:1"))
+
+    assert "kwhost image ls" in run_kwhost(["--image", "missing:1"]).stderr
+    assert "give a command" in run_kwhost(["--image", "app:1"]).stderr
+
+
+class Hosted:
+    """A daemon, and images for its tenants."""
+
+    def __init__(self, daemon: Daemon) -> None:
+        self.daemon = daemon
+
+    def load(self, archive: bytes, *options: str) -> None:
+        file = self.daemon.directory / "archive.tar"
+        file.write_bytes(archive)
+        done = self.daemon.run("image", "load", str(file), *options)
+        assert done.returncode == 0, done.stderr
+
+    def run(self, *arguments: str) -> Any:
+        return self.daemon.run(*arguments)
+
+
+@pytest.fixture
+def hosted(kwhostd: StartDaemon) -> Hosted:
+    return Hosted(kwhostd("[tenants.acme]\n[tenants.other]\n"))
+
+
+def test_a_tenants_image_runs_for_that_tenant_alone(hosted: Hosted) -> None:
+    hosted.load(docker_archive([BASE], "app:1", Cmd=["id", "-u"], User="app"), "--tenant", "acme")
+
+    assert hosted.run("run", "--rm", "--tenant", "acme", "--image", "app:1").stdout == "1000\n"
+    assert "no image" in hosted.run("run", "--rm", "--tenant", "other", "--image", "app:1").stderr
+    assert json.loads(hosted.run("image", "ls", "--json").stdout) == []
+    assert "app:1" in hosted.run("image", "ls", "--tenant", "acme").stdout
+
+
+def test_a_running_instance_keeps_its_image_and_exec_follows_it(hosted: Hosted) -> None:
+    hosted.load(docker_archive([BASE], "app:1", Cmd=["sleep", "1000"], User="app", Env=["A=b"]))
+    assert hosted.run("run", "-d", "--name", "one", "--image", "app:1").returncode == 0
+
+    assert hosted.run("image", "rm", "app:1").stdout == "app:1\n"
+    hosted.daemon.kill()
+    hosted.daemon.start()
+    hosted.load(docker_archive([TOP], "other:1"))  # which collects what nobody has
+
+    done = hosted.run("exec", "one", "--", "sh", "-c", "id -u; echo $A; cat /etc/old")
+    assert done.stdout == "1000\nb\nold\n"
+
+
+def test_the_images_stop_signal_and_health_check_count(hosted: Hosted) -> None:
+    program = "trap 'exit 33' USR1; while :; do sleep 0.1; done"
+    check = {"Test": ["CMD-SHELL", "test -e /etc/old"], "Interval": 100_000_000}
+    hosted.load(
+        docker_archive([BASE], "app:1", Cmd=["sh", "-c", program], StopSignal="SIGUSR1", Healthcheck=check)
+    )
+    hosted.run("run", "-d", "--name", "one", "--image", "app:1")
+
+    def status() -> dict[str, Any]:
+        listed: list[dict[str, Any]] = hosted.daemon.client.request("GET", "/v1/instances", {"all": True})
+        return listed[0]
+
+    eventually(lambda: status()["health"] == "healthy", "a healthy instance")
+    hosted.run("stop", "one")
+    assert status()["exit_code"] == 33
+
+
+def test_a_root_file_systems_directory_is_imported(hosted: Hosted, tmp_path: Path) -> None:
+    (tmp_path / "root/bin").mkdir(parents=True)
+    (tmp_path / "root/bin/echo").write_bytes(Path("/bin/busybox").read_bytes())
+    (tmp_path / "root/bin/echo").chmod(0o755)
+
+    assert hosted.run("image", "import", str(tmp_path / "root"), "mine").stdout == "mine:latest\n"
+    done = hosted.run("run", "--rm", "--image", "mine", "--", "/bin/echo", "it runs")
+    assert done.stdout == "it runs\n"

@@ -1,0 +1,347 @@
+"""The image store: what is loaded is there once, belongs to whoever brought it, and goes with its names."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from kwhost.core.engines.id_ranges import lease_ids
+from kwhost.core.errors import HostError, ImageError, KwhostError, NotFound, UsageError
+from kwhost.core.images.service import Images, stored_image
+from kwhost.core.images.store import OPERATOR, Owner
+from kwhost.core.model.ids import DEFAULT_UID_BASE, TenantName
+from kwhost.core.model.image import StoredImage
+from kwhost.core.model.mounts import MountKind
+from tests.functional.image_parts import docker_archive, image_config, oci_archive
+from tests.unit.tar_parts import Archive
+
+pytestmark = pytest.mark.root
+
+ACME, OTHER = TenantName("acme"), TenantName("other")
+BASE = Archive().directory("etc").add("etc/passwd", b"app:x:7:8::/srv:/bin/sh\n").data
+TOP = Archive().add("etc/.wh.hosts").add("f", b"x" * 1000).data
+
+
+class Store:
+    def __init__(self, state: Path) -> None:
+        self.state = state
+        self.images = Images(state, lambda: lease_ids(DEFAULT_UID_BASE))
+
+    def load(
+        self, archive: bytes, owner: Owner = OPERATOR, name: str | None = None
+    ) -> tuple[StoredImage, ...]:
+        with self.images.spooling() as (file, write):
+            write(archive)
+            os.lseek(file, 0, os.SEEK_SET)
+            return self.images.load(owner, file, name)
+
+    def import_root(self, archive: bytes, name: str) -> tuple[StoredImage, ...]:
+        with self.images.spooling() as (file, write):
+            write(archive)
+            os.lseek(file, 0, os.SEEK_SET)
+            return self.images.import_root(OPERATOR, file, name)
+
+    def names(self, owner: Owner = OPERATOR) -> list[str]:
+        return [image.name for image in self.images.list(owner)]
+
+    def content(self) -> list[str]:
+        """All that is kept."""
+        places = ("blobs/sha256", "layers", "images", "ingest")
+        return [path.name for place in places for path in (self.state / "images" / place).iterdir()]
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path / "state")
+
+
+@pytest.mark.parametrize("archive", [docker_archive([BASE, TOP], "app:1"), oci_archive([BASE, TOP], "app:1")])
+def test_both_kinds_of_archives_are_loaded(archive: bytes, store: Store) -> None:
+    (image,) = store.load(archive)
+
+    assert (image.name, image.tenant, len(image.layers)) == ("app:1", None, 2)
+    assert store.images.inspect(OPERATOR, "app:1") == image
+    assert store.images.inspect(OPERATOR, image.digest[7:19]) == image
+
+
+def test_what_the_configuration_says_is_kept(store: Store) -> None:
+    health = {"Test": ["CMD-SHELL", "true"], "Interval": 2_000_000_000, "Retries": 4}
+    (image,) = store.load(
+        docker_archive(
+            [BASE], "app:1", Entrypoint=["/e"], Cmd=["c"], Env=["A=b=c"], WorkingDir="/w", User="app",
+            StopSignal="SIGQUIT", ExposedPorts={"80/tcp": {}}, Volumes={"/data": {}}, Healthcheck=health,
+        )
+    )  # fmt: skip
+
+    settings = image.settings
+    assert (settings.entrypoint, settings.command, settings.workdir) == (("/e",), ("c",), "/w")
+    assert (settings.environment, settings.user, settings.stop_signal) == (
+        {"A": "b=c"},
+        "app",
+        signal.SIGQUIT,
+    )
+    assert (settings.ports, settings.volumes) == (("80/tcp",), ("/data",))
+    assert settings.healthcheck
+    assert (settings.healthcheck.interval, settings.healthcheck.retries) == (2.0, 4)
+    assert store.images.inspect(OPERATOR, "app:1") == image
+
+
+def test_layers_are_there_once(store: Store) -> None:
+    store.load(docker_archive([BASE, TOP], "a:1"))
+    before = len(store.content())
+    store.load(docker_archive([BASE, TOP], "b:1", Env=["A=b"]))
+
+    assert len(store.content()) - before == 3  # a configuration, a manifest, the record
+
+
+def test_a_root_file_system_becomes_an_image(store: Store) -> None:
+    (image,) = store.import_root(BASE, "base")
+
+    assert (image.name, len(image.layers)) == ("base:latest", 1)
+
+
+def test_an_instances_root_is_the_layers_the_uppermost_first(store: Store) -> None:
+    (image,) = store.load(docker_archive([BASE, TOP], "app:1"))
+
+    root = stored_image(store.state, OPERATOR, "app:1")
+    root.close()
+
+    assert root.mounts[0].kind is MountKind.OVERLAY
+    lowers = (root.mounts[0].source or "").split(":")
+    assert [Path(lower).name for lower in lowers] == [layer[7:] for layer in reversed(image.layers)]
+    assert [(user.name, user.uid) for user in root.accounts.users] == [("app", 7)]
+
+
+@pytest.mark.parametrize("covered", [".wh.passwd", ".wh..wh..opq"])
+def test_accounts_that_a_layer_takes_away_are_gone(covered: str, store: Store) -> None:
+    store.load(docker_archive([BASE, Archive().add(f"etc/{covered}").data], "app:1"))
+
+    root = stored_image(store.state, OPERATOR, "app:1")
+    root.close()
+
+    assert root.accounts.users == ()
+
+
+def test_accounts_are_not_read_through_links(store: Store) -> None:
+    links = Archive().link("etc/passwd", "/etc/passwd").data
+    store.load(docker_archive([links], "app:1"))
+
+    root = stored_image(store.state, OPERATOR, "app:1")
+    root.close()
+
+    assert root.accounts.users == ()
+
+
+def test_an_image_is_its_tenants_alone(store: Store) -> None:
+    (image,) = store.load(docker_archive([BASE], "app:1"), ACME)
+
+    assert store.names(ACME) == ["app:1"]
+    for owner in (OTHER, OPERATOR):
+        assert store.names(owner) == []
+        for reference in ("app:1", image.digest, image.digest[7:19], f"app@{image.digest}"):
+            with pytest.raises(NotFound):
+                store.images.inspect(owner, reference)
+
+
+def test_what_the_operator_brings_all_may_use_and_nobody_else_remove(store: Store) -> None:
+    store.load(docker_archive([BASE], "app:1"))
+
+    assert store.names(ACME) == ["app:1"]
+    with pytest.raises(NotFound, match="operator"):
+        store.images.remove(ACME, "app:1")
+
+
+def test_a_manifest_does_not_open_another_tenants_layers(store: Store) -> None:
+    """Knowing a layer's digest is not having it."""
+    store.load(docker_archive([BASE], "app:1"), ACME)
+    with pytest.raises(ImageError, match="has no"):
+        store.load(oci_archive([BASE], "mine:1", bare=True), OTHER)
+    assert store.names(OTHER) == []
+
+
+def test_removing_one_of_several_names_keeps_what_the_others_need(store: Store) -> None:
+    store.load(docker_archive([BASE, TOP], "a:1", "b:1"))
+    store.load(docker_archive([BASE], "c:1"), ACME)
+
+    store.images.remove(OPERATOR, "a:1")
+    store.images.remove(ACME, "c:1")
+
+    assert store.names() == ["b:1"]
+    stored_image(store.state, OPERATOR, "b:1").close()
+    assert len(list((store.state / "images/layers").glob("*.json"))) == 2
+
+
+def test_nothing_is_left_after_the_last_name(store: Store) -> None:
+    store.load(docker_archive([BASE, TOP], "a:1"))
+
+    store.images.remove(OPERATOR, "a:1")
+
+    assert store.content() == []
+
+
+def test_what_is_pinned_or_an_instance_has_stays(store: Store) -> None:
+    (image,) = store.load(docker_archive([BASE], "a:1"))
+    root = stored_image(store.state, OPERATOR, "a:1")
+    store.images.remove(OPERATOR, "a:1")
+    assert image.layers[0][7:] in store.content()
+
+    noted = store.state / "instances/0123/image"
+    noted.parent.mkdir(parents=True)
+    noted.write_text(root.digest)
+    root.close()
+    store.images.collect()
+    assert image.layers[0][7:] in store.content()
+
+    noted.unlink()
+    store.images.collect()
+    assert store.content() == []
+
+
+def test_a_name_moves_to_the_image_that_came_last(store: Store) -> None:
+    store.load(docker_archive([BASE], "a:1"))
+    (image,) = store.load(docker_archive([TOP], "a:1"))
+
+    assert store.images.inspect(OPERATOR, "a:1") == image
+    assert len(store.content()) == 6  # three blobs, a layer with its record, an image
+
+
+ONE = b'[{"Config":"config.json","RepoTags":["a:1"],"Layers":["l"]}]'
+LIES = {
+    "a layer that is not what its digest says": (oci_archive([BASE], "a:1", lie=True), "another content"),
+    "layers of another configuration": (
+        docker_archive([TOP], "a:1", config=image_config([BASE])), "not what the image"),
+    "fewer layers than the configuration's": (
+        docker_archive([BASE], "a:1", config=image_config([BASE, TOP])), "as many layers"),
+    "another machine's": (
+        docker_archive([BASE], "a:1", config=image_config([BASE]).replace(b"amd", b"arm")), "for linux"),
+    "a configuration of wrong types": (
+        docker_archive([BASE], "a:1", config=image_config([BASE], Env="A=b")), "configuration"),
+    "a configuration without end": (
+        docker_archive([BASE], "a:1", config=b"[" * 100_000), "configuration"),
+    "a large configuration": (
+        docker_archive([BASE], "a:1", config=b" " * (5 << 20)), "larger than"),
+    "an unknown stop signal": (docker_archive([BASE], "a:1", StopSignal="SIGNONE"), "stop signal"),
+    "a volume that is the root": (docker_archive([BASE], "a:1", Volumes={"/x/..": {}}), "volume"),
+    "a manifest that is no list": (Archive().add("manifest.json", b"{}").data, "manifest.json"),
+    "a layer that is a link to the host's files": (
+        Archive().add("config.json", image_config([BASE])).link("l", "/etc/passwd")
+        .add("manifest.json", ONE).data,
+        "has no"),
+    "a layer that is a device or a directory": (
+        Archive().add("config.json", image_config([BASE])).directory("l").add("manifest.json", ONE).data,
+        "no file"),
+    "no image": (Archive().add("a", b"b").data, "image import"),
+    "no archive": (b"garbage" * 1000, "tar header"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("lie", LIES)
+def test_what_is_not_right_is_refused_and_leaves_nothing(lie: str, store: Store) -> None:
+    archive, text = LIES[lie]
+
+    with pytest.raises(ImageError, match=text) as caught:
+        store.load(archive)
+
+    assert "\n" not in str(caught.value)
+    assert store.names() == []
+    assert store.content() == []
+
+
+def test_an_archive_without_names_needs_one(store: Store) -> None:
+    with pytest.raises(UsageError, match="--name"):
+        store.load(docker_archive([BASE]))
+    assert [image.name for image in store.load(docker_archive([BASE]), name="given")] == ["given:latest"]
+
+
+def test_a_damaged_document_is_told_of(store: Store) -> None:
+    (image,) = store.load(docker_archive([BASE], "a:1"))
+    (store.state / "images/images" / image.digest[7:] / "image.json").write_text("{")
+
+    with pytest.raises(ImageError, match="load it again"):
+        store.images.list(OPERATOR)
+
+
+_KILLED = """
+import os, signal, sys
+from pathlib import Path
+from kwhost.core.engines.id_ranges import lease_ids
+from kwhost.core.images import {module} as module
+from kwhost.core.images.service import Images
+original = module.{function}
+def killed(*arguments, **options):
+    if {after}:
+        original(*arguments, **options)
+    os.kill(os.getpid(), signal.SIGKILL)
+module.{function} = killed
+images = Images(Path(sys.argv[1]), lambda: lease_ids(0x70000000))
+images.load(None, os.open(sys.argv[2], os.O_RDONLY), None)
+"""
+
+_MOMENTS = [("loading", "unpack"), ("loading", "_adopt"), ("adding", "unpack"), ("adding", "write_record")]
+
+
+@pytest.mark.parametrize("after", [False, True])
+@pytest.mark.parametrize("moment", _MOMENTS)
+def test_whoever_is_killed_while_loading_leaves_nothing_half(
+    moment: tuple[str, str], after: bool, store: Store, tmp_path: Path
+) -> None:
+    archive = tmp_path / "archive"
+    archive.write_bytes(docker_archive([BASE, TOP], "a:1"))
+    code = _KILLED.format(module=moment[0], function=moment[1], after=after)
+    done = subprocess.run(
+        [sys.executable, "-c", code, store.state, archive], timeout=60, check=False, capture_output=True
+    )
+    assert done.returncode == -signal.SIGKILL, done.stderr.decode()
+
+    assert store.names() == []
+    store.images.collect()
+    assert store.content() == []
+    store.load(archive.read_bytes())
+    assert store.names() == ["a:1"]
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    place = tmp_path / "disk"
+    place.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=12m", "none", place], check=True)
+    yield place
+    subprocess.run(["umount", "-l", place], check=True)
+
+
+def test_a_full_disk_is_one_line_and_leaves_room(small_disk: Path) -> None:
+    store = Store(small_disk / "state")
+    store.load(docker_archive([BASE], "small:1"))
+    large = docker_archive([Archive().add("f", os.urandom(5 << 20)).data], "large:1")
+
+    with pytest.raises(KwhostError, match="room") as caught:
+        store.load(large)
+
+    assert isinstance(caught.value, ImageError | HostError)
+    assert store.names() == ["small:1"]
+    subprocess.run(["mount", "-o", "remount,size=64m", small_disk], check=True)
+    store.load(large)
+    assert store.names() == ["large:1", "small:1"]
+
+
+def test_several_loads_at_once_are_all_there(store: Store, tmp_path: Path) -> None:
+    code = (
+        "import os, sys\nfrom pathlib import Path\nfrom kwhost.core.engines.id_ranges import lease_ids\n"
+        "from kwhost.core.images.service import Images\n"
+        "images = Images(Path(sys.argv[1]), lambda: lease_ids(0x70000000))\n"
+        "images.load(None, os.open(sys.argv[2], os.O_RDONLY), None)"
+    )
+    processes = []
+    for number in range(4):
+        archive = tmp_path / f"archive-{number}"
+        archive.write_bytes(docker_archive([BASE, TOP], f"a:{number}", Env=[f"N={number % 2}"]))
+        processes.append(subprocess.Popen([sys.executable, "-c", code, store.state, archive]))
+
+    assert [process.wait(60) for process in processes] == [0] * 4
+    assert store.names() == [f"a:{number}" for number in range(4)]
+    for image in store.images.list(OPERATOR):
+        stored_image(store.state, OPERATOR, image.name).close()
