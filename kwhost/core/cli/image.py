@@ -11,18 +11,23 @@ from kwhost.core.cli.image_access import ImageAccess, open_access, pack_director
 from kwhost.core.cli.options import CommandParser
 from kwhost.core.cli.results import output_width, show_json, show_result
 from kwhost.core.cli.tables import format_table
-from kwhost.core.errors import NotAvailableYet, UsageError
+from kwhost.core.errors import UsageError
 from kwhost.core.model.units import format_bytes
 
 __all__ = ["format_images", "main"]
 
-_USAGE = "kwhost image load FILE | import DIR|FILE NAME | ls | inspect NAME... | rm NAME... [OPTIONS]"
+_USAGE = (
+    "kwhost image load FILE | import DIR|FILE NAME | pull NAME | login REGISTRY | ls | inspect NAME... | "
+    "rm NAME... [OPTIONS]"
+)
 _DESCRIPTION = """The images that kwhost run --image and a configuration's `image` name. What an operator
 brings all tenants may use; with --tenant, or brought by a tenant's user, it is that tenant's alone.
 
 load      add what an archive of docker save, podman save or skopeo has (docker-archive, oci-archive),
           also compressed with gzip or zstd; - is standard input
 import    add an image out of a root file system: a directory, or a tar archive of one
+pull      fetch one from a registry, with this user's credentials; what has come is not fetched again
+login     keep a name and a password for a registry, where docker login and podman login find them too
 ls        list them
 inspect   show all about them, as JSON
 rm        forget names; what nothing else needs goes with them"""
@@ -30,6 +35,7 @@ _EPILOG = """examples:
   docker save app:1 | kwhost image load -
   kwhost image load app.tar.gz --name app:1
   kwhost image import ./rootfs base:12
+  kwhost image pull docker.io/library/debian:12
   kwhost run --image app:1"""
 
 _DIGITS = 12
@@ -73,6 +79,14 @@ def _import(access: ImageAccess, names: Sequence[str], _options: Any, *, shown: 
     _show_added(access.add(archive, name=names[1], root=True))
 
 
+def _pull(access: ImageAccess, names: Sequence[str], options: Any, *, shown: bool) -> None:
+    from kwhost.core.cli.image_pull import pull  # brings http
+
+    _some(names, "pull")
+    for name in names:
+        _show_added(pull(access, name, options, shown=shown))
+
+
 def _show_added(images: Sequence[dict[str, Any]]) -> None:
     show_result("".join(f"{image['name']}\n" for image in images))
 
@@ -103,24 +117,35 @@ def _some(names: Sequence[str], action: str) -> None:
         raise UsageError(f"write kwhost image {action} NAME...; kwhost image ls lists them")
 
 
-_ACTIONS = {"load": _load, "import": _import, "ls": _list, "inspect": _inspect, "rm": _remove}
+_ACTIONS = {"load": _load, "import": _import, "pull": _pull, "ls": _list, "inspect": _inspect, "rm": _remove}
+
+
+def _login(options: Any) -> int:
+    if len(options.names) != 1:
+        raise UsageError("write kwhost image login REGISTRY")
+    from kwhost.core.cli.image_pull import login
+
+    show_result(login(options.names[0], options))
+    return 0
 
 
 def main(arguments: Sequence[str]) -> int:
     """Do it."""
     parser = CommandParser("image", _USAGE, _DESCRIPTION, _EPILOG)
-    actions = (*_ACTIONS, "pull", "login")
-    parser.add_argument("action", choices=actions, metavar="ACTION", help=", ".join(_ACTIONS))
+    actions = (*_ACTIONS, "login")
+    parser.add_argument("action", choices=actions, metavar="ACTION", help=", ".join(actions))
     parser.add_argument("names", nargs="*", metavar="NAME", help="of images or files, as above")
     parser.add_argument("--name", metavar="NAME[:TAG]", help="what load calls the image")
     parser.add_argument("--tenant", metavar="T", help="whose the image is; needs a daemon")
     parser.add_argument("--json", action="store_true", help="print the list as JSON")
+    parser.add_argument("--creds", metavar="USER:PASSWORD", help="for pull and login; others see them in ps")
+    parser.add_argument("--plain-http", action="store_true", help="the registry has no encryption")
     add_host_option(parser)
     options = parser.parse_intermixed_args(arguments)
-    if options.action not in _ACTIONS:
-        raise NotAvailableYet(f"kwhost image {options.action}")
     if options.name is not None and options.action != "load":
         raise UsageError("--name is for kwhost image load alone")
+    if options.action == "login":
+        return _login(options)
     shown = sys.stderr.isatty()
     access = open_access(options.host, options.tenant, shown=shown)
     _ACTIONS[options.action](access, options.names, options, shown=shown)

@@ -1,0 +1,72 @@
+"""`kwhost image pull` and `kwhost image login`: images from registries."""
+
+import os
+import sys
+from argparse import Namespace
+from pathlib import Path
+from typing import Any
+
+from kwhost.core.cli.diagnostics import notice
+from kwhost.core.cli.image_access import Archive, ImageAccess
+from kwhost.core.errors import UsageError
+from kwhost.core.images.names import parse_name
+
+__all__ = ["login", "pull"]
+
+
+def _cache() -> Path:
+    home = Path(os.environ.get("HOME") or "/")
+    return Path(os.environ.get("XDG_CACHE_HOME") or home / ".cache") / "kwhost/pull"
+
+
+def pull(access: ImageAccess, text: str, options: Namespace, *, shown: bool) -> list[dict[str, Any]]:
+    """Fetch an image, and add it. Raises KwhostError."""
+    from kwhost.core.images.credentials import find_credentials, parse_credentials
+    from kwhost.core.images.pulling import archive_of
+    from kwhost.core.images.pulling import pull as fetch
+    from kwhost.core.images.registry import Registry
+
+    name = parse_name(text)
+    credentials = parse_credentials(options.creds) if options.creds else find_credentials(name.registry)
+    registry = Registry(name.registry, name.repository, credentials, plain=options.plain_http)
+
+    def report(line: str) -> None:
+        if shown:
+            notice(line)
+
+    pulled = fetch(registry, name, _cache(), report)
+    archive = Archive(archive_of(pulled, name.familiar), None, shown=shown)
+    added = access.add(archive, name=name.familiar, root=False)
+    for file in pulled.blobs.values():
+        file.unlink(missing_ok=True)
+    return added
+
+
+def login(registry: str, options: Namespace) -> str:
+    """Check a name and a password, and keep them; a line about it. Raises KwhostError."""
+    from kwhost.core.images.credentials import Credentials, keep_credentials, parse_credentials
+    from kwhost.core.images.registry import Registry
+
+    if "/" in registry:
+        raise UsageError(f"{registry!r} is no registry: write HOST or HOST:PORT")
+    given = parse_credentials(options.creds) if options.creds else None
+    credentials = given or Credentials(*_ask(registry))
+    Registry(registry, "", credentials, plain=options.plain_http).check_login()
+    return f"credentials for {registry} are kept in {keep_credentials(registry, credentials)}\n"
+
+
+def _ask(registry: str) -> tuple[str, str]:
+    """The user's name and password, from a terminal, or as two lines."""
+    if not sys.stdin.isatty():
+        user, password = (sys.stdin.readline().rstrip("\n") for _ in range(2))
+    else:
+        from getpass import getpass
+
+        sys.stderr.write(f"user of {registry}: ")
+        sys.stderr.flush()
+        user, password = sys.stdin.readline().rstrip("\n"), getpass("password: ")
+    if not user or not password:
+        raise UsageError(
+            "a user's name and a password are needed: --creds USER:PASSWORD, or two lines of input"
+        )
+    return user, password

@@ -1,0 +1,165 @@
+"""`kwhost image pull`: an image's content from a registry, as an archive that `load` takes.
+
+It is fetched by the command, with its user's rights, network and credentials; a daemon gets the archive
+alone, and so cannot be made to connect to anything.
+"""
+
+import hashlib
+import http.client
+import io
+import json
+import os
+import tarfile
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+from kwhost.core.errors import HostError, ImageError
+from kwhost.core.images.digests import Digest, digest_of, hex_of
+from kwhost.core.images.documents import Descriptor, Index, Manifest, decode, is_index
+from kwhost.core.images.names import ImageName
+from kwhost.core.images.platforms import choose
+from kwhost.core.images.registry import Registry
+
+__all__ = ["Pulled", "archive_of", "pull"]
+
+_PARALLEL = 4
+_ATTEMPTS = 5
+_PIECE = 1 << 18
+_ACCEPT = ", ".join(
+    f"application/vnd.{kind}+json"
+    for kind in ("oci.image.index.v1", "oci.image.manifest.v1", "docker.distribution.manifest.list.v2",
+                 "docker.distribution.manifest.v2")
+)  # fmt: skip
+_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+
+
+class Pulled(NamedTuple):
+    """What has come: the manifest, and files of the blobs."""
+
+    manifest: bytes
+    blobs: dict[Digest, Path]
+
+
+def pull(registry: Registry, name: ImageName, cache: Path, report: Callable[[str], None]) -> Pulled:
+    """Fetch an image. What has come of a layer stays in `cache` where this fails, and is not fetched again.
+    Raises ImageError, HostError."""
+    manifest = _manifest(registry, name)
+    parsed = decode(manifest, Manifest, "the registry's manifest")
+    parsed.check_layers()
+    try:
+        cache.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise HostError(f"cannot make {cache}: {error.strerror}") from error
+    wanted = {blob.name: blob for blob in (parsed.config, *parsed.layers)}
+    with ThreadPoolExecutor(_PARALLEL) as threads:
+        fetched = [threads.submit(_fetch, registry, blob, cache, report) for blob in wanted.values()]
+        files = [each.result() for each in fetched]
+    return Pulled(manifest, dict(zip(wanted, files, strict=True)))
+
+
+def _manifest(registry: Registry, name: ImageName) -> bytes:
+    document = registry.document(name.digest or name.tag, _ACCEPT)
+    _check(document, name.digest)
+    if is_index(document):
+        chosen = choose(decode(document, Index, "the registry's index")).name
+        document = registry.document(chosen, _ACCEPT)
+        _check(document, chosen)
+    return document
+
+
+def _check(document: bytes, promised: Digest | None) -> None:
+    if promised not in (None, digest_of(document)):
+        raise ImageError(f"the registry's document {promised} has another content than its name says")
+
+
+def _fetch(registry: Registry, blob: Descriptor, cache: Path, report: Callable[[str], None]) -> Path:
+    """Have a blob's file, all of it and as its name says."""
+    file, part = cache / hex_of(blob.name), cache / f"{hex_of(blob.name)}.part"
+    try:
+        if file.exists():
+            return file
+        for _ in range(_ATTEMPTS):
+            if _fetch_more(registry, blob, part):
+                break
+        else:
+            text = f"{part.stat().st_size} of {blob.size} bytes have come; the next attempt goes on there"
+            raise ImageError(f"the registry {registry.name} broke off {_ATTEMPTS} times: {text}")
+        if _hash(part) != hex_of(blob.name):
+            part.unlink()
+            raise ImageError(f"the registry's {blob.name} has another content than its name says")
+        part.rename(file)
+    except OSError as error:
+        raise HostError(f"cannot keep what comes in {cache}: {error.strerror or error}") from error
+    report(f"fetched {blob.name[7:19]}, {blob.size} bytes")
+    return file
+
+
+def _fetch_more(registry: Registry, blob: Descriptor, part: Path) -> bool:
+    """Fetch what is missing, as far as it comes; whether that is all."""
+    with part.open("ab") as target:
+        start = target.tell()
+        if start > blob.size:
+            start = target.truncate(0)
+        if start < blob.size:
+            response, goes_on = registry.blob(blob.name, start)
+            with response:
+                if not goes_on:
+                    target.truncate(0)
+                _copy(response, target, blob.size - (start if goes_on else 0))
+        size = target.tell() if target.seek(0, os.SEEK_END) else 0
+    return size == blob.size
+
+
+def _copy(response: http.client.HTTPResponse, target: io.BufferedWriter, left: int) -> None:
+    """At most as much as was promised."""
+    while left:
+        try:
+            piece = response.read(min(_PIECE, left))
+        except (OSError, http.client.HTTPException):
+            return  # another attempt goes on here
+        if not piece:
+            return
+        target.write(piece)
+        left -= len(piece)
+    if response.read(1):
+        raise ImageError("the registry sends more than the manifest says")
+
+
+def _hash(file: Path) -> str:
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
+
+
+def archive_of(pulled: Pulled, name: str) -> Iterator[bytes]:
+    """An OCI image layout as a tar archive, in pieces."""
+    manifest = digest_of(pulled.manifest)
+    entry = {
+        "mediaType": _MANIFEST,
+        "digest": manifest,
+        "size": len(pulled.manifest),
+        "annotations": {"org.opencontainers.image.ref.name": name},
+    }
+    index = json.dumps({"schemaVersion": 2, "manifests": [entry]}).encode()
+    yield _member("oci-layout", b'{"imageLayoutVersion":"1.0.0"}')
+    yield _member("index.json", index)
+    yield _member(f"blobs/sha256/{hex_of(manifest)}", pulled.manifest)
+    for digest, file in pulled.blobs.items():
+        with file.open("rb") as opened:
+            size = os.fstat(opened.fileno()).st_size
+            yield _header(f"blobs/sha256/{hex_of(digest)}", size)
+            while piece := opened.read(_PIECE):
+                yield piece
+            yield bytes(-size % tarfile.BLOCKSIZE)
+    yield bytes(2 * tarfile.BLOCKSIZE)
+
+
+def _header(name: str, size: int) -> bytes:
+    entry = tarfile.TarInfo(name)
+    entry.size = size
+    return entry.tobuf(tarfile.PAX_FORMAT)
+
+
+def _member(name: str, content: bytes) -> bytes:
+    return _header(name, len(content)) + content + bytes(-len(content) % tarfile.BLOCKSIZE)

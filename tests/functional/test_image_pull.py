@@ -1,0 +1,341 @@
+"""Images from a registry: a real one on loopback, filled by skopeo, and one that misbehaves."""
+
+import http.server
+import json
+import os
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kwhost.core.errors import ImageError
+from kwhost.core.images.credentials import Credentials, find_credentials, keep_credentials
+from kwhost.core.images.names import parse_name
+from kwhost.core.images.pulling import pull
+from kwhost.core.images.registry import Registry
+from tests.conftest import RunKwhost
+from tests.functional.image_parts import busybox_layer, digest, image_config, oci_archive
+from tests.unit.tar_parts import Archive
+
+LAYER = Archive().add("f", b"content").data
+SECRET = Credentials("alice", "secret")
+
+
+class FakeRegistry:
+    """Answers by `answer(path, headers)` with a status, headers and a body; `asked` is what came."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, dict[str, str]]] = []
+        self.documents: dict[str, bytes] = {}
+        self.answer: Callable[[str, dict[str, str]], tuple[int, dict[str, str], bytes] | None] = (
+            lambda _path, _headers: None
+        )
+        outer = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                headers = dict(self.headers)
+                outer.asked.append((self.path, headers))
+                found = outer.answer(self.path, headers)
+                if found is None:
+                    body = outer.documents.get(self.path)
+                    found = (404, {}, b"") if body is None else (200, {}, body)
+                status, more, content = found
+                self.send_response(status)
+                for key, value in ({"Content-Length": str(len(content))} | more).items():
+                    self.send_header(key, value)
+                self.end_headers()
+                self.wfile.write(content)
+
+            def log_message(self, *_: Any) -> None:
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.host = f"127.0.0.1:{self.server.server_port}"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def put(self, layers: list[bytes], tag: str = "1", **platforms: Any) -> dict[str, Any]:
+        """Have an image; its manifest."""
+        config = image_config(layers)
+        kinds = [(config, "application/vnd.oci.image.config.v1+json")]
+        kinds += [(layer, "application/vnd.oci.image.layer.v1.tar") for layer in layers]
+        described = [
+            {"mediaType": kind, "digest": digest(content), "size": len(content)} for content, kind in kinds
+        ]
+        manifest = {"schemaVersion": 2, "config": described[0], "layers": described[1:]}
+        for content, _ in kinds:
+            self.documents[f"/v2/app/blobs/{digest(content)}"] = content
+        document = json.dumps(manifest).encode()
+        self.documents[f"/v2/app/manifests/{tag}"] = document
+        self.documents[f"/v2/app/manifests/{digest(document)}"] = document
+        return manifest
+
+
+@pytest.fixture
+def fake() -> Iterator[FakeRegistry]:
+    registry = FakeRegistry()
+    yield registry
+    registry.server.shutdown()
+    registry.server.server_close()
+
+
+def fetch(fake: FakeRegistry, cache: Path, credentials: Credentials | None = None, tag: str = "1") -> Any:
+    name = parse_name(f"{fake.host}/app:{tag}")
+    return pull(Registry(fake.host, "app", credentials, plain=True), name, cache, lambda _line: None)
+
+
+def test_all_blobs_come_and_are_what_their_names_say(fake: FakeRegistry, tmp_path: Path) -> None:
+    fake.put([LAYER])
+
+    pulled = fetch(fake, tmp_path)
+
+    assert {digest(file.read_bytes()) for file in pulled.blobs.values()} == set(pulled.blobs)
+
+
+@pytest.mark.parametrize("place", ["blobs", "manifests"])
+def test_content_of_another_digest_is_refused(place: str, fake: FakeRegistry, tmp_path: Path) -> None:
+    manifest = fake.put([LAYER])
+    if place == "blobs":
+        fake.documents[f"/v2/app/blobs/{digest(LAYER)}"] = LAYER[:-1] + b"x"
+    else:
+        index = {"manifests": [{"digest": digest(b"other"), "size": 5,
+                 "platform": {"os": "linux", "architecture": "amd64"}}]}  # fmt: skip
+        fake.documents[f"/v2/app/manifests/{digest(b'other')}"] = json.dumps(manifest).encode()
+        fake.documents["/v2/app/manifests/1"] = json.dumps(index).encode()
+
+    with pytest.raises(ImageError, match="another content"):
+        fetch(fake, tmp_path)
+    assert not (tmp_path / digest(LAYER)[7:]).exists()
+
+
+def test_more_than_was_promised_is_refused(fake: FakeRegistry, tmp_path: Path) -> None:
+    fake.put([LAYER])
+    fake.documents[f"/v2/app/blobs/{digest(LAYER)}"] += b"more"
+
+    with pytest.raises(ImageError, match="more than"):
+        fetch(fake, tmp_path)
+
+
+def test_of_an_index_this_machines_image_is_taken(fake: FakeRegistry, tmp_path: Path) -> None:
+    fake.put([LAYER], "here")
+    here = fake.documents["/v2/app/manifests/here"]
+    fake.put([b"other" * 1000], "there")
+    there = fake.documents["/v2/app/manifests/there"]
+    entries = [
+        {"digest": digest(document), "size": 1, "platform": {"os": "linux", "architecture": architecture}}
+        for document, architecture in ((there, "arm64"), (here, "amd64"))
+    ]
+    fake.documents["/v2/app/manifests/1"] = json.dumps({"manifests": entries}).encode()
+
+    assert fetch(fake, tmp_path).manifest == here
+
+    fake.documents["/v2/app/manifests/2"] = json.dumps({"manifests": entries[:1]}).encode()
+    with pytest.raises(ImageError, match="linux/arm64"):
+        fetch(fake, tmp_path, tag="2")
+
+
+def test_a_broken_download_goes_on_where_it_broke_off(fake: FakeRegistry, tmp_path: Path) -> None:
+    layer = Archive().add("f", os.urandom(300_000)).data
+    fake.put([layer])
+
+    def answer(path: str, headers: dict[str, str]) -> tuple[int, dict[str, str], bytes] | None:
+        if path != f"/v2/app/blobs/{digest(layer)}":
+            return None
+        start = int(headers.get("Range", "bytes=0-")[6:-1])
+        piece = layer[start : start + 100_000]
+        length = {"Content-Length": str(len(layer) - start), "Connection": "close"}
+        return (206 if start else 200), length, piece
+
+    fake.answer = answer
+    pulled = fetch(fake, tmp_path)
+
+    assert pulled.blobs[digest(layer)].read_bytes() == layer
+    starts = [headers["Range"] for path, headers in fake.asked if "Range" in headers]
+    assert starts == ["bytes=100000-", "bytes=200000-", "bytes=300000-"]
+
+
+def test_what_has_come_is_kept_for_the_next_attempt(fake: FakeRegistry, tmp_path: Path) -> None:
+    fake.put([LAYER])
+    fake.answer = lambda path, _headers: (
+        (200, {"Content-Length": str(len(LAYER)), "Connection": "close"}, LAYER[:1000])
+        if digest(LAYER) in path
+        else None
+    )
+    with pytest.raises(ImageError, match="broke off"):
+        fetch(fake, tmp_path)
+
+    fake.answer = lambda path, headers: (
+        (206, {}, LAYER[int(headers["Range"][6:-1]) :]) if digest(LAYER) in path else None
+    )
+    assert fetch(fake, tmp_path).blobs[digest(LAYER)].read_bytes() == LAYER
+
+
+def with_tokens(fake: FakeRegistry, realm: str | None = None) -> None:
+    """Have the registry want a token, for which its other half wants the secret."""
+
+    def answer(path: str, headers: dict[str, str]) -> tuple[int, dict[str, str], bytes] | None:
+        if path.startswith("/token"):
+            right = headers.get("Authorization") == f"Basic {SECRET.basic()}"
+            return (200, {}, b'{"token": "t0ken"}') if right else (401, {}, b"")
+        if headers.get("Authorization") == "Bearer t0ken":
+            return None
+        place = realm or f"http://{fake.host}/token"
+        challenge = f'Bearer realm="{place}",service="s",scope="repository:app:pull"'
+        return 401, {"WWW-Authenticate": challenge}, b""
+
+    fake.answer = answer
+
+
+def test_a_token_is_got_with_the_credentials(fake: FakeRegistry, tmp_path: Path) -> None:
+    fake.put([LAYER])
+    with_tokens(fake)
+
+    assert fetch(fake, tmp_path, SECRET).blobs
+    assert "/token?service=s&scope=repository%3Aapp%3Apull" in [path for path, _ in fake.asked]
+
+    for wrong in (None, Credentials("alice", "wrong")):
+        with pytest.raises(ImageError, match="credentials"):
+            fetch(fake, tmp_path / "none", wrong)
+
+
+def test_credentials_do_not_follow_to_another_host(fake: FakeRegistry, tmp_path: Path) -> None:
+    fake.put([LAYER])
+    other = FakeRegistry()
+    other.documents = fake.documents
+
+    def answer(path: str, headers: dict[str, str]) -> tuple[int, dict[str, str], bytes] | None:
+        if headers.get("Authorization") != f"Basic {SECRET.basic()}":
+            return 401, {"WWW-Authenticate": "Basic"}, b""
+        if "/blobs/" in path:
+            return 307, {"Location": f"http://{other.host}{path}"}, b""
+        return None
+
+    fake.answer = answer
+    try:
+        assert fetch(fake, tmp_path, SECRET).blobs
+    finally:
+        other.server.shutdown()
+        other.server.server_close()
+    assert other.asked
+    assert not [headers for _, headers in other.asked if "Authorization" in headers]
+
+
+@pytest.mark.parametrize("target", ["/v2/app/manifests/1", "file:///etc/passwd", "ftp://x/", ""])
+def test_redirects_in_a_circle_or_to_elsewhere_are_refused(
+    target: str, fake: FakeRegistry, tmp_path: Path
+) -> None:
+    fake.answer = lambda _path, _headers: (302, {"Location": target}, b"")
+
+    with pytest.raises(ImageError, match="leads"):
+        fetch(fake, tmp_path)
+
+
+@pytest.mark.parametrize("answer", [b"", b"[]", b"{}", b"[" * 100_000, b'{"config": {}, "layers": []}'])
+def test_a_manifest_that_is_none_is_refused(answer: bytes, fake: FakeRegistry, tmp_path: Path) -> None:
+    fake.documents["/v2/app/manifests/1"] = answer
+
+    with pytest.raises(ImageError, match="manifest"):
+        fetch(fake, tmp_path)
+
+
+def test_nothing_is_asked_without_encryption_unless_wanted(fake: FakeRegistry, tmp_path: Path) -> None:
+    fake.put([LAYER])
+    with pytest.raises(ImageError):
+        pull(
+            Registry(fake.host, "app", SECRET), parse_name(f"{fake.host}/app:1"), tmp_path, lambda _line: None
+        )
+
+    assert fake.asked == []
+
+
+@pytest.mark.kvm
+@pytest.mark.root
+def test_an_image_that_umoci_built_is_loaded_and_run(
+    tmp_path: Path, kwhost_command: list[str], run_kwhost: RunKwhost
+) -> None:
+    layout, bundle = tmp_path / "layout", tmp_path / "bundle"
+
+    def umoci(*arguments: object) -> None:
+        subprocess.run(["umoci", *map(str, arguments)], check=True, timeout=60, capture_output=True)
+
+    umoci("init", "--layout", layout)
+    umoci("new", "--image", f"{layout}:1")
+    umoci("unpack", "--image", f"{layout}:1", bundle)
+    (bundle / "rootfs/bin").mkdir()
+    (bundle / "rootfs/bin/echo").write_bytes(Path("/bin/busybox").read_bytes())
+    (bundle / "rootfs/bin/echo").chmod(0o755)
+    umoci("repack", "--image", f"{layout}:1", bundle)
+    umoci("config", "--image", f"{layout}:1", "--config.entrypoint", "/bin/echo", "--config.cmd", "built")
+    archive = tmp_path / "app.tar"
+    subprocess.run(["tar", "cf", archive, "-C", layout, "."], check=True)
+
+    load = [*kwhost_command, "image", "load", str(archive), "--name", "app:1"]
+    loaded = subprocess.run(load, capture_output=True, text=True, timeout=60, check=False)
+
+    assert (loaded.stdout, loaded.stderr) == ("app:1\n", "")
+    assert run_kwhost(["--image", "app:1"]).stdout == "built\n"
+
+
+def test_credentials_are_kept_for_this_user_alone(tmp_path: Path) -> None:
+    environment = {"HOME": str(tmp_path)}
+    file = tmp_path / ".docker/config.json"
+    file.parent.mkdir()
+    file.write_text('{"auths": {"other": {"auth": "YTpi"}}, "credsStore": "kept"}')
+
+    keep_credentials("r:5000", SECRET, environment)
+
+    assert find_credentials("r:5000", environment) == SECRET
+    assert find_credentials("other", environment) == Credentials("a", "b")
+    assert find_credentials("unknown", environment) is None
+    assert json.loads(file.read_text())["credsStore"] == "kept"
+    assert file.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.fixture
+def registry(tmp_path: Path) -> Iterator[str]:
+    """Debian's docker-registry, on a port of its own."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        host = f"127.0.0.1:{probe.getsockname()[1]}"
+    settings = tmp_path / "registry.yml"
+    settings.write_text(
+        f"version: 0.1\nlog: {{level: error}}\nstorage: {{filesystem: {{rootdirectory: {tmp_path}/kept}}}}\n"
+        f"http: {{addr: '{host}'}}\n"
+    )
+    process = subprocess.Popen(
+        ["docker-registry", "serve", settings], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", int(host.rpartition(":")[2]))) == 0:
+                break
+        time.sleep(0.02)
+    yield host
+    process.terminate()
+    process.wait(20)
+
+
+@pytest.mark.kvm
+@pytest.mark.root
+def test_an_image_is_pulled_from_a_registry_and_run(
+    registry: str, tmp_path: Path, kwhost_command: list[str], run_kwhost: RunKwhost
+) -> None:
+    archive = tmp_path / "archive.tar"
+    archive.write_bytes(oci_archive([busybox_layer().data, LAYER], "app:1", Cmd=["cat", "/f"]))
+    copy = ["skopeo", "copy", "-q", "--dest-tls-verify=false", f"oci-archive:{archive}"]
+    subprocess.run([*copy, f"docker://{registry}/app:1"], check=True, timeout=60)
+
+    name = f"{registry}/app:1"
+    pulled = subprocess.run(
+        [*kwhost_command, "image", "pull", name, "--plain-http"],
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+
+    assert (pulled.stdout, pulled.stderr) == (f"{name}\n", "")
+    assert run_kwhost(["--image", name]).stdout == "content"
