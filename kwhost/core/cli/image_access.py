@@ -1,6 +1,7 @@
 """The images that a command is about: a daemon's where one runs, else those of this user."""
 
 import os
+import stat
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -22,9 +23,13 @@ _PIECE = 1 << 20
 
 
 class Archive:
-    """What is to be added: a file's pieces, with a line of progress on a terminal."""
+    """What is to be added: a file's pieces, with a line of progress on a terminal. `file` is the opened file
+    itself where it is a plain one."""
 
-    def __init__(self, pieces: Iterable[bytes], size: int | None, *, shown: bool) -> None:
+    def __init__(
+        self, pieces: Iterable[bytes], size: int | None, *, shown: bool, file: int | None = None
+    ) -> None:
+        self.file = file
         self._pieces = pieces
         self._size = size
         self._shown = shown
@@ -106,14 +111,19 @@ class _Local:
 
     def add(self, archive: Archive, *, name: str | None, root: bool) -> list[dict[str, Any]]:
         """See ImageAccess."""
+        if archive.file is not None:
+            return self._add_file(archive.file, name, root=root)
         with self._images.spooling() as (file, write):
             for piece in archive:
                 write(piece)
             os.lseek(file, 0, os.SEEK_SET)
-            if root:
-                added = self._images.import_root(None, file, name or "", self._report)
-            else:
-                added = self._images.load(None, file, name, self._report)
+            return self._add_file(file, name, root=root)
+
+    def _add_file(self, file: int, name: str | None, *, root: bool) -> list[dict[str, Any]]:
+        if root:
+            added = self._images.import_root(None, file, name or "", self._report)
+        else:
+            added = self._images.load(None, file, name, self._report)
         return [_plain(asdict(image)) for image in added]
 
     def _report(self, line: str) -> None:
@@ -147,10 +157,11 @@ def read_archive(path: str, *, shown: bool) -> Archive:
         return Archive(_pieces(0), None, shown=shown)
     try:
         file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        size = os.fstat(file).st_size
+        status = os.fstat(file)
     except OSError as error:
         raise HostError(f"cannot read {path}: {error.strerror}") from error
-    return Archive(_pieces(file), size, shown=shown)
+    plain = file if stat.S_ISREG(status.st_mode) else None
+    return Archive(_pieces(file), status.st_size, shown=shown, file=plain)
 
 
 def pack_directory(path: Path, *, shown: bool) -> Archive:

@@ -75,7 +75,7 @@ class Limits:
 class InstanceDefinition:
     """What an instance is to be; times in seconds. A change of any field but `restart`, `healthcheck`,
     `depends_on`, `stop_timeout`, `ports`, `traffic`, the policy and the limits of CPU time and block devices
-    restarts the instance. An empty `command`, `workdir` and `user` None, and no `healthcheck` are the image's.
+    restarts the instance. An empty `command`, `workdir` and `user` None, and no `healthcheck`: the image's.
 
     `network` None is what the tenant's instances have by default. Replicas name in `replica_of` what they are
     replicas of: a published port leads to each of them in turn.
