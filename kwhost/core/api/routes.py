@@ -22,10 +22,10 @@ from kwhost.core.model.decisions import Answer, Question, RememberedAnswer
 from kwhost.core.model.definition import InstanceDefinition
 from kwhost.core.model.events import AuditRecord, Event
 from kwhost.core.model.history import History
+from kwhost.core.model.image import StoredImage
 from kwhost.core.model.memory import InstanceMemory
 from kwhost.core.model.network import PublishedPort
 from kwhost.core.model.policy import CallChoice
-from kwhost.core.model.image import StoredImage
 from kwhost.core.model.policy_views import Explanation, PolicyView
 from kwhost.core.model.status import InstanceStatus, TenantStatus
 
