@@ -23,9 +23,9 @@ from kwhost.core.errors import (
     StoreError,
 )
 from kwhost.core.images.image import Image
-from kwhost.core.model.definition import Healthcheck, InstanceDefinition
+from kwhost.core.model.definition import InstanceDefinition
 from kwhost.core.model.events import EventKind
-from kwhost.core.model.status import EndReason, Health, InstanceState
+from kwhost.core.model.status import EndReason, InstanceState
 from kwhost.core.model.tenant import Tenant
 from kwhost.core.store.records import ExitHistory, InstanceRecord
 from kwhost.core.store.tables import EXITS_KEPT
@@ -33,9 +33,9 @@ from kwhost.core.supervise.attachment import InstanceAttachment
 from kwhost.core.supervise.bare import plan_bare_exec
 from kwhost.core.supervise.control import Control
 from kwhost.core.supervise.ends import End, describe_end, end_of
-from kwhost.core.supervise.health import watch_health
 from kwhost.core.supervise.held_limits import guest_tasks
 from kwhost.core.supervise.hosting import ExecRequest, StdioFds
+from kwhost.core.supervise.instance_health import InstanceHealth
 from kwhost.core.supervise.launching import Start, find_image, launch_instance
 from kwhost.core.supervise.life import InstanceLife
 from kwhost.core.supervise.lifecycle import STARTABLE_STATES
@@ -45,7 +45,7 @@ from kwhost.core.supervise.protecting import is_bare
 from kwhost.core.supervise.restart import RestartPlan, plan_restart
 from kwhost.core.supervise.run import InstanceRun
 from kwhost.core.supervise.run_image import RunImage
-from kwhost.core.supervise.session import ExecSession, discard_output, start_exec
+from kwhost.core.supervise.session import ExecSession, start_exec
 from kwhost.core.supervise.surroundings import Surroundings
 from kwhost.core.supervise.turns import END_SECONDS, START_SECONDS, STARTS, STOPS
 
@@ -72,6 +72,7 @@ class HostedInstance(InstanceLife):
         self.attachment = InstanceAttachment(self, around.networks)
         self._kill_at = math.inf  # in trio's time, of what is stopping
         self.image = RunImage(around)
+        self._health = InstanceHealth(self, around.journal)
 
     # The beginning of a run.
 
@@ -194,8 +195,7 @@ class HostedInstance(InstanceLife):
 
     async def on_running(self) -> None:
         """See run.RunWatcher."""
-        if self.run and self.image.healthcheck(self.definition):  # before anybody takes it for ready
-            self.run.health = Health.STARTING
+        self._health.begin()
         await self.attachment.running(self.run)
         if self.record.state is S.STARTING:
             await self._step(S.RUNNING, EventKind.STARTED, self.weakness, started=time.time())
@@ -216,45 +216,9 @@ class HostedInstance(InstanceLife):
         async with trio.open_nursery() as nursery:
             if self.definition.timeout is not None:
                 nursery.start_soon(run.end_after, self.definition.timeout - ran)
-            nursery.start_soon(self._guard, self._watch_health, trio.current_time() - ran)
+            nursery.start_soon(self._guard, self._health.watch, self._dirs, trio.current_time() - ran)
             nursery.start_soon(self._guard, self.policy.log.run)
             nursery.start_soon(self._guard, self.refresh_policy)
-
-    async def _watch_health(self, started: float) -> None:
-        """With the check that the definition has at the time; who is paused is not asked."""
-
-        def present_check() -> Healthcheck | None:
-            return None if self.record.state is S.PAUSED else self.image.healthcheck(self.definition)
-
-        while True:
-            check = present_check()
-            if check is None:
-                await self.changed.wait()
-                continue
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(watch_health, self, check, self._dirs, started)
-                while present_check() == check:
-                    await self.changed.wait()
-                nursery.cancel_scope.cancel()
-
-    async def set_health(self, health: Health) -> None:
-        """What the health check found out."""
-        if self.run:
-            self.run.health = health
-            self.changed.ring()
-        kinds = {Health.HEALTHY: EventKind.HEALTHY, Health.UNHEALTHY: EventKind.UNHEALTHY}
-        if health in kinds:
-            await self.attachment.serve(health)
-            await self._around.journal.commit(self.record, kinds[health])
-
-    async def run_probe(self, command: tuple[str, ...]) -> int:
-        """Run a health check's command inside; its exit status."""
-        session = await self.execute(ExecRequest(command=command))
-        try:
-            return await discard_output(session)
-        finally:
-            with trio.CancelScope(shield=True):
-                await session.aclose()
 
     async def execute(self, request: ExecRequest) -> ExecSession:
         """Start a further program inside. Raises Conflict, LaunchError, UsageError."""
