@@ -15,7 +15,7 @@ from tests.unit.tar_parts import Archive
 pytestmark = [pytest.mark.kvm, pytest.mark.root]
 
 BASE = (
-    busybox_layer("env", "stat", "mkdir")
+    busybox_layer("env", "stat", "mkdir", "pwd")
     .directory("etc")
     .add("etc/passwd", b"root:x:0:0::/root:/bin/sh\napp:x:1000:1001::/home/app:/bin/sh\n")
     .add("etc/group", b"root:x:0:\napp:x:1001:\n")
@@ -26,6 +26,7 @@ BASE = (
     .data
 )
 TOP = Archive().add("etc/.wh.old").add("data/.wh..wh..opq").add("data/above", b"above\n", uid=1000).data
+USERS = Archive().add("etc/group", b"root:x:0:\napp:x:1001:\nmore:x:2001:app\nextra:x:2002:\n").data
 
 
 @pytest.fixture
@@ -55,6 +56,35 @@ def test_an_image_is_run_as_it_says(load: Any, run_kwhost: RunKwhost) -> None:
     done = run_kwhost(["--image", "app:1"])
 
     assert done.stdout == "1000\n1001\n/home/app\nfrom the image /home/app\n"
+
+
+def test_an_entrypoint_stays_before_another_command_unless_it_is_replaced_too(
+    load: Any, run_kwhost: RunKwhost
+) -> None:
+    load(docker_archive([BASE], "app:1", Entrypoint=["/bin/sh", "-c", "echo $0 $1"], Cmd=["a", "b"]))
+
+    assert run_kwhost(["--image", "app:1"]).stdout == "a b\n"
+    assert run_kwhost(["--image", "app:1", "--", "c"]).stdout == "c\n"
+    assert run_kwhost(["--image", "app:1", "--entrypoint", "pwd"]).stdout == "/\n"
+    without = ["--image", "app:1", "--entrypoint", "", "--", "sh", "-c", "echo plain"]
+    assert run_kwhost(without).stdout == "plain\n"
+
+
+def test_a_user_and_a_group_are_looked_up_in_the_image(load: Any, run_kwhost: RunKwhost) -> None:
+    load(docker_archive([BASE, USERS], "app:1", Cmd=["sh", "-c", "id -u; id -g; id -G"], User="app:extra"))
+    load(docker_archive([BASE, USERS], "app:2", Cmd=["sh", "-c", "id -u; id -g; id -G"], User="app"))
+    load(docker_archive([BASE], "app:3", Cmd=["true"], User="nobody"))
+
+    assert run_kwhost(["--image", "app:1"]).stdout == "1000\n2002\n2002\n"
+    assert run_kwhost(["--image", "app:2"]).stdout == "1000\n1001\n1001 2001\n"
+    assert "nobody" in run_kwhost(["--image", "app:3"]).stderr
+
+
+def test_a_working_directory_that_no_layer_has_is_made(load: Any, run_kwhost: RunKwhost) -> None:
+    load(docker_archive([BASE], "app:1", Cmd=["pwd"], WorkingDir="/made/here"))
+
+    assert run_kwhost(["--image", "app:1"]).stdout == "/made/here\n"
+    assert run_kwhost(["--image", "app:1", "--read-only"]).stdout == "/made/here\n"
 
 
 def test_what_the_command_line_says_comes_first(load: Any, run_kwhost: RunKwhost) -> None:
@@ -170,6 +200,25 @@ def test_the_images_stop_signal_and_health_check_count(hosted: Hosted) -> None:
     eventually(lambda: status()["health"] == "healthy", "a healthy instance")
     hosted.run("stop", "one")
     assert status()["exit_code"] == 33
+
+
+def test_a_configured_instance_runs_what_its_image_says(kwhostd: StartDaemon) -> None:
+    daemon = kwhostd("[tenants.acme]\n")
+    file = daemon.directory / "archive.tar"
+    file.write_bytes(docker_archive([BASE], "app:1", Entrypoint=["sleep"], Cmd=["1000"], WorkingDir="/data"))
+    assert daemon.run("image", "load", str(file)).returncode == 0
+    daemon.config.write_text("[tenants.acme.instances.one]\nimage = 'app:1'\n")
+    assert daemon.run("reload").returncode == 0
+
+    def status() -> dict[str, Any]:
+        listed: list[dict[str, Any]] = daemon.client.request("GET", "/v1/instances", {"all": True})
+        return listed[0] if listed else {"state": "missing"}
+
+    eventually(lambda: status()["state"] == "running", "a running instance")
+    assert status()["command"] == ["sleep", "1000"]
+    daemon.kill()
+    daemon.start()
+    assert status()["command"] == ["sleep", "1000"]
 
 
 def test_a_root_file_systems_directory_is_imported(hosted: Hosted, tmp_path: Path) -> None:

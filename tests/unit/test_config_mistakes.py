@@ -41,7 +41,6 @@ def test_an_unknown_key_is_answered_with_the_nearest_one(tmp_path: Path, text: s
         ("[tenants.t]\nprivate_images = true", "2: tenants.t.private_images"),
         ("[tenants.t]\nisolation = 'kernel'", "2: tenants.t.isolation"),
         (INSTANCE + "secrets = ['key']", "3: tenants.t.instances.web.secrets"),
-        (INSTANCE + "image = 'debian'", "3: tenants.t.instances.web.image"),
         (INSTANCE + "engine = 'kernel'", "3: tenants.t.instances.web.engine"),
         (INSTANCE + "volumes = ['data:/data']", "3: tenants.t.instances.web.volumes[0]"),
     ],
@@ -174,6 +173,15 @@ def test_a_command_is_required_and_quoted_in_full(tmp_path: Path) -> None:
 
     assert missing.startswith("1: tenants.t.instances.a: has no command: write for example command = [")
     assert unclosed.startswith("3: tenants.t.instances.b.command: cannot be split as a shell would:")
+
+
+def test_an_image_may_say_what_to_run(tmp_path: Path) -> None:
+    file = tmp_path / "kwhost.toml"
+    file.write_text("[tenants.t.instances.a]\nimage = 'app:1'\nentrypoint = ['sh', '-c']\n")
+
+    (definition,) = load_configuration(file).definitions
+
+    assert (definition.command, definition.entrypoint) == ((), ("sh", "-c"))
 
 
 def test_files_of_variables_are_checked_too(tmp_path: Path) -> None:

@@ -66,8 +66,9 @@ def check_definition(definition: InstanceDefinition) -> None:
     """Raise UsageError with the first thing that is wrong."""
     tenant_name(definition.tenant)
     instance_name(definition.name)
-    if definition.command or definition.image == "host":  # another image may say what to run
-        check_command(definition.command)
+    words = (definition.entrypoint or ()) + definition.command
+    if words or definition.image == "host":  # another image may say what to run
+        check_command(words)
     check_environment(definition.environment)
     if definition.workdir is not None:
         _check_path("workdir", definition.workdir)

@@ -48,6 +48,8 @@ def _add_program_options(parser: CommandParser) -> None:
     text = "NAME[:TAG], or host: this machine's own programs, read-only (default)"
     root.add_argument("--image", metavar="REF", help=text)
     root.add_argument("--rootfs", metavar="DIR", help="a directory as the root; it is never written to")
+    text = "what comes before COMMAND instead of the image's entrypoint; the image's command does not count"
+    parser.add_argument("--entrypoint", metavar="PROGRAM", help=text)
     add_variable_option(parser)
     parser.add_argument("-w", "--workdir", metavar="DIR", help="where the program starts (the image's, or /)")
     parser.add_argument("-u", "--user", metavar="USER[:GROUP]", help="who it is, by name or number (root)")
@@ -137,7 +139,9 @@ def parse_run(arguments: Sequence[str]) -> tuple[InstanceSpec, Namespace]:
     options = _parser().parse_args(arguments)
     command = options.command[1:] if options.command[:1] == ["--"] else options.command
     named = options.image not in (None, "host")
-    if (command and not command[0]) or not (command or named):
+    entrypoint = None if options.entrypoint is None else tuple(filter(None, [options.entrypoint]))
+    words = [*(entrypoint or ()), *command]
+    if (words and not words[0]) or not (words or named):
         raise UsageError("there is no command to run; kwhost run --help shows examples")
     timeout = parse_duration(options.timeout) if options.timeout is not None else None
     if timeout is not None and timeout <= 0:
@@ -153,6 +157,7 @@ def parse_run(arguments: Sequence[str]) -> tuple[InstanceSpec, Namespace]:
         name=instance_name(options.name) if options.name is not None else _default_name(),
         image=options.image or "host",
         rootfs=options.rootfs,
+        entrypoint=entrypoint,
         environment=read_variables(options.env),
         workdir=options.workdir,
         user=options.user,

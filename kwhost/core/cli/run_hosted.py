@@ -37,6 +37,7 @@ def define(spec: InstanceSpec, options: Namespace) -> dict[str, Any]:
         "command": spec.argv,
         "image": spec.image,
         "rootfs": os.path.abspath(spec.rootfs) if spec.rootfs is not None else None,
+        "entrypoint": spec.entrypoint,
         "engine": _engine(spec.engine, options.isolation),
         "environment": environment,
         "workdir": spec.workdir,

@@ -21,6 +21,7 @@ _QUOTA = ("max_instances", "cpus", "memory", "storage", "pids")
 _FIELDS = (
     "image",
     "engine",
+    "entrypoint",
     "workdir",
     "user",
     "network",
@@ -99,6 +100,8 @@ def _declare_instance(
 ) -> DeclaredInstance:
     if "image" in settings and "rootfs" in settings:
         place.below("rootfs").report("there is an image already; write one of the two")
+    if not place.below("command").is_set() and settings.get("image", "host") == "host":
+        place.report('has no command: write for example command = ["python3", "-m", "http.server"]')
     check = settings.get("healthcheck")
     definition = InstanceDefinition(
         tenant=tenant,

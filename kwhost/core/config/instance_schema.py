@@ -90,9 +90,16 @@ _PROGRAM = (
     Key(
         name="command",
         kind=Command(),
-        required=True,
-        meaning="the program and its arguments",
+        meaning="the program and its arguments, after the image's entrypoint; needed, unless an image says "
+        "what to run",
         example='["python3", "-m", "http.server"]',
+    ),
+    Key(
+        name="entrypoint",
+        kind=Command(),
+        meaning="what comes before `command` instead of the image's entrypoint; the image's own command does "
+        "not count then",
+        example='["/bin/sh", "-c"]',
     ),
     Key(
         name="image",

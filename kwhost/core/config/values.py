@@ -3,7 +3,7 @@
 import re
 
 from kwhost.core.config.kinds import ListOf, Quantity, Text
-from kwhost.core.errors import NotAvailableYet, UsageError
+from kwhost.core.errors import UsageError
 from kwhost.core.model.addresses import http_address, tcp_address
 from kwhost.core.model.units import format_bytes, format_duration, parse_bytes, parse_duration
 from kwhost.core.model.volume import parse_volume
@@ -88,15 +88,15 @@ def _plugin_source(text: str) -> str:
 
 
 def _image(text: str) -> str:
-    if text != "host":
-        raise NotAvailableYet(f'the image {text!r} (there is "host", and rootfs = DIR)')
+    if not text or " " in text or not text.isprintable():
+        raise UsageError(f"{text!r} is no image: write NAME:TAG, or host")
     return text
 
 
 PATH = Text("a path", _not_empty)
 ABSOLUTE_PATH = Text("an absolute path", _absolute_path)
 USER = Text("a user such as nobody or 1000:1000", _user)
-IMAGE = Text('"host"', _image)
+IMAGE = Text('an image such as "app:1" or "host"', _image)
 HTTP_ADDRESS = Text("an address such as http://:8000/health", http_address)
 TCP_ADDRESS = Text("an address such as :5432", tcp_address)
 

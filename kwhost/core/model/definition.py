@@ -75,7 +75,8 @@ class Limits:
 class InstanceDefinition:
     """What an instance is to be; times in seconds. A change of any field but `restart`, `healthcheck`,
     `depends_on`, `stop_timeout`, `ports`, `traffic`, the policy and the limits of CPU time and block devices
-    restarts the instance. An empty `command`, `workdir` and `user` None, and no `healthcheck`: the image's.
+    restarts the instance. An empty `command`, `entrypoint`, `workdir` and `user` None, and no `healthcheck`:
+    the image's; with an `entrypoint` the image's own command does not count.
 
     `network` None is what the tenant's instances have by default. Replicas name in `replica_of` what they are
     replicas of: a published port leads to each of them in turn.
@@ -88,6 +89,7 @@ class InstanceDefinition:
     command: tuple[str, ...]
     image: str = "host"
     rootfs: str | None = None
+    entrypoint: tuple[str, ...] | None = None
     engine: Engine = Engine.AUTO
     environment: dict[str, str] = field(default_factory=dict)
     workdir: str | None = None

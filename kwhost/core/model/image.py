@@ -21,6 +21,13 @@ class ImageSettings:
     volumes: tuple[str, ...] = ()
     ports: tuple[str, ...] = ()
 
+    def program(self, entrypoint: tuple[str, ...] | None, command: tuple[str, ...]) -> tuple[str, ...]:
+        """What is run where these were asked for, if anything (None, an empty command): the entrypoint, then
+        the command."""
+        if entrypoint is not None:
+            return entrypoint + command
+        return self.entrypoint + (command or self.command)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredImage:

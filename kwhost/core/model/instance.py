@@ -43,12 +43,14 @@ class Isolation(Enum):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InstanceSpec:
     """What a user asked for, checked by itself but not yet against this host. What is None, and an empty
-    command, are the image's. `tenant` is None without a daemon."""
+    command, are the image's; with an entrypoint the image's own command does not count. `tenant` is None
+    without a daemon."""
 
     argv: tuple[str, ...]
     name: InstanceName
     image: str = "host"
     rootfs: str | None = None
+    entrypoint: tuple[str, ...] | None = None
     environment: dict[str, str] = field(default_factory=dict)
     workdir: str | None = None
     user: str | None = None

@@ -44,7 +44,6 @@ from kwhost.core.supervise.policies import StartPolicy
 from kwhost.core.supervise.protecting import is_bare
 from kwhost.core.supervise.restart import RestartPlan, plan_restart
 from kwhost.core.supervise.run import InstanceRun
-from kwhost.core.supervise.run_image import RunImage
 from kwhost.core.supervise.session import ExecSession, start_exec
 from kwhost.core.supervise.surroundings import Surroundings
 from kwhost.core.supervise.turns import END_SECONDS, START_SECONDS, STARTS, STOPS
@@ -71,7 +70,6 @@ class HostedInstance(InstanceLife):
         self._pausing = trio.Lock()
         self.attachment = InstanceAttachment(self, around.networks)
         self._kill_at = math.inf  # in trio's time, of what is stopping
-        self.image = RunImage(around)
         self._health = InstanceHealth(self, around.journal)
 
     # The beginning of a run.

@@ -26,6 +26,7 @@ from kwhost.core.supervise.choosing import choose_engine
 from kwhost.core.supervise.lifecycle import LIVE_STATES, check_step
 from kwhost.core.supervise.policies import InstancePolicy
 from kwhost.core.supervise.protecting import is_bare
+from kwhost.core.supervise.run_image import RunImage
 from kwhost.core.supervise.surroundings import Surroundings
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ class InstanceLife:
         self.is_leaving = False  # it is being removed, or is removed: nothing starts it any more
         self._around = around
         self._dirs = around.dirs(record.id)
+        self.image = RunImage(around)
         self._nursery: trio.Nursery | None = None
         self.policy = InstancePolicy(self, self._dirs, around.policies, around.questions)
         self._waiting: trio.CancelScope | None = None  # until the next start, after an end
@@ -107,7 +109,7 @@ class InstanceLife:
             health=self.health,
             pid=self.run.pid if self.run else None,
             image=definition.rootfs or definition.image,
-            command=definition.command,
+            command=self.image.command(definition),
             created=record.created,
             started=record.started,
             ended=record.ended,

@@ -23,6 +23,7 @@ from kwhost.core.model.instance import (
     LaunchPlan,
     TerminalSize,
 )
+from kwhost.core.model.mounts import Mount, MountKind
 
 if TYPE_CHECKING:  # `kwhost run` alone has no definition
     from kwhost.core.model.definition import InstanceDefinition
@@ -97,7 +98,7 @@ def plan_instance(
         workdir=_directory(spec, image),
         identity=identity,
         ids=ids,
-        mounts=image.mounts + plan_volumes(spec.volumes, within),
+        mounts=image.mounts + _made_directory(spec, image) + plan_volumes(spec.volumes, within),
         nofile=descriptor_limit(),
         interactive=spec.interactive,
         terminal=(size or TerminalSize()) if spec.terminal else None,
@@ -108,10 +109,10 @@ def plan_instance(
 
 
 def _arguments(spec: InstanceSpec, image: Image) -> tuple[str, ...]:
-    """The image's entrypoint, then what was asked for, else what the image has for that."""
-    arguments = spec.argv
     if image.settings:
-        arguments = image.settings.entrypoint + (spec.argv or image.settings.command)
+        arguments = image.settings.program(spec.entrypoint, spec.argv)
+    else:
+        arguments = (spec.entrypoint or ()) + spec.argv
     if not arguments or not arguments[0]:
         raise UsageError(f"the image {spec.image} does not say what to run: give a command")
     return arguments
@@ -130,6 +131,13 @@ def _directory(spec: InstanceSpec, image: Image) -> str:
     return directory
 
 
+def _made_directory(spec: InstanceSpec, image: Image) -> tuple[Mount, ...]:
+    """An image may name a working directory that none of its layers has."""
+    if spec.workdir is not None or image.settings is None or image.settings.workdir == "/":
+        return ()
+    return (Mount(MountKind.DIRECTORY, image.settings.workdir),)
+
+
 def spec_of(definition: "InstanceDefinition", isolation: Isolation) -> InstanceSpec:
     """A hosted instance's definition as what `kwhost run` is asked for."""
     return InstanceSpec(
@@ -137,6 +145,7 @@ def spec_of(definition: "InstanceDefinition", isolation: Isolation) -> InstanceS
         name=definition.name,
         image=definition.image,
         rootfs=definition.rootfs,
+        entrypoint=definition.entrypoint,
         environment=definition.environment,
         workdir=definition.workdir,
         user=definition.user,

@@ -27,6 +27,10 @@ class RunImage:
         """What the image says about running it."""
         return (self._image and self._image.settings) or ImageSettings()
 
+    def command(self, definition: InstanceDefinition) -> tuple[str, ...]:
+        """What is run, as far as this daemon knows the image."""
+        return self.settings.program(definition.entrypoint, definition.command)
+
     def begin(self, image: Image) -> None:
         """A run with this image has begun."""
         self._image = image._replace(pin=-1)
