@@ -52,6 +52,13 @@ async def test_a_tenants_user_removes_own_images_alone(world: World) -> None:
     assert (RIVAL, "theirs:1") in world.hosting.images.stored
 
 
+async def test_a_tenants_user_prunes_own_images_alone(world: World) -> None:
+    world.caller = ALICE
+
+    assert [image["name"] for image in await world.ask("POST", "/v1/prune/images")] == ["ours:1"]
+    assert set(world.hosting.images.stored) == {(None, "shared:1"), (RIVAL, "theirs:1")}
+
+
 @pytest.mark.parametrize("query", [{"kind": "disk"}, {}, {"kind": "root"}])
 async def test_what_is_added_must_be_said(world: World, query: dict[str, str]) -> None:
     with pytest.raises(UsageError):

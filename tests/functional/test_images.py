@@ -1,6 +1,7 @@
 """The image store: what is loaded is there once, belongs to whoever brought it, and goes with its names."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -199,6 +200,46 @@ def test_what_is_pinned_or_an_instance_has_stays(store: Store) -> None:
     noted.unlink()
     store.images.collect()
     assert store.content() == []
+
+
+def test_pruning_forgets_what_no_instance_has_or_is_to_have(store: Store) -> None:
+    for name, layer in (("used:1", BASE), ("wanted:1", TOP), ("free:1", BASE)):
+        store.load(docker_archive([layer], name, Env=[f"NAME={name}"]))
+    store.load(docker_archive([TOP], "theirs:1"), ACME)
+    root = stored_image(store.state, OPERATOR, "used:1")
+
+    removed = store.images.prune(OPERATOR, ["wanted:1", "host", "rootfs:/srv"])
+
+    root.close()
+    assert [image.name for image in removed] == ["free:1"]
+    assert store.names() == ["used:1", "wanted:1"]
+    assert store.names(ACME) == ["theirs:1", "used:1", "wanted:1"]
+
+
+def test_pruning_removes_what_was_left_behind(store: Store) -> None:
+    store.images.store.make()
+    (store.state / "images/ingest/left").mkdir()
+
+    store.images.prune(OPERATOR, [])
+
+    assert store.content() == []
+
+
+@pytest.mark.skipif(not (shutil.which("skopeo") and shutil.which("umoci")), reason="skopeo and umoci read it")
+def test_other_programs_read_the_store(store: Store, tmp_path: Path) -> None:
+    store.load(docker_archive([BASE, TOP], "app:1", Cmd=["sh"]))
+    store.load(docker_archive([TOP], "registry.example:5000/app:1"), ACME)
+    layout = store.state / "images"
+
+    def out(*command: str | Path) -> str:
+        return subprocess.run(command, check=True, timeout=60, capture_output=True, text=True).stdout
+
+    assert out("umoci", "ls", "--layout", layout).split() == ["acme+registry.example:5000/app:1", "app:1"]
+    out("skopeo", "copy", f"oci:{layout}:app:1", f"docker-archive:{tmp_path}/copy:copy:1")
+    (copy,) = store.load((tmp_path / "copy").read_bytes())
+    assert copy.settings.command == ("sh",)
+    store.images.remove(OPERATOR, "app:1")
+    assert out("umoci", "ls", "--layout", layout).split() == ["acme+registry.example:5000/app:1", "copy:1"]
 
 
 def test_a_name_moves_to_the_image_that_came_last(store: Store) -> None:

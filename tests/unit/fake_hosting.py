@@ -165,6 +165,11 @@ class FakeImages:
         del self.stored[owner, reference]
         return image
 
+    async def prune(self, owner: Owner) -> tuple[StoredImage, ...]:
+        removed = tuple(image for (whose, _), image in self.stored.items() if whose == owner)
+        self.stored = {key: image for key, image in self.stored.items() if key[0] != owner}
+        return removed
+
     async def add(
         self, owner: Owner, kind: ArchiveKind, name: str | None, archive: AsyncIterator[bytes]
     ) -> tuple[StoredImage, ...]:

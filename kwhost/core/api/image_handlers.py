@@ -35,6 +35,10 @@ async def _remove(call: Call) -> StoredImage:
     return await call.hosting.images.remove(_owner(call), reference)
 
 
+async def _prune(call: Call) -> tuple[StoredImage, ...]:
+    return await call.hosting.images.prune(_owner(call))
+
+
 async def _add(call: Call) -> tuple[StoredImage, ...]:
     try:
         kind = ArchiveKind(call.query["kind"])
@@ -52,4 +56,5 @@ IMAGE_HANDLERS: dict[str, Handler] = {
     "image": _image,
     "image-add": _add,
     "image-remove": _remove,
+    "images-prune": _prune,
 }

@@ -18,7 +18,7 @@ __all__ = ["format_images", "main"]
 
 _USAGE = (
     "kwhost image load FILE | import DIR|FILE NAME | pull NAME | login REGISTRY | ls | inspect NAME... | "
-    "rm NAME... [OPTIONS]"
+    "rm NAME... | prune [OPTIONS]"
 )
 _DESCRIPTION = """The images that kwhost run --image and a configuration's `image` name. What an operator
 brings all tenants may use; with --tenant, or brought by a tenant's user, it is that tenant's alone.
@@ -30,7 +30,8 @@ pull      fetch one from a registry, with this user's credentials; what has come
 login     keep a name and a password for a registry, where docker login and podman login find them too
 ls        list them
 inspect   show all about them, as JSON
-rm        forget names; what nothing else needs goes with them"""
+rm        forget names; what nothing else needs goes with them
+prune     forget the images that no instance is made of"""
 _EPILOG = """examples:
   docker save app:1 | kwhost image load -
   kwhost image load app.tar.gz --name app:1
@@ -112,12 +113,26 @@ def _remove(access: ImageAccess, names: Sequence[str], _options: Any, *, shown: 
         show_result(f"{access.remove(name)['name']}\n")
 
 
+def _prune(access: ImageAccess, names: Sequence[str], _options: Any, *, shown: bool) -> None:  # noqa: ARG001
+    if names:
+        raise UsageError("kwhost image prune takes no names; kwhost image rm NAME removes one")
+    show_result("".join(f"{image['name']}\n" for image in access.prune()))
+
+
 def _some(names: Sequence[str], action: str) -> None:
     if not names:
         raise UsageError(f"write kwhost image {action} NAME...; kwhost image ls lists them")
 
 
-_ACTIONS = {"load": _load, "import": _import, "pull": _pull, "ls": _list, "inspect": _inspect, "rm": _remove}
+_ACTIONS = {
+    "load": _load,
+    "import": _import,
+    "pull": _pull,
+    "ls": _list,
+    "inspect": _inspect,
+    "rm": _remove,
+    "prune": _prune,
+}
 
 
 def _login(options: Any) -> int:

@@ -56,6 +56,9 @@ class ImageAccess(Protocol):
     def remove(self, reference: str) -> dict[str, Any]:
         """Forget a name."""
 
+    def prune(self) -> list[dict[str, Any]]:
+        """Forget what no instance needs."""
+
     def add(self, archive: Archive, *, name: str | None, root: bool) -> list[dict[str, Any]]:
         """Add what an archive has; `root`: it is the archive of a root file system."""
 
@@ -79,6 +82,11 @@ class _Daemon:
         """See ImageAccess."""
         found: dict[str, Any] = self._client.request("DELETE", _path(reference), self._query)
         return found
+
+    def prune(self) -> list[dict[str, Any]]:
+        """See ImageAccess."""
+        removed: list[dict[str, Any]] = self._client.request("POST", "/v1/prune/images", self._query)
+        return removed
 
     def add(self, archive: Archive, *, name: str | None, root: bool) -> list[dict[str, Any]]:
         """See ImageAccess."""
@@ -108,6 +116,10 @@ class _Local:
     def remove(self, reference: str) -> dict[str, Any]:
         """See ImageAccess."""
         return _plain(asdict(self._images.remove(None, reference)))
+
+    def prune(self) -> list[dict[str, Any]]:
+        """See ImageAccess."""
+        return [_plain(asdict(image)) for image in self._images.prune(None, ())]
 
     def add(self, archive: Archive, *, name: str | None, root: bool) -> list[dict[str, Any]]:
         """See ImageAccess."""

@@ -69,7 +69,10 @@ class DaemonHosting(HostSupervisor):
         self._histories = Histories()
         self._networks = networks
         networks.records = lambda: (instance.record for instance in self.hosted())
-        self.images = HostedImages(Images(around.state_dir, partial(lease_ids, around.uid_base)))
+        self.images = HostedImages(
+            Images(around.state_dir, partial(lease_ids, around.uid_base)),
+            lambda: {instance.definition.image for instance in self.hosted()},
+        )
 
     # What it is.
 

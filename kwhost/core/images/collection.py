@@ -10,7 +10,7 @@ from kwhost.core.images.records import read_record
 from kwhost.core.images.removal import remove_tree
 from kwhost.core.images.store import ImageStore, telling_full_disk
 
-__all__ = ["collect", "count_references"]
+__all__ = ["collect", "count_references", "in_use"]
 
 
 def count_references(store: ImageStore) -> dict[Digest, int]:
@@ -23,7 +23,7 @@ def count_references(store: ImageStore) -> dict[Digest, int]:
     return counts
 
 
-def _in_use(store: ImageStore, instances: Iterable[Path]) -> set[Digest]:
+def in_use(store: ImageStore, instances: Iterable[Path]) -> set[Digest]:
     """Images that an instance has or is about to have. `instances`: files that each name one."""
     used = set()
     for file in store.pins.iterdir():
@@ -44,7 +44,7 @@ def collect(store: ImageStore, instances: Iterable[Path] = ()) -> int:
         if not free:
             return 0
         kept = set(count_references(store))
-        for digest in _in_use(store, instances):
+        for digest in in_use(store, instances):
             with suppress(ImageError):  # the pin of an image that was removed long ago
                 kept |= set(read_record(store, digest).blobs())
         names = {hex_of(digest) for digest in kept}

@@ -4,14 +4,14 @@ Every call blocks, and raises KwhostError.
 """
 
 import os
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kwhost.core.errors import ImageError, NotFound
+from kwhost.core.errors import ImageError, NotFound, UsageError
 from kwhost.core.images.accounts import read_accounts
-from kwhost.core.images.collection import collect
+from kwhost.core.images.collection import collect, in_use
 from kwhost.core.images.digests import hex_of, parse_digest
 from kwhost.core.images.image import Image
 from kwhost.core.images.records import read_record
@@ -109,6 +109,22 @@ class Images:
         self.store.remove_name(owner, name)
         self.collect()
         return image
+
+    def prune(self, owner: Owner, configured: Collection[str]) -> tuple[StoredImage, ...]:
+        """Forget the owner's own names of images that no instance has, and none is `configured` with; what they
+        were. What was left by whoever was killed goes, too."""
+        self.store.make()
+        used = in_use(self.store, self._instances.glob("*/image"))
+        for reference in configured:
+            with suppress(NotFound, UsageError):  # another owner's, or a plugin's
+                used.add(find_name(self.store, owner, reference)[2].digest)
+        removed = []
+        for name, named in sorted(self.store.names(owner).items()):
+            if named.digest not in used:
+                removed.append(describe(self.store, name, owner, named))
+                self.store.remove_name(owner, name)
+        self.collect()
+        return tuple(removed)
 
     def collect(self) -> int:
         """Remove what is not referred to; the bytes of blobs that went."""

@@ -4,6 +4,7 @@
     layers/HEX/         a layer's files, by the digest of the blob that it came from
     images/HEX/         image.json and the accounts, by the digest of the manifest: what a start needs
     references/T.json   the names of tenant T, or of the operator, each with a manifest's digest
+    index.json          the same names for other programs (layout_index)
     ingest/             what is being made; gone with whoever made it
 
 Everything gets its name when it is complete, by renaming, so that killing whoever makes it or a full disk
@@ -23,6 +24,7 @@ from typing import NamedTuple
 
 from kwhost.core.errors import HostError, ImageError
 from kwhost.core.images.digests import Digest, digest_of, hex_of, parse_digest
+from kwhost.core.images.layout_index import index_of
 from kwhost.core.images.removal import remove_tree
 from kwhost.core.model.ids import TenantName
 
@@ -34,6 +36,7 @@ OPERATOR: Owner = None
 
 _OPERATORS_FILE = "_operator"  # no tenant can be called so
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+_MANIFEST_MAX = 4 * 1024 * 1024
 _LAYOUT = b'{"imageLayoutVersion": "1.0.0"}\n'
 
 
@@ -249,6 +252,20 @@ class ImageStore:
             if entries != before:
                 with telling_full_disk("keep an image's name"):
                     self.write_file(self._references_file(owner), json.dumps(entries).encode())
+                self._write_index()
+
+    def _write_index(self) -> None:
+        names = {
+            name if owner is OPERATOR else f"{owner}+{name}": named.digest
+            for owner in self.owners()
+            for name, named in self.names(owner).items()
+        }
+        manifests = {}
+        for digest in set(names.values()):
+            with suppress(ImageError):  # whoever uses a damaged image is told
+                manifests[digest] = self.read_blob(digest, _MANIFEST_MAX)
+        with telling_full_disk("keep the images' index"):
+            self.write_file(self.path / "index.json", index_of(names, manifests))
 
     def _references_file(self, owner: Owner) -> Path:
         return self._references / f"{_OPERATORS_FILE if owner is OPERATOR else owner}.json"

@@ -2,7 +2,7 @@
 there."""
 
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from enum import Enum
 from typing import Protocol, TypeVar
 
@@ -40,6 +40,9 @@ class ImageHosting(Protocol):
         """Forget a name of the owner's own; what no other name and no instance needs goes with it. Raises as
         `inspect`, and HostError."""
 
+    async def prune(self, owner: Owner) -> tuple[StoredImage, ...]:
+        """Forget the owner's own names that no instance needs; what they were. Raises as `list`, HostError."""
+
     async def add(
         self, owner: Owner, kind: ArchiveKind, name: str | None, archive: AsyncIterator[bytes]
     ) -> tuple[StoredImage, ...]:
@@ -49,8 +52,10 @@ class ImageHosting(Protocol):
 class HostedImages:
     """See ImageHosting."""
 
-    def __init__(self, images: Images) -> None:
+    def __init__(self, images: Images, wanted: Callable[[], Collection[str]]) -> None:
+        """`wanted`: what instances are defined to be made of."""
         self._images = images
+        self._wanted = wanted
         self._adding = trio.CapacityLimiter(_ADDING_MAX)
 
     async def list(self, owner: Owner) -> tuple[StoredImage, ...]:
@@ -64,6 +69,11 @@ class HostedImages:
     async def remove(self, owner: Owner, reference: str) -> StoredImage:
         """See ImageHosting."""
         return await _call(lambda: self._images.remove(owner, reference))
+
+    async def prune(self, owner: Owner) -> tuple[StoredImage, ...]:
+        """See ImageHosting."""
+        wanted = self._wanted()
+        return await _call(lambda: self._images.prune(owner, wanted))
 
     async def add(
         self, owner: Owner, kind: ArchiveKind, name: str | None, archive: AsyncIterator[bytes]
