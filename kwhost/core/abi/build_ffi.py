@@ -29,6 +29,7 @@ _SOURCE = r"""
 #include <linux/openat2.h>
 #include <sched.h>
 #include <signal.h>
+#include <sys/mount.h>
 #include <unistd.h>
 
 #define CALL(nr, name, ...) [nr] = #name,
@@ -51,6 +52,15 @@ static long kw_openat2(int directory, const char *path, uint64_t flags, uint64_t
 static int kw_enter_user_namespace(int pidfd) {
     return setns(pidfd, CLONE_NEWUSER) < 0 ? -errno : 0;
 }
+
+static int kw_mount_disk(const char *device, const char *place) {
+    const char *options = "errors=remount-ro";
+    return mount(device, place, "ext4", MS_NOSUID | MS_NODEV, options) < 0 ? -errno : 0;
+}
+
+static int kw_unmount(const char *place) {
+    return umount2(place, MNT_DETACH | UMOUNT_NOFOLLOW) < 0 ? -errno : 0;
+}
 """
 
 ffi = FFI()
@@ -70,6 +80,8 @@ for declaration in (
     "int kw_filter_unpacking(void)",
     "int kw_end_with_parent(void)",
     "int kw_sync_file_system(int fd)",
+    "int kw_mount_disk(const char *device, const char *place)",
+    "int kw_unmount(const char *place)",
 ):
     ffi.cdef(f"{declaration};")
 ffi.set_source("kwhost.core.abi._abi", _SOURCE + _unpack_jail.read_text(encoding="utf-8"))

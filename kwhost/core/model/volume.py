@@ -1,24 +1,67 @@
-"""Host directories and files that an instance sees: `-v SRC:DST[:ro]`."""
+"""What an instance sees besides its image, `-v SRC:DST[:ro]`: host directories and files, named volumes."""
 
 import posixpath
+import re
 from dataclasses import dataclass
+from enum import Enum
 
-from kwhost.core.errors import NotAvailableYet, UsageError
+from kwhost.core.errors import UsageError
 
-__all__ = ["Volume", "parse_volume"]
+__all__ = ["DEFAULT_VOLUME_SIZE", "StoredVolume", "Volume", "VolumeKind", "parse_volume", "volume_name"]
+
+# Of a volume that is made because an instance names it.
+DEFAULT_VOLUME_SIZE = 1 << 30
+_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,63}")
 
 
 @dataclass(frozen=True, slots=True)
 class Volume:
-    """A host path and where the instance sees it."""
+    """A host path, or the name of a volume of the tenant's, and where the instance sees it."""
 
     source: str
     target: str
     read_only: bool = False
 
+    @property
+    def is_named(self) -> bool:
+        """Whether `source` is a name."""
+        return "/" not in self.source
+
+
+class VolumeKind(Enum):
+    """How a volume is kept: an ext4 of its own in a file, or, for an ordinary user, a directory."""
+
+    EXT4 = "ext4"
+    DIRECTORY = "directory"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredVolume:
+    """A volume of a tenant. `size` is what it can hold, in bytes, with what its file system needs, None: there
+    is no bound; `created` is a Unix time. `instances` are those that have it; `used` is how many bytes its
+    files take, None where that was not asked."""
+
+    name: str
+    tenant: str
+    kind: VolumeKind
+    size: int | None
+    created: float
+    instances: tuple[str, ...] = ()
+    used: int | None = None
+
+
+def volume_name(text: str) -> str:
+    """Check the name of a volume. Raises UsageError."""
+    if not _NAME.fullmatch(text):
+        raise UsageError(
+            f"{text[:100]!r} is no name for a volume: 1 to 64 letters, digits, '_', '.' or '-', with a letter "
+            "or digit first; a directory is written with a slash, as ./DIRECTORY"
+        )
+    return text
+
 
 def parse_volume(text: str) -> Volume:
-    """Read SRC:DST[:ro|:rw]; SRC is a path, with a leading ./ where it is relative."""
+    """Read SRC:DST[:ro|:rw]; SRC is a volume's name, or a path, with a leading ./ where it is relative."""
     parts = text.split(":")
     mode = "rw"
     if len(parts) == 3:
@@ -26,8 +69,10 @@ def parse_volume(text: str) -> Volume:
     if len(parts) != 2 or mode not in ("ro", "rw") or not all(parts):
         raise UsageError(f"{text!r} is no volume: write SRC:DST or SRC:DST:ro")
     source, target = parts
-    if "/" not in source and source not in (".", ".."):
-        raise NotAvailableYet(f"the named volume {source!r} (a directory is written ./{source})")
+    if source in (".", ".."):
+        source = f"./{source}"
+    if "/" not in source:
+        volume_name(source)
     if not target.startswith("/"):
         raise UsageError(f"the volume's place in the instance must be absolute, not {target!r}")
     target = "/" + posixpath.normpath(target).lstrip("/")

@@ -41,7 +41,7 @@ class ImageHosting(Protocol):
         `inspect`, and HostError."""
 
     async def prune(self, owner: Owner) -> tuple[StoredImage, ...]:
-        """Forget the owner's own names that no instance needs; what they were. Raises as `list`, HostError."""
+        """Forget the owner's own names that no instance needs; what they were. Raises as `remove`."""
 
     async def add(
         self, owner: Owner, kind: ArchiveKind, name: str | None, archive: AsyncIterator[bytes]

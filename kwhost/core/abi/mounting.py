@@ -1,0 +1,22 @@
+"""Mounting file systems on disks, for whoever may. Every function raises OSError."""
+
+import os
+
+from kwhost.core.abi._abi import lib
+
+__all__ = ["mount_disk", "unmount"]
+
+
+def _check(result: int) -> None:
+    if result < 0:
+        raise OSError(-result, os.strerror(-result))
+
+
+def mount_disk(device: str, place: str) -> None:
+    """Mount the ext4 of a device, without devices and set-user-ID bits; an error in it ends all writing."""
+    _check(lib.kw_mount_disk(os.fsencode(device), os.fsencode(place)))
+
+
+def unmount(place: str) -> None:
+    """Take what is mounted there away; who uses it goes on, and the last one takes the device with it."""
+    _check(lib.kw_unmount(os.fsencode(place)))

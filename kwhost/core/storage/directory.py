@@ -1,0 +1,27 @@
+"""Volumes that are directories: what an ordinary user can have, without a bound on their size."""
+
+from pathlib import Path
+
+__all__ = ["DirectoryBacking"]
+
+_FILES = "data"
+
+
+class DirectoryBacking:
+    """See Backing."""
+
+    def make(self, place: Path, size: int | None) -> None:
+        """See Backing."""
+        assert size is None
+        (place / _FILES).mkdir(mode=0o755)
+
+    def show(self, place: Path, mount_point: Path) -> Path:  # noqa: ARG002 - nothing has to be mounted
+        """See Backing."""
+        return place / _FILES
+
+    def hide(self, mount_point: Path) -> None:
+        """See Backing."""
+
+    def is_busy(self, place: Path) -> bool:  # noqa: ARG002 - the kernel does not say
+        """See Backing."""
+        return False

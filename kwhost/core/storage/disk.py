@@ -1,0 +1,81 @@
+"""Volumes that are an ext4 in a file: its size bounds what they hold, and cannot be exceeded from inside.
+
+The file's space is taken when it is made. So a volume that has room never meets a full disk of the host's,
+and nobody's volume can fill that of another.
+"""
+
+import errno
+import os
+import subprocess
+from contextlib import suppress
+from pathlib import Path
+
+from kwhost.core.abi.mounting import mount_disk, unmount
+from kwhost.core.storage.loop_device import is_attached, open_loop_device
+
+__all__ = ["DISK_LEAST", "DiskBacking"]
+
+# With less ext4 has no journal, and little room beside its own tables.
+DISK_LEAST = 8 << 20
+_DISK = "disk"
+_FILES = "data"
+_BLOCK = 4096
+# The host's discards would give the space back that was taken.
+_OPTIONS = "nodiscard,lazy_itable_init=1,lazy_journal_init=1"
+_MAKE_SECONDS = 120.0
+
+
+class DiskBacking:
+    """See Backing. The files are in a directory of their own, beside the file system's lost+found."""
+
+    def make(self, place: Path, size: int | None) -> None:
+        """See Backing."""
+        assert size is not None
+        whole = size // _BLOCK * _BLOCK
+        fd = os.open(place / _DISK, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        try:
+            os.posix_fallocate(fd, 0, whole)
+        finally:
+            os.close(fd)
+        empty = place / "root"
+        (empty / _FILES).mkdir(parents=True)
+        (empty / _FILES).chmod(0o755)
+        _format(place / _DISK, empty)
+        (empty / _FILES).rmdir()
+        empty.rmdir()
+
+    def show(self, place: Path, mount_point: Path) -> Path:
+        """See Backing."""
+        if not os.path.ismount(mount_point):
+            fd, device = open_loop_device(place / _DISK)
+            try:
+                mount_disk(device, str(mount_point))
+            finally:
+                os.close(fd)
+        return mount_point / _FILES
+
+    def hide(self, mount_point: Path) -> None:
+        """See Backing."""
+        with suppress(FileNotFoundError):
+            while os.path.ismount(mount_point):
+                unmount(str(mount_point))
+
+    def is_busy(self, place: Path) -> bool:
+        """See Backing."""
+        return is_attached(place / _DISK)
+
+
+def _format(disk: Path, root: Path) -> None:
+    options = ["-q", "-F", "-m", "0", "-b", str(_BLOCK), "-E", _OPTIONS]
+    command = ["mkfs.ext4", *options, "-d", str(root), str(disk)]
+    try:
+        subprocess.run(
+            command, check=True, capture_output=True, stdin=subprocess.DEVNULL, timeout=_MAKE_SECONDS
+        )
+    except FileNotFoundError as error:
+        raise OSError(errno.ENOENT, "there is no mkfs.ext4; install e2fsprogs") from error
+    except subprocess.CalledProcessError as error:
+        said = error.stderr.decode(errors="replace").strip().splitlines()
+        raise OSError(errno.EIO, f"mkfs.ext4: {said[-1] if said else error.returncode}") from error
+    except subprocess.TimeoutExpired as error:
+        raise OSError(errno.ETIMEDOUT, "mkfs.ext4 does not come to an end") from error

@@ -1,0 +1,238 @@
+"""Where volumes are kept, in the state directory:
+
+    TENANT/NAME/volume.json   what it is
+    TENANT/NAME/use.lock      held, shared, while something starts with it
+    TENANT/NAME/...           its files, as its kind has them (Backing)
+    .new-..., .gone-...       what is being made or removed; gone with whoever does it
+
+and mounted, for as long as something starts with them, in the run directory: TENANT/NAME. An instance has a
+mount of its own afterwards, which goes with it, whoever is killed; what is left of ours a repair takes away.
+Every method blocks.
+"""
+
+import errno
+import fcntl
+import json
+import os
+import secrets
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kwhost.core.errors import Conflict, HostError, NotFound, UsageError
+from kwhost.core.images.removal import remove_tree
+from kwhost.core.model.ids import TenantName
+from kwhost.core.model.units import format_bytes
+from kwhost.core.model.volume import DEFAULT_VOLUME_SIZE, StoredVolume, VolumeKind, volume_name
+from kwhost.core.storage.directory import DirectoryBacking
+from kwhost.core.storage.disk import DISK_LEAST, DiskBacking
+
+if TYPE_CHECKING:
+    from kwhost.core.storage.backing import Backing
+
+__all__ = ["VolumeStore"]
+
+_BUSY_SECONDS = 2.0
+_POLL_SECONDS = 0.01
+
+
+@contextmanager
+def _telling(what: str) -> Iterator[None]:
+    """Turn what the disk says into one line. Raises HostError."""
+    try:
+        yield
+    except OSError as error:
+        advice = "; free some space" if error.errno in (errno.ENOSPC, errno.EDQUOT) else ""
+        raise HostError(f"cannot {what}: {error.strerror or error}{advice}") from error
+
+
+class VolumeStore:
+    """The volumes of one state directory, for several processes at once."""
+
+    def __init__(self, state_dir: Path, run_dir: Path) -> None:
+        self._path = state_dir / "volumes"
+        self._places = run_dir / "volumes"
+        self._backings: dict[VolumeKind, Backing] = {
+            VolumeKind.EXT4: DiskBacking(),
+            VolumeKind.DIRECTORY: DirectoryBacking(),
+        }
+        self._kind = VolumeKind.EXT4 if os.geteuid() == 0 else VolumeKind.DIRECTORY
+
+    @contextmanager
+    def _lock(self, file: Path, operation: int) -> Iterator[None]:
+        """Raises BlockingIOError, FileNotFoundError."""
+        fd = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        try:
+            fcntl.flock(fd, operation)
+            yield
+        finally:
+            os.close(fd)
+
+    @contextmanager
+    def _changing(self) -> Iterator[None]:
+        """One at a time; it takes milliseconds."""
+        with _telling(f"use the volumes in {self._path}"):
+            self._path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with self._lock(self._path / ".lock", fcntl.LOCK_EX):
+            yield
+
+    # What there is.
+
+    def list(self, tenant: TenantName) -> tuple[StoredVolume, ...]:
+        """A tenant's volumes, by name. Raises HostError."""
+        places = sorted((self._path / tenant).glob("*/volume.json"))
+        return tuple(self._read(file) for file in places)
+
+    def find(self, tenant: TenantName, name: str) -> StoredVolume:
+        """Raises NotFound, UsageError."""
+        try:
+            return self._read(self._path / tenant / volume_name(name) / "volume.json")
+        except FileNotFoundError:
+            raise NotFound(f"there is no volume {name}; kwhost volume ls lists what there is") from None
+
+    def _read(self, file: Path) -> StoredVolume:
+        try:
+            fields = json.loads(file.read_bytes())
+            return StoredVolume(
+                name=file.parent.name,
+                tenant=file.parent.parent.name,
+                kind=VolumeKind(fields["kind"]),
+                size=fields["size"],
+                created=fields["created"],
+            )
+        except (ValueError, KeyError, TypeError) as error:
+            raise HostError(f"the volume {file.parent} is damaged: {error!r}") from error
+
+    def count_used(self, tenant: TenantName, name: str) -> int:
+        """The bytes that a volume's files take. Raises as `using`."""
+        with self.using(tenant, name) as files:
+            if self._kind is VolumeKind.DIRECTORY:
+                return _count(files)
+            status = os.statvfs(files)
+        return (status.f_blocks - status.f_bfree) * status.f_frsize
+
+    # Making and removing.
+
+    def create(self, tenant: TenantName, name: str, size: int | None = None) -> StoredVolume:
+        """An empty volume. Raises Conflict where there is one of the name, HostError, UsageError."""
+        target = self._path / tenant / volume_name(name)
+        size = self._check_size(size)
+        with self._changing():
+            if target.exists():
+                raise Conflict(f"there is a volume {name} already")
+        made = self._path / f".new-{secrets.token_hex(8)}"
+        about = {"kind": self._kind.value, "size": size, "created": time.time()}
+        with _telling(f"make the volume {name}"):
+            made.mkdir(mode=0o700)
+            try:
+                with self._lock(
+                    made / "use.lock", fcntl.LOCK_SH
+                ):  # so that no repair takes it for a left one
+                    self._backings[self._kind].make(made, size)
+                    (made / "volume.json").write_text(json.dumps(about))
+                    target.parent.mkdir(mode=0o700, exist_ok=True)
+                    made.rename(target)
+            except BaseException as error:
+                remove_tree(made)
+                if isinstance(error, OSError) and error.errno in (errno.ENOTEMPTY, errno.EEXIST):
+                    raise Conflict(f"there is a volume {name} already") from error
+                raise
+        return self.find(tenant, name)
+
+    def _check_size(self, size: int | None) -> int | None:
+        if self._kind is VolumeKind.DIRECTORY:
+            if size is not None:
+                raise UsageError("a volume's size can be held by root's kwhost alone; leave it out")
+            return None
+        size = DEFAULT_VOLUME_SIZE if size is None else size
+        if size < DISK_LEAST:
+            raise UsageError(f"a volume has at least {format_bytes(DISK_LEAST)}, not {format_bytes(size)}")
+        return size
+
+    def remove(self, tenant: TenantName, name: str) -> StoredVolume:
+        """Remove a volume with all its files. Raises NotFound, Conflict where it is in use, HostError."""
+        volume = self.find(tenant, name)
+        place, gone = self._path / tenant / name, self._path / f".gone-{secrets.token_hex(8)}"
+        self._wait_free(volume, place)
+        with self._changing(), _telling(f"remove the volume {name}"):
+            try:
+                with self._lock(place / "use.lock", fcntl.LOCK_EX | fcntl.LOCK_NB):
+                    self._hide(volume)
+                    place.rename(gone)
+            except BlockingIOError:
+                raise Conflict(f"the volume {name} is in use") from None
+        with _telling(f"remove the volume {name}"):
+            remove_tree(gone)
+        return volume
+
+    def _wait_free(self, volume: StoredVolume, place: Path) -> None:
+        """The kernel takes a moment after the end of an instance."""
+        end = time.monotonic() + _BUSY_SECONDS
+        while self._backings[volume.kind].is_busy(place):
+            if time.monotonic() > end:
+                raise Conflict(f"the volume {volume.name} is in use")
+            time.sleep(_POLL_SECONDS)
+
+    # Using.
+
+    @contextmanager
+    def using(self, tenant: TenantName, name: str) -> Iterator[Path]:
+        """The directory of a volume's files, while something starts with it. Raises NotFound, HostError."""
+        with self._changing(), _telling(f"use the volume {name}"):
+            volume = self.find(tenant, name)
+            place = self._path / tenant / name
+            mount_point = self._places.resolve() / tenant / name
+            mount_point.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._places.chmod(0o700)
+            lock = os.open(place / "use.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_SH)
+                files = self._backings[volume.kind].show(place, mount_point)
+            except BaseException:
+                os.close(lock)
+                raise
+        try:
+            yield files
+        finally:
+            os.close(lock)
+            self._release(volume)
+
+    def _release(self, volume: StoredVolume) -> None:
+        """Take our mount away, unless somebody else is about to use it."""
+        place = self._path / volume.tenant / volume.name
+        with (
+            self._changing(),
+            suppress(BlockingIOError, FileNotFoundError),
+            self._lock(place / "use.lock", fcntl.LOCK_EX | fcntl.LOCK_NB),
+        ):
+            self._hide(volume)
+
+    def _hide(self, volume: StoredVolume) -> None:
+        mount_point = self._places.resolve() / volume.tenant / volume.name
+        with _telling(f"unmount the volume {volume.name}"):
+            self._backings[volume.kind].hide(mount_point)
+            with suppress(FileNotFoundError):
+                mount_point.rmdir()
+
+    def repair(self) -> None:
+        """Take away what was left by whoever was killed: mounts, and volumes half made or half removed."""
+        for place in self._places.glob("*/*"):
+            with suppress(NotFound):
+                self._release(self.find(TenantName(place.parent.name), place.name))
+        with self._changing():
+            for left in (*self._path.glob(".new-*"), *self._path.glob(".gone-*")):
+                with suppress(BlockingIOError), self._lock(left / "use.lock", fcntl.LOCK_EX | fcntl.LOCK_NB):
+                    remove_tree(left)
+
+
+def _count(directory: Path) -> int:
+    """What files take, each once; what cannot be read counts nothing."""
+    seen: dict[tuple[int, int], int] = {}
+    for folder, _, names in os.walk(directory):
+        for name in names:
+            with suppress(OSError):
+                status = (Path(folder) / name).lstat()
+                seen[status.st_dev, status.st_ino] = status.st_blocks * 512
+    return sum(seen.values())

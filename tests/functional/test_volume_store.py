@@ -1,0 +1,156 @@
+"""Volumes as the store keeps them: bounded, one tenant's alone, and without a trace of who was killed."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from kwhost.core.errors import Conflict, HostError, NotFound, UsageError
+from kwhost.core.model.ids import TenantName
+from kwhost.core.model.volume import VolumeKind
+from kwhost.core.storage.volume_store import VolumeStore
+from tests.functional.hosting import eventually
+
+pytestmark = pytest.mark.root
+
+ACME, OTHER = TenantName("acme"), TenantName("other")
+SIZE = 16 << 20
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> VolumeStore:
+    return VolumeStore(tmp_path / "state", tmp_path / "run")
+
+
+def mounts(place: Path) -> list[str]:
+    return [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines() if str(place) in line]
+
+
+def loops(place: Path) -> list[str]:
+    files = Path("/sys/block").glob("loop*/loop/backing_file")
+    return [text for file in files if str(place) in (text := file.read_text())]
+
+
+def test_what_is_written_is_found_again(store: VolumeStore, tmp_path: Path) -> None:
+    made = store.create(ACME, "data", SIZE)
+    assert (made.kind, made.size) == (VolumeKind.EXT4, SIZE)
+    with store.using(ACME, "data") as files:
+        assert list(files.iterdir()) == []
+        (files / "f").write_text("kept")
+
+    assert mounts(tmp_path) == loops(tmp_path) == []
+    with store.using(ACME, "data") as files:
+        assert (files / "f").read_text() == "kept"
+
+
+def test_a_full_volume_is_full_and_nothing_else(store: VolumeStore, tmp_path: Path) -> None:
+    store.create(ACME, "data", SIZE)
+    with store.using(ACME, "data") as files:
+        with pytest.raises(OSError, match="No space left on device"):
+            (files / "f").write_bytes(bytes(SIZE))
+
+    assert store.count_used(ACME, "data") > SIZE // 2
+    assert (tmp_path / "state/volumes/acme/data/disk").stat().st_blocks * 512 >= SIZE
+
+
+def test_its_space_is_taken_when_it_is_made(tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m", "none", disk], check=True)
+    try:
+        store = VolumeStore(disk / "state", tmp_path / "run")
+        store.create(ACME, "one", SIZE)
+        with pytest.raises(HostError, match="No space left on device; free some space"):
+            store.create(ACME, "two", SIZE)
+        assert [volume.name for volume in store.list(ACME)] == ["one"]
+        assert sorted(path.name for path in (disk / "state/volumes").iterdir()) == [".lock", "acme"]
+    finally:
+        subprocess.run(["umount", "-l", disk], check=True)
+
+
+def test_a_volume_is_its_tenants_alone(store: VolumeStore) -> None:
+    store.create(ACME, "data", SIZE)
+
+    assert store.list(OTHER) == ()
+    with pytest.raises(NotFound):
+        store.find(OTHER, "data")
+    for name in ("../acme/data", "..", "", ".new-1", "a" * 65):
+        with pytest.raises(UsageError):
+            store.find(OTHER, name)
+
+
+def test_a_name_is_taken_once(store: VolumeStore) -> None:
+    store.create(ACME, "data", SIZE)
+    with pytest.raises(Conflict, match="already"):
+        store.create(ACME, "data", SIZE)
+
+
+def test_a_volume_that_is_too_small_is_refused(store: VolumeStore) -> None:
+    with pytest.raises(UsageError, match="at least 8.0 MiB"):
+        store.create(ACME, "data", 1 << 20)
+
+
+def test_what_is_in_use_is_not_removed(store: VolumeStore, tmp_path: Path) -> None:
+    store.create(ACME, "data", SIZE)
+    with store.using(ACME, "data"), pytest.raises(Conflict, match="in use"):
+        store.remove(ACME, "data")
+
+    store.remove(ACME, "data")
+    assert store.list(ACME) == ()
+    assert list((tmp_path / "state/volumes/acme").iterdir()) == []
+
+
+def test_two_may_use_one_volume_at_once(store: VolumeStore, tmp_path: Path) -> None:
+    store.create(ACME, "data", SIZE)
+    with store.using(ACME, "data") as one:
+        with store.using(ACME, "data") as two:
+            assert one == two
+            assert len(loops(tmp_path)) == 1
+        assert len(mounts(tmp_path)) == 1
+
+
+_KILLED = """
+import os, signal, sys
+from pathlib import Path
+from kwhost.core.storage import disk, volume_store
+store = volume_store.VolumeStore(Path(sys.argv[1]) / "state", Path(sys.argv[1]) / "run")
+def killed(*arguments, **options):
+    os.kill(os.getpid(), signal.SIGKILL)
+if sys.argv[2] == "making":
+    disk._format = killed
+    store.create("acme", "other", 16 << 20)
+elif sys.argv[2] == "removing":
+    volume_store.remove_tree = killed
+    store.remove("acme", "data")
+with store.using("acme", "data") as files:
+    (files / "f").write_text("kept")
+    os.sync()
+    killed()
+"""
+
+
+@pytest.fixture(params=["using", "making", "removing"])
+def killed(request: pytest.FixtureRequest, store: VolumeStore, tmp_path: Path) -> Iterator[str]:
+    store.create(ACME, "data", SIZE)
+    command = [sys.executable, "-c", _KILLED, str(tmp_path), request.param]
+    done = subprocess.run(command, check=False, timeout=60, capture_output=True, text=True)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    return request.param  # type: ignore[no-any-return]
+
+
+def test_a_repair_takes_away_what_was_left(killed: str, store: VolumeStore, tmp_path: Path) -> None:
+    store.repair()
+
+    assert mounts(tmp_path) == []
+    eventually(lambda: not loops(tmp_path), "no loop device")
+    assert not [path for path in (tmp_path / "state/volumes").iterdir() if path.name.startswith((".n", ".g"))]
+    if killed == "removing":
+        assert store.list(ACME) == ()
+        return
+    assert [volume.name for volume in store.list(ACME)] == ["data"]
+    with store.using(ACME, "data") as files:
+        assert os.listdir(files) == (["f"] if killed == "using" else [])
