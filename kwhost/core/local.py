@@ -18,7 +18,8 @@ from kwhost.core.engines.id_ranges import IdLease, lease_ids
 from kwhost.core.engines.kernel_version import check_kernel
 from kwhost.core.engines.launch import ceiling_file, policy_file
 from kwhost.core.errors import KvmError, UsageError
-from kwhost.core.model.instance import Engine, GuestLimits, InstanceSpec, LaunchPlan
+from kwhost.core.images.image import Image
+from kwhost.core.model.instance import Engine, GuestLimits, InstanceSpec, LaunchPlan, TerminalSize
 from kwhost.core.model.policy import DEFAULT_POLICY
 from kwhost.core.model.rules import PROCESS_RULES
 from kwhost.core.operator.signals import hold_signals, release_signals
@@ -66,9 +67,8 @@ def run_instance(  # noqa: PLR0913 - what there is to say about a run
     lease = lease_ids(host.uid_base)
     held = ExitStack()
     try:
-        image = local_image(spec, host.state_dir)
-        held.callback(image.close)
-        plan = plan_instance(spec, image, lease.ids, terminal.size() if terminal else None)
+        size = terminal.size() if terminal else None
+        plan = _plan_root(spec, host, lease, size, held)
         plan = replace(
             plan,
             limits=limits,
@@ -94,6 +94,25 @@ def run_instance(  # noqa: PLR0913 - what there is to say about a run
         release_signals()
         lease.close()
         held.close()  # the image had to stay as long as the instance
+
+
+def _plan_root(
+    spec: InstanceSpec, host: HostConfig, lease: IdLease, size: TerminalSize | None, held: ExitStack
+) -> LaunchPlan:
+    """The instance on its image, with its volumes, which stay until `held` is closed."""
+    image = local_image(spec, host.state_dir)
+    held.callback(image.close)
+    named = _show_volumes(spec, host, image, held)
+    return plan_instance(spec, image, lease.ids, size, named=named)
+
+
+def _show_volumes(spec: InstanceSpec, host: HostConfig, image: Image, held: ExitStack) -> dict[str, str]:
+    """Where the files of its named volumes are until `held` is closed; what is not there is made."""
+    if not any(volume.is_named for volume in spec.volumes):
+        return {}
+    from kwhost.core.local_volumes import show_volumes  # few runs have any
+
+    return show_volumes(spec, host, image, held)
 
 
 def _without_namespaces(

@@ -49,11 +49,10 @@ def test_what_is_written_is_found_again(store: VolumeStore, tmp_path: Path) -> N
 
 def test_a_full_volume_is_full_and_nothing_else(store: VolumeStore, tmp_path: Path) -> None:
     store.create(ACME, "data", SIZE)
-    with store.using(ACME, "data") as files:
-        with pytest.raises(OSError, match="No space left on device"):
-            (files / "f").write_bytes(bytes(SIZE))
+    with store.using(ACME, "data") as files, pytest.raises(OSError, match="No space left on device"):
+        (files / "f").write_bytes(bytes(SIZE))
 
-    assert store.count_used(ACME, "data") > SIZE // 2
+    assert (store.inspect(ACME, "data").used or 0) > SIZE // 2
     assert (tmp_path / "state/volumes/acme/data/disk").stat().st_blocks * 512 >= SIZE
 
 
@@ -90,7 +89,7 @@ def test_a_name_is_taken_once(store: VolumeStore) -> None:
 
 
 def test_a_volume_that_is_too_small_is_refused(store: VolumeStore) -> None:
-    with pytest.raises(UsageError, match="at least 8.0 MiB"):
+    with pytest.raises(UsageError, match=r"at least 8\.0 MiB"):
         store.create(ACME, "data", 1 << 20)
 
 

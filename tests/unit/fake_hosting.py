@@ -10,7 +10,6 @@ import trio
 from trio.testing import memory_stream_pair
 
 from kwhost.core.errors import Ambiguous, Conflict, NotFound
-from kwhost.core.images.store import Owner
 from kwhost.core.model.connections import Connection, Connections, ConnectionState
 from kwhost.core.model.daemon import Changes, DaemonInfo, PluginStatus, ProcessEntry
 from kwhost.core.model.decisions import Answer, Call, Question, QuestionId, RememberedAnswer, RuleRef
@@ -18,7 +17,6 @@ from kwhost.core.model.definition import InstanceDefinition
 from kwhost.core.model.events import AuditRecord, Event, EventKind, EventPage
 from kwhost.core.model.history import History, Sample
 from kwhost.core.model.ids import InstanceId, InstanceName, TenantName
-from kwhost.core.model.image import StoredImage
 from kwhost.core.model.instance import TerminalSize
 from kwhost.core.model.memory import InstanceMemory, MemoryKind, MemoryUse, ProcessMemory
 from kwhost.core.model.network import PublishedPort, Transport
@@ -28,7 +26,7 @@ from kwhost.core.model.statistics import CallStatistics, InstanceStatistics
 from kwhost.core.model.status import EndReason, Health, InstanceState, InstanceStatus, TenantStatus, Usage
 from kwhost.core.model.tenant import Tenant
 from kwhost.core.supervise.hosting import ExecRequest
-from kwhost.core.supervise.images import ArchiveKind
+from tests.unit.fake_stores import FakeImages, FakeVolumes
 
 __all__ = ["ACME", "RIVAL", "FakeHosting", "FakeSession", "make_definition"]
 
@@ -144,48 +142,6 @@ def make_remembered(tenant: TenantName) -> RememberedAnswer:
     )
 
 
-class FakeImages:
-    """Images of owners, by name; adding makes one of the name that is given."""
-
-    def __init__(self) -> None:
-        self.stored: dict[tuple[Owner, str], StoredImage] = {}
-        self.received = b""
-
-    async def list(self, owner: Owner) -> tuple[StoredImage, ...]:
-        return tuple(image for (whose, _), image in self.stored.items() if whose in (None, owner))
-
-    async def inspect(self, owner: Owner, reference: str) -> StoredImage:
-        for whose in (owner, None):
-            if image := self.stored.get((whose, reference)):
-                return image
-        raise NotFound(f"there is no image {reference}")
-
-    async def remove(self, owner: Owner, reference: str) -> StoredImage:
-        image = await self.inspect(owner, reference)
-        del self.stored[owner, reference]
-        return image
-
-    async def prune(self, owner: Owner) -> tuple[StoredImage, ...]:
-        removed = tuple(image for (whose, _), image in self.stored.items() if whose == owner)
-        self.stored = {key: image for key, image in self.stored.items() if key[0] != owner}
-        return removed
-
-    async def add(
-        self, owner: Owner, kind: ArchiveKind, name: str | None, archive: AsyncIterator[bytes]
-    ) -> tuple[StoredImage, ...]:
-        self.received = b"".join([piece async for piece in archive])
-        image = StoredImage(
-            name=name or kind.value,
-            digest="sha256:" + "0" * 64,
-            tenant=owner,
-            size=len(self.received),
-            layers=(),
-            added=1.0,
-        )
-        self.stored[owner, image.name] = image
-        return (image,)
-
-
 class FakeSession:
     """A program that the test plays: it reads `program_stdin` and writes `program_stdout`."""
 
@@ -250,6 +206,7 @@ class FakeHosting:
         self.archive: list[bytes] = []
         self.policies = FakePolicies()
         self.images = FakeImages()
+        self.volumes = FakeVolumes()
         self._changed = trio.Event()
 
     # For the test.

@@ -42,7 +42,6 @@ def test_an_unknown_key_is_answered_with_the_nearest_one(tmp_path: Path, text: s
         ("[tenants.t]\nisolation = 'kernel'", "2: tenants.t.isolation"),
         (INSTANCE + "secrets = ['key']", "3: tenants.t.instances.web.secrets"),
         (INSTANCE + "engine = 'kernel'", "3: tenants.t.instances.web.engine"),
-        (INSTANCE + "volumes = ['data:/data']", "3: tenants.t.instances.web.volumes[0]"),
     ],
 )
 def test_what_later_versions_have_is_refused_as_such(tmp_path: Path, text: str, key: str) -> None:

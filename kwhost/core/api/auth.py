@@ -95,7 +95,7 @@ def _inside(path: str, places: Sequence[str]) -> bool:
 def check_binds(definition: InstanceDefinition, binds: Sequence[str]) -> None:
     """Raise PermissionDenied where something of the host would come into the instance, with links followed,
     that lies outside of `binds`. A caller learns nothing of what lies there."""
-    sources = [volume.source for volume in definition.volumes]
+    sources = [volume.source for volume in definition.volumes if not volume.is_named]
     if definition.rootfs is not None:
         sources.append(definition.rootfs)
     for source in sources:

@@ -11,7 +11,7 @@ from kwhost.core.api.auth import Caller, visible_tenants
 from kwhost.core.api.failures import error_text
 from kwhost.core.api.http import HttpConnection, Request
 from kwhost.core.api.routes import Route
-from kwhost.core.errors import NotFound
+from kwhost.core.errors import NotFound, UsageError
 from kwhost.core.model.events import AuditRecord
 from kwhost.core.model.ids import InstanceId, TenantName
 from kwhost.core.model.status import InstanceStatus
@@ -103,6 +103,16 @@ class Call:
         if known not in tenants or (visible is not None and known not in visible):
             raise NotFound(f"there is no tenant {name}")
         return known
+
+    def only_tenant(self) -> TenantName | None:
+        """Whose things the request is about: the tenant that it names, or the caller's only one; None: an
+        operator names none. Raises NotFound, UsageError."""
+        if (name := self.query.get("tenant")) is not None:
+            return self.tenant(name)
+        visible = self.visible()
+        if visible is not None and len(visible) != 1:
+            raise UsageError(f"say whose: tenant = one of {', '.join(sorted(visible))}")
+        return next(iter(visible)) if visible else None
 
     def instance(self) -> InstanceStatus:
         """The instance that the request names. Raises NotFound, also for one that the caller may not see."""

@@ -8,6 +8,7 @@ from kwhost.core.model.definition import Healthcheck, InstanceDefinition, Limits
 from kwhost.core.model.ids import instance_name, tenant_name
 from kwhost.core.model.policy import policy_name
 from kwhost.core.model.ports import check_port, check_traffic
+from kwhost.core.model.volume import Volume, volume_name
 
 __all__ = ["check_command", "check_definition", "check_environment"]
 
@@ -62,6 +63,16 @@ def _check_health(check: Healthcheck) -> None:
         raise UsageError(f"healthcheck.start_period must not be negative, not {check.start_period}")
 
 
+def _check_volume(field: str, volume: Volume) -> None:
+    if volume.is_named:
+        volume_name(volume.source)
+    else:
+        _check_path(f"{field}.source", volume.source)
+    _check_path(f"{field}.target", volume.target)
+    if not volume.target.strip("/."):
+        raise UsageError("a volume cannot be the instance's root; use rootfs for that")
+
+
 def check_definition(definition: InstanceDefinition) -> None:
     """Raise UsageError with the first thing that is wrong."""
     tenant_name(definition.tenant)
@@ -75,10 +86,7 @@ def check_definition(definition: InstanceDefinition) -> None:
     if definition.rootfs is not None:
         _check_path("rootfs", definition.rootfs)
     for index, volume in enumerate(definition.volumes):
-        _check_path(f"volumes[{index}].source", volume.source)
-        _check_path(f"volumes[{index}].target", volume.target)
-        if not volume.target.strip("/."):
-            raise UsageError("a volume cannot be the instance's root; use rootfs for that")
+        _check_volume(f"volumes[{index}]", volume)
     for field, value in _positive(definition.limits):
         _check_positive(field, value)
     for published in definition.ports:

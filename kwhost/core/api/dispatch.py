@@ -15,12 +15,20 @@ from kwhost.core.api.image_handlers import IMAGE_HANDLERS
 from kwhost.core.api.policy_handlers import POLICY_HANDLERS
 from kwhost.core.api.routes import Access, Form, Match, find_route
 from kwhost.core.api.sessions import SESSIONS
+from kwhost.core.api.volume_handlers import VOLUME_HANDLERS
 from kwhost.core.errors import KwhostError, NotFound, UsageError
 from kwhost.core.supervise.hosting import Hosting
 
 __all__ = ["ALL_HANDLERS", "Dispatcher"]
 
-ALL_HANDLERS: dict[str, Handler] = HANDLERS | POLICY_HANDLERS | IMAGE_HANDLERS | FEEDS | SESSIONS
+ALL_HANDLERS: dict[str, Handler] = {
+    **HANDLERS,
+    **POLICY_HANDLERS,
+    **IMAGE_HANDLERS,
+    **VOLUME_HANDLERS,
+    **FEEDS,
+    **SESSIONS,
+}
 _METHOD = Failure("method", 405)
 
 

@@ -11,14 +11,7 @@ __all__ = ["IMAGE_HANDLERS"]
 
 def _owner(call: Call) -> Owner:
     """Whose images the request is about. Raises NotFound, UsageError."""
-    if (name := call.query.get("tenant")) is not None:
-        return call.tenant(name)
-    visible = call.visible()
-    if visible is None:
-        return OPERATOR
-    if len(visible) != 1:
-        raise UsageError(f"say whose images: tenant = one of {', '.join(sorted(visible))}")
-    return next(iter(visible))
+    return call.only_tenant() or OPERATOR
 
 
 async def _images(call: Call) -> tuple[StoredImage, ...]:

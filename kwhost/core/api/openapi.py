@@ -19,6 +19,7 @@ _VARIABLES = {
     "tenant": "a tenant's name",
     "policy": "a policy's name",
     "image": "the image: NAME[:TAG], with each / as %2F, or 12 digits or more of its digest",
+    "volume": "a volume's name",
     "question": "the id of an open question",
     "answer": "the number of a remembered answer",
 }

@@ -15,6 +15,7 @@ from kwhost.core.api.types import (
     LogEntry,
     StatsAnswer,
     Version,
+    VolumeBody,
 )
 from kwhost.core.model.connections import Connections
 from kwhost.core.model.daemon import Changes, DaemonInfo, PluginStatus, ProcessEntry
@@ -28,6 +29,7 @@ from kwhost.core.model.network import PublishedPort
 from kwhost.core.model.policy import CallChoice
 from kwhost.core.model.policy_views import Explanation, PolicyView
 from kwhost.core.model.status import InstanceStatus, TenantStatus
+from kwhost.core.model.volume import StoredVolume
 
 __all__ = ["ROUTES", "STREAM_EVENTS", "Access", "Form", "Match", "Parameter", "Route", "find_route"]
 
@@ -82,6 +84,7 @@ STREAM_EVENTS: Mapping[str, Any] = {"left-out": LeftOut, "error": FailureBody}
 _FOLLOW = Parameter("follow", bool, "go on with what comes")
 _TENANT = Parameter("tenant", str, "only this tenant's")
 _OF = Parameter("instance", str, "only what is about this one, named as in paths")
+_OWNER = Parameter("tenant", str, "whose; without it those of `default`, or of the caller's only tenant")
 _WHOSE = Parameter("tenant", str, "whose; without it the operator's, or those of the caller's only tenant")
 _TIMEOUT = Parameter("timeout", float, "seconds until it is killed; the definition's stop_timeout otherwise")
 _PATH = Parameter("path", str, "in the instance, absolute", required=True)
@@ -277,6 +280,37 @@ ROUTES: tuple[Route, ...] = (
         answer=tuple[StoredImage, ...],
         summary="forget the images that no instance is made of",
         query=(_WHOSE,),
+        changes=True,
+    ),
+    _read("volumes", "/v1/volumes", tuple[StoredVolume, ...], "a tenant's volumes", _OWNER),
+    Route(
+        name="volume-create",
+        method="POST",
+        path="/v1/volumes",
+        answer=StoredVolume,
+        summary="make a volume",
+        query=(_OWNER,),
+        request=VolumeBody,
+        status=201,
+        changes=True,
+    ),
+    _read("volume", "/v1/volumes/{volume}", StoredVolume, "one volume, with what is used of it", _OWNER),
+    Route(
+        name="volume-remove",
+        method="DELETE",
+        path="/v1/volumes/{volume}",
+        answer=StoredVolume,
+        summary="remove a volume with its files",
+        query=(_OWNER,),
+        changes=True,
+    ),
+    Route(
+        name="volumes-prune",
+        method="POST",
+        path="/v1/prune/volumes",
+        answer=tuple[StoredVolume, ...],
+        summary="remove the volumes that no instance has, with their files",
+        query=(_OWNER,),
         changes=True,
     ),
     _read("tenants", "/v1/tenants", tuple[TenantStatus, ...], "tenants with their quotas and what is used"),

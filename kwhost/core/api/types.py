@@ -22,6 +22,7 @@ __all__ = [
     "Size",
     "StatsAnswer",
     "Version",
+    "VolumeBody",
     "stats_of",
     "use_of",
 ]
@@ -52,6 +53,13 @@ class ExecBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     user: str | None = None
     terminal: Size | None = None
     interactive: bool = False
+
+
+class VolumeBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A volume that is to be made; `size` in bytes, without one a usual one."""
+
+    name: str
+    size: Annotated[int, Meta(ge=1, le=2**50)] | None = None
 
 
 class InstanceUse(Struct, frozen=True, kw_only=True):

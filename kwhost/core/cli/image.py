@@ -1,7 +1,6 @@
 """`kwhost image`: images that instances are made of."""
 
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from kwhost.core.cli.image_access import ImageAccess, open_access, pack_director
 from kwhost.core.cli.options import CommandParser
 from kwhost.core.cli.results import output_width, show_json, show_result
 from kwhost.core.cli.tables import format_table
+from kwhost.core.cli.times import format_when
 from kwhost.core.errors import UsageError
 from kwhost.core.model.units import format_bytes
 
@@ -42,10 +42,6 @@ _EPILOG = """examples:
 _DIGITS = 12
 
 
-def _when(seconds: float) -> str:
-    return time.strftime("%Y-%m-%d %H:%M", time.localtime(seconds))
-
-
 def format_images(images: Sequence[dict[str, Any]]) -> str:
     """The list for people."""
     return format_table(
@@ -57,7 +53,7 @@ def format_images(images: Sequence[dict[str, Any]]) -> str:
                 image["tenant"] or "-",
                 str(len(image["layers"])),
                 format_bytes(image["size"]),
-                _when(image["added"]),
+                format_when(image["added"]),
             )
             for image in images
         ),

@@ -6,10 +6,10 @@ import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
 
-from kwhost.core.cli.commands import COMMANDS, LATER
+from kwhost.core.cli.commands import COMMANDS
 from kwhost.core.cli.diagnostics import report_failure, show_tracebacks
 from kwhost.core.cli.results import show_result
-from kwhost.core.errors import NotAvailableYet, UsageError
+from kwhost.core.errors import UsageError
 
 __all__ = ["entry", "main"]
 
@@ -36,15 +36,13 @@ def _find_command(name: str) -> Callable[[Sequence[str]], int]:
         module = import_module(f"kwhost.core.cli.{command.module}")
         function: Callable[[Sequence[str]], int] = getattr(module, command.function)
         return function
-    if name in LATER:
-        raise NotAvailableYet(f"the command {name!r}")
     from kwhost.core.cli.plugin_command import find_plugin_command
 
     if found := find_plugin_command(name):
         return found
     import difflib
 
-    near = difflib.get_close_matches(name, [*COMMANDS, *LATER], n=1)
+    near = difflib.get_close_matches(name, list(COMMANDS), n=1)
     hint = f"did you mean {near[0]!r}?" if near else "kwhost --help lists them"
     raise UsageError(f"there is no command {name!r}; {hint}")
 

@@ -36,6 +36,7 @@ _EPILOG = """examples:
   kwhost run -it -- bash
   kwhost run -v ./data:/data:ro -w /data --timeout 30s --stats -- sha256sum file
   kwhost run --image app:1 --memory 128M
+  kwhost run --image app:1 -v data:/var/lib/app
   kwhost run --rootfs ./alpine -u nobody -- /bin/sh -c id
   kwhost run -d --name web --memory 128M --cpus 0.5 -p 8080:8000 -- python3 -m http.server"""
 
@@ -59,7 +60,7 @@ def _add_program_options(parser: CommandParser) -> None:
         action="append",
         default=[],
         metavar="SRC:DST[:ro]",
-        help="show a directory or file of this host",
+        help="show a volume, by its name, or a directory or file of this host",
     )
     parser.add_argument("--read-only", action="store_true", help="make the root read-only")
     text = "what system calls it may make: default, strict, web, one of the daemon's, or a policy file"

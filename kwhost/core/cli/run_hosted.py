@@ -13,6 +13,7 @@ from kwhost.core.cli.results import show_result
 from kwhost.core.cli.tables import clean
 from kwhost.core.errors import KwhostError, NotFound, UsageError
 from kwhost.core.model.floors import check_engine, engine_label
+from kwhost.core.model.ids import DEFAULT_TENANT
 from kwhost.core.model.instance import Engine, InstanceSpec, Isolation
 from kwhost.core.model.network import PublishedPort
 from kwhost.core.model.policy import policy_name
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
 
 __all__ = ["define", "run_hosted"]
 
-_DEFAULT_TENANT = "default"
-
 
 def define(spec: InstanceSpec, options: Namespace) -> dict[str, Any]:
     """The instance's definition, as the API takes it. What is the operator's own is settled here: paths
@@ -32,7 +31,7 @@ def define(spec: InstanceSpec, options: Namespace) -> dict[str, Any]:
     if spec.terminal:
         environment.setdefault("TERM", os.environ.get("TERM") or "xterm")
     return {
-        "tenant": options.tenant or _DEFAULT_TENANT,
+        "tenant": options.tenant or DEFAULT_TENANT,
         "name": spec.name,
         "command": spec.argv,
         "image": spec.image,
@@ -45,7 +44,7 @@ def define(spec: InstanceSpec, options: Namespace) -> dict[str, Any]:
         "limits": {"memory": options.memory, "cpus": options.cpus, "pids": options.pids},
         "volumes": [
             {
-                "source": os.path.abspath(volume.source),
+                "source": volume.source if volume.is_named else os.path.abspath(volume.source),
                 "target": volume.target,
                 "read_only": volume.read_only,
             }

@@ -6,7 +6,7 @@ from datetime import datetime
 from kwhost.core.errors import UsageError
 from kwhost.core.model.units import parse_duration
 
-__all__ = ["format_time", "parse_since"]
+__all__ = ["format_time", "format_when", "parse_since"]
 
 
 def parse_since(text: str | None) -> float | None:
@@ -22,6 +22,11 @@ def parse_since(text: str | None) -> float | None:
     except (ValueError, OverflowError, UsageError) as error:
         text = f"{text!r} is no time: write for example 10m, or 2026-11-22T10:00"
         raise UsageError(text) from error
+
+
+def format_when(seconds: float) -> str:
+    """Date and time here, to the minute."""
+    return time.strftime("%Y-%m-%d %H:%M", time.localtime(seconds))
 
 
 def format_time(seconds: float) -> str:

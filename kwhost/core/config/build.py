@@ -91,7 +91,8 @@ def _volumes(settings: Settings, place: Place, folder: Path) -> tuple[Volume, ..
     for volume in settings.get("volumes", ()):
         if volume.target in volumes:
             place.below("volumes").report(f"two volumes have the same place in the instance, {volume.target}")
-        volumes[volume.target] = replace(volume, source=str(folder / volume.source))
+        source = volume.source if volume.is_named else str(folder / volume.source)
+        volumes[volume.target] = replace(volume, source=source)
     return tuple(volumes.values())
 
 

@@ -34,12 +34,14 @@ from kwhost.core.pluginmgr.discovery import Selection
 from kwhost.core.pluginmgr.loading import load_plugins
 from kwhost.core.pluginmgr.manager import Plugins
 from kwhost.core.policy.configured import configured_policies
+from kwhost.core.storage.volume_store import VolumeStore
 from kwhost.core.store.database import Store
 from kwhost.core.store.schema import DATABASE
 from kwhost.core.supervise.journal import Journal
 from kwhost.core.supervise.questions import Questions
 from kwhost.core.supervise.remembered import RememberedAnswers
 from kwhost.core.supervise.surroundings import Surroundings
+from kwhost.core.supervise.volumes import HostedVolumes
 
 __all__ = ["run_daemon"]
 
@@ -122,6 +124,9 @@ class _Daemon:
             policies=policies,
             questions=questions,
             networks=networks,
+            volumes=HostedVolumes(
+                VolumeStore(host.state_dir, host.run_dir), partial(journal.tell, EventKind.NOTICE)
+            ),
         )
         hosting = DaemonHosting(around, self._configuration, plugins, policies, networks)
         hosting.configure_plugins(self._configuration)

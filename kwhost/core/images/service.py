@@ -111,8 +111,8 @@ class Images:
         return image
 
     def prune(self, owner: Owner, configured: Collection[str]) -> tuple[StoredImage, ...]:
-        """Forget the owner's own names of images that no instance has or is `configured` with; what they were.
-        What was left by whoever was killed goes, too."""
+        """Forget the owner's own names of images that no instance has, or is `configured` with; what they
+        were. What was left by whoever was killed goes, too."""
         self.store.make()
         used = in_use(self.store, self._instances.glob("*/image"))
         for reference in configured:

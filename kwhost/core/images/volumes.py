@@ -1,4 +1,4 @@
-"""Volumes: host directories and files bound into an instance.
+"""Volumes: host directories and files bound into an instance, and those that have names.
 
 The host's /proc never comes along. It would show the instance the host's processes, and its own monitors
 behind the /proc that they make for it.
@@ -6,8 +6,9 @@ behind the /proc that they make for it.
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 from kwhost.core.errors import ImageError, PermissionDenied
 from kwhost.core.model.mounts import Mount, MountFlag, MountKind
@@ -15,6 +16,7 @@ from kwhost.core.model.volume import Volume
 
 __all__ = ["check_within", "plan_volumes", "procfs_places"]
 
+_NOTHING: Mapping[str, str] = MappingProxyType({})
 _OCTAL = re.compile(rb"\\([0-7]{3})")
 
 
@@ -69,10 +71,27 @@ def _plan_volume(volume: Volume, places: Sequence[str], within: Sequence[str] | 
     ]
 
 
-def plan_volumes(volumes: Sequence[Volume], within: Sequence[str] | None = None) -> tuple[Mount, ...]:
-    """The steps that bind volumes, `within` these directories if any are named. Raises ImageError where one
-    cannot be used, PermissionDenied."""
+def plan_volumes(
+    volumes: Sequence[Volume], within: Sequence[str] | None = None, named: Mapping[str, str] = _NOTHING
+) -> tuple[Mount, ...]:
+    """The steps that bind volumes, `within` these directories if any are given; the files of those that have
+    a name are where `named` says. Raises ImageError where one cannot be used, PermissionDenied."""
     if not volumes:
         return ()
     places = procfs_places(Path("/proc/self/mountinfo").read_bytes())
-    return tuple(mount for volume in volumes for mount in _plan_volume(volume, places, within))
+    return tuple(
+        mount
+        for volume in volumes
+        for mount in (
+            [_plan_named(volume, named[volume.source])]
+            if volume.is_named
+            else _plan_volume(volume, places, within)
+        )
+    )
+
+
+def _plan_named(volume: Volume, files: str) -> Mount:
+    flags = MountFlag.ID_MAPPED | MountFlag.NO_LINKS
+    if volume.read_only:
+        flags |= MountFlag.READ_ONLY
+    return Mount(MountKind.BIND, volume.target, files, flags)

@@ -7,6 +7,7 @@ from typing import NamedTuple, NewType
 from kwhost.core.errors import UsageError
 
 __all__ = [
+    "DEFAULT_TENANT",
     "DEFAULT_UID_BASE",
     "FULL_RANGE",
     "UID_LIMIT",
@@ -21,6 +22,8 @@ __all__ = [
 
 InstanceName = NewType("InstanceName", str)
 TenantName = NewType("TenantName", str)
+# Whose instances are that an operator makes without naming a tenant; it needs no table in the configuration.
+DEFAULT_TENANT = TenantName("default")
 # Twelve hexadecimal digits, never used twice on a host.
 InstanceId = NewType("InstanceId", str)
 

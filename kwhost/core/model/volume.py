@@ -2,15 +2,25 @@
 
 import posixpath
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 from kwhost.core.errors import UsageError
 
-__all__ = ["DEFAULT_VOLUME_SIZE", "StoredVolume", "Volume", "VolumeKind", "parse_volume", "volume_name"]
+__all__ = [
+    "DEFAULT_VOLUME_SIZE",
+    "IMAGE_VOLUME_SIZE",
+    "StoredVolume",
+    "Volume",
+    "VolumeKind",
+    "parse_volume",
+    "volume_name",
+]
 
-# Of a volume that is made because an instance names it.
+# Of a volume that is made without saying how large.
 DEFAULT_VOLUME_SIZE = 1 << 30
+# Of one that an instance has because its image wants it: every instance has its own.
+IMAGE_VOLUME_SIZE = 256 << 20
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,63}")
 
 
@@ -37,9 +47,10 @@ class VolumeKind(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredVolume:
-    """A volume of a tenant. `size` is what it can hold, in bytes, with what its file system needs, None: there
-    is no bound; `created` is a Unix time. `instances` are those that have it; `used` is how many bytes its
-    files take, None where that was not asked."""
+    """A volume of a tenant. `size` is what it can hold, in bytes, with what its file system needs (None:
+    there is no bound); `created` is a Unix time. `instances` are those that have it; `used` is how many bytes
+    its files take (None: not asked). `instance` is the id of the one that it was made for because its image
+    wants it: it goes with that one."""
 
     name: str
     tenant: str
@@ -48,14 +59,19 @@ class StoredVolume:
     created: float
     instances: tuple[str, ...] = ()
     used: int | None = None
+    instance: str | None = None
+
+    def with_instances(self, names: tuple[str, ...]) -> "StoredVolume":
+        """The same, with who has it."""
+        return replace(self, instances=names)
 
 
 def volume_name(text: str) -> str:
     """Check the name of a volume. Raises UsageError."""
     if not _NAME.fullmatch(text):
         raise UsageError(
-            f"{text[:100]!r} is no name for a volume: 1 to 64 letters, digits, '_', '.' or '-', with a letter "
-            "or digit first; a directory is written with a slash, as ./DIRECTORY"
+            f"{text[:100]!r} is no name for a volume: 1 to 64 letters, digits, '_', '.' or '-', with a "
+            "letter or digit first; a directory is written with a slash, as ./DIRECTORY"
         )
     return text
 

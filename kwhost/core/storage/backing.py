@@ -22,5 +22,8 @@ class Backing(Protocol):
     def hide(self, mount_point: Path) -> None:
         """Whoever starts has taken what `show` gave: instances keep it by themselves."""
 
+    def count_used(self, files: Path) -> int:
+        """The bytes that are taken of a volume whose files are shown."""
+
     def is_busy(self, place: Path) -> bool:
         """Whether an instance has it, as far as the kernel says."""

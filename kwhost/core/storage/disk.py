@@ -60,6 +60,11 @@ class DiskBacking:
             while os.path.ismount(mount_point):
                 unmount(str(mount_point))
 
+    def count_used(self, files: Path) -> int:
+        """See Backing."""
+        status = os.statvfs(files)
+        return (status.f_blocks - status.f_bfree) * status.f_frsize
+
     def is_busy(self, place: Path) -> bool:
         """See Backing."""
         return is_attached(place / _DISK)

@@ -18,12 +18,13 @@ import secrets
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kwhost.core.errors import Conflict, HostError, NotFound, UsageError
 from kwhost.core.images.removal import remove_tree
-from kwhost.core.model.ids import TenantName
+from kwhost.core.model.ids import InstanceId, TenantName
 from kwhost.core.model.units import format_bytes
 from kwhost.core.model.volume import DEFAULT_VOLUME_SIZE, StoredVolume, VolumeKind, volume_name
 from kwhost.core.storage.directory import DirectoryBacking
@@ -85,6 +86,10 @@ class VolumeStore:
         places = sorted((self._path / tenant).glob("*/volume.json"))
         return tuple(self._read(file) for file in places)
 
+    def all(self) -> tuple[StoredVolume, ...]:
+        """All tenants' volumes. Raises HostError."""
+        return tuple(self._read(file) for file in sorted(self._path.glob("[!.]*/*/volume.json")))
+
     def find(self, tenant: TenantName, name: str) -> StoredVolume:
         """Raises NotFound, UsageError."""
         try:
@@ -101,29 +106,30 @@ class VolumeStore:
                 kind=VolumeKind(fields["kind"]),
                 size=fields["size"],
                 created=fields["created"],
+                instance=fields["instance"],
             )
         except (ValueError, KeyError, TypeError) as error:
             raise HostError(f"the volume {file.parent} is damaged: {error!r}") from error
 
-    def count_used(self, tenant: TenantName, name: str) -> int:
-        """The bytes that a volume's files take. Raises as `using`."""
+    def inspect(self, tenant: TenantName, name: str) -> StoredVolume:
+        """One volume, with what is used of it. Raises as `using`."""
         with self.using(tenant, name) as files:
-            if self._kind is VolumeKind.DIRECTORY:
-                return _count(files)
-            status = os.statvfs(files)
-        return (status.f_blocks - status.f_bfree) * status.f_frsize
+            volume = self.find(tenant, name)
+            return replace(volume, used=self._backings[volume.kind].count_used(files))
 
     # Making and removing.
 
-    def create(self, tenant: TenantName, name: str, size: int | None = None) -> StoredVolume:
+    def create(
+        self, tenant: TenantName, name: str, size: int | None = None, instance: InstanceId | None = None
+    ) -> StoredVolume:
         """An empty volume. Raises Conflict where there is one of the name, HostError, UsageError."""
         target = self._path / tenant / volume_name(name)
-        size = self._check_size(size)
+        size = self.usual_size(size)
         with self._changing():
             if target.exists():
                 raise Conflict(f"there is a volume {name} already")
         made = self._path / f".new-{secrets.token_hex(8)}"
-        about = {"kind": self._kind.value, "size": size, "created": time.time()}
+        about = {"kind": self._kind.value, "size": size, "created": time.time(), "instance": instance}
         with _telling(f"make the volume {name}"):
             made.mkdir(mode=0o700)
             try:
@@ -141,8 +147,14 @@ class VolumeStore:
                 raise
         return self.find(tenant, name)
 
-    def _check_size(self, size: int | None) -> int | None:
-        if self._kind is VolumeKind.DIRECTORY:
+    @property
+    def holds_sizes(self) -> bool:
+        """Whether the volumes that are made here are bounded."""
+        return self._kind is not VolumeKind.DIRECTORY
+
+    def usual_size(self, size: int | None) -> int | None:
+        """What a volume gets where `size`, or nothing, was asked for. Raises UsageError."""
+        if not self.holds_sizes:
             if size is not None:
                 raise UsageError("a volume's size can be held by root's kwhost alone; leave it out")
             return None
@@ -225,14 +237,3 @@ class VolumeStore:
             for left in (*self._path.glob(".new-*"), *self._path.glob(".gone-*")):
                 with suppress(BlockingIOError), self._lock(left / "use.lock", fcntl.LOCK_EX | fcntl.LOCK_NB):
                     remove_tree(left)
-
-
-def _count(directory: Path) -> int:
-    """What files take, each once; what cannot be read counts nothing."""
-    seen: dict[tuple[int, int], int] = {}
-    for folder, _, names in os.walk(directory):
-        for name in names:
-            with suppress(OSError):
-                status = (Path(folder) / name).lstat()
-                seen[status.st_dev, status.st_ino] = status.st_blocks * 512
-    return sum(seen.values())

@@ -35,11 +35,13 @@ _RESOURCES = (
 )
 
 
-def quota_use(tenant: Tenant, present: Sequence[InstanceDefinition]) -> dict[str, float]:
-    """What a tenant's instances have been promised, by the quota's name."""
+def quota_use(tenant: Tenant, present: Sequence[InstanceDefinition], volumes: int = 0) -> dict[str, float]:
+    """What a tenant's instances have been promised, by the quota's name; `volumes`: the bytes that its
+    volumes have besides."""
     use = {"max_instances": float(len(present))}
     for resource in _RESOURCES:
         use[resource.name] = sum(resource.of(definition) or 0 for definition in present)
+    use["storage"] += volumes
     return {name: value for name, value in use.items() if hasattr(tenant.quota, name)}
 
 
@@ -54,9 +56,10 @@ def _check_isolation(tenant: Tenant, definition: InstanceDefinition) -> None:
 
 
 def check_admission(
-    tenant: Tenant, definition: InstanceDefinition, present: Sequence[InstanceDefinition]
+    tenant: Tenant, definition: InstanceDefinition, present: Sequence[InstanceDefinition], volumes: int = 0
 ) -> None:
-    """Raise QuotaExceeded, with the quota, what is used and what was asked, where it does not fit."""
+    """Raise QuotaExceeded, with the quota, what is used and what was asked, where it does not fit. `volumes`:
+    as in quota_use."""
     _check_isolation(tenant, definition)
     allowed = tenant.quota.max_instances
     if allowed is not None and len(present) + 1 > allowed:
@@ -74,7 +77,7 @@ def check_admission(
                 f"tenant {tenant.name} has a quota of {resource.name}, so {definition.name} must say how "
                 f"much it needs: give it a limit ({resource.name} = ...)"
             )
-        used = sum(resource.of(other) or 0 for other in present)
+        used = quota_use(tenant, present, volumes)[resource.name]
         if used + asked > quota:
             raise QuotaExceeded(
                 f"tenant {tenant.name} has {resource.show(used)} of {resource.show(quota)} {resource.name} "

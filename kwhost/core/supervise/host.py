@@ -18,7 +18,7 @@ from kwhost.core.model.connections import Connections
 from kwhost.core.model.daemon import ProcessEntry
 from kwhost.core.model.definition import InstanceDefinition
 from kwhost.core.model.events import AuditRecord, EventKind, EventPage
-from kwhost.core.model.ids import InstanceId, TenantName, new_instance_id
+from kwhost.core.model.ids import DEFAULT_TENANT, InstanceId, TenantName, new_instance_id
 from kwhost.core.model.instance import Engine
 from kwhost.core.model.memory import InstanceMemory
 from kwhost.core.model.statistics import InstanceStatistics
@@ -39,9 +39,6 @@ from kwhost.core.supervise.surroundings import Surroundings
 from kwhost.core.supervise.usage import measure
 
 __all__ = ["DEFAULT_TENANT", "HostSupervisor"]
-
-# Of instances that an operator makes without naming a tenant; it needs no table in the configuration.
-DEFAULT_TENANT = TenantName("default")
 
 # Asks plugins whether an instance may be: a reason against it, or None.
 Admit = Callable[[Tenant, InstanceDefinition], Awaitable[str | None]]
@@ -68,6 +65,9 @@ class HostSupervisor:
         self._root: trio.Nursery | None = None
         self._closing = False
         self._readers = trio.CapacityLimiter(1)
+        self.volumes = around.volumes
+        self.volumes.records = lambda: (instance.record for instance in self._instances.values())
+        self.volumes.quota = self._storage
         self.policies = HostedPolicies(around.policies, around.questions, self.instance)
 
     # Tasks.
@@ -106,6 +106,7 @@ class HostSupervisor:
 
     async def recover(self, records: tuple[InstanceRecord, ...]) -> None:
         """Take over what an earlier daemon left, and remove what belongs to nobody."""
+        await self.volumes.load()
         for record in records:
             tenant = self._tenants.get(record.tenant, Tenant(name=record.tenant))
             await self._hold(HostedInstance(record, tenant, self._around))
@@ -115,6 +116,17 @@ class HostSupervisor:
                     nursery.start_soon(instance.adopt)
         live = frozenset(each.record.id for each in self._instances.values() if each.is_live)
         await self._around.remove_leftovers(frozenset(self._instances), live)
+        self.spawn(self._repair_volumes)
+
+    async def _repair_volumes(self) -> None:
+        """What is about to start may still need what an earlier daemon mounted for it."""
+        for instance in self.hosted():
+            while instance.record.state is InstanceState.STARTING:
+                await instance.changed.wait()
+        try:
+            await self.volumes.repair()
+        except KwhostError as error:
+            await self._around.journal.tell(EventKind.NOTICE, f"volumes were not repaired: {error}")
 
     # What there is.
 
@@ -135,7 +147,8 @@ class HostSupervisor:
     def _tenant_status(self, tenant: Tenant) -> TenantStatus:
         of = [instance for instance in self._instances.values() if instance.record.tenant == tenant.name]
         # As admission counts: what has ended keeps what it was promised, since it may be started again.
-        use = quota_use(tenant, [instance.definition for instance in of])
+        volumes = self._around.volumes.promised(tenant.name)
+        use = quota_use(tenant, [instance.definition for instance in of], volumes)
         return TenantStatus(
             name=tenant.name,
             users=tenant.users,
@@ -145,6 +158,12 @@ class HostSupervisor:
             used=use,
             quota={name: getattr(tenant.quota, name) for name in use},
         )
+
+    def _storage(self, name: TenantName) -> tuple[int, int | None]:
+        """What of a tenant's is promised to instances, and what there is of it in all."""
+        tenant = self._tenants.get(name, Tenant(name=name))
+        of = [each.definition for each in self._instances.values() if each.record.tenant == name]
+        return int(quota_use(tenant, of)["storage"]), tenant.quota.storage
 
     def instances(self) -> tuple[InstanceStatus, ...]:
         """See Hosting."""
@@ -234,7 +253,8 @@ class HostSupervisor:
         of_tenant = [each for each in self._instances.values() if each.record.tenant == tenant.name]
         if any(each.record.name == definition.name for each in of_tenant):
             raise Conflict(f"tenant {tenant.name} has an instance {definition.name} already; remove it first")
-        check_admission(tenant, definition, [each.definition for each in of_tenant])
+        volumes = self._around.volumes.promised(tenant.name)
+        check_admission(tenant, definition, [each.definition for each in of_tenant], volumes)
         engine = choose_engine(definition.engine, tenant.isolation).engine
         self._around.policies.configured(tenant, definition, confined=confined)  # there are such policies
         network = self._around.networks.choose(tenant, definition, engine.value, confined=confined)
@@ -343,6 +363,7 @@ class HostSupervisor:
     async def _forget(self, instance: HostedInstance) -> None:
         await self._around.journal.remove(instance.record)
         self._drop(instance)
+        await self.volumes.remove_of(instance.record.tenant, instance.record.id)
         await trio.to_thread.run_sync(self._around.dirs(instance.record.id).remove)
 
     def _drop(self, instance: HostedInstance) -> None:

@@ -114,12 +114,14 @@ class HostedInstance(InstanceLife):
                 policy = await self.policy.prepare()
                 if (addresses := await self.attachment.plan()) != self.record.addresses:
                     await self._note(addresses=addresses)
-                start = start._replace(attached=await self.attachment.make())  # work that others share
-                async with STARTS:
-                    await self._launch(start, image, policy)
-                    with trio.move_on_after(START_SECONDS):
-                        while self.record.state is S.STARTING:
-                            await self.changed.wait()
+                async with self._around.volumes.using(self.record, self.tenant, image) as shown:
+                    # Work that others share.
+                    start = start._replace(attached=await self.attachment.make(), shown=shown)
+                    async with STARTS:
+                        await self._launch(start, image, policy)
+                        with trio.move_on_after(START_SECONDS):
+                            while self.record.state is S.STARTING:
+                                await self.changed.wait()
             except KwhostError as error:
                 await self._end(End(EndReason.FAILED, error.exit_status, str(error)))
                 raise

@@ -30,6 +30,7 @@ from kwhost.core.model.status import InstanceStatus, TenantStatus, Usage
 from kwhost.core.model.tenant import Tenant
 from kwhost.core.supervise.images import ImageHosting
 from kwhost.core.supervise.policy_hosting import PolicyHosting
+from kwhost.core.supervise.volumes import VolumeHosting
 
 __all__ = ["ExecRequest", "Hosting", "Session", "StdioFds"]
 
@@ -241,6 +242,10 @@ class Hosting(Protocol):
     @property
     def images(self) -> ImageHosting:
         """The images that are kept on this host."""
+
+    @property
+    def volumes(self) -> VolumeHosting:
+        """The volumes that tenants have on this host."""
 
     # What happened.
 

@@ -31,6 +31,7 @@ from kwhost.core.supervise.planning import plan_instance, spec_of
 from kwhost.core.supervise.policies import StartPolicy
 from kwhost.core.supervise.protecting import check_probe, protect
 from kwhost.core.supervise.surroundings import Surroundings
+from kwhost.core.supervise.volumes import ShownVolumes
 
 __all__ = [
     "Launch",
@@ -42,7 +43,8 @@ __all__ = [
 
 class Start(NamedTuple):
     """One run of an instance: the instance, what it is to be, whose it is, the engine that was chosen for it,
-    its first attachment, whether it may only use what its tenant's users may, and its way into a network."""
+    its first attachment, whether it may only use what its tenant's users may, its way into a network, and its
+    volumes."""
 
     instance: InstanceId
     definition: InstanceDefinition
@@ -51,6 +53,7 @@ class Start(NamedTuple):
     stdio: StdioFds | None = None
     confined: bool = False
     attached: Attached = Attached()
+    shown: ShownVolumes = ShownVolumes()
 
     def guest_tasks(self) -> int | None:
         """See held_limits."""
@@ -58,7 +61,7 @@ class Start(NamedTuple):
 
     def spec(self) -> InstanceSpec:
         """What `kwhost run` would be asked for."""
-        return spec_of(self.definition, self.tenant.isolation)
+        return replace(spec_of(self.definition, self.tenant.isolation), volumes=self.shown.volumes)
 
 
 class Launch(NamedTuple):
@@ -98,7 +101,7 @@ def _files(start: Start, mounts: tuple[Mount, ...]) -> list[Mount]:
 def _plan(around: Surroundings, start: Start, image: Image, ids: IdRange, shortage: Shortage) -> LaunchPlan:
     limits = start.definition.limits
     within = start.tenant.binds if start.confined else None
-    plan = plan_instance(start.spec(), image, ids, None, within)
+    plan = plan_instance(start.spec(), image, ids, None, within, start.shown.files)
     return replace(
         plan,
         hosted=True,

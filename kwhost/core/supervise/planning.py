@@ -2,9 +2,10 @@
 
 import os
 import resource
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 from kwhost.core.engines.id_ranges import own_ids
@@ -85,9 +86,11 @@ def plan_instance(
     ids: IdRange,
     size: TerminalSize | None,
     within: Sequence[str] | None = None,
+    named: Mapping[str, str] = MappingProxyType({}),
 ) -> LaunchPlan:
     """Everything about the instance, decided. `within`: the directories beneath which everything that it
-    uses of this host must lie; None: anywhere that the caller may read."""
+    uses of this host must lie; None: anywhere that the caller may read. `named`: where the files of its named
+    volumes are."""
     if within is not None and spec.rootfs is not None:
         check_within(spec.rootfs, within)
     identity = resolve_user(image.accounts, _user(spec, image), ids.size)
@@ -98,7 +101,7 @@ def plan_instance(
         workdir=_directory(spec, image),
         identity=identity,
         ids=ids,
-        mounts=image.mounts + _made_directory(spec, image) + plan_volumes(spec.volumes, within),
+        mounts=image.mounts + _made_directory(spec, image) + plan_volumes(spec.volumes, within, named),
         nofile=descriptor_limit(),
         interactive=spec.interactive,
         terminal=(size or TerminalSize()) if spec.terminal else None,

@@ -16,6 +16,7 @@ from kwhost.core.supervise.journal import Journal
 from kwhost.core.supervise.networking import Networks
 from kwhost.core.supervise.policies import PolicySource
 from kwhost.core.supervise.questions import Questions
+from kwhost.core.supervise.volumes import HostedVolumes
 
 __all__ = ["Surroundings"]
 
@@ -36,6 +37,7 @@ class Surroundings:
     policies: PolicySource
     questions: Questions
     networks: Networks
+    volumes: HostedVolumes
 
     def dirs(self, instance: InstanceId) -> InstanceDirs:
         """The directories of an instance."""

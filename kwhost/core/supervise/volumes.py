@@ -1,0 +1,226 @@
+"""The volumes of a daemon's tenants: what the store does, in threads, within the tenants' quotas, and for the
+starts of instances."""
+
+import hashlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack, asynccontextmanager, suppress
+from functools import partial
+from typing import NamedTuple, Protocol
+
+import trio
+
+from kwhost.core.errors import Conflict, HostError, KwhostError, NotFound, QuotaExceeded
+from kwhost.core.images.hidden import adopt_owner
+from kwhost.core.images.image import Image
+from kwhost.core.model.ids import InstanceId, TenantName
+from kwhost.core.model.tenant import Tenant
+from kwhost.core.model.units import format_bytes
+from kwhost.core.model.volume import DEFAULT_VOLUME_SIZE, IMAGE_VOLUME_SIZE, StoredVolume, Volume
+from kwhost.core.storage.volume_store import VolumeStore
+from kwhost.core.store.records import InstanceRecord
+
+__all__ = ["HostedVolumes", "ShownVolumes", "VolumeHosting"]
+
+
+class ShownVolumes(NamedTuple):
+    """All that one instance has, its image's too, in the order in which they are mounted, and where the files
+    of the named ones are while it starts."""
+
+    volumes: tuple[Volume, ...] = ()
+    files: Mapping[str, str] = {}
+
+
+class VolumeHosting(Protocol):
+    """Volumes of tenants."""
+
+    async def list(self, tenant: TenantName) -> tuple[StoredVolume, ...]:
+        """All of a tenant's, by name. Raises HostError."""
+
+    async def inspect(self, tenant: TenantName, name: str) -> StoredVolume:
+        """One of them, with what is used of it. Raises NotFound, HostError, UsageError."""
+
+    async def create(self, tenant: TenantName, name: str, size: int | None) -> StoredVolume:
+        """An empty one; without a size a usual one. Raises Conflict, QuotaExceeded, HostError, UsageError."""
+
+    async def remove(self, tenant: TenantName, name: str) -> StoredVolume:
+        """Remove one with its files. Raises NotFound, Conflict where an instance has it, HostError."""
+
+    async def prune(self, tenant: TenantName) -> tuple[StoredVolume, ...]:
+        """Remove those that no instance has; what they were. Raises HostError."""
+
+
+class HostedVolumes:
+    """See VolumeHosting. `records` and `quota` are for whoever knows instances and tenants to set: all
+    instances, and what of a tenant's storage is promised to instances and what there is of it in all."""
+
+    def __init__(self, store: VolumeStore, tell: Callable[[str], Awaitable[None]]) -> None:
+        self._store = store
+        self._tell = tell
+        self._changing = trio.Lock()
+        self._sizes: dict[tuple[str, str], int] = {}
+        self.records: Callable[[], Iterable[InstanceRecord]] = tuple
+        self.quota: Callable[[TenantName], tuple[int, int | None]] = lambda _tenant: (0, None)
+
+    # What there is.
+
+    async def load(self) -> None:
+        """Find those that there are; before anything else. Raises HostError."""
+        for volume in await trio.to_thread.run_sync(self._store.all):
+            self._sizes[volume.tenant, volume.name] = volume.size or 0
+
+    async def repair(self) -> None:
+        """Take away what an earlier daemon left. Raises HostError."""
+        await trio.to_thread.run_sync(self._store.repair)
+        known = frozenset(record.id for record in self.records())
+        for volume in await trio.to_thread.run_sync(self._store.all):
+            if volume.instance is not None and volume.instance not in known:
+                await self._discard(volume)
+
+    def promised(self, tenant: TenantName) -> int:
+        """The bytes that a tenant's volumes have."""
+        return sum(size for (whose, _), size in self._sizes.items() if whose == tenant)
+
+    async def list(self, tenant: TenantName) -> tuple[StoredVolume, ...]:
+        """See VolumeHosting."""
+        found = await trio.to_thread.run_sync(self._store.list, tenant)
+        return tuple(self._described(volume) for volume in found)
+
+    async def inspect(self, tenant: TenantName, name: str) -> StoredVolume:
+        """See VolumeHosting."""
+        volume = await trio.to_thread.run_sync(self._store.inspect, tenant, name)
+        return self._described(volume)
+
+    def _described(self, volume: StoredVolume) -> StoredVolume:
+        return volume.with_instances(self._instances_of(volume))
+
+    def _instances_of(self, volume: StoredVolume) -> tuple[str, ...]:
+        return tuple(
+            record.name
+            for record in self.records()
+            if record.tenant == volume.tenant
+            and (record.id == volume.instance or _has(record.definition.volumes, volume.name))
+        )
+
+    # Making and removing.
+
+    async def create(self, tenant: TenantName, name: str, size: int | None) -> StoredVolume:
+        """See VolumeHosting."""
+        return await self._create(tenant, name, size)
+
+    async def _create(
+        self, tenant: TenantName, name: str, size: int | None, instance: InstanceId | None = None
+    ) -> StoredVolume:
+        async with self._changing:
+            size = self._store.usual_size(size)
+            self._check_quota(tenant, name, size or 0)
+            volume = await trio.to_thread.run_sync(self._store.create, tenant, name, size, instance)
+            self._sizes[tenant, name] = size or 0
+            return volume
+
+    def _check_quota(self, tenant: TenantName, name: str, size: int) -> None:
+        promised, quota = self.quota(tenant)
+        used = promised + self.promised(tenant)
+        if quota is not None and used + size > quota:
+            raise QuotaExceeded(
+                f"tenant {tenant} has {format_bytes(used)} of {format_bytes(quota)} storage in use; the "
+                f"volume {name} asks for {format_bytes(size)} more"
+            )
+
+    async def remove(self, tenant: TenantName, name: str) -> StoredVolume:
+        """See VolumeHosting."""
+        volume = await trio.to_thread.run_sync(self._store.find, tenant, name)
+        if instances := self._instances_of(volume):
+            raise Conflict(f"the volume {name} belongs to {', '.join(instances)}: remove the instance first")
+        removed = await trio.to_thread.run_sync(self._store.remove, tenant, name)
+        self._sizes.pop((tenant, name), None)
+        return removed
+
+    async def prune(self, tenant: TenantName) -> tuple[StoredVolume, ...]:
+        """See VolumeHosting."""
+        removed = []
+        for volume in await self.list(tenant):
+            with suppress(Conflict, NotFound):  # somebody has begun to use it, or was faster
+                removed.append(await self.remove(tenant, volume.name))
+        return tuple(removed)
+
+    async def remove_of(self, tenant: TenantName, instance: InstanceId) -> None:
+        """An instance is no more: what its image asked for goes with it."""
+        try:
+            volumes = await trio.to_thread.run_sync(self._store.list, tenant)
+        except HostError as error:
+            await self._tell(str(error))
+            return
+        for volume in volumes:
+            if volume.instance == instance:
+                await self._discard(volume)
+
+    async def _discard(self, volume: StoredVolume) -> None:
+        try:
+            await self.remove(TenantName(volume.tenant), volume.name)
+        except NotFound:
+            pass
+        except KwhostError as error:  # the next daemon tries again
+            await self._tell(str(error))
+
+    # Starts.
+
+    @asynccontextmanager
+    async def using(
+        self, record: InstanceRecord, tenant: Tenant, image: Image
+    ) -> AsyncIterator[ShownVolumes]:
+        """What an instance has, until it has started; what is not there is made. Raises KwhostError."""
+        of_image = _image_volumes(record, image)
+        wanted = tuple(sorted((*record.definition.volumes, *of_image), key=lambda volume: volume.target))
+        named = [volume for volume in wanted if volume.is_named]
+        for volume in named:
+            await self._ensure(tenant.name, volume, record, is_images=volume in of_image)
+        with ExitStack() as held:
+            show = partial(self._show, held, tenant.name, named, image)
+            files = await trio.to_thread.run_sync(show) if named else {}
+            try:
+                yield ShownVolumes(wanted, files)
+            finally:
+                with trio.CancelScope(shield=True):
+                    await self._hide(held.pop_all())
+
+    async def _ensure(
+        self, tenant: TenantName, volume: Volume, record: InstanceRecord, *, is_images: bool
+    ) -> None:
+        if (tenant, volume.source) in self._sizes:
+            return
+        size = IMAGE_VOLUME_SIZE if is_images else DEFAULT_VOLUME_SIZE
+        with suppress(Conflict):  # another start was faster
+            bound = size if self._store.holds_sizes else None
+            await self._create(tenant, volume.source, bound, record.id if is_images else None)
+
+    def _show(
+        self, held: ExitStack, tenant: TenantName, named: Sequence[Volume], image: Image
+    ) -> dict[str, str]:
+        files = {}
+        for volume in named:
+            if volume.source not in files:
+                place = held.enter_context(self._store.using(tenant, volume.source))
+                adopt_owner(place, image, volume.target)
+                files[volume.source] = str(place)
+        return files
+
+    async def _hide(self, held: ExitStack) -> None:
+        """What is left is taken away by the next start with it, or the next daemon."""
+        try:
+            await trio.to_thread.run_sync(held.close)
+        except HostError as error:
+            await self._tell(str(error))
+
+
+def _has(volumes: Iterable[Volume], name: str) -> bool:
+    return any(volume.source == name for volume in volumes)
+
+
+def _image_volumes(record: InstanceRecord, image: Image) -> tuple[Volume, ...]:
+    """The image's volumes that the definition says nothing about, by names that no other instance has."""
+    taken = {volume.target for volume in record.definition.volumes}
+    return tuple(
+        Volume(f"{record.id}.{hashlib.sha256(path.encode()).hexdigest()[:8]}", path)
+        for path in (image.settings.volumes if image.settings else ())
+        if path not in taken
+    )
