@@ -27,6 +27,7 @@ run_daemon(load_configuration(Path(sys.argv[1])), lambda: print("ready", flush=T
 CONFIGURATION = """
 [tenants.acme.instances.patient]
 command = ["sh", "-c", "trap '' TERM; echo up; while :; do sleep 1; done"]
+volumes = ["data:/data"]
 """
 
 

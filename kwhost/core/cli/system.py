@@ -20,8 +20,8 @@ _USAGE = "kwhost system prune | reset [--yes]"
 _DESCRIPTION = """Remove what kwhost keeps on this host.
 
 prune  forget instances that have ended and that no configuration has, with their logs; their events stay
-reset  end all instances, and remove them, their logs, all events and the audit; configurations stay. While
-       a daemon runs only with --yes, which ends it first"""
+reset  end all instances, and remove them, their logs, all events, the audit, images, and volumes with their
+       files; configurations stay. While a daemon runs only with --yes, which ends it first"""
 _EPILOG = """examples:
   kwhost system prune
   kwhost system reset --yes"""

@@ -152,8 +152,9 @@ _PROGRAM = (
         name="volumes",
         kind=VOLUMES,
         default="[]",
-        meaning="host directories and files that it sees: SRC:DST or SRC:DST:ro; SRC relative to this file",
-        example='["./site:/srv:ro"]',
+        meaning="what it sees besides: SRC:DST or SRC:DST:ro; SRC is a host directory or file, relative to "
+        "this file, or the name of one of the tenant's volumes, which has no slash",
+        example='["./site:/srv:ro", "data:/var/lib/app"]',
     ),
     Key(
         name="read_only",

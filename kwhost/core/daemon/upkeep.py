@@ -19,9 +19,11 @@ from kwhost.core.config.host import HostConfig
 from kwhost.core.daemon.lock import hold_state
 from kwhost.core.engines.instance_dirs import InstanceDirs
 from kwhost.core.errors import HostError
+from kwhost.core.images.removal import remove_tree
 from kwhost.core.model.events import Event, EventKind
 from kwhost.core.model.ids import InstanceId
 from kwhost.core.model.status import InstanceState
+from kwhost.core.storage.volume_store import VolumeStore
 from kwhost.core.store.records import InstanceRecord
 from kwhost.core.store.schema import DATABASE
 from kwhost.core.store.tables import Tables
@@ -39,7 +41,8 @@ _CLEAN_UP_SECONDS = 10.0
 
 
 class Inventory(NamedTuple):
-    """What there is of kwhost on this host: instances, those of them that run, files outside of theirs."""
+    """What there is of kwhost on this host: instances, those of them that run, and other files and
+    directories."""
 
     instances: tuple[InstanceId, ...]
     running: tuple[InstanceId, ...]
@@ -92,10 +95,11 @@ def reset(host: HostConfig, confirm: Callable[[Inventory], bool], patience: floa
         _remove_networks(host)
         if left := [each for each in found.running if _is_running(host, each)]:
             raise HostError(f"instances {' '.join(left)} do not end; nothing was removed")
+        VolumeStore(host.state_dir, host.run_dir).repair()  # nothing of them is mounted any more
         for instance in found.instances:
             _dirs(host, instance).remove()
         for file in found.files:
-            file.unlink(missing_ok=True)
+            remove_tree(file)
         (host.state_dir / "lock").unlink()
     for directory in (host.run_dir / "instances", host.state_dir / "instances", host.run_dir, host.state_dir):
         with suppress(OSError):  # not empty: something in it is not kwhost's
@@ -116,7 +120,8 @@ def _is_running(host: HostConfig, instance: InstanceId) -> bool:
 def _take_inventory(host: HostConfig) -> Inventory:
     parents = (host.run_dir / "instances", host.state_dir / "instances")
     instances = sorted({instance for parent in parents for instance in _instances_in(parent)})
-    files = (*(host.state_dir / name for name in _DATABASE_FILES), host.api)
+    stores = (host.state_dir / "images", host.state_dir / "volumes", host.run_dir / "volumes")
+    files = (*(host.state_dir / name for name in _DATABASE_FILES), host.api, *stores)
     return Inventory(
         instances=tuple(instances),
         running=tuple(each for each in instances if _is_running(host, each)),

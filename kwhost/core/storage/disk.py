@@ -75,7 +75,12 @@ def _format(disk: Path, root: Path) -> None:
     command = ["mkfs.ext4", *options, "-d", str(root), str(disk)]
     try:
         subprocess.run(
-            command, check=True, capture_output=True, stdin=subprocess.DEVNULL, timeout=_MAKE_SECONDS
+            command,
+            check=True,
+            capture_output=True,
+            stdin=subprocess.DEVNULL,
+            timeout=_MAKE_SECONDS,
+            env={"PATH": "/usr/sbin:/sbin:/usr/bin:/bin", "LC_ALL": "C"},
         )
     except FileNotFoundError as error:
         raise OSError(errno.ENOENT, "there is no mkfs.ext4; install e2fsprogs") from error

@@ -230,6 +230,8 @@ class VolumeStore:
 
     def repair(self) -> None:
         """Take away what was left by whoever was killed: mounts, and volumes half made or half removed."""
+        if not self._path.is_dir():
+            return
         for place in self._places.glob("*/*"):
             with suppress(NotFound):
                 self._release(self.find(TenantName(place.parent.name), place.name))
