@@ -12,7 +12,7 @@ from kwhost.core.cli.options import CommandParser
 from kwhost.core.cli.variables import add_variable_option, read_variables
 from kwhost.core.config.host import HostConfig, load_host_config
 from kwhost.core.errors import UsageError
-from kwhost.core.model.definition import Restart
+from kwhost.core.model.definition import Changes, Restart
 from kwhost.core.model.ids import InstanceName, instance_name, tenant_name
 from kwhost.core.model.instance import Engine, GuestLimits, InstanceSpec, Isolation
 from kwhost.core.model.policy import DEFAULT_POLICY
@@ -62,6 +62,8 @@ def _add_program_options(parser: CommandParser) -> None:
         metavar="SRC:DST[:ro]",
         help="show a volume, by its name, or a directory or file of this host",
     )
+    text = "where what it writes to its root goes: memory (default), or disk; needs a daemon"
+    parser.add_argument("--changes", choices=[each.value for each in Changes], default="memory", help=text)
     parser.add_argument("--read-only", action="store_true", help="make the root read-only")
     text = "what system calls it may make: default, strict, web, one of the daemon's, or a policy file"
     parser.add_argument("--policy", default=DEFAULT_POLICY, metavar="NAME|FILE.toml", help=text)
@@ -91,6 +93,7 @@ def _add_instance_options(parser: CommandParser) -> None:
 
 def _add_limit_options(parser: CommandParser) -> None:
     parser.add_argument("--memory", metavar="SIZE", help="what it may use, such as 256M")
+    parser.add_argument("--storage", metavar="SIZE", help="what it may write to its root; needs a daemon")
     parser.add_argument("--cpus", metavar="N", help="CPUs' worth of time, such as 1.5; needs a daemon")
     parser.add_argument("--pids", metavar="N", help="processes and threads")
     text = "none, tenant, host or a plugin's; the default is the tenant's; without a daemon, none"
@@ -119,13 +122,15 @@ def _read_limits(options: Namespace) -> None:
     """Turn the texts of limits into numbers. Raises UsageError."""
     if options.memory is not None:
         options.memory = parse_bytes(options.memory)
+    if options.storage is not None:
+        options.storage = parse_bytes(options.storage)
     for name, number in (("cpus", float), ("pids", int)):
         text = getattr(options, name)
         try:
             setattr(options, name, None if text is None else number(text))
         except ValueError as error:
             raise UsageError(f"--{name} must be a number, not {text!r}") from error
-    for name in ("memory", "cpus", "pids"):
+    for name in ("memory", "storage", "cpus", "pids"):
         value = getattr(options, name)
         if value is not None and not 0 < value < _LIMIT_MOST:
             raise UsageError(f"--{name} must be more than 0, and less than 2^62")
@@ -177,6 +182,8 @@ def parse_run(arguments: Sequence[str]) -> tuple[InstanceSpec, Namespace]:
 def _run_here(spec: InstanceSpec, options: Namespace, host: HostConfig) -> int:
     if options.cpus is not None:
         raise UsageError("--cpus needs control groups, which only a daemon makes: kwhost up -d starts one")
+    if options.storage is not None or options.changes != Changes.MEMORY.value:
+        raise UsageError("--storage and --changes need a daemon: kwhost up -d starts one")
     if options.network not in (None, "none", "tenant"):
         raise UsageError(f"the network {options.network!r} needs a daemon: kwhost up -d starts one")
     if options.restart != Restart.NO.value:

@@ -41,7 +41,8 @@ def define(spec: InstanceSpec, options: Namespace) -> dict[str, Any]:
         "environment": environment,
         "workdir": spec.workdir,
         "user": spec.user,
-        "limits": {"memory": options.memory, "cpus": options.cpus, "pids": options.pids},
+        "limits": {name: getattr(options, name) for name in ("memory", "cpus", "pids", "storage")},
+        "changes": options.changes,
         "volumes": [
             {
                 "source": volume.source if volume.is_named else os.path.abspath(volume.source),

@@ -22,6 +22,7 @@ _FIELDS = (
     "image",
     "engine",
     "entrypoint",
+    "changes",
     "workdir",
     "user",
     "network",

@@ -17,7 +17,7 @@ from kwhost.core.config.values import (
     duration,
     size,
 )
-from kwhost.core.model.definition import Restart
+from kwhost.core.model.definition import Changes, Restart
 from kwhost.core.model.instance import Engine
 
 __all__ = ["INSTANCE"]
@@ -162,6 +162,14 @@ _PROGRAM = (
         default="false",
         meaning="whether the root cannot be written to; volumes still can",
         example="true",
+    ),
+    Key(
+        name="changes",
+        kind=Choice(Changes),
+        default='"memory"',
+        meaning="where what it writes to its root goes, for as long as it runs: memory, which counts as its "
+        "own, or disk, as large as its storage (1G), for an image or a rootfs",
+        example='"disk"',
     ),
     Key(
         name="init",

@@ -34,6 +34,7 @@ from kwhost.core.pluginmgr.discovery import Selection
 from kwhost.core.pluginmgr.loading import load_plugins
 from kwhost.core.pluginmgr.manager import Plugins
 from kwhost.core.policy.configured import configured_policies
+from kwhost.core.storage.upper_disks import UpperDisks
 from kwhost.core.storage.volume_store import VolumeStore
 from kwhost.core.store.database import Store
 from kwhost.core.store.schema import DATABASE
@@ -125,7 +126,9 @@ class _Daemon:
             questions=questions,
             networks=networks,
             volumes=HostedVolumes(
-                VolumeStore(host.state_dir, host.run_dir), partial(journal.tell, EventKind.NOTICE)
+                VolumeStore(host.state_dir, host.run_dir),
+                UpperDisks(host.state_dir, host.run_dir),
+                partial(journal.tell, EventKind.NOTICE),
             ),
         )
         hosting = DaemonHosting(around, self._configuration, plugins, policies, networks)

@@ -23,6 +23,7 @@ from kwhost.core.images.removal import remove_tree
 from kwhost.core.model.events import Event, EventKind
 from kwhost.core.model.ids import InstanceId
 from kwhost.core.model.status import InstanceState
+from kwhost.core.storage.upper_disks import UpperDisks
 from kwhost.core.storage.volume_store import VolumeStore
 from kwhost.core.store.records import InstanceRecord
 from kwhost.core.store.schema import DATABASE
@@ -32,6 +33,7 @@ from kwhost.core.supervise.control import Control
 __all__ = ["Inventory", "prune", "reset"]
 
 _DATABASE_FILES = (DATABASE, f"{DATABASE}-wal", f"{DATABASE}-shm")
+_STORES = ("images", "uppers", "volumes")
 _ID = re.compile("[0-9a-f]{12}")
 _ENDED = frozenset({InstanceState.EXITED, InstanceState.FAILED})
 
@@ -95,7 +97,8 @@ def reset(host: HostConfig, confirm: Callable[[Inventory], bool], patience: floa
         _remove_networks(host)
         if left := [each for each in found.running if _is_running(host, each)]:
             raise HostError(f"instances {' '.join(left)} do not end; nothing was removed")
-        VolumeStore(host.state_dir, host.run_dir).repair()  # nothing of them is mounted any more
+        UpperDisks(host.state_dir, host.run_dir).repair()  # nothing is mounted any more afterwards
+        VolumeStore(host.state_dir, host.run_dir).repair()
         for instance in found.instances:
             _dirs(host, instance).remove()
         for file in found.files:
@@ -120,7 +123,7 @@ def _is_running(host: HostConfig, instance: InstanceId) -> bool:
 def _take_inventory(host: HostConfig) -> Inventory:
     parents = (host.run_dir / "instances", host.state_dir / "instances")
     instances = sorted({instance for parent in parents for instance in _instances_in(parent)})
-    stores = (host.state_dir / "images", host.state_dir / "volumes", host.run_dir / "volumes")
+    stores = [host.state_dir / name for name in _STORES] + [host.run_dir / name for name in _STORES]
     files = (*(host.state_dir / name for name in _DATABASE_FILES), host.api, *stores)
     return Inventory(
         instances=tuple(instances),

@@ -9,7 +9,7 @@ from kwhost.core.model.network import NO_TRAFFIC_OF_ITS_OWN, PublishedPort, Traf
 from kwhost.core.model.policy import DEFAULT_POLICY
 from kwhost.core.model.volume import Volume
 
-__all__ = ["BlockLimits", "Healthcheck", "InstanceDefinition", "Limits", "ProbeKind", "Restart"]
+__all__ = ["BlockLimits", "Changes", "Healthcheck", "InstanceDefinition", "Limits", "ProbeKind", "Restart"]
 
 
 class Restart(Enum):
@@ -71,6 +71,14 @@ class Limits:
     memory_headroom: float = 4.0
 
 
+class Changes(Enum):
+    """Where an instance's changes to its root go, for as long as it runs: to memory, which counts as its own,
+    or to a disk as large as its storage."""
+
+    MEMORY = "memory"
+    DISK = "disk"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InstanceDefinition:
     """What an instance is to be; times in seconds. A change of any field but `restart`, `healthcheck`,
@@ -95,6 +103,7 @@ class InstanceDefinition:
     workdir: str | None = None
     user: str | None = None
     limits: Limits = Limits()
+    changes: Changes = Changes.MEMORY
     volumes: tuple[Volume, ...] = ()
     network: str | None = None
     ports: tuple[PublishedPort, ...] = ()

@@ -36,6 +36,7 @@ class MountFlag(Flag):
     OPTIONAL = auto()
     DEVICE = auto()
     NO_LINKS = auto()
+    UPPER = auto()
 
 
 class Mount(NamedTuple):

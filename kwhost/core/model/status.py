@@ -6,7 +6,7 @@ from enum import Enum
 from kwhost.core.model.ids import InstanceId, InstanceName, TenantName
 from kwhost.core.model.protections import Protections
 
-__all__ = ["EndReason", "Health", "InstanceState", "InstanceStatus", "TenantStatus", "Usage"]
+__all__ = ["EndReason", "Health", "InstanceState", "InstanceStatus", "RootStatus", "TenantStatus", "Usage"]
 
 
 class InstanceState(Enum):
@@ -43,10 +43,22 @@ class EndReason(Enum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RootStatus:
+    """How an instance's root is made: `kind` is overlay (over an image's layers, or a directory), tmpfs (this
+    host's programs in it), bind or bare (without mounts). What it writes to it goes to `changes`: memory,
+    disk, directory, or nowhere; `size` is the most that it may take, in bytes (None: as much as there is, or
+    its memory)."""
+
+    kind: str
+    changes: str
+    size: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class InstanceStatus:
     """One line of `ps`; times are seconds since 1970, None where there is none yet. `addresses` are those in
     its tenant's network, `ports` those of the host that lead to it; `protections` what stands between it and
-    this host where it has no virtual machine."""
+    this host where it has no virtual machine; `root` is that of the present run, or the last."""
 
     id: InstanceId
     name: InstanceName
@@ -70,6 +82,7 @@ class InstanceStatus:
     mac: str | None = None
     ports: tuple[str, ...] = ()
     protections: Protections | None = None
+    root: RootStatus | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

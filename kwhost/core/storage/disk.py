@@ -7,13 +7,12 @@ and nobody's volume can fill that of another.
 import errno
 import os
 import subprocess
-from contextlib import suppress
 from pathlib import Path
 
 from kwhost.core.abi.mounting import mount_disk, unmount
 from kwhost.core.storage.loop_device import is_attached, open_loop_device
 
-__all__ = ["DISK_LEAST", "DiskBacking"]
+__all__ = ["DISK_LEAST", "DiskBacking", "format_disk", "hide_disk", "show_disk"]
 
 # With less ext4 has no journal, and little room beside its own tables.
 DISK_LEAST = 8 << 20
@@ -40,25 +39,19 @@ class DiskBacking:
         empty = place / "root"
         (empty / _FILES).mkdir(parents=True)
         (empty / _FILES).chmod(0o755)
-        _format(place / _DISK, empty)
+        format_disk(place / _DISK, "-E", _OPTIONS, "-d", str(empty))
         (empty / _FILES).rmdir()
         empty.rmdir()
 
     def show(self, place: Path, mount_point: Path) -> Path:
         """See Backing."""
         if not os.path.ismount(mount_point):
-            fd, device = open_loop_device(place / _DISK)
-            try:
-                mount_disk(device, str(mount_point))
-            finally:
-                os.close(fd)
+            show_disk(place / _DISK, mount_point)
         return mount_point / _FILES
 
     def hide(self, mount_point: Path) -> None:
         """See Backing."""
-        with suppress(FileNotFoundError):
-            while os.path.ismount(mount_point):
-                unmount(str(mount_point))
+        hide_disk(mount_point)
 
     def count_used(self, files: Path) -> int:
         """See Backing."""
@@ -70,9 +63,24 @@ class DiskBacking:
         return is_attached(place / _DISK)
 
 
-def _format(disk: Path, root: Path) -> None:
-    options = ["-q", "-F", "-m", "0", "-b", str(_BLOCK), "-E", _OPTIONS]
-    command = ["mkfs.ext4", *options, "-d", str(root), str(disk)]
+def show_disk(disk: Path, mount_point: Path) -> None:
+    """Mount the file system in a file. Raises OSError."""
+    fd, device = open_loop_device(disk)
+    try:
+        mount_disk(device, str(mount_point))
+    finally:
+        os.close(fd)
+
+
+def hide_disk(mount_point: Path) -> None:
+    """Unmount whatever is mounted there. Raises OSError."""
+    while os.path.ismount(mount_point):
+        unmount(str(mount_point))
+
+
+def format_disk(disk: Path, *options: str) -> None:
+    """Make an ext4 in a file, as large as that is. Raises OSError."""
+    command = ["mkfs.ext4", "-q", "-F", "-m", "0", "-b", str(_BLOCK), *options, str(disk)]
     try:
         subprocess.run(
             command,

@@ -8,7 +8,7 @@ from kwhost.core.model.ids import InstanceId, InstanceName, TenantName
 from kwhost.core.model.network import InstanceAddresses
 from kwhost.core.model.policy import CallChoice
 from kwhost.core.model.protections import Protections
-from kwhost.core.model.status import EndReason, InstanceState
+from kwhost.core.model.status import EndReason, InstanceState, RootStatus
 
 __all__ = ["Desired", "ExitHistory", "InstanceRecord"]
 
@@ -23,7 +23,7 @@ class InstanceRecord:
     the configuration file has it, else it was made through the API. `confined`: one of its tenant's users
     made it, so that it may bind what the tenant's users may. `addresses` are those in its tenant's network.
     `choices` are calls that operators allowed or denied it, on top of its policy; one for each call.
-    `protections` held in its last run, of the engine `process`.
+    `protections` held in its last run, of the engine `process`; `root` is that run's.
     """
 
     id: InstanceId
@@ -45,6 +45,7 @@ class InstanceRecord:
     addresses: InstanceAddresses | None = None
     choices: tuple[CallChoice, ...] = ()
     protections: Protections | None = None
+    root: RootStatus | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -198,7 +198,7 @@ class HostedInstance(InstanceLife):
         self._health.begin()
         await self.attachment.running(self.run)
         if self.record.state is S.STARTING:
-            await self._step(S.RUNNING, EventKind.STARTED, self.weakness, started=time.time())
+            await self._step(S.RUNNING, EventKind.STARTED, self.weakness, started=time.time(), root=self.root)
             return
         if self.run and self.run.is_adopted:
             await self._around.journal.commit(self.record, EventKind.ADOPTED)
@@ -294,7 +294,7 @@ class HostedInstance(InstanceLife):
         self.logged.ring()
         if self.record.state is S.STARTING and started:
             # It ran so shortly that its start was not seen.
-            await self._step(S.RUNNING, EventKind.STARTED, self.weakness, started=started)
+            await self._step(S.RUNNING, EventKind.STARTED, self.weakness, started=started, root=self.root)
         plan = None
         if self.record.desired == "running":
             ran = max(0.0, ended - started) if started else 0.0

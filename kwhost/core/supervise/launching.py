@@ -14,15 +14,17 @@ from kwhost.core.cgroups.group import Cgroup
 from kwhost.core.engines.base import HostedEnds, PolicyFds
 from kwhost.core.engines.id_ranges import lease_ids
 from kwhost.core.engines.launch import ceiling_file, new_statistics_file, policy_file
-from kwhost.core.errors import HostError, KvmError, KwhostError
+from kwhost.core.errors import HostError, KvmError, KwhostError, UsageError
 from kwhost.core.images.image import Image
 from kwhost.core.model.definition import InstanceDefinition
 from kwhost.core.model.ids import IdRange, InstanceId
 from kwhost.core.model.instance import Engine, InstanceSpec, LaunchPlan
-from kwhost.core.model.mounts import Mount, MountKind
+from kwhost.core.model.mounts import Mount, MountFlag, MountKind
 from kwhost.core.model.network import NO_NETWORK
 from kwhost.core.model.protections import Protections
+from kwhost.core.model.status import RootStatus
 from kwhost.core.model.tenant import Tenant
+from kwhost.core.model.volume import DEFAULT_VOLUME_SIZE
 from kwhost.core.supervise.choosing import advise_without_kvm
 from kwhost.core.supervise.held_limits import Shortage, find_shortage, guest_limits, guest_tasks
 from kwhost.core.supervise.hosting import StdioFds
@@ -75,6 +77,7 @@ class Launch(NamedTuple):
     connection: socket.socket
     stats: int
     group: Cgroup
+    root: RootStatus
     approximate: tuple[str, ...] = ()
     protections: Protections | None = None
 
@@ -85,11 +88,34 @@ def _bound_storage(mounts: tuple[Mount, ...], size: int | None) -> tuple[Mount, 
         return mounts
 
     def bound(mount: Mount) -> Mount:
+        if MountFlag.UPPER in mount.flags:
+            return mount
         writable = mount.kind is MountKind.OVERLAY or (mount.kind is MountKind.TMPFS and mount.target == "/")
         data = ",".join(filter(None, (mount.data, f"size={size}")))
         return mount._replace(data=data) if writable else mount
 
     return tuple(map(bound, mounts))
+
+
+def _on_disk(mounts: tuple[Mount, ...], disk: str) -> tuple[Mount, ...]:
+    """The same mounts, where what an instance writes to its root goes to the directory `disk`."""
+    root, *others = mounts
+    if root.kind is not MountKind.OVERLAY:
+        raise UsageError("changes on a disk need an image or a rootfs: the root of `host` is in memory")
+    return (root._replace(source=f"{disk}:{root.source}", flags=root.flags | MountFlag.UPPER), *others)
+
+
+def _root_status(plan: LaunchPlan, storage: int | None) -> RootStatus:
+    kind, flags = plan.mounts[0].kind, plan.mounts[0].flags
+    if plan.bare:
+        return RootStatus(kind="bare", changes="directory", size=None)
+    if plan.read_only:
+        return RootStatus(kind=kind.name.lower(), changes="nowhere", size=None)
+    if MountFlag.UPPER in flags:
+        return RootStatus(kind="overlay", changes="disk", size=storage or DEFAULT_VOLUME_SIZE)
+    if kind in (MountKind.OVERLAY, MountKind.TMPFS):
+        return RootStatus(kind=kind.name.lower(), changes="memory", size=storage)
+    return RootStatus(kind=kind.name.lower(), changes="directory", size=None)
 
 
 def _files(start: Start, mounts: tuple[Mount, ...]) -> list[Mount]:
@@ -102,6 +128,8 @@ def _plan(around: Surroundings, start: Start, image: Image, ids: IdRange, shorta
     limits = start.definition.limits
     within = start.tenant.binds if start.confined else None
     plan = plan_instance(start.spec(), image, ids, None, within, start.shown.files)
+    if start.shown.disk:
+        plan = replace(plan, mounts=_on_disk(plan.mounts, start.shown.disk))
     return replace(
         plan,
         hosted=True,
@@ -131,6 +159,8 @@ def _launch(
             spec = replace(start.spec(), network=start.definition.network or NO_NETWORK)
             plan, protections = protect(plan, spec, start.instance, around.cgroups, unheld)
             check_probe(protections, start.definition.healthcheck)
+            if plan.bare and start.shown.disk:
+                raise UsageError("changes on a disk need mounts, which cannot be had here")
         stats = new_statistics_file()
         undo.callback(os.close, stats)
         undo.callback(dirs.remove_run)
@@ -164,7 +194,8 @@ def _launch(
         process = around.engine(start.engine.value, lease).launch_hosted(plan, given)
         undo.pop_all()
         dirs.keep_exit()
-        return Launch(process, connection, stats, group, shortage.notices(start.engine), protections)
+        root = _root_status(plan, start.definition.limits.storage)
+        return Launch(process, connection, stats, group, root, shortage.notices(start.engine), protections)
 
 
 async def find_image(around: Surroundings, start: Start) -> Image:

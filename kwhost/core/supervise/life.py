@@ -53,6 +53,7 @@ class InstanceLife:
         self._around = around
         self._dirs = around.dirs(record.id)
         self.image = RunImage(around)
+        self.root = record.root
         self._nursery: trio.Nursery | None = None
         self.policy = InstancePolicy(self, self._dirs, around.policies, around.questions)
         self._waiting: trio.CancelScope | None = None  # until the next start, after an end
@@ -122,6 +123,7 @@ class InstanceLife:
             mac=record.addresses.mac if record.addresses else None,
             ports=tuple(str(port) for port in definition.ports),
             protections=None if self.has_monitors else record.protections,
+            root=self.root,
         )
 
     # Its task.
@@ -224,6 +226,7 @@ class InstanceLife:
 
     async def on_launched(self, launch: "Launch") -> None:
         """Keep what protects it, and tell of what is weaker than asked for."""
+        self.root = launch.root  # kept with the next step
         if launch.protections != self.record.protections:
             await self._note(protections=launch.protections)
         if is_bare(launch.protections):

@@ -12,10 +12,12 @@ import trio
 from kwhost.core.errors import Conflict, HostError, KwhostError, NotFound, QuotaExceeded
 from kwhost.core.images.hidden import adopt_owner
 from kwhost.core.images.image import Image
+from kwhost.core.model.definition import Changes, InstanceDefinition
 from kwhost.core.model.ids import InstanceId, TenantName
 from kwhost.core.model.tenant import Tenant
 from kwhost.core.model.units import format_bytes
 from kwhost.core.model.volume import DEFAULT_VOLUME_SIZE, IMAGE_VOLUME_SIZE, StoredVolume, Volume
+from kwhost.core.storage.upper_disks import UpperDisks
 from kwhost.core.storage.volume_store import VolumeStore
 from kwhost.core.store.records import InstanceRecord
 
@@ -24,10 +26,12 @@ __all__ = ["HostedVolumes", "ShownVolumes", "VolumeHosting"]
 
 class ShownVolumes(NamedTuple):
     """All that one instance has, its image's too, in the order in which they are mounted, and where the files
-    of the named ones are while it starts."""
+    of the named ones are while it starts; `disk` is an empty disk's directory for its changes to its root, or
+    ""."""
 
     volumes: tuple[Volume, ...] = ()
     files: Mapping[str, str] = {}
+    disk: str = ""
 
 
 class VolumeHosting(Protocol):
@@ -53,8 +57,9 @@ class HostedVolumes:
     """See VolumeHosting. `records` and `quota` are for whoever knows instances and tenants to set: all
     instances, and what of a tenant's storage is promised to instances and what there is of it in all."""
 
-    def __init__(self, store: VolumeStore, tell: Callable[[str], Awaitable[None]]) -> None:
+    def __init__(self, store: VolumeStore, disks: UpperDisks, tell: Callable[[str], Awaitable[None]]) -> None:
         self._store = store
+        self._disks = disks
         self._tell = tell
         self._changing = trio.Lock()
         self._sizes: dict[tuple[str, str], int] = {}
@@ -70,6 +75,7 @@ class HostedVolumes:
 
     async def repair(self) -> None:
         """Take away what an earlier daemon left. Raises HostError."""
+        await trio.to_thread.run_sync(self._disks.repair)
         await trio.to_thread.run_sync(self._store.repair)
         known = frozenset(record.id for record in self.records())
         for volume in await trio.to_thread.run_sync(self._store.all):
@@ -177,8 +183,9 @@ class HostedVolumes:
         with ExitStack() as held:
             show = partial(self._show, held, tenant.name, named, image)
             files = await trio.to_thread.run_sync(show) if named else {}
+            disk = await trio.to_thread.run_sync(self._show_disk, held, record.definition)
             try:
-                yield ShownVolumes(wanted, files)
+                yield ShownVolumes(wanted, files, disk)
             finally:
                 with trio.CancelScope(shield=True):
                     await self._hide(held.pop_all())
@@ -203,6 +210,11 @@ class HostedVolumes:
                 adopt_owner(place, image, volume.target)
                 files[volume.source] = str(place)
         return files
+
+    def _show_disk(self, held: ExitStack, definition: InstanceDefinition) -> str:
+        if definition.changes is not Changes.DISK or definition.read_only:
+            return ""
+        return str(held.enter_context(self._disks.fresh(definition.limits.storage or DEFAULT_VOLUME_SIZE)))
 
     async def _hide(self, held: ExitStack) -> None:
         """What is left is taken away by the next start with it, or the next daemon."""

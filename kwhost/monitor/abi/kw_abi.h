@@ -107,7 +107,7 @@ enum kw_mount_kind {
     KW_MOUNT_TMPFS = 1,   /* data: options (size=, mode=) */
     KW_MOUNT_BIND = 2,    /* source: host path */
     KW_MOUNT_OVERLAY = 3, /* source: lower host directories, top first, joined by ':'; upper on a
-                             tmpfs of its own */
+                             tmpfs of its own, or see KW_MOUNT_UPPER */
     KW_MOUNT_PROC = 4,    /* the sealed directory; the procfs behind it is held by descriptor */
     KW_MOUNT_SYSFS = 5,
     KW_MOUNT_DEVPTS = 6,
@@ -124,6 +124,7 @@ enum kw_mount_kind {
 #define KW_MOUNT_OPTIONAL 16 /* no error when the source does not exist */
 #define KW_MOUNT_DEVICE 32   /* a device node: bound without nodev */
 #define KW_MOUNT_NO_LINKS 64 /* the source has no symbolic link in it, or is refused */
+#define KW_MOUNT_UPPER 128   /* an overlay's first source is an empty directory for the changes */
 
 struct kw_mount {
     uint32_t kind;

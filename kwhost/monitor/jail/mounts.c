@@ -100,8 +100,8 @@ static int take_source(struct builder *builder) {
 static bool plan_overlay(struct builder *builder, const struct launch_mount *mount,
                          struct overlay_plan *plan) {
     const char *list = mount->source;
-    *plan = (struct overlay_plan){.layers = &builder->sources->fds[builder->next_source],
-                                  .data = mount->data};
+    *plan = (struct overlay_plan){
+        .layers = &builder->sources->fds[builder->next_source], .upper = -1, .data = mount->data};
     while (*list) {
         size_t length = layer_length(list);
         list += length + (list[length] ? 1 : 0);
@@ -110,7 +110,11 @@ static bool plan_overlay(struct builder *builder, const struct launch_mount *mou
     if (plan->count == 0 || plan->count > builder->sources->count - builder->next_source)
         return problem(builder, mount, 0, "no layers for");
     builder->next_source += plan->count;
-    return true;
+    if (mount->flags & KW_MOUNT_UPPER) {
+        plan->upper = *plan->layers++;
+        plan->count--;
+    }
+    return plan->count > 0 || problem(builder, mount, 0, "no layers for");
 }
 
 static bool make_overlay(struct builder *builder, const struct launch_mount *mount) {

@@ -61,15 +61,24 @@ static long mount_overlay(const char *list, bool trusted, char log[FILESYSTEM_LO
     return filesystem_mount((int)context, FILESYSTEM_SAFE, log);
 }
 
+/* Where the changes go: a detached mount. */
+static long make_base(const struct overlay_plan *plan, struct failure *failure) {
+    char log[FILESYSTEM_LOG];
+    if (plan->upper >= 0)
+        return plan->upper;
+    long base = filesystem_new("tmpfs", plan->data, FILESYSTEM_SAFE, log);
+    if (base < 0)
+        fail(failure, STATUS_OWN, base, "the writable layer (%s)%s", plan->data ? plan->data : "",
+             log);
+    return base;
+}
+
 int overlay_make(const struct overlay_plan *plan, struct failure *failure) {
     char names[LAYERS_TEXT], log[FILESYSTEM_LOG];
     struct text list = {.data = names, .size = sizeof names};
-    long base = filesystem_new("tmpfs", plan->data, FILESYSTEM_SAFE, log);
-    if (base < 0) {
-        fail(failure, STATUS_OWN, base, "the writable layer (%s)%s", plan->data ? plan->data : "",
-             log);
+    long base = make_base(plan, failure);
+    if (base < 0)
         return -1;
-    }
     long result = host(__NR_move_mount, base, "", AT_FDCWD, "/", MOVE_MOUNT_F_EMPTY_PATH);
     if (result >= 0)
         result = host(__NR_fchdir, base);

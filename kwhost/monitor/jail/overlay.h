@@ -8,12 +8,13 @@
 struct overlay_plan {
     const int *layers; /* detached mounts of directories, uppermost first */
     u32 count;
-    const char *data; /* options of the tmpfs for changes; NULL: none */
+    int upper; /* a detached mount of an empty directory for the changes; -1: they go to a tmpfs */
+    const char *data; /* options of that tmpfs; NULL: none */
     u32 uid, gid;     /* owner of the root, as the caller names it */
     bool trusted; /* the caller is host root: notes go to trusted attributes, not to the user's */
 };
 
-/* Makes a detached overlay whose changes go to a new tmpfs. Stacks things on "/" of the present
+/* Makes a detached overlay. Stacks things on "/" of the present
  * mount namespace for a moment, so it must be a private one. The working directory is "/"
  * afterwards. Returns its descriptor, or -1 with `failure` filled in. */
 int overlay_make(const struct overlay_plan *plan, struct failure *failure);

@@ -96,14 +96,17 @@ static bool open_tree(struct sources *sources, const struct launch_mount *mount,
 static bool open_layers(struct sources *sources, const struct launch_mount *mount, int ids,
                         struct failure *failure) {
     char path[PATH_MAX];
-    for (const char *list = mount->source; *list;) {
+    bool upper = mount->flags & KW_MOUNT_UPPER;
+    for (const char *list = mount->source; *list; upper = false) {
+        struct launch_mount layer = *mount;
+        layer.kind = upper ? KW_MOUNT_BIND : mount->kind; /* this one is written to */
         size_t length = layer_length(list);
         if (length == 0 || length >= sizeof path || sources->count == SOURCE_LIMIT)
             return fail(failure, STATUS_OWN, 0, "the layers of %s: %s", mount->target,
                         sources->count == SOURCE_LIMIT ? "too many" : "not a list of directories");
         memcpy(path, list, length);
         path[length] = 0;
-        if (!open_tree(sources, mount, path, ids, failure))
+        if (!open_tree(sources, &layer, path, ids, failure))
             return false;
         list += length + (list[length] ? 1 : 0);
     }
@@ -111,14 +114,17 @@ static bool open_layers(struct sources *sources, const struct launch_mount *moun
 }
 
 /* Puts the overlay itself in the place of its layers, which begin at `first`. */
-static bool make_overlay(const struct launch *launch, struct sources *sources, u32 first,
-                         const char *data, struct failure *failure) {
+static bool make_overlay(const struct launch *launch, const struct launch_mount *mount,
+                         struct sources *sources, u32 first, struct failure *failure) {
     struct overlay_plan plan = {.layers = &sources->fds[first],
                                 .count = sources->count - first,
-                                .data = data,
+                                .upper = -1,
+                                .data = mount->data,
                                 .uid = launch->record->host_uid_base,
                                 .gid = launch->record->host_gid_base,
                                 .trusted = true};
+    if (mount->flags & KW_MOUNT_UPPER)
+        return fail(failure, STATUS_OWN, 0, "changes on a disk need Linux 6.6 or newer");
     if (plan.count == 0)
         return fail(failure, STATUS_OWN, 0, "an overlay without layers");
     int overlay = overlay_make_outside(&plan, failure);
@@ -179,9 +185,9 @@ bool sources_open(const struct launch *launch, int ids, struct sources *sources,
             if (!probed && ids >= 0)
                 sources->overlays_made = !overlay_works_inside();
             probed = true;
-            good = open_layers(sources, mount, ids, failure) &&
-                   (!sources->overlays_made ||
-                    make_overlay(launch, sources, first, mount->data, failure));
+            good =
+                open_layers(sources, mount, ids, failure) &&
+                (!sources->overlays_made || make_overlay(launch, mount, sources, first, failure));
         } else if (mount->kind == KW_MOUNT_PROC)
             good = make_sealed(sources, ids, failure);
         else if (mount->kind == KW_MOUNT_SYSFS)
