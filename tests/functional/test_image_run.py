@@ -87,6 +87,16 @@ def test_a_working_directory_that_no_layer_has_is_made(load: Any, run_kwhost: Ru
     assert run_kwhost(["--image", "app:1", "--read-only"]).stdout == "/made/here\n"
 
 
+def test_the_images_volumes_can_be_written_where_the_root_cannot(load: Any, run_kwhost: RunKwhost) -> None:
+    program = "echo kept >/data/f && cat /data/f; echo x >/f"
+    load(docker_archive([BASE], "app:1", Cmd=["sh", "-c", program], Volumes={"/data": {}}))
+
+    done = run_kwhost(["--image", "app:1", "--read-only"])
+
+    assert done.stdout == "kept\n"
+    assert "can't create /f: Read-only file system" in done.stderr
+
+
 def test_what_the_command_line_says_comes_first(load: Any, run_kwhost: RunKwhost) -> None:
     load(
         docker_archive([BASE], "app:1", Cmd=["/bin/false"], Env=["A=1", "B=2"], WorkingDir="/etc", User="app")

@@ -112,7 +112,7 @@ def test_two_may_use_one_volume_at_once(store: VolumeStore, tmp_path: Path) -> N
         assert len(mounts(tmp_path)) == 1
 
 
-_KILLED = """
+KILLED_WHILE = """
 import os, signal, sys
 from pathlib import Path
 from kwhost.core.storage import disk, volume_store
@@ -120,13 +120,13 @@ store = volume_store.VolumeStore(Path(sys.argv[1]) / "state", Path(sys.argv[1]) 
 def killed(*arguments, **options):
     os.kill(os.getpid(), signal.SIGKILL)
 if sys.argv[2] == "making":
-    disk._format = killed
+    disk.format_disk = killed
     store.create("acme", "other", 16 << 20)
 elif sys.argv[2] == "removing":
     volume_store.remove_tree = killed
     store.remove("acme", "data")
 with store.using("acme", "data") as files:
-    (files / "f").write_text("kept")
+    (files / "f").write_text("kept\\n")
     os.sync()
     killed()
 """
@@ -135,7 +135,7 @@ with store.using("acme", "data") as files:
 @pytest.fixture(params=["using", "making", "removing"])
 def killed(request: pytest.FixtureRequest, store: VolumeStore, tmp_path: Path) -> Iterator[str]:
     store.create(ACME, "data", SIZE)
-    command = [sys.executable, "-c", _KILLED, str(tmp_path), request.param]
+    command = [sys.executable, "-c", KILLED_WHILE, str(tmp_path), request.param]
     done = subprocess.run(command, check=False, timeout=60, capture_output=True, text=True)
     assert done.returncode == -signal.SIGKILL, done.stderr
     return request.param  # type: ignore[no-any-return]

@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 from tests.conftest import RunKwhost
 from tests.functional.hosting import Daemon, StartDaemon, eventually
 from tests.functional.image_parts import busybox_layer, docker_archive
-from tests.functional.test_volume_store import loops, mounts
+from tests.functional.test_volume_store import KILLED_WHILE, loops, mounts
 
 pytestmark = [pytest.mark.kvm, pytest.mark.root]
 
@@ -113,6 +114,19 @@ def test_nothing_is_left_when_the_daemon_is_killed(daemon: Daemon) -> None:
     daemon.run("rm", "-f", "one")
     eventually(lambda: not loops(daemon.directory), "no loop device")
     assert sh(daemon, "cat /data/f", "-v", "data:/data").stdout == "on\n"
+
+
+def test_the_next_daemon_takes_away_what_a_killed_one_was_about_to_use(daemon: Daemon) -> None:
+    daemon.run("volume", "create", "data", "--size", "16M", "--tenant", "acme")
+    daemon.kill()
+    command = [sys.executable, "-c", KILLED_WHILE, str(daemon.directory), "using"]
+    subprocess.run(command, check=False, timeout=60, capture_output=True)
+    assert len(mounts(daemon.directory)) == 1
+
+    daemon.start()
+
+    eventually(lambda: not mounts(daemon.directory) and not loops(daemon.directory), "nothing is mounted")
+    assert sh(daemon, "cat /data/f", "--tenant", "acme", "-v", "data:/data").stdout == "kept\n"
 
 
 IMAGE = (

@@ -1,6 +1,7 @@
 """What commands that talk to a daemon understand, and what they ask it, with a daemon that only listens."""
 
 import signal
+import socket
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -12,12 +13,14 @@ from kwhost.core.cli import completion, logs, operations
 from kwhost.core.cli.commands import COMMANDS
 from kwhost.core.cli.cp import parse_places
 from kwhost.core.cli.detach import DetachKeys
+from kwhost.core.cli.exposed import publish_exposed
 from kwhost.core.cli.main import main
 from kwhost.core.cli.operations import signal_number
 from kwhost.core.cli.run import parse_run
 from kwhost.core.cli.run_hosted import define
 from kwhost.core.cli.times import parse_since
 from kwhost.core.errors import NotFound, UsageError
+from kwhost.core.model.ports import parse_port
 
 
 class FakeClient:
@@ -155,13 +158,13 @@ def test_what_is_the_operators_own_is_settled_before_the_daemon_sees_it(
     monkeypatch.setenv("TERM", "vt100")
 
     spec, options = parse_run(
-        "-t --memory 64M --cpus 0.5 --pids 9 -v ./x:/y --tenant acme -d --rm sh".split()
+        "-t --memory 64M --cpus 0.5 --pids 9 -v ./x:/y -v x:/z --tenant acme -d --rm sh".split()
     )
     definition = define(spec, options)
 
-    assert definition["volumes"][0]["source"] == str(tmp_path / "x")
+    assert [volume["source"] for volume in definition["volumes"]] == [str(tmp_path / "x"), "x"]
     assert definition["environment"] == {"TERM": "vt100"}
-    assert definition["limits"] == {"memory": 64 * 2**20, "cpus": 0.5, "pids": 9}
+    assert definition["limits"] == {"memory": 64 * 2**20, "cpus": 0.5, "pids": 9, "storage": None}
     assert (definition["tenant"], definition["auto_remove"]) == ("acme", True)
 
 
@@ -181,3 +184,30 @@ def test_completion_knows_every_command_and_its_options() -> None:
         script = completion.completion_script(shell)
         assert all(name in script for name in COMMANDS)
         assert "timestamps" in script
+
+
+def test_what_an_image_exposes_gets_free_ports() -> None:
+    numbers = iter(range(40_000, 50_000))
+    exposed = ["80/tcp", "53/udp", "53", "8000-8001", "9/sctp", "80"]
+
+    ports = publish_exposed(exposed, (parse_port("8080:53"),), lambda _: next(numbers))
+
+    assert [str(port) for port in ports] == [
+        "127.0.0.1:8080->53/tcp",
+        "127.0.0.1:40000->80/tcp",
+        "127.0.0.1:40001->53/udp",
+        "127.0.0.1:40002->8000/tcp",
+        "127.0.0.1:40003->8001/tcp",
+    ]
+
+
+def test_a_free_port_is_one_that_can_be_had() -> None:
+    (port,) = publish_exposed(["80"], ())
+
+    with socket.create_server(("127.0.0.1", port.port)):
+        pass
+
+
+def test_an_image_does_not_take_all_ports() -> None:
+    with pytest.raises(UsageError, match="exposes 65535 ports"):
+        publish_exposed(["1-65535"], ())

@@ -106,6 +106,8 @@ def _add_limit_options(parser: CommandParser) -> None:
         metavar="[IP:]HOST:GUEST[/udp]",
         help="lead a port of this host to one of its own; on 127.0.0.1 without an IP",
     )
+    text = "lead free ports of 127.0.0.1 to all that the image exposes (kwhost ps shows them); needs a daemon"
+    parser.add_argument("-P", "--publish-all", action="store_true", help=text)
 
 
 def _parser() -> CommandParser:
@@ -182,6 +184,8 @@ def parse_run(arguments: Sequence[str]) -> tuple[InstanceSpec, Namespace]:
 def _run_here(spec: InstanceSpec, options: Namespace, host: HostConfig) -> int:
     if options.cpus is not None:
         raise UsageError("--cpus needs control groups, which only a daemon makes: kwhost up -d starts one")
+    if options.publish_all:
+        raise UsageError("-P needs a daemon: kwhost up -d starts one")
     if options.storage is not None or options.changes != Changes.MEMORY.value:
         raise UsageError("--storage and --changes need a daemon: kwhost up -d starts one")
     if options.network not in (None, "none", "tenant"):

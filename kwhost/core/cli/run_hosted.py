@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from kwhost.core.cli.connection import connect, instance_path
 from kwhost.core.cli.conversation import Wish, converse, wish
 from kwhost.core.cli.diagnostics import notice
+from kwhost.core.cli.exposed import ask_exposed, publish_exposed
 from kwhost.core.cli.results import show_result
 from kwhost.core.cli.tables import clean
 from kwhost.core.errors import KwhostError, NotFound, UsageError
@@ -96,6 +97,9 @@ def _policy(policy: str) -> dict[str, str]:
 def run_hosted(spec: InstanceSpec, options: Namespace) -> int:
     """Run it; returns the exit status."""
     client = connect(options.host)
+    if options.publish_all:
+        exposed = ask_exposed(client, spec.image, options.tenant or DEFAULT_TENANT)
+        options.publish = publish_exposed(exposed, options.publish)
     if options.detach:
         status = client.request("POST", "/v1/instances", {"start": True}, define(spec, options))
         _warn(spec, status)

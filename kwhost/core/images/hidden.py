@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+from kwhost.core.errors import HostError
 from kwhost.core.images.image import Image
 from kwhost.core.model.mounts import MountKind
 
@@ -13,12 +14,16 @@ _DIRECTORY = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 def adopt_owner(files: Path, image: Image, target: str) -> None:
     """Give an empty volume the owner and the mode of the image's directory in whose place it is: the program
-    may be one that has to write to it. Raises OSError."""
-    hidden = _find(image, target)
-    if hidden is None or any(files.iterdir()):
+    may be one that has to write to it. An ordinary user's volumes are the user's. Raises HostError."""
+    if os.geteuid() != 0:
         return
-    os.chown(files, hidden.st_uid, hidden.st_gid)
-    files.chmod(hidden.st_mode & 0o1777)
+    try:
+        hidden = _find(image, target)
+        if hidden and not any(files.iterdir()):
+            os.chown(files, hidden.st_uid, hidden.st_gid)
+            files.chmod(hidden.st_mode & 0o1777)
+    except OSError as error:
+        raise HostError(f"cannot prepare the volume for {target}: {error.strerror}") from error
 
 
 def _find(image: Image, target: str) -> os.stat_result | None:

@@ -101,7 +101,7 @@ def plan_instance(
         workdir=_directory(spec, image),
         identity=identity,
         ids=ids,
-        mounts=image.mounts + _made_directory(spec, image) + plan_volumes(spec.volumes, within, named),
+        mounts=image.mounts + _of_image(spec, image) + plan_volumes(spec.volumes, within, named),
         nofile=descriptor_limit(),
         interactive=spec.interactive,
         terminal=(size or TerminalSize()) if spec.terminal else None,
@@ -134,11 +134,16 @@ def _directory(spec: InstanceSpec, image: Image) -> str:
     return directory
 
 
-def _made_directory(spec: InstanceSpec, image: Image) -> tuple[Mount, ...]:
-    """An image may name a working directory that none of its layers has."""
-    if spec.workdir is not None or image.settings is None or image.settings.workdir == "/":
+def _of_image(spec: InstanceSpec, image: Image) -> tuple[Mount, ...]:
+    """What the image wants besides its layers: its working directory, which none of them may have, and to
+    write to its volumes where the root cannot be written to."""
+    if image.settings is None:
         return ()
-    return (Mount(MountKind.DIRECTORY, image.settings.workdir),)
+    directory = image.settings.workdir
+    made = (Mount(MountKind.DIRECTORY, directory),) if spec.workdir is None and directory != "/" else ()
+    taken = {volume.target for volume in spec.volumes}
+    writable = [path for path in image.settings.volumes if spec.read_only and path not in taken]
+    return made + tuple(Mount(MountKind.TMPFS, path, data="mode=755") for path in writable)
 
 
 def spec_of(definition: "InstanceDefinition", isolation: Isolation) -> InstanceSpec:

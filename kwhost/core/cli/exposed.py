@@ -1,0 +1,55 @@
+"""`kwhost run -P`: a free port of this host for each port that the image exposes."""
+
+import socket
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from kwhost.core.errors import UsageError
+from kwhost.core.model.network import PublishedPort, Transport
+
+if TYPE_CHECKING:
+    from kwhost.core.api.client import Client
+
+__all__ = ["ask_exposed", "publish_exposed"]
+
+_MOST = 100  # an image's own word is no reason to take more of the host's ports
+_KINDS = {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM}
+
+
+def ask_exposed(client: "Client", image: str, tenant: str) -> list[str]:
+    """The ports that an image of a tenant's exposes, as in `8080/tcp`. Raises KwhostError."""
+    found = client.request("GET", f"/v1/images/{quote(image, safe='')}", {"tenant": tenant})
+    ports: list[str] = found["settings"]["ports"]
+    return ports
+
+
+def publish_exposed(
+    exposed: Sequence[str], published: Sequence[PublishedPort], free: Callable[[str], int] | None = None
+) -> tuple[PublishedPort, ...]:
+    """What is published already, and 127.0.0.1 with a free port for all else that is exposed. Raises
+    UsageError."""
+    taken = {(port.target, port.transport) for port in published}
+    wanted = dict.fromkeys(pair for text in exposed for pair in _targets(text) if pair not in taken)
+    if len(wanted) > _MOST:
+        raise UsageError(f"the image exposes {len(wanted)} ports: name those to publish with -p")
+    find = free or _free
+    more = (PublishedPort(port=find(kind.value), target=target, transport=kind) for target, kind in wanted)
+    return (*published, *more)
+
+
+def _targets(text: str) -> list[tuple[int, Transport]]:
+    """Of PORT[-PORT][/tcp|/udp]; of other kinds none can be published."""
+    numbers, _, kind = text.partition("/")
+    first, _, last = numbers.partition("-")
+    if kind not in ("", *_KINDS):
+        return []
+    return [(port, Transport(kind or "tcp")) for port in range(int(first), int(last or first) + 1)]
+
+
+def _free(kind: str) -> int:
+    """It may be taken again before it is published, which is then an error."""
+    with socket.socket(socket.AF_INET, _KINDS[kind]) as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+        return port
