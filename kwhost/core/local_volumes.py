@@ -7,7 +7,7 @@ from contextlib import ExitStack
 
 from kwhost.core.config.host import HostConfig
 from kwhost.core.errors import NotFound
-from kwhost.core.images.hidden import adopt_owner
+from kwhost.core.images.filling import fill_volume
 from kwhost.core.images.image import Image
 from kwhost.core.model.ids import DEFAULT_TENANT
 from kwhost.core.model.instance import InstanceSpec
@@ -35,6 +35,6 @@ def show_volumes(spec: InstanceSpec, host: HostConfig, image: Image, held: ExitS
         except NotFound:
             store.create(DEFAULT_TENANT, volume.source)
         place = held.enter_context(store.using(DEFAULT_TENANT, volume.source))
-        adopt_owner(place, image, volume.target)
+        fill_volume(place, image, volume.target)
         files[volume.source] = str(place)
     return files

@@ -130,7 +130,7 @@ def test_the_next_daemon_takes_away_what_a_killed_one_was_about_to_use(daemon: D
 
 
 IMAGE = (
-    busybox_layer("stat", "rm")
+    busybox_layer("stat", "rm", "head")
     .directory("etc")
     .add("etc/passwd", b"root:x:0:0::/:/bin/sh\napp:x:1000:1001::/:/bin/sh\n")
     .directory("data", uid=1000, gid=1001, mode=0o750)
@@ -151,6 +151,15 @@ def test_a_volume_is_its_users_as_the_image_has_it(daemon: Daemon) -> None:
     done = sh(daemon, "stat -c '%u %g %a' /data; echo x >/data/f", "--image", "app:1", "-v", "data:/data")
 
     assert (done.stdout, done.returncode) == ("1000 1001 750\n", 0)
+
+
+def test_an_empty_volume_gets_what_the_image_has_there(daemon: Daemon) -> None:
+    load(daemon, Volumes={"/etc": {}})
+    program = "head -n 1 /etc/passwd; echo mine >/etc/passwd"
+
+    assert sh(daemon, program, "--image", "app:1").stdout == "root:x:0:0::/:/bin/sh\n"
+    for found in ("root:x:0:0::/:/bin/sh\n", "mine\n"):
+        assert sh(daemon, program, "--image", "app:1", "-v", "data:/etc").stdout == found
 
 
 def test_what_an_image_wants_kept_outlives_a_restart_and_goes_with_the_instance(daemon: Daemon) -> None:

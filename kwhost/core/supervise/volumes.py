@@ -10,7 +10,7 @@ from typing import NamedTuple, Protocol
 import trio
 
 from kwhost.core.errors import Conflict, HostError, KwhostError, NotFound, QuotaExceeded
-from kwhost.core.images.hidden import adopt_owner
+from kwhost.core.images.filling import fill_volume
 from kwhost.core.images.image import Image
 from kwhost.core.model.definition import Changes, InstanceDefinition
 from kwhost.core.model.ids import InstanceId, TenantName
@@ -175,7 +175,7 @@ class HostedVolumes:
         self, record: InstanceRecord, tenant: Tenant, image: Image
     ) -> AsyncIterator[ShownVolumes]:
         """What an instance has, until it has started; what is not there is made. Raises KwhostError."""
-        of_image = _image_volumes(record, image)
+        of_image = _image_volumes(record, image) if self._store.holds_sizes else ()
         wanted = tuple(sorted((*record.definition.volumes, *of_image), key=lambda volume: volume.target))
         named = [volume for volume in wanted if volume.is_named]
         for volume in named:
@@ -207,7 +207,7 @@ class HostedVolumes:
         for volume in named:
             if volume.source not in files:
                 place = held.enter_context(self._store.using(tenant, volume.source))
-                adopt_owner(place, image, volume.target)
+                fill_volume(place, image, volume.target)
                 files[volume.source] = str(place)
         return files
 

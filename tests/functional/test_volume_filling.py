@@ -1,0 +1,116 @@
+"""What an empty volume begins with: what overlayfs would show there, and nothing that leads elsewhere."""
+
+import os
+import stat
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kwhost.core.engines.id_ranges import lease_ids
+from kwhost.core.errors import HostError
+from kwhost.core.images.filling import fill_volume
+from kwhost.core.images.service import Images, stored_image
+from kwhost.core.images.store import OPERATOR
+from kwhost.core.model.ids import DEFAULT_UID_BASE
+from tests.functional.image_parts import docker_archive
+from tests.unit.tar_parts import Archive
+
+pytestmark = pytest.mark.root
+
+BASE = (
+    Archive()
+    .directory("data", uid=7, gid=8, mode=0o750)
+    .add("data/kept", b"kept", uid=9, mode=0o640)
+    .add("data/changed", b"old")
+    .add("data/gone", b"gone")
+    .directory("data/inner", uid=1)
+    .add("data/inner/below", b"below")
+    .link("data/link", "/etc/passwd")
+)
+
+
+@pytest.fixture
+def fill(tmp_path: Path) -> Any:
+    def fill(*layers: Archive, target: str = "/data", files: Path = tmp_path / "files") -> dict[str, Any]:
+        """What is in a volume then."""
+        files.mkdir(exist_ok=True)
+        images = Images(tmp_path / "state", lambda: lease_ids(DEFAULT_UID_BASE))
+        with images.spooling() as (file, write):
+            write(docker_archive([layer.data for layer in layers], "a:1"))
+            os.lseek(file, 0, os.SEEK_SET)
+            images.load(OPERATOR, file, None)
+        image = stored_image(tmp_path / "state", OPERATOR, "a:1")
+        fill_volume(files, image, target)
+        image.close()
+        return {str(path.relative_to(files)): _shown(path) for path in sorted(files.rglob("*"))}
+
+    return fill
+
+
+def _shown(path: Path) -> Any:
+    if path.is_symlink():
+        return f"-> {path.readlink()}"
+    return None if path.is_dir() else path.read_text()
+
+
+def test_it_has_the_images_files_with_their_owners(fill: Any, tmp_path: Path) -> None:
+    found = fill(BASE)
+
+    assert found == {
+        "changed": "old", "gone": "gone", "inner": None, "inner/below": "below", "kept": "kept",
+        "link": "-> /etc/passwd",
+    }  # fmt: skip
+    owners = [(tmp_path / "files" / name).lstat() for name in ("", "kept", "inner")]
+    assert [(status.st_uid, status.st_gid, stat.S_IMODE(status.st_mode)) for status in owners] == [
+        (7, 8, 0o750), (9, 0, 0o640), (1, 0, 0o755),
+    ]  # fmt: skip
+
+
+def test_upper_layers_change_and_hide(fill: Any) -> None:
+    top = Archive().add("data/changed", b"new").add("data/.wh.gone").add("data/inner/.wh..wh..opq")
+    top.add("data/inner/above", b"above").link("data/kept", "changed").directory("data/link")
+
+    assert fill(BASE, top) == {
+        "changed": "new", "inner": None, "inner/above": "above", "kept": "-> changed", "link": None,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "top",
+    [
+        Archive().add(".wh.data"),
+        Archive().add("data", b"a file"),
+        Archive().link("data", "/etc"),
+    ],
+)
+def test_what_an_upper_layer_takes_away_is_gone(top: Archive, fill: Any) -> None:
+    assert fill(BASE, top) == {}
+
+
+def test_what_hides_a_directory_on_the_way_hides_what_is_in_it(fill: Any) -> None:
+    base = Archive().directory("srv").directory("srv/data").add("srv/data/old", b"old")
+    top = Archive().directory("srv").add("srv/.wh..wh..opq")
+
+    assert fill(base, top, target="/srv/data") == {}
+
+
+def test_links_on_the_way_lead_nowhere(fill: Any) -> None:
+    assert fill(Archive().link("data", "etc").directory("etc").add("etc/passwd", b"x")) == {}
+
+
+def test_what_a_volume_has_stays(fill: Any, tmp_path: Path) -> None:
+    (tmp_path / "files").mkdir()
+    (tmp_path / "files/own").write_text("own")
+
+    assert fill(BASE) == {"own": "own"}
+
+
+def test_what_is_too_deep_is_an_error_and_leaves_nothing(fill: Any, tmp_path: Path) -> None:
+    deep = Archive()
+    for depth in range(1, 220):
+        deep.directory("data/" + "d/" * depth)
+
+    with pytest.raises(HostError, match="in each other"):
+        fill(deep)
+    assert list((tmp_path / "files").iterdir()) == []
