@@ -162,8 +162,16 @@ async def test_a_user_binds_only_what_the_tenant_may(world: World, tmp_path: Pat
     assert world.hosting.calls == []
 
     volume = {"source": f"{srv}/data", "target": "/data"}
-    await world.ask("POST", "/v1/instances", body=BODY | {"volumes": [volume], "rootfs": str(srv)})
+    named = {"source": "data", "target": "/named"}  # the tenant's own
+    await world.ask("POST", "/v1/instances", body=BODY | {"volumes": [volume, named], "rootfs": str(srv)})
     assert len(world.hosting.calls) == 1
+
+
+@pytest.mark.parametrize("source", ["", "..", "-a", "a b", "a" * 65, "a\n"])
+async def test_what_is_no_name_of_a_volume_is_refused(source: str, world: World) -> None:
+    volume = {"source": source, "target": "/data"}
+    with pytest.raises(UsageError, match="no name for a volume"):
+        await world.ask("POST", "/v1/instances", body=BODY | {"volumes": [volume]})
 
 
 async def test_names_may_be_ids_names_or_with_their_tenant(world: World) -> None:

@@ -93,6 +93,14 @@ def test_a_cut_archive_is_refused() -> None:
     assert "cut off" in refused(data[:100])
 
 
+@pytest.mark.parametrize("end", [512 + 5000, 512 + 5100, 512 + 5120])
+def test_an_archive_may_end_right_behind_its_last_content(end: int) -> None:
+    """As umoci writes it."""
+    ((entry, content),) = read(Archive().add("a", b"x" * 5000).data[:end])
+
+    assert (entry.name, content) == (b"a", b"x" * 5000)
+
+
 def test_nothing_at_all_is_no_archive() -> None:
     assert "empty" in refused(b"")
     assert read(bytes(1024)) == []

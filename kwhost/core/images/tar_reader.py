@@ -93,23 +93,30 @@ class TarReader:
             self._left -= len(piece)
             yield piece
 
-    def _exactly(self, size: int) -> bytes:
+    def _up_to(self, size: int) -> bytes:
+        """Less only at the stream's end."""
         data = self._read(size)
-        while len(data) < size:
+        while data and len(data) < size:
             more = self._read(size - len(data))
             if not more:
-                raise ImageError("the archive is cut off")
+                break
             data += more
+        return data
+
+    def _exactly(self, size: int) -> bytes:
+        data = self._up_to(size)
+        if len(data) < size:
+            raise ImageError("the archive is cut off")
         return data
 
     def _next_header(self) -> bytes:
         """The next header; nothing at the end: a block of zeros, or, as some programs write it, the stream's
-        own end between entries."""
+        own end right behind an entry's content, or where the next header would be."""
         for _ in self.pieces():
             pass
-        if self._padding:
-            self._exactly(self._padding)
-        self._padding = 0
+        padding, self._padding = self._padding, 0
+        if padding and len(self._up_to(padding)) < padding:
+            return b""
         first = self._read(BLOCK)
         if not first and not self._begun:
             raise ImageError("the archive is empty, or cut off at its beginning")
