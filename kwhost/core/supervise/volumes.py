@@ -4,7 +4,6 @@ starts of instances."""
 import hashlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack, asynccontextmanager, suppress
-from functools import partial
 from typing import NamedTuple, Protocol
 
 import trio
@@ -80,7 +79,7 @@ class HostedVolumes:
         known = frozenset(record.id for record in self.records())
         for volume in await trio.to_thread.run_sync(self._store.all):
             if volume.instance is not None and volume.instance not in known:
-                await self._discard(volume)
+                await self._discard(TenantName(volume.tenant), volume.name)
 
     def promised(self, tenant: TenantName) -> int:
         """The bytes that a tenant's volumes have."""
@@ -117,6 +116,8 @@ class HostedVolumes:
         self, tenant: TenantName, name: str, size: int | None, instance: InstanceId | None = None
     ) -> StoredVolume:
         async with self._changing:
+            if (tenant, name) in self._sizes:
+                raise Conflict(f"there is a volume {name} already")
             size = self._store.usual_size(size)
             self._check_quota(tenant, name, size or 0)
             volume = await trio.to_thread.run_sync(self._store.create, tenant, name, size, instance)
@@ -134,7 +135,11 @@ class HostedVolumes:
 
     async def remove(self, tenant: TenantName, name: str) -> StoredVolume:
         """See VolumeHosting."""
-        volume = await trio.to_thread.run_sync(self._store.find, tenant, name)
+        try:
+            volume = await trio.to_thread.run_sync(self._store.find, tenant, name)
+        except NotFound:
+            self._sizes.pop((tenant, name), None)
+            raise
         if instances := self._instances_of(volume):
             raise Conflict(f"the volume {name} belongs to {', '.join(instances)}: remove the instance first")
         removed = await trio.to_thread.run_sync(self._store.remove, tenant, name)
@@ -151,18 +156,13 @@ class HostedVolumes:
 
     async def remove_of(self, tenant: TenantName, instance: InstanceId) -> None:
         """An instance is no more: what its image asked for goes with it."""
-        try:
-            volumes = await trio.to_thread.run_sync(self._store.list, tenant)
-        except HostError as error:
-            await self._tell(str(error))
-            return
-        for volume in volumes:
-            if volume.instance == instance:
-                await self._discard(volume)
+        for whose, name in list(self._sizes):
+            if whose == tenant and name.startswith(f"{instance}."):
+                await self._discard(tenant, name)
 
-    async def _discard(self, volume: StoredVolume) -> None:
+    async def _discard(self, tenant: TenantName, name: str) -> None:
         try:
-            await self.remove(TenantName(volume.tenant), volume.name)
+            await self.remove(tenant, name)
         except NotFound:
             pass
         except KwhostError as error:  # the next daemon tries again
@@ -178,12 +178,17 @@ class HostedVolumes:
         of_image = _image_volumes(record, image) if self._store.holds_sizes else ()
         wanted = tuple(sorted((*record.definition.volumes, *of_image), key=lambda volume: volume.target))
         named = [volume for volume in wanted if volume.is_named]
+        on_disk = record.definition.changes is Changes.DISK and not record.definition.read_only
+        if not named and not on_disk:  # as most have it: no thread is needed
+            yield ShownVolumes(wanted)
+            return
         for volume in named:
             await self._ensure(tenant.name, volume, record, is_images=volume in of_image)
         with ExitStack() as held:
-            show = partial(self._show, held, tenant.name, named, image)
-            files = await trio.to_thread.run_sync(show) if named else {}
-            disk = await trio.to_thread.run_sync(self._show_disk, held, record.definition)
+            files = await trio.to_thread.run_sync(self._show, held, tenant.name, named, image)
+            disk = ""
+            if on_disk:
+                disk = await trio.to_thread.run_sync(self._show_disk, held, record.definition)
             try:
                 yield ShownVolumes(wanted, files, disk)
             finally:
@@ -212,8 +217,6 @@ class HostedVolumes:
         return files
 
     def _show_disk(self, held: ExitStack, definition: InstanceDefinition) -> str:
-        if definition.changes is not Changes.DISK or definition.read_only:
-            return ""
         return str(held.enter_context(self._disks.fresh(definition.limits.storage or DEFAULT_VOLUME_SIZE)))
 
     async def _hide(self, held: ExitStack) -> None:
