@@ -45,6 +45,8 @@ def test_an_image_of_other_programs_is_run_and_its_volume_found_again(
     daemon = kwhostd()
     loaded = daemon.run("image", "load", str(build(tmp_path)))
     assert (loaded.stdout, loaded.stderr) == ("app:1\n", "")
+    layout = daemon.run("image", "load", str(tmp_path / "layout"), "--name", "app:2")
+    assert (layout.stdout, layout.stderr) == ("app:2\n", "")
     daemon.run("volume", "create", "kept", "--size", "16M")
 
     for lines in (1, 2):

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from kwhost.core.cli.connection import add_host_option
-from kwhost.core.cli.image_access import ImageAccess, open_access, pack_directory, read_archive
+from kwhost.core.cli.image_access import Archive, ImageAccess, open_access, pack_directory, read_archive
 from kwhost.core.cli.options import CommandParser
 from kwhost.core.cli.results import output_width, show_json, show_result
 from kwhost.core.cli.tables import format_table
@@ -17,14 +17,14 @@ from kwhost.core.model.units import format_bytes
 __all__ = ["format_images", "main"]
 
 _USAGE = (
-    "kwhost image load FILE | import DIR|FILE NAME | pull NAME | login REGISTRY | ls | inspect NAME... | "
+    "kwhost image load FILE|DIR | import DIR|FILE NAME | pull NAME | login REGISTRY | ls | inspect NAME... | "
     "rm NAME... | prune [OPTIONS]"
 )
 _DESCRIPTION = """The images that kwhost run --image and a configuration's `image` name. What an operator
 brings all tenants may use; with --tenant, or brought by a tenant's user, it is that tenant's alone.
 
 load      add what an archive of docker save, podman save or skopeo has (docker-archive, oci-archive),
-          also compressed with gzip or zstd; - is standard input
+          also compressed with gzip or zstd, or the directory of an OCI image layout; - is standard input
 import    add an image out of a root file system: a directory, or a tar archive of one
 pull      fetch one from a registry, with this user's credentials; what has come is not fetched again
 login     keep a name and a password for a registry, where docker login and podman login find them too
@@ -63,17 +63,21 @@ def format_images(images: Sequence[dict[str, Any]]) -> str:
 
 def _load(access: ImageAccess, names: Sequence[str], options: Any, *, shown: bool) -> None:
     if len(names) != 1:
-        raise UsageError("write kwhost image load FILE; - is standard input")
-    _show_added(access.add(read_archive(names[0], shown=shown), name=options.name, root=False))
+        raise UsageError("write kwhost image load FILE|DIR; - is standard input")
+    _show_added(access.add(_archive(names[0], shown=shown), name=options.name, root=False))
+
+
+def _archive(source: str, *, shown: bool) -> Archive:
+    """A file, or a directory as an archive of it."""
+    if source != "-" and Path(source).is_dir():
+        return pack_directory(Path(source), shown=shown)
+    return read_archive(source, shown=shown)
 
 
 def _import(access: ImageAccess, names: Sequence[str], _options: Any, *, shown: bool) -> None:
     if len(names) != 2:
         raise UsageError("write kwhost image import DIR|FILE NAME[:TAG]")
-    source = Path(names[0])
-    directory = names[0] != "-" and source.is_dir()
-    archive = pack_directory(source, shown=shown) if directory else read_archive(names[0], shown=shown)
-    _show_added(access.add(archive, name=names[1], root=True))
+    _show_added(access.add(_archive(names[0], shown=shown), name=names[1], root=True))
 
 
 def _pull(access: ImageAccess, names: Sequence[str], options: Any, *, shown: bool) -> None:
