@@ -107,7 +107,10 @@ async def test_a_wrong_method_says_which_there_are(world: World) -> None:
         (b'{"environment": {"A=B": "c"}}', "no name for a variable"),
         (b'{"workdir": "here"}', "workdir must be an absolute path"),
         (b'{"engine": "magic"}', "engine"),
-        (b'{"volumes": [{"source": "x", "target": "/y"}]}', r"volumes\[0\].source must be an absolute path"),
+        (
+            b'{"volumes": [{"source": "x/y", "target": "/y"}]}',
+            r"volumes\[0\].source must be an absolute path",
+        ),
         (b'{"volumes": [{"source": "/x", "target": "/."}]}', "instance's root"),
         (b'{"healthcheck": {"kind": "tcp", "target": []}}', "healthcheck.target"),
     ],

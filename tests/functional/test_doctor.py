@@ -12,6 +12,7 @@ from kwhost.core.cli.doctor import format_report
 from kwhost.core.hostcheck.kvm import check_kvm
 from kwhost.core.hostcheck.report import Verdict, can_run
 from kwhost.core.hostcheck.resources import _check_address_layout
+from kwhost.core.hostcheck.volumes import check_volumes
 from tests.functional.bare import need_landlock
 from tests.functional.without_kvm import hide_kvm
 
@@ -32,7 +33,16 @@ def test_json_has_the_same_findings(kwhost_command: list[str]) -> None:
     assert report["engines"]["direct"]["available"] is True
     assert done.returncode == (0 if report["engines"]["direct"]["host_ok"] else 1)
     names = {finding["name"] for finding in report["findings"]}
-    assert {"KVM", "kernel", "namespaces", "overlayfs", "Landlock", "control groups", "ids"} <= names
+    assert {
+        "KVM",
+        "kernel",
+        "namespaces",
+        "overlayfs",
+        "Landlock",
+        "control groups",
+        "ids",
+        "volumes",
+    } <= names
 
 
 @pytest.mark.root
@@ -65,6 +75,13 @@ def test_where_namespaces_are_refused_it_says_what_does_not_hold(
     holds = {each["name"]: each["holds"] for each in report["protections"]}
     assert (holds["seccomp"], holds["landlock"], holds["mounts"], holds["pids"]) == (True, True, False, False)
     assert all(each["why_not"] for each in report["protections"] if not each["holds"])
+
+
+@pytest.mark.root
+def test_what_volumes_lack_is_named(tmp_path: Path) -> None:
+    (finding,) = check_volumes(tmp_path)
+
+    assert (finding.verdict, "modprobe loop" in finding.advice) == (Verdict.WEAKER, True)
 
 
 def test_what_is_missing_comes_with_advice(tmp_path: Path) -> None:

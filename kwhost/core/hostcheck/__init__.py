@@ -1,4 +1,4 @@
 """What this host offers each engine, found by trying it, and what to do about what is missing.
 
-May import: core.engines, core.config, core.model, core.errors.
+May import: core.storage, core.engines, core.config, core.model, core.errors.
 """

@@ -5,10 +5,11 @@ from kwhost.core.hostcheck.kvm import check_kvm
 from kwhost.core.hostcheck.network import check_network
 from kwhost.core.hostcheck.report import Finding
 from kwhost.core.hostcheck.resources import check_resources
+from kwhost.core.hostcheck.volumes import check_volumes
 
 __all__ = ["check_host"]
 
 
 def check_host() -> list[Finding]:
     """Try everything; takes a few milliseconds and changes nothing."""
-    return [*check_kvm(), *check_kernel_facilities(), *check_resources(), *check_network()]
+    return [*check_kvm(), *check_kernel_facilities(), *check_resources(), *check_volumes(), *check_network()]

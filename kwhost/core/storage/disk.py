@@ -12,8 +12,10 @@ from pathlib import Path
 from kwhost.core.abi.mounting import mount_disk, unmount
 from kwhost.core.storage.loop_device import is_attached, open_loop_device
 
-__all__ = ["DISK_LEAST", "DiskBacking", "format_disk", "hide_disk", "show_disk"]
+__all__ = ["DISK_LEAST", "MKFS_PATH", "DiskBacking", "format_disk", "hide_disk", "show_disk"]
 
+# Few users' own paths have it.
+MKFS_PATH = "/usr/sbin:/sbin:/usr/bin:/bin"
 # With less ext4 has no journal, and little room beside its own tables.
 DISK_LEAST = 8 << 20
 _DISK = "disk"
@@ -88,7 +90,7 @@ def format_disk(disk: Path, *options: str) -> None:
             capture_output=True,
             stdin=subprocess.DEVNULL,
             timeout=_MAKE_SECONDS,
-            env={"PATH": "/usr/sbin:/sbin:/usr/bin:/bin", "LC_ALL": "C"},
+            env={"PATH": MKFS_PATH, "LC_ALL": "C"},
         )
     except FileNotFoundError as error:
         raise OSError(errno.ENOENT, "there is no mkfs.ext4; install e2fsprogs") from error

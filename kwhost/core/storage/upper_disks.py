@@ -51,6 +51,8 @@ class UpperDisks:
             raise UsageError("changes on a disk can be had from root's daemon alone")
         if size < DISK_LEAST:
             raise UsageError(f"a disk has at least {format_bytes(DISK_LEAST)} of storage")
+        if ":" in str(self._places):
+            raise UsageError(f"a disk cannot be mounted in {self._places}: the path must not contain ':'")
         place = self._places.resolve() / f"{os.getpid()}-{secrets.token_hex(8)}"
         try:
             with _telling("make a disk for what an instance writes"):
