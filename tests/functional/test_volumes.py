@@ -129,6 +129,17 @@ def test_the_next_daemon_takes_away_what_a_killed_one_was_about_to_use(daemon: D
     assert sh(daemon, "cat /data/f", "--tenant", "acme", "-v", "data:/data").stdout == "kept\n"
 
 
+def test_a_damaged_volume_harms_no_daemon(daemon: Daemon) -> None:
+    daemon.run("volume", "create", "data", "--size", "16M", "--tenant", "acme")
+    daemon.kill()
+    (daemon.state_dir / "volumes/acme/data/volume.json").write_text("{")
+
+    daemon.start()
+
+    assert "is damaged" in daemon.run("events").stdout
+    assert "is damaged" in sh(daemon, "true", "--tenant", "acme", "-v", "data:/data").stderr
+
+
 IMAGE = (
     busybox_layer("stat", "rm", "head")
     .directory("etc")

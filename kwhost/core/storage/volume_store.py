@@ -86,9 +86,15 @@ class VolumeStore:
         places = sorted((self._path / tenant).glob("*/volume.json"))
         return tuple(self._read(file) for file in places)
 
-    def all(self) -> tuple[StoredVolume, ...]:
-        """All tenants' volumes. Raises HostError."""
-        return tuple(self._read(file) for file in sorted(self._path.glob("[!.]*/*/volume.json")))
+    def all(self) -> tuple[tuple[StoredVolume, ...], tuple[str, ...]]:
+        """All tenants' volumes, and a line for each that is damaged."""
+        volumes, problems = [], []
+        for file in sorted(self._path.glob("[!.]*/*/volume.json")):
+            try:
+                volumes.append(self._read(file))
+            except HostError as error:
+                problems.append(str(error))
+        return tuple(volumes), tuple(problems)
 
     def find(self, tenant: TenantName, name: str) -> StoredVolume:
         """Raises NotFound, UsageError."""
@@ -139,7 +145,9 @@ class VolumeStore:
                     self._backings[self._kind].make(made, size)
                     (made / "volume.json").write_text(json.dumps(about))
                     target.parent.mkdir(mode=0o700, exist_ok=True)
+                    _sync(*made.iterdir(), made)
                     made.rename(target)
+                    _sync(target.parent, self._path)
             except BaseException as error:
                 remove_tree(made)
                 if isinstance(error, OSError) and error.errno in (errno.ENOTEMPTY, errno.EEXIST):
@@ -239,3 +247,13 @@ class VolumeStore:
             for left in (*self._path.glob(".new-*"), *self._path.glob(".gone-*")):
                 with suppress(BlockingIOError), self._lock(left / "use.lock", fcntl.LOCK_EX | fcntl.LOCK_NB):
                     remove_tree(left)
+
+
+def _sync(*paths: Path) -> None:
+    """Have files, and the names in directories, on the disk."""
+    for path in paths:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)

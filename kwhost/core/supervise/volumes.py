@@ -68,8 +68,11 @@ class HostedVolumes:
     # What there is.
 
     async def load(self) -> None:
-        """Find those that there are; before anything else. Raises HostError."""
-        for volume in await trio.to_thread.run_sync(self._store.all):
+        """Find those that there are; before anything else."""
+        volumes, problems = await trio.to_thread.run_sync(self._store.all)
+        for problem in problems:
+            await self._tell(problem)
+        for volume in volumes:
             self._sizes[volume.tenant, volume.name] = volume.size or 0
 
     async def repair(self) -> None:
@@ -77,7 +80,8 @@ class HostedVolumes:
         await trio.to_thread.run_sync(self._disks.repair)
         await trio.to_thread.run_sync(self._store.repair)
         known = frozenset(record.id for record in self.records())
-        for volume in await trio.to_thread.run_sync(self._store.all):
+        volumes, _ = await trio.to_thread.run_sync(self._store.all)
+        for volume in volumes:
             if volume.instance is not None and volume.instance not in known:
                 await self._discard(TenantName(volume.tenant), volume.name)
 
