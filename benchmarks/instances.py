@@ -113,21 +113,30 @@ class Launcher:
             self._lease.close()
 
     def plan(
-        self, argv: tuple[str, ...], *, rootfs: Path | None = None, programs: Path | None = None
+        self,
+        argv: tuple[str, ...],
+        *,
+        rootfs: Path | None = None,
+        programs: Path | None = None,
+        image: str = "host",
+        state_dir: Path = Path("/var/lib/kwhost"),
     ) -> LaunchPlan:
-        """What to start: on the image `host`, or in a directory; `programs` appears at GUEST_PROGRAMS."""
-        key = (argv, rootfs, programs)
+        """What to start: on the programs of this machine, an image of a store, or in a directory; `programs`
+        appears at GUEST_PROGRAMS."""
+        key = (argv, rootfs, programs, image, state_dir)
         if key not in self._plans:
             assert self._lease
             volumes = (Volume(str(programs), GUEST_PROGRAMS, read_only=True),) if programs else ()
             spec = InstanceSpec(
                 argv=argv,
                 name=InstanceName("bench"),
+                image=image,
                 rootfs=str(rootfs) if rootfs else None,
                 volumes=volumes,
             )
-            image = local_image(spec, Path("/var/lib/kwhost"))
-            self._plans[key] = plan_instance(spec, image, self._lease.ids, None)
+            found = local_image(spec, state_dir)
+            self._plans[key] = plan_instance(spec, found, self._lease.ids, None)
+            found.close()  # nobody removes it meanwhile
         return self._plans[key]
 
     @contextlib.contextmanager

@@ -12,6 +12,7 @@ __all__ = [
     "cpu_seconds",
     "descendants",
     "executable",
+    "mapped_sizes",
     "memory_sizes",
     "proportional_size",
 ]
@@ -58,6 +59,22 @@ def proportional_size(pid: int, *, beyond: range = range(0)) -> int:
         elif key == "Pss:" and counted:
             total += int(rest.split()[0]) * 1024
     return total
+
+
+def mapped_sizes(pid: int, path: str) -> tuple[int, int]:
+    """Bytes that a process has of a mapped file: resident ones, and their proportional share."""
+    sizes, counted = {"Rss:": 0, "Pss:": 0}, False
+    try:
+        lines = (_PROC / str(pid) / "smaps").read_text().splitlines()
+    except OSError:  # it has just ended
+        return 0, 0
+    for line in lines:
+        key, _, rest = line.partition(" ")
+        if "-" in key:
+            counted = line.endswith(" " + path)
+        elif counted and key in sizes:
+            sizes[key] += int(rest.split()[0]) * 1024
+    return sizes["Rss:"], sizes["Pss:"]
 
 
 def memory_sizes(pid: int) -> dict[str, int]:

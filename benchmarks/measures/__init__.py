@@ -13,6 +13,7 @@ from benchmarks.measures.files import measure_files
 from benchmarks.measures.forward import measure_forward
 from benchmarks.measures.hosting import measure_hosting
 from benchmarks.measures.idle import measure_idle
+from benchmarks.measures.images import measure_image_sharing, measure_image_starts, measure_images
 from benchmarks.measures.interpreters import measure_interpreters
 from benchmarks.measures.memory import measure_memory
 from benchmarks.measures.names import measure_names
@@ -44,6 +45,9 @@ MEASURES: dict[str, Callable[[Bench], list[Figure]]] = {
     "processes": measure_processes,
     "command": measure_command,
     "interpreters": measure_interpreters,
+    "images": measure_images,
+    "image-starts": measure_image_starts,
+    "image-sharing": measure_image_sharing,
     "starts": measure_starts,
     "hosting": measure_hosting,
     "attach": measure_attach,
