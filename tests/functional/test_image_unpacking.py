@@ -38,8 +38,9 @@ class Layers:
         file = self.directory / "archive"
         file.write_bytes(archive if isinstance(archive, bytes) else archive.data)
         with file.open("rb") as opened:
+            limits = bounds or LayerBounds()
             return unpack(
-                opened.fileno(), self.root, bounds or LayerBounds(), lambda: lease_ids(DEFAULT_UID_BASE)
+                opened.fileno(), self.root, limits, lambda: lease_ids(DEFAULT_UID_BASE), digest=True
             )
 
     def refuse(self, archive: Archive | bytes, bounds: LayerBounds | None = None) -> str:
@@ -73,6 +74,17 @@ def test_owners_modes_and_times_are_the_archives(layers: Layers) -> None:
     assert directory.st_mtime == 1000
     assert (stat.S_IMODE(file.st_mode), file.st_uid, file.st_gid, file.st_mtime) == (0o640, 65_534, 7, 2000)
     assert (layers.root / "d/l").readlink() == Path("f")
+
+
+@pytest.mark.parametrize("mode", [0o666, 0o1777, 0o000])
+def test_modes_are_the_archives_whatever_this_process_masks(mode: int, layers: Layers) -> None:
+    before = os.umask(0o077)
+    try:
+        layers.unpack(Archive().directory("d", mode=mode).add("d/f", b"x", mode=mode))
+    finally:
+        os.umask(before)
+
+    assert [stat.S_IMODE(layers.stat(name).st_mode) for name in ("d", "d/f")] == [mode, mode]
 
 
 @pytest.mark.parametrize("name", ["../secret", "a/../../secret", "/../secret", "d/.."])

@@ -5,6 +5,7 @@ Everything here blocks; a daemon calls it in a thread.
 
 import hashlib
 import json
+import os
 import shutil
 import time
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from typing import BinaryIO, NamedTuple
 
 from kwhost.core.abi.unpack_jail import sync_file_system
 from kwhost.core.errors import ImageError
+from kwhost.core.images.compression import HEAD, is_compressed
 from kwhost.core.images.digests import Digest, hex_of, parse_digest
 from kwhost.core.images.documents import DOCUMENT_MAX, Configuration, Manifest, decode
 from kwhost.core.images.platforms import check_platform
@@ -114,9 +116,12 @@ class Adder:
             shutil.rmtree(made, ignore_errors=True)
             made.mkdir(mode=0o755)
             with self.store.blob(layer).open("rb") as blob:
-                result = unpack(blob.fileno(), made, room_for(self.place), self.lease_ids)
+                compressed = is_compressed(os.pread(blob.fileno(), HEAD, 0))
+                bounds = room_for(self.place)
+                result = unpack(blob.fileno(), made, bounds, self.lease_ids, digest=compressed)
                 sync_file_system(blob.fileno())
-            fields = {"diff_id": result.diff_id, "size": result.size, "left_out": result.left_out}
+            # A layer without compression is called what its blob is, whose content was checked.
+            fields = {"diff_id": result.diff_id or layer, "size": result.size, "left_out": result.left_out}
             self.store.write_file(about, json.dumps(fields).encode())
             try:
                 made.rename(target)

@@ -6,8 +6,10 @@ from typing import Any, BinaryIO
 
 from kwhost.core.errors import ImageError
 
-__all__ = ["plain_stream"]
+__all__ = ["HEAD", "is_compressed", "plain_stream"]
 
+# So many bytes say how a stream is compressed.
+HEAD = 6
 _PIECE = 1 << 18
 _GZIP = b"\x1f\x8b"
 _ZSTD = b"\x28\xb5\x2f\xfd"
@@ -84,10 +86,17 @@ def _zstd(source: Any) -> Read:
     return read
 
 
+def is_compressed(head: bytes) -> bool:
+    """Whether a stream that begins so (with HEAD bytes) is anything but itself."""
+    return head.startswith((_GZIP, _ZSTD, *_OTHERS))
+
+
 def plain_stream(source: BinaryIO) -> Read:
     """What gives at most so many bytes of the stream without its compression, none at its end. Raises
     ImageError, also later, where it is damaged."""
-    head = source.read(6)
+    head = b""
+    while len(head) < HEAD and (more := source.read(HEAD - len(head))):
+        head += more
     whole = _Head(source, head)
     if head.startswith(_GZIP):
         return _Gzip(whole).read

@@ -62,7 +62,8 @@ def write_layer(
     root: int, archive: TarReader, bounds: LayerBounds = _BOUNDS, *, one_owner: bool = False
 ) -> LayerResult:
     """Make what an archive has in the empty directory `root`. `one_owner`: everything belongs to this
-    process's user, who cannot have others. Raises ImageError."""
+    process's user, who cannot have others. Modes are the archive's where the process has the umask 0. Raises
+    ImageError."""
     writer = _Writer(root, bounds, one_owner=one_owner)
     try:
         for entry in archive.entries():
@@ -227,7 +228,7 @@ class _Writer:
         self._times[path] = min(entry.mtime, _LAST_SECOND)
 
     def _make_file(self, entry: Entry, archive: TarReader, parent: int, name: bytes) -> None:
-        file = os.open(name, _NEW_FILE, 0o600, dir_fd=parent)
+        file = os.open(name, _NEW_FILE, entry.mode & _FILE_MODES, dir_fd=parent)
         try:
             if entry.segments is not None:
                 _write_segments(entry, archive, file)
@@ -236,7 +237,6 @@ class _Writer:
                     _write(file, piece)
             if entry.uid or entry.gid:
                 self._own(entry, file)
-            os.fchmod(file, entry.mode & _FILE_MODES)
             if entry.xattrs:
                 self._set_attributes(entry, file)
             seconds = min(entry.mtime, _LAST_SECOND)
@@ -329,7 +329,7 @@ class _Writer:
                 os.setxattr(file, name, value)
 
 
-def _write(file: int, piece: bytes) -> None:
+def _write(file: int, piece: memoryview) -> None:
     while piece:
         piece = piece[os.write(file, piece) :]
 

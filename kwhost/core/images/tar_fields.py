@@ -1,6 +1,8 @@
 """The parts of a tar archive's headers, read from hostile bytes. Pure; every function raises ImageError."""
 
+from functools import lru_cache
 from typing import NamedTuple
+from zlib import adler32
 
 from kwhost.core.errors import ImageError
 
@@ -23,6 +25,7 @@ def text(field: bytes) -> bytes:
     return field.partition(b"\0")[0]
 
 
+@lru_cache(maxsize=4096)  # modes, owners and times repeat
 def number(field: bytes) -> int:
     """An octal number, or GNU's binary one. Negative ones, which only times can be, count as 0."""
     if field[0] & 0x80:
@@ -44,8 +47,15 @@ def _binary(field: bytes) -> int:
 
 def check_sum(header: bytes) -> None:
     """Compare the header's sum, in which its own place counts as spaces."""
-    if sum(header) - sum(header[148:156]) + 8 * 32 != number(header[148:156]):
+    field = header[148:156]
+    if _sum(header[:256]) + _sum(header[256:]) - sum(field) + 8 * 32 != number(field):
         raise ImageError("it is no tar archive, or damaged: a header's check sum is wrong")
+
+
+def _sum(data: bytes) -> int:
+    """Of at most 256 bytes. The lower half of Adler-32 is one more than that, modulo 65521, and comes much
+    faster than by adding in Python."""
+    return (adler32(data) & 0xFFFF) - 1
 
 
 def decimal(value: bytes) -> int:

@@ -19,10 +19,10 @@ from kwhost.core.images.tar_fields import (
     pax_records,
     text,
 )
+from kwhost.core.images.tar_stream import ReadAhead
 
 __all__ = ["Entry", "Kind", "TarReader"]
 
-_PIECE = 1 << 18
 # Of one extended header; with it comes all that is ever held of an entry.
 _HEADER_MAX = 1 << 20
 _MAP_BLOCKS_MAX = 4096
@@ -72,7 +72,7 @@ class TarReader:
     archive."""
 
     def __init__(self, read: Callable[[int], bytes]) -> None:
-        self._read = read
+        self._stream = ReadAhead(read)
         self._begun = False
         self._left = 0  # of the entry's content
         self._padding = 0
@@ -84,49 +84,29 @@ class TarReader:
             if entry is not None:
                 yield entry
 
-    def pieces(self) -> Iterator[bytes]:
+    def pieces(self) -> Iterator[memoryview]:
         """What the archive has of the entry that came last."""
-        while self._left:
-            piece = self._read(min(_PIECE, self._left))
-            if not piece:
-                raise ImageError("the archive is cut off within a file")
+        for piece in self._stream.pieces(self._left):
             self._left -= len(piece)
             yield piece
-
-    def _up_to(self, size: int) -> bytes:
-        """Less only at the stream's end."""
-        data = self._read(size)
-        while data and len(data) < size:
-            more = self._read(size - len(data))
-            if not more:
-                break
-            data += more
-        return data
-
-    def _exactly(self, size: int) -> bytes:
-        data = self._up_to(size)
-        if len(data) < size:
-            raise ImageError("the archive is cut off")
-        return data
 
     def _next_header(self) -> bytes:
         """The next header; nothing at the end: a block of zeros, or, as some programs write it, the stream's
         own end right behind an entry's content, or where the next header would be."""
-        for _ in self.pieces():
-            pass
-        padding, self._padding = self._padding, 0
-        if padding and len(self._up_to(padding)) < padding:
-            return b""
-        first = self._read(BLOCK)
-        if not first and not self._begun:
-            raise ImageError("the archive is empty, or cut off at its beginning")
-        self._begun = True
-        if not first:
-            return b""
-        header = first + self._exactly(BLOCK - len(first)) if len(first) < BLOCK else first
-        if header == _ZEROS:
-            while self._read(_PIECE):
+        if self._left:
+            for _ in self.pieces():
                 pass
+        padding, self._padding = self._padding, 0
+        if padding and not self._stream.skip(padding):
+            return b""
+        if not self._stream.begins():
+            if not self._begun:
+                raise ImageError("the archive is empty, or cut off at its beginning")
+            return b""
+        self._begun = True
+        header = self._stream.take(BLOCK)
+        if header == _ZEROS:
+            self._stream.read_to_end()
             return b""
         check_sum(header)
         return header
@@ -140,7 +120,7 @@ class TarReader:
         size = number(header[124:136])
         if size > _HEADER_MAX:
             raise ImageError(f"the archive has an extended header of {size} bytes")
-        return self._exactly(size + -size % BLOCK)[:size]
+        return self._stream.take(size + -size % BLOCK)[:size]
 
     def _entry(self, header: bytes) -> Entry | None:
         """The entry that begins with this header, which may be one of several; None at the end."""
@@ -155,9 +135,7 @@ class TarReader:
                 link = text(content)
             elif kind == b"x":
                 records = pax_records(content)
-                sparse = [
-                    each for each in records if each[0] in (b"GNU.sparse.offset", b"GNU.sparse.numbytes")
-                ]
+                sparse = [each for each in records if each[0] in _SPARSE_KEYS]
                 pax = dict(records)
             header = self._next_header()
             if not header:
@@ -227,7 +205,7 @@ class TarReader:
             blocks += 1
             if blocks > _MAP_BLOCKS_MAX:
                 raise ImageError("a sparse file's map is too long")
-            block = self._exactly(BLOCK)
+            block = self._stream.take(BLOCK)
             segments += _old_segments(block[:504])
             more = block[504]
         return segments, number(header[483:495])
@@ -240,7 +218,7 @@ class TarReader:
                 return _pairs(numbers[1:wanted])
             if self._left < BLOCK:
                 break
-            rest += self._exactly(BLOCK)
+            rest += self._stream.take(BLOCK)
             self._left -= BLOCK
             *lines, rest = rest.split(b"\n")
             numbers += [decimal(line) for line in lines if line.strip(b"\0")]

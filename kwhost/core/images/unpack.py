@@ -42,17 +42,21 @@ LeaseIds = Callable[[], Lease]
 
 
 class Unpacked(NamedTuple):
-    """What came of an archive: bytes of files, entries, those left out, and its digest uncompressed."""
+    """What came of an archive: bytes of files, entries, those left out, and its digest without compression,
+    if that was wanted."""
 
     size: int
     entries: int
     left_out: int
-    diff_id: Digest
+    diff_id: Digest | None
 
 
-def unpack(archive: int, directory: Path, bounds: LayerBounds, lease_ids: LeaseIds) -> Unpacked:
-    """Unpack the opened archive in an empty directory. Owners on disk are the archive's where this process
-    is root; an ordinary user's are those that the user's instances have. Raises ImageError, HostError."""
+def unpack(
+    archive: int, directory: Path, bounds: LayerBounds, lease_ids: LeaseIds, *, digest: bool = False
+) -> Unpacked:
+    """Unpack the opened archive in an empty directory; with `digest`, find out its digest uncompressed.
+    Owners on disk are the archive's where this process is root; an ordinary user's are those that the user's
+    instances have. Raises ImageError, HostError."""
     with ExitStack() as ends:
         lease = lease_ids()
         ends.callback(lease.close)
@@ -69,9 +73,10 @@ def unpack(archive: int, directory: Path, bounds: LayerBounds, lease_ids: LeaseI
                 cwd="/",
             )
         ends.callback(_end, process)
-        _let_begin(ours, process.pid, directory, bounds, lease.ids)
+        wish = {"bounds": bounds._asdict(), "one_owner": lease.ids.size == 1, "digest": digest}
+        _let_begin(ours, process.pid, directory, wish, lease.ids)
         result = _result(process)
-    return _finish(result, directory)
+    return _finish(result, directory, digest=digest)
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
@@ -82,7 +87,9 @@ def _end(process: subprocess.Popen[bytes]) -> None:
             pipe.close()
 
 
-def _let_begin(control: socket.socket, pid: int, directory: Path, bounds: LayerBounds, ids: IdRange) -> None:
+def _let_begin(
+    control: socket.socket, pid: int, directory: Path, wish: dict[str, object], ids: IdRange
+) -> None:
     """Give the process ids, the directory and the order. One that ended says why by itself."""
     control.settimeout(_READY_SECONDS)
     try:
@@ -94,14 +101,13 @@ def _let_begin(control: socket.socket, pid: int, directory: Path, bounds: LayerB
         ) from None
     rootless = os.geteuid() != 0
     _write_id_maps(pid, ids, rootless=rootless)
-    request = json.dumps({"bounds": bounds._asdict(), "one_owner": ids.size == 1}).encode()
     with ExitStack() as ends:
         fds = []
         if not rootless:
             fds.append(_mapped_mount(pid, directory))
             ends.callback(os.close, fds[0])
         with suppress(BrokenPipeError, ConnectionResetError):
-            socket.send_fds(control, [request], fds)
+            socket.send_fds(control, [json.dumps(wish).encode()], fds)
 
 
 def _mapped_mount(pid: int, directory: Path) -> int:
@@ -159,7 +165,7 @@ def _result(process: subprocess.Popen[bytes]) -> dict[str, object]:
     return result
 
 
-def _finish(result: dict[str, object], directory: Path) -> Unpacked:
+def _finish(result: dict[str, object], directory: Path, *, digest: bool) -> Unpacked:
     """The result as it must be; it comes from what has read hostile data."""
     size, entries, left_out = (result.get(key) for key in ("size", "entries", "left_out"))
     opaque = result.get("opaque")
@@ -167,7 +173,7 @@ def _finish(result: dict[str, object], directory: Path) -> Unpacked:
         raise ImageError("the process that unpacks the image gave no proper answer")
     if os.geteuid() == 0 and isinstance(opaque, list):
         _mark_opaque(directory, opaque)
-    return Unpacked(size, entries, left_out, parse_digest(str(result.get("diff_id"))))
+    return Unpacked(size, entries, left_out, parse_digest(str(result.get("diff_id"))) if digest else None)
 
 
 def _mark_opaque(directory: Path, paths: list[object]) -> None:

@@ -14,7 +14,8 @@ import os
 import resource
 import socket
 import sys
-from typing import Any, BinaryIO
+from io import FileIO
+from typing import Any
 
 from kwhost.core.abi import unpack_jail
 from kwhost.core.errors import ImageError
@@ -27,7 +28,6 @@ __all__ = ["main"]
 _MEMORY_MAX = 768 * 1024 * 1024
 _PROCESSOR_SECONDS = 3600
 _REQUEST_MAX = 4096
-_BUFFER = 1 << 18
 
 
 def _bound_itself() -> None:
@@ -74,25 +74,27 @@ def _load_decompression() -> None:
     import zstandard  # noqa: F401
 
 
-def _unpack(wish: dict[str, Any], source: BinaryIO) -> dict[str, Any]:
+def _unpack(wish: dict[str, Any], source: FileIO) -> dict[str, Any]:
     content = hashlib.sha256()
     read = plain_stream(source)
 
-    def counted(size: int) -> bytes:
+    def hashed(size: int) -> bytes:
         piece = read(size)
         content.update(piece)
         return piece
 
     root = os.open("/", os.O_RDONLY | os.O_DIRECTORY)
     bounds = LayerBounds(**wish["bounds"])
-    result = write_layer(root, TarReader(counted), bounds, one_owner=wish["one_owner"])
+    result = write_layer(
+        root, TarReader(hashed if wish["digest"] else read), bounds, one_owner=wish["one_owner"]
+    )
     opaque = [os.fsdecode(path) for path in result.opaque]
     return {**result._asdict(), "opaque": opaque, "diff_id": f"sha256:{content.hexdigest()}"}
 
 
 def main(arguments: list[str]) -> None:
     """Do the work; ends the process."""
-    source: BinaryIO = os.fdopen(0, "rb", _BUFFER, closefd=False)
+    source = FileIO(0, closefd=False)
     _load_decompression()
     try:
         wish = _enter(socket.socket(fileno=int(arguments[0])), arguments[1])
