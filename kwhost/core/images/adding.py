@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-from kwhost.core.abi.unpack_jail import sync_file_system
 from kwhost.core.errors import ImageError
 from kwhost.core.images.compression import HEAD, is_compressed
 from kwhost.core.images.digests import Digest, hex_of, parse_digest
@@ -22,7 +21,7 @@ from kwhost.core.images.platforms import check_platform
 from kwhost.core.images.records import ImageRecord, read_record, write_record
 from kwhost.core.images.room import room_for
 from kwhost.core.images.settings import settings_of
-from kwhost.core.images.store import ImageStore, Owner, telling_full_disk
+from kwhost.core.images.store import ImageStore, Owner, sync_all, telling_full_disk
 from kwhost.core.images.unpack import LeaseIds, unpack
 
 __all__ = ["Adder", "UnpackedLayer", "hash_file"]
@@ -119,9 +118,9 @@ class Adder:
                 compressed = is_compressed(os.pread(blob.fileno(), HEAD, 0))
                 bounds = room_for(self.place)
                 result = unpack(blob.fileno(), made, bounds, self.lease_ids, digest=compressed)
-                sync_file_system(blob.fileno())
             # A layer without compression is called what its blob is, whose content was checked.
             fields = {"diff_id": result.diff_id or layer, "size": result.size, "left_out": result.left_out}
+            sync_all(made)
             self.store.write_file(about, json.dumps(fields).encode())
             try:
                 made.rename(target)

@@ -13,7 +13,7 @@ from typing import Any
 
 from kwhost.core.errors import ImageError
 from kwhost.core.images.digests import Digest, hex_of, parse_digest
-from kwhost.core.images.store import ImageStore, sync_directory
+from kwhost.core.images.store import ImageStore, sync_all, sync_directory
 from kwhost.core.model.definition import Healthcheck, ProbeKind
 from kwhost.core.model.image import ImageSettings
 
@@ -67,7 +67,8 @@ def _decode(fields: dict[str, Any]) -> ImageRecord:
 
 
 def write_record(store: ImageStore, place: Path, record: ImageRecord) -> None:
-    """Keep the record, with the accounts that the layers have. Raises OSError."""
+    """Keep the record, with the accounts that the layers have; all that belongs to the image is on the disk
+    before. Raises OSError."""
     made = place / f"record-{hex_of(record.manifest)}"
     (made / "etc").mkdir(mode=0o700, parents=True)
     for name in _ACCOUNTS:
@@ -75,7 +76,8 @@ def write_record(store: ImageStore, place: Path, record: ImageRecord) -> None:
     fields = asdict(record)
     if record.settings.healthcheck:
         fields["settings"]["healthcheck"]["kind"] = record.settings.healthcheck.kind.value
-    store.write_file(made / "image.json", json.dumps(fields).encode())
+    (made / "image.json").write_bytes(json.dumps(fields).encode())
+    sync_all(made)
     target = store.images / hex_of(record.manifest)
     try:
         made.rename(target)

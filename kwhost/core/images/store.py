@@ -22,13 +22,22 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
+from kwhost.core.abi.unpack_jail import sync_file_system
 from kwhost.core.errors import HostError, ImageError
 from kwhost.core.images.digests import Digest, digest_of, hex_of, parse_digest
 from kwhost.core.images.layout_index import index_of
 from kwhost.core.images.removal import remove_tree
 from kwhost.core.model.ids import TenantName
 
-__all__ = ["OPERATOR", "ImageStore", "Named", "Owner", "sync_directory", "telling_full_disk"]
+__all__ = [
+    "OPERATOR",
+    "ImageStore",
+    "Named",
+    "Owner",
+    "sync_all",
+    "sync_directory",
+    "telling_full_disk",
+]
 
 # Whose an image is: a tenant's, or the operator's, who shares it with all.
 Owner = TenantName | None
@@ -143,16 +152,19 @@ class ImageStore:
 
     # Files.
 
-    def write_file(self, path: Path, content: bytes) -> None:
-        """Have a file with this content, all of it or as it was before. Raises OSError."""
+    def write_file(self, path: Path, content: bytes, *, durable: bool = True) -> None:
+        """Have a file with this content, all of it or as it was before. One that is not `durable` outlasts a
+        power failure only if its file system was synced meanwhile. Raises OSError."""
         temporary = path.parent / f".{path.name[:64]}-{secrets.token_hex(8)}"
         try:
             with os.fdopen(os.open(temporary, _NEW, 0o600), "wb") as file:
                 file.write(content)
                 file.flush()
-                os.fsync(file.fileno())
+                if durable:
+                    os.fsync(file.fileno())
             temporary.rename(path)
-            sync_directory(path.parent)
+            if durable:
+                sync_directory(path.parent)
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
@@ -164,24 +176,26 @@ class ImageStore:
         return self.blobs / hex_of(digest)
 
     def add_blob(self, content: bytes) -> Digest:
-        """Keep a document. Raises HostError."""
+        """Keep a document; the image's record makes it durable. Raises HostError."""
         digest = digest_of(content)
+        with suppress(ImageError):
+            self.read_blob(digest, len(content))
+            return digest
         with telling_full_disk("keep an image's document"):
-            self.write_file(self.blob(digest), content)
+            self.write_file(self.blob(digest), content, durable=False)
         return digest
 
     def adopt_blob(self, file: Path, digest: Digest) -> None:
         """Keep a file whose digest was checked, and that nobody else has opened. Raises HostError."""
         with telling_full_disk("keep an image's layer"):
+            sync_file(file)  # whoever finds the name trusts the content
             file.rename(self.blob(digest))
-            sync_directory(self.blobs)
 
     def adopt_file(self, fd: int, digest: Digest) -> None:
         """The same for a file by its descriptor, whoever its owner is."""
         with telling_full_disk("keep an image's layer"):
             os.fchown(fd, os.geteuid(), os.getegid())
             os.fchmod(fd, 0o600)
-            os.fsync(fd)
             name = f"blob-{secrets.token_hex(8)}"
             ingest = os.open(self.ingest, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
             try:  # with a directory given, Python follows the link that /proc has
@@ -271,10 +285,24 @@ class ImageStore:
         return self._references / f"{_OPERATORS_FILE if owner is OPERATOR else owner}.json"
 
 
-def sync_directory(path: Path) -> None:
-    """Have the names in a directory on the disk."""
-    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+def sync_file(path: Path) -> None:
+    """Have a file's content on the disk."""
+    fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
         os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def sync_directory(path: Path) -> None:
+    """Have the names in a directory on the disk."""
+    sync_file(path)
+
+
+def sync_all(path: Path) -> None:
+    """Have all on the disk that is in the file system of a directory."""
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        sync_file_system(fd)
     finally:
         os.close(fd)
