@@ -4,9 +4,10 @@ Python's tarfile is not used: it trusts what headers say of sizes and order, dec
 several times as long for an entry.
 """
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
 from enum import Enum
+from types import MappingProxyType
+from typing import NamedTuple
 
 from kwhost.core.errors import ImageError
 from kwhost.core.images.tar_fields import (
@@ -49,8 +50,10 @@ _KINDS = {
 }  # fmt: skip
 
 
-@dataclass(slots=True)
-class Entry:
+_NO_XATTRS: Mapping[bytes, bytes] = MappingProxyType({})
+
+
+class Entry(NamedTuple):
     """One entry; names are bytes, as they are in the archive. `size` is the file's, `stored` what the archive
     has of it, `segments` where that belongs (None: it is all of the file)."""
 
@@ -62,8 +65,8 @@ class Entry:
     mtime: int
     size: int
     stored: int
-    link: bytes = b""
-    xattrs: dict[bytes, bytes] = field(default_factory=dict)
+    link: bytes
+    xattrs: Mapping[bytes, bytes] = _NO_XATTRS
     segments: tuple[Segment, ...] | None = None
 
 
@@ -155,9 +158,15 @@ class TarReader:
         kind = _KINDS.get(header[156:157])
         if kind is None:
             raise ImageError(f"the archive has an entry of the unknown kind {header[156:157]!r}")
-        size = decimal(pax[b"size"]) if b"size" in pax else number(header[124:136])
+        name = pax.get(b"path") or name or _full_name(header)
+        size = 0  # some programs give one to what is no file, and never content
+        if kind is Kind.FILE:
+            size = decimal(pax[b"size"]) if b"size" in pax else number(header[124:136])
+            self._begin_content(size)
+            if name.endswith(b"/"):
+                kind = Kind.DIRECTORY  # as before ustar
         entry = Entry(
-            name=pax.get(b"path") or name or _full_name(header),
+            name=name,
             kind=kind,
             mode=number(header[100:108]) & 0o7777,
             uid=decimal(pax[b"uid"]) if b"uid" in pax else number(header[108:116]),
@@ -166,21 +175,14 @@ class TarReader:
             size=size,
             stored=size,
             link=pax.get(b"linkpath") or link or text(header[157:257]),
+            xattrs=_xattrs(pax) if pax else _NO_XATTRS,
         )
-        if pax:
-            entry.xattrs = {key[len(_XATTR) :]: pax[key] for key in pax if key.startswith(_XATTR)}
-        if kind is Kind.FILE:
-            self._begin_content(size)
-            if entry.name.endswith(b"/"):
-                entry.kind = Kind.DIRECTORY  # as before ustar
-            self._read_sparse(entry, header, pax, sparse)
-        else:
-            entry.size = entry.stored = 0  # some programs give sizes to these, and never content
-        return entry
+        return self._with_segments(entry, header, pax, sparse) if kind is Kind.FILE else entry
 
-    def _read_sparse(
+    def _with_segments(
         self, entry: Entry, header: bytes, pax: dict[bytes, bytes], sparse: list[tuple[bytes, bytes]]
-    ) -> None:
+    ) -> Entry:
+        """A file that may be a sparse one."""
         if header[156:157] == b"S":
             segments, size = self._old_map(header)
         elif b"GNU.sparse.major" in pax:
@@ -191,10 +193,13 @@ class TarReader:
                 flat = [decimal(value) for value in pax[b"GNU.sparse.map"].split(b",") if value]
             segments, size = _pairs(flat), decimal(pax[b"GNU.sparse.size"])
         else:
-            return
-        entry.name = pax.get(b"GNU.sparse.name", entry.name)
-        entry.size, entry.stored = size, self._left
-        entry.segments = checked_segments(segments, size, self._left)
+            return entry
+        return entry._replace(
+            name=pax.get(b"GNU.sparse.name", entry.name),
+            size=size,
+            stored=self._left,
+            segments=checked_segments(segments, size, self._left),
+        )
 
     def _old_map(self, header: bytes) -> tuple[list[Segment], int]:
         """GNU's first form: in the header, and in blocks behind it."""
@@ -225,6 +230,10 @@ class TarReader:
             if numbers:
                 wanted = 1 + 2 * numbers[0]
         raise ImageError("a sparse file's map is too long, or not complete")
+
+
+def _xattrs(pax: dict[bytes, bytes]) -> dict[bytes, bytes]:
+    return {key[len(_XATTR) :]: value for key, value in pax.items() if key.startswith(_XATTR)}
 
 
 def _full_name(header: bytes) -> bytes:
