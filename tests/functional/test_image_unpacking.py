@@ -328,6 +328,37 @@ def test_a_layer_of_too_many_or_too_deep_entries_is_refused(layers: Layers) -> N
     assert "too deep" in layers.refuse(Archive().add("d/" * 50 + "f"), LayerBounds(depth=40))
 
 
+@pytest.mark.parametrize("mtime", [-(1 << 40), -1, 1 << 32, 1 << 62])
+def test_times_that_a_disk_cannot_have_are_brought_near(mtime: int, layers: Layers) -> None:
+    layers.unpack(Archive(tarfile.GNU_FORMAT).add("f", mtime=mtime).directory("d", mtime=mtime))
+
+    for name in ("f", "d"):
+        assert layers.stat(name).st_mtime == min(max(mtime, 0), 1 << 33)
+
+
+@pytest.mark.parametrize("owner", [65_536, 2**32 - 1, 2**32, 1 << 50])
+def test_owners_that_no_instance_has_are_refused(owner: int, layers: Layers) -> None:
+    user = layers.refuse(Archive(tarfile.GNU_FORMAT).add("by-user", uid=owner))
+    group = layers.refuse(Archive(tarfile.GNU_FORMAT).add("by-group", gid=owner))
+
+    for text in (user, group):
+        assert "cannot unpack" in text or "owner" in text
+
+
+def test_what_comes_after_the_end_is_not_made_and_counts_for_the_digest(layers: Layers) -> None:
+    data = Archive().add("f", b"x").data + Archive().add("after", b"y").data
+
+    assert layers.unpack(data).diff_id == f"sha256:{hashlib.sha256(data).hexdigest()}"
+    assert os.listdir(layers.root) == ["f"]
+
+
+@pytest.mark.parametrize("at", [100, 512, 1000, 70_000])
+def test_a_cut_archive_is_an_error(at: int, layers: Layers) -> None:
+    data = Archive().add("f", os.urandom(100_000)).data
+
+    assert "cut off" in layers.refuse(data[:at])
+
+
 @pytest.mark.parametrize("name", ["n" * 256, "a\0b"])
 def test_impossible_names_are_an_error(name: str, layers: Layers) -> None:
     text = layers.refuse(Archive().add("f", b"x", pax_headers={"path": name}))

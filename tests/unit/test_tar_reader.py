@@ -128,12 +128,48 @@ def test_only_octal_digits_are_a_number(text: bytes) -> None:
     assert "number" in refused(with_sum(header) + bytes(1024))
 
 
-def test_extended_headers_are_bounded() -> None:
+@pytest.mark.parametrize("kind", [b"x", b"g", b"L", b"K"])
+def test_extended_headers_are_bounded(kind: bytes) -> None:
     header = bytearray(Archive().add("a").data[:512])
-    header[156:157] = b"x"
+    header[156:157] = kind
     header[124:136] = b"%011o\0" % (1 << 30)
 
     assert "extended header of 1073741824 bytes" in refused(with_sum(header))
+
+
+def test_the_longest_names_are_read() -> None:
+    name = "/".join(["d" * 100] * 10_000)
+
+    ((entry, _),) = read(Archive(tarfile.GNU_FORMAT).add(name).data)
+
+    assert entry.name == name.encode()
+
+
+@pytest.mark.parametrize("kind", [b"0", b"x", b"L", b"S"])
+def test_negative_sizes_are_refused(kind: bytes) -> None:
+    header = bytearray(Archive().add("a").data[:512])
+    header[156:157] = kind
+    header[124:136] = b"\xff" * 11 + b"\x00"
+
+    assert "negative" in refused(with_sum(header) + bytes(1024))
+
+
+@pytest.mark.parametrize(("size", "text"), [("-1", "negative"), ("9" * 18, "cut off"), ("9" * 20, "number")])
+def test_sizes_of_pax_that_cannot_be_are_refused(size: str, text: str) -> None:
+    assert text in refused(Archive().add("a", b"x", pax_headers={"size": size}).data)
+
+
+@pytest.mark.parametrize(("form", "mtime"), [(tarfile.PAX_FORMAT, -1.5), (tarfile.GNU_FORMAT, -(1 << 40))])
+def test_times_before_the_epoch_are_the_epoch(form: int, mtime: float) -> None:
+    ((entry, _),) = read(Archive(form).add("a", mtime=mtime).data)
+
+    assert entry.mtime == 0
+
+
+def test_what_comes_after_the_end_is_none_of_it() -> None:
+    more = Archive().add("b", b"y").data
+
+    assert [entry.name for entry, _ in read(Archive().add("a", b"x").data + more)] == [b"a"]
 
 
 def test_a_size_beyond_all_files_is_refused() -> None:

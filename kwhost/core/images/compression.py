@@ -16,6 +16,10 @@ _ZSTD = b"\x28\xb5\x2f\xfd"
 _OTHERS = {b"BZh": "bzip2", b"\xfd7zXZ\0": "xz"}
 # zstd may ask for gigabytes of what it has written before; nothing in use asks for more than this.
 _WINDOW_MAX = 1 << 27
+# What is compressed may become as large as this, and beyond that so many times as large as it is: layers
+# become two to twenty times as large, zeros a thousand times in gzip, and far more in zstd.
+_UNSUSPICIOUS = 1 << 30
+_RATIO_MAX = 200
 _GZIP_WITH_HEADER = 16 + zlib.MAX_WBITS
 
 Read = Callable[[int], bytes]
@@ -27,13 +31,16 @@ class _Head:
     def __init__(self, source: BinaryIO, head: bytes) -> None:
         self._source = source
         self._head = head
+        self.given = 0  # bytes so far
 
     def read(self, size: int = -1) -> bytes:
         """At most so many bytes."""
-        if not self._head:
-            return self._source.read(size)
-        size = len(self._head) if size < 0 else size
-        piece, self._head = self._head[:size], self._head[size:]
+        if self._head:
+            size = len(self._head) if size < 0 else size
+            piece, self._head = self._head[:size], self._head[size:]
+        else:
+            piece = self._source.read(size)
+        self.given += len(piece)
         return piece
 
 
@@ -86,6 +93,23 @@ def _zstd(source: Any) -> Read:
     return read
 
 
+def _no_bomb(read: Read, source: _Head) -> Read:
+    """The same, as long as what comes is not out of all proportion to what it comes from."""
+    come = 0
+
+    def checked(size: int) -> bytes:
+        nonlocal come
+        piece = read(size)
+        come += len(piece)
+        if come > _UNSUSPICIOUS + _RATIO_MAX * source.given:
+            raise ImageError(
+                f"{source.given} compressed bytes become more than {come}: that is no archive of files"
+            )
+        return piece
+
+    return checked
+
+
 def is_compressed(head: bytes) -> bool:
     """Whether a stream that begins so (with HEAD bytes) is anything but itself."""
     return head.startswith((_GZIP, _ZSTD, *_OTHERS))
@@ -99,9 +123,9 @@ def plain_stream(source: BinaryIO) -> Read:
         head += more
     whole = _Head(source, head)
     if head.startswith(_GZIP):
-        return _Gzip(whole).read
+        return _no_bomb(_Gzip(whole).read, whole)
     if head.startswith(_ZSTD):
-        return _zstd(whole)
+        return _no_bomb(_zstd(whole), whole)
     for mark, name in _OTHERS.items():
         if head.startswith(mark):
             raise ImageError(f"it is compressed with {name}; gzip and zstd are known here")

@@ -6,7 +6,17 @@ from zlib import adler32
 
 from kwhost.core.errors import ImageError
 
-__all__ = ["BLOCK", "Segment", "check_sum", "checked_segments", "decimal", "number", "pax_records", "text"]
+__all__ = [
+    "BLOCK",
+    "Segment",
+    "check_sum",
+    "checked_segments",
+    "decimal",
+    "number",
+    "pax_records",
+    "size_of",
+    "text",
+]
 
 BLOCK = 512
 _NUMBER_MAX = 2**63 - 1
@@ -39,6 +49,13 @@ def number(field: bytes) -> int:
     if value > _NUMBER_MAX:
         raise ImageError("a tar header has a number of more than 63 bits")
     return value
+
+
+def size_of(field: bytes, pax: bytes | None = None) -> int:
+    """The size of an entry's content, in its header or, before that, in a pax header."""
+    if field[0] == 0xFF if pax is None else pax.startswith(b"-"):
+        raise ImageError("a tar header has a negative size")
+    return number(field) if pax is None else decimal(pax)
 
 
 def _binary(field: bytes) -> int:

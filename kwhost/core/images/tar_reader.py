@@ -18,6 +18,7 @@ from kwhost.core.images.tar_fields import (
     decimal,
     number,
     pax_records,
+    size_of,
     text,
 )
 from kwhost.core.images.tar_stream import ReadAhead
@@ -120,7 +121,7 @@ class TarReader:
 
     def _content(self, header: bytes) -> bytes:
         """All of an extended header."""
-        size = number(header[124:136])
+        size = size_of(header[124:136])
         if size > _HEADER_MAX:
             raise ImageError(f"the archive has an extended header of {size} bytes")
         return self._stream.take(size + -size % BLOCK)[:size]
@@ -161,7 +162,7 @@ class TarReader:
         name = pax.get(b"path") or name or _full_name(header)
         size = 0  # some programs give one to what is no file, and never content
         if kind is Kind.FILE:
-            size = decimal(pax[b"size"]) if b"size" in pax else number(header[124:136])
+            size = size_of(header[124:136], pax.get(b"size"))
             self._begin_content(size)
             if name.endswith(b"/"):
                 kind = Kind.DIRECTORY  # as before ustar
