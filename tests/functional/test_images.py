@@ -5,13 +5,16 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from kwhost.core.engines.id_ranges import lease_ids
 from kwhost.core.errors import HostError, ImageError, KwhostError, NotFound, UsageError
+from kwhost.core.images import adding, loading
+from kwhost.core.images.layer_writer import LayerBounds
 from kwhost.core.images.service import Images, stored_image
 from kwhost.core.images.store import OPERATOR, Owner
 from kwhost.core.model.ids import DEFAULT_UID_BASE, TenantName
@@ -345,6 +348,43 @@ def test_whoever_is_killed_while_loading_leaves_nothing_half(
     assert store.names() == ["a:1"]
 
 
+_STALLED = """
+import os, sys
+from pathlib import Path
+from kwhost.core.engines.id_ranges import lease_ids
+from kwhost.core.images.service import Images
+images = Images(Path(sys.argv[1]), lambda: lease_ids(0x70000000))
+images.load(None, 0, None)
+"""
+
+
+def _wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_the_jailed_process_ends_with_whoever_is_killed_while_it_works(store: Store) -> None:
+    command = [sys.executable, "-c", _STALLED, str(store.state)]
+    loading = subprocess.Popen(command, stdin=subprocess.PIPE)
+    assert loading.stdin
+    loading.stdin.write(docker_archive([BASE, TOP], "a:1")[:3000])  # and then nothing more comes
+    loading.stdin.flush()
+    children = Path(f"/proc/{loading.pid}/task/{loading.pid}/children")
+    ingest = store.state / "images/ingest"
+    _wait_until(lambda: bool(list(ingest.rglob("config.json"))))
+    (jailed,) = map(int, children.read_text().split())
+
+    loading.kill()
+    loading.wait()
+
+    _wait_until(lambda: not Path(f"/proc/{jailed}").exists())
+    loading.stdin.close()
+    store.images.collect()
+    assert store.content() == []
+
+
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     place = tmp_path / "disk"
@@ -367,6 +407,23 @@ def test_a_full_disk_is_one_line_and_leaves_room(small_disk: Path) -> None:
     subprocess.run(["mount", "-o", "remount,size=64m", small_disk], check=True)
     store.load(large)
     assert store.names() == ["large:1", "small:1"]
+
+
+def test_a_disk_that_fills_up_meanwhile_is_one_line_and_leaves_nothing(
+    small_disk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody else took what there was room for before."""
+    for module in (adding, loading):
+        monkeypatch.setattr(module, "room_for", lambda _path: LayerBounds())
+    store = Store(small_disk / "state")
+    archive = small_disk.parent / "archive"
+    archive.write_bytes(docker_archive([Archive().add("f", os.urandom(7 << 20)).data], "large:1"))
+
+    with archive.open("rb") as opened, pytest.raises(KwhostError, match="No space left") as caught:
+        store.images.load(OPERATOR, opened.fileno(), None)
+
+    assert "\n" not in str(caught.value)
+    assert (store.names(), store.content()) == ([], [])
 
 
 def test_several_loads_at_once_are_all_there(store: Store, tmp_path: Path) -> None:
