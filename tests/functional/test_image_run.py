@@ -1,6 +1,7 @@
 """Instances of images: what the image says counts, and its layers are shared and never changed."""
 
 import json
+import os
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -193,6 +194,29 @@ def test_a_running_instance_keeps_its_image_and_exec_follows_it(hosted: Hosted) 
 
     done = hosted.run("exec", "one", "--", "sh", "-c", "id -u; echo $A; cat /etc/old")
     assert done.stdout == "1000\nb\nold\n"
+
+
+def test_what_a_killed_daemon_had_begun_to_load_is_gone_after_the_next_start(hosted: Hosted) -> None:
+    store, daemon = hosted.daemon.state_dir / "images", hosted.daemon
+    file = daemon.directory / "large.tar"
+    file.write_bytes(docker_archive([Archive().add("f", os.urandom(50 << 20)).data], "large:1"))
+    loading = subprocess.Popen(
+        daemon.command("image", "load", str(file)), env=daemon.environment, stderr=subprocess.DEVNULL
+    )
+    eventually(lambda: list(store.glob("ingest/*/*")), "the beginning of the load")
+
+    daemon.kill()
+    loading.wait(60)
+    daemon.start()
+
+    def content() -> list[Path]:
+        return [
+            path for place in ("ingest", "layers", "blobs/sha256") for path in store.joinpath(place).iterdir()
+        ]
+
+    eventually(lambda: not content(), "an empty store")
+    hosted.load(docker_archive([BASE], "app:1", Cmd=["pwd"]))
+    assert hosted.run("run", "--rm", "--image", "app:1").stdout == "/\n"
 
 
 def test_the_images_stop_signal_and_health_check_count(hosted: Hosted) -> None:

@@ -111,7 +111,14 @@ class DaemonHosting(HostSupervisor):
         )
         self.spawn(self._networks.run, records)
         self.spawn(self._histories.keep, self)
+        self.spawn(self._repair_images)
         await super().recover(records)
+
+    async def _repair_images(self) -> None:
+        try:
+            await self.images.repair()
+        except KwhostError as error:
+            await self._around.journal.tell(EventKind.NOTICE, f"images were not repaired: {error}")
 
     # The configuration.
 

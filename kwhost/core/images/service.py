@@ -126,6 +126,11 @@ class Images:
         self.collect()
         return tuple(removed)
 
+    def repair(self) -> None:
+        """Remove what was left by whoever was killed; a host without images has no store, and gets none."""
+        if self.store.path.is_dir():
+            self.collect()
+
     def collect(self) -> int:
         """Remove what is not referred to; the bytes of blobs that went."""
         return collect(self.store, self._instances.glob("*/image"))

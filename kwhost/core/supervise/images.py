@@ -75,6 +75,11 @@ class HostedImages:
         wanted = self._wanted()
         return await _call(lambda: self._images.prune(owner, wanted))
 
+    async def repair(self) -> None:
+        """Remove what a daemon left that was killed while it added or removed an image. Raises ImageError,
+        HostError."""
+        await _call(self._images.repair)
+
     async def add(
         self, owner: Owner, kind: ArchiveKind, name: str | None, archive: AsyncIterator[bytes]
     ) -> tuple[StoredImage, ...]:
