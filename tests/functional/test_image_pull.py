@@ -1,12 +1,10 @@
-"""Images from a registry: a real one on loopback, filled by skopeo, and one that misbehaves."""
+"""Images from a registry that misbehaves; test_image_registry.py has a real one."""
 
 import http.server
 import json
 import os
-import socket
 import subprocess
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -19,7 +17,7 @@ from kwhost.core.images.names import parse_name
 from kwhost.core.images.pulling import pull
 from kwhost.core.images.registry import Registry
 from tests.conftest import RunKwhost
-from tests.functional.image_parts import busybox_layer, digest, image_config, oci_archive
+from tests.functional.image_parts import digest, image_config
 from tests.unit.tar_parts import Archive
 
 LAYER = Archive().add("f", b"content").data
@@ -294,48 +292,3 @@ def test_credentials_are_kept_for_this_user_alone(tmp_path: Path) -> None:
     assert find_credentials("unknown", environment) is None
     assert json.loads(file.read_text())["credsStore"] == "kept"
     assert file.stat().st_mode & 0o777 == 0o600
-
-
-@pytest.fixture
-def registry(tmp_path: Path) -> Iterator[str]:
-    """Debian's docker-registry, on a port of its own."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        host = f"127.0.0.1:{probe.getsockname()[1]}"
-    settings = tmp_path / "registry.yml"
-    settings.write_text(
-        f"version: 0.1\nlog: {{level: error}}\nstorage: {{filesystem: {{rootdirectory: {tmp_path}/kept}}}}\n"
-        f"http: {{addr: '{host}'}}\n"
-    )
-    process = subprocess.Popen(
-        ["docker-registry", "serve", settings], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    deadline = time.monotonic() + 20
-    while time.monotonic() < deadline:
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", int(host.rpartition(":")[2]))) == 0:
-                break
-        time.sleep(0.02)
-    yield host
-    process.terminate()
-    process.wait(20)
-
-
-@pytest.mark.kvm
-@pytest.mark.root
-def test_an_image_is_pulled_from_a_registry_and_run(
-    registry: str, tmp_path: Path, kwhost_command: list[str], run_kwhost: RunKwhost
-) -> None:
-    archive = tmp_path / "archive.tar"
-    archive.write_bytes(oci_archive([busybox_layer().data, LAYER], "app:1", Cmd=["cat", "/f"]))
-    copy = ["skopeo", "copy", "-q", "--dest-tls-verify=false", f"oci-archive:{archive}"]
-    subprocess.run([*copy, f"docker://{registry}/app:1"], check=True, timeout=60)
-
-    name = f"{registry}/app:1"
-    pulled = subprocess.run(
-        [*kwhost_command, "image", "pull", name, "--plain-http"],
-        capture_output=True, text=True, timeout=60, check=False,
-    )  # fmt: skip
-
-    assert (pulled.stdout, pulled.stderr) == (f"{name}\n", "")
-    assert run_kwhost(["--image", name]).stdout == "content"
