@@ -241,3 +241,10 @@ def test_without_encryption_nothing_is_pulled_unless_the_user_says_so(
 
     assert pulled.returncode != 0
     assert json.loads(image("ls", "--json").stdout) == []
+
+
+@pytest.mark.parametrize("name", ["app:1", "library/app", "app@" + digest(b"app")])
+def test_a_name_without_a_registry_is_not_looked_for_anywhere(name: str, image: Image) -> None:
+    pulled = image("pull", name)
+
+    assert "names no registry" in pulled.stderr

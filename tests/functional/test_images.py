@@ -301,6 +301,14 @@ def test_an_archive_without_names_needs_one(store: Store) -> None:
     assert [image.name for image in store.load(docker_archive([BASE]), name="given")] == ["given:latest"]
 
 
+def test_a_short_name_that_another_program_filled_up_is_short_again(store: Store) -> None:
+    names = ("registry.example/library/app:1", "registry.example/team/app:1", "library/app:2")
+
+    loaded = store.load(docker_archive([BASE], *names))
+
+    assert [image.name for image in loaded] == ["app:1", "registry.example/team/app:1", "library/app:2"]
+
+
 def test_a_damaged_document_is_told_of(store: Store) -> None:
     (image,) = store.load(docker_archive([BASE], "a:1"))
     (store.state / "images/images" / image.digest[7:] / "image.json").write_text("{")

@@ -36,7 +36,7 @@ _EPILOG = """examples:
   docker save app:1 | kwhost image load -
   kwhost image load app.tar.gz --name app:1
   kwhost image import ./rootfs base:12
-  kwhost image pull docker.io/library/debian:12
+  kwhost image pull registry.example/debian:12
   kwhost run --image app:1"""
 
 _DIGITS = 12

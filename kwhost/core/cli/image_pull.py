@@ -27,6 +27,8 @@ def pull(access: ImageAccess, text: str, options: Namespace, *, shown: bool) -> 
     from kwhost.core.images.registry import Registry
 
     name = parse_name(text)
+    if not name.registry:
+        raise UsageError(f"{text[:200]!r} names no registry: write REGISTRY/{name.familiar}")
     credentials = parse_credentials(options.creds) if options.creds else find_credentials(name.registry)
     registry = Registry(name.registry, name.repository, credentials, plain=options.plain_http)
 

@@ -27,6 +27,8 @@ from kwhost.core.images.platforms import choose
 __all__ = ["ArchivedImage", "Directory", "read_layout"]
 
 _NAME_KEYS = ("io.containerd.image.name", "org.opencontainers.image.ref.name")
+# What programs put before a name that has no registry, behind the one of their choice.
+_OFFICIAL = "library/"
 _IMAGES_MAX = 100
 _NESTED_MAX = 3
 
@@ -150,6 +152,8 @@ def _valid_names(texts: list[str]) -> tuple[str, ...]:
             name = parse_name(text)
         except UsageError:
             continue
+        if name.registry and name.repository.startswith(_OFFICIAL):
+            name = name._replace(registry="", repository=name.repository.removeprefix(_OFFICIAL))
         if ":" in text.rpartition("/")[2] and name.digest is None:
             names.append(name.familiar)
     return tuple(dict.fromkeys(names))

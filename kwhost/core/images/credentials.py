@@ -9,11 +9,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from kwhost.core.errors import HostError, UsageError
-from kwhost.core.images.names import DEFAULT_REGISTRY
 
 __all__ = ["Credentials", "find_credentials", "keep_credentials", "parse_credentials"]
 
-_DOCKER_KEY = "https://index.docker.io/v1/"
 _FILE_MAX = 1 << 20
 
 
@@ -58,15 +56,11 @@ def _read(file: Path) -> dict[str, Any]:
     return content if isinstance(content, dict) else {}
 
 
-def _key(registry: str) -> str:
-    return _DOCKER_KEY if registry == DEFAULT_REGISTRY else registry
-
-
 def find_credentials(registry: str, environment: Mapping[str, str] | None = None) -> Credentials | None:
     """The user's for a registry; None where there are none. Raises HostError."""
     for file in _files(os.environ if environment is None else environment):
         entries = _read(file).get("auths")
-        entry = entries.get(_key(registry)) if isinstance(entries, dict) else None
+        entry = entries.get(registry) if isinstance(entries, dict) else None
         if isinstance(entry, dict) and isinstance(entry.get("auth"), str):
             try:
                 user, _, password = base64.b64decode(entry["auth"]).decode().partition(":")
@@ -84,7 +78,7 @@ def keep_credentials(
     content = _read(file)
     entries = content.get("auths")
     kept = {**entries} if isinstance(entries, dict) else {}
-    kept[_key(registry)] = {"auth": credentials.basic()}
+    kept[registry] = {"auth": credentials.basic()}
     fresh = file.with_name(f".{file.name}.{os.getpid()}")
     try:
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -6,10 +6,8 @@ from typing import NamedTuple
 from kwhost.core.errors import ImageError, UsageError
 from kwhost.core.images.digests import Digest, parse_digest
 
-__all__ = ["DEFAULT_REGISTRY", "ImageName", "parse_name"]
+__all__ = ["ImageName", "parse_name"]
 
-DEFAULT_REGISTRY = "docker.io"
-_OFFICIAL = "library/"
 _REGISTRY = re.compile(r"(?:[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?)(?:\.[a-zA-Z0-9-]+)*(?::[0-9]{1,5})?")
 _PART = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*")
 _TAG = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9_.-]{0,127}")
@@ -17,7 +15,8 @@ _NAME_MAX = 255
 
 
 class ImageName(NamedTuple):
-    """A name in full; `tag` is "" where only a digest says which image of the repository it is."""
+    """A name in full; `registry` is "" where it names none, `tag` where only a digest says which image of the
+    repository it is."""
 
     registry: str
     repository: str
@@ -26,12 +25,8 @@ class ImageName(NamedTuple):
 
     @property
     def familiar(self) -> str:
-        """As people write it: without the default registry. Images are kept under this name."""
-        registry, repository = self.registry, self.repository
-        if registry == DEFAULT_REGISTRY:
-            shown = repository.removeprefix(_OFFICIAL)
-        else:
-            shown = f"{registry}/{repository}"
+        """As people write it. Images are kept under this name."""
+        shown = f"{self.registry}/{self.repository}" if self.registry else self.repository
         return f"{shown}:{self.tag}" if self.tag else f"{shown}@{self.digest}"
 
 
@@ -39,7 +34,7 @@ def _split_registry(path: str) -> tuple[str, str]:
     first, slash, rest = path.partition("/")
     if slash and ("." in first or ":" in first or first == "localhost"):
         return first, rest
-    return DEFAULT_REGISTRY, path if slash else _OFFICIAL + path
+    return "", path
 
 
 def parse_name(text: str) -> ImageName:
@@ -55,7 +50,7 @@ def parse_name(text: str) -> ImageName:
     valid = (
         len(text) <= _NAME_MAX + 80
         and len(repository) <= _NAME_MAX
-        and _REGISTRY.fullmatch(registry)
+        and (not registry or _REGISTRY.fullmatch(registry))
         and all(_PART.fullmatch(part) for part in parts)
         and (not tag or _TAG.fullmatch(tag))
         and bool(tag or at)

@@ -14,7 +14,6 @@ from urllib.parse import urlencode, urljoin, urlsplit
 from kwhost.core.errors import ImageError
 from kwhost.core.images.credentials import Credentials
 from kwhost.core.images.documents import DOCUMENT_MAX
-from kwhost.core.images.names import DEFAULT_REGISTRY
 
 __all__ = ["Registry"]
 
@@ -22,7 +21,6 @@ _SECONDS = 60.0
 _REDIRECTS_MAX = 5
 _TOKEN_MAX = 64 * 1024
 _CHALLENGE = re.compile(r'([a-zA-Z]+)="([^"]*)"')
-_DOCKER_HOST = "registry-1.docker.io"
 _REASONS = {401: "it wants credentials: kwhost image login, or --creds", 403: "it does not allow that",
             404: "it has no such image", 429: "it has had too many requests; try again later"}  # fmt: skip
 
@@ -58,7 +56,6 @@ class Registry:
         self._repository = repository
         self._credentials = credentials
         self._scheme = "http" if plain else "https"
-        self._host = _DOCKER_HOST if registry == DEFAULT_REGISTRY else registry
         self._authorization: str | None = None
 
     def check_login(self) -> None:
@@ -86,7 +83,7 @@ class Registry:
         return response, response.status == 206
 
     def _open(self, path: str, headers: dict[str, str]) -> http.client.HTTPResponse:
-        place = _Place(self._scheme, self._host, path)
+        place = _Place(self._scheme, self.name, path)
         for _ in range(2):
             response = self._follow(place, headers)
             if response.status in (200, 206):
@@ -103,7 +100,7 @@ class Registry:
 
     def _follow(self, place: _Place, headers: dict[str, str]) -> http.client.HTTPResponse:
         for _ in range(_REDIRECTS_MAX):
-            own = (place.scheme, place.host) == (self._scheme, self._host)
+            own = (place.scheme, place.host) == (self._scheme, self.name)
             secret = {"Authorization": self._authorization} if own and self._authorization else {}
             response = self._ask(place, {**headers, **secret})
             if response.status not in (301, 302, 303, 307, 308):
