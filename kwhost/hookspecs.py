@@ -29,6 +29,7 @@ from kwhost.core.model.decisions import Answer, Decision, Question
 from kwhost.core.model.definition import InstanceDefinition
 from kwhost.core.model.events import Event
 from kwhost.core.model.ids import InstanceId, InstanceName, TenantName
+from kwhost.core.model.image import ImageSettings
 from kwhost.core.model.instance import Isolation
 from kwhost.core.model.mounts import Mount
 from kwhost.core.model.network import Uplink
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DEADLINE_SECONDS",
+    "IMAGE_STORE",
     "CliCommand",
     "EngineOffer",
     "HostView",
@@ -161,28 +163,43 @@ def engines() -> Sequence[EngineOffer]:  # type: ignore[empty-body]
     """The engines that the plugin offers."""
 
 
+# The source of the images that are called like app:1.
+IMAGE_STORE = "store"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageRequest:
     """An image for one instance; `reference` is what follows the source's name in `image =
-    "NAME:REFERENCE"`."""
+    "NAME:REFERENCE"`. A source keeps what it has of its own in the directory plugins/NAME of `state_dir`."""
 
     reference: str
     instance: InstanceName
+    tenant: TenantName
     read_only: bool
+    state_dir: Path
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImagePlan:
     """How an instance's root is made: the steps in order, and the directory of this host beneath which the
-    image's etc/passwd and etc/group are (they are read as hostile)."""
+    image's etc/passwd and etc/group are (they are read as hostile).
+
+    `settings` are what the image says about running it. `digest` is for what was put into kwhost's own store,
+    where it stays as long as the instance has it. `pin` is a descriptor, or -1: kwhost closes it once the
+    instance has begun, or cannot begin, and until then the source keeps what the steps name.
+    """
 
     mounts: tuple[Mount, ...]
     accounts_root: str
+    settings: ImageSettings | None = None
+    digest: str = ""
+    pin: int = -1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageSource:
-    """A kind of image, for `image = "NAME"` or `image = "NAME:REFERENCE"`.
+    """A kind of image, for `image = "NAME"` or `image = "NAME:REFERENCE"`. The source IMAGE_STORE has all
+    that names no other one, and gets the whole of it.
 
     `plan` is called in a thread, for each start, and has PLAN_SECONDS (core.pluginmgr.images). It raises
     ImageError for an image that cannot be used.

@@ -1,5 +1,6 @@
 """Plugins at work: whatever one does, the others, the daemon and the promises go on."""
 
+import os
 import threading
 from collections.abc import Callable
 from functools import partial
@@ -12,7 +13,7 @@ import trio
 
 from kwhost.core.errors import ImageError
 from kwhost.core.model.events import EventKind
-from kwhost.core.model.ids import InstanceName
+from kwhost.core.model.image import ImageSettings
 from kwhost.core.pluginmgr import calls, delivery
 from kwhost.core.pluginmgr.faults import PluginFault, one_line
 from kwhost.core.pluginmgr.plugin import FAULTS_MAX
@@ -27,7 +28,7 @@ from kwhost.testing import (
     make_tenant,
     wait_until,
 )
-from tests.unit.plugin_parts import Bench, make_plugin
+from tests.unit.plugin_parts import Bench, image_request, make_plugin
 
 __all__ = ["fake_host", "load_plugin"]
 
@@ -289,7 +290,7 @@ def plans(plan: Callable[[ImageRequest], Any]) -> Bench:
 
 
 async def plan_image(bench: Bench, image: str = "oci:alpine") -> ImagePlan:
-    return await bench.manager.plan_image(image, InstanceName("web"), read_only=False)
+    return await bench.manager.plan_image(image_request(image))
 
 
 async def test_an_image_is_planned_by_the_source_of_its_name() -> None:
@@ -300,8 +301,43 @@ async def test_an_image_is_planned_by_the_source_of_its_name() -> None:
     assert plan.accounts_root == "/alpine"
 
 
+async def test_what_names_no_source_is_the_stores_all_of_it() -> None:
+    def plan(request: ImageRequest) -> ImagePlan:
+        return ImagePlan(mounts=(), accounts_root=f"/{request.tenant}/{request.reference}")
+
+    def other(request: ImageRequest) -> ImagePlan:
+        raise KeyError(request.reference)
+
+    sources = [ImageSource(name="store", plan=plan), ImageSource(name="oci", plan=other)]
+    bench = Bench(a=make_plugin(image_sources=lambda: sources))
+
+    for image in ("alpine:3", "store:3", "localhost:5000/app"):
+        assert (await plan_image(bench, image)).accounts_root == f"/acme/{image}"
+
+
+async def test_what_an_image_says_of_itself_comes_with_its_plan() -> None:
+    settings = ImageSettings(command=("/bin/app",), environment={"A": "b"}, stop_signal=2)
+    digest = f"sha256:{'0' * 64}"
+
+    plan = await plan_image(
+        plans(lambda _: ImagePlan(mounts=(), accounts_root="/", settings=settings, digest=digest))
+    )
+
+    assert (plan.settings, plan.digest) == (settings, digest)
+
+
+async def test_a_plan_that_makes_no_sense_pins_nothing() -> None:
+    ours, pin = os.pipe()
+
+    with pytest.raises(ImageError):
+        await plan_image(plans(lambda _: ImagePlan(mounts=(), accounts_root="x", pin=pin)))
+
+    assert os.read(ours, 1) == b""
+    os.close(ours)
+
+
 async def test_an_image_of_no_source_is_an_error_that_names_those_there_are() -> None:
-    with pytest.raises(ImageError, match=r"no image source 'docker'.*there are: oci"):
+    with pytest.raises(ImageError, match=r"no image source has the image 'docker:x'; there are: oci"):
         await plan_image(plans(lambda request: None), "docker:x")
 
 
@@ -319,6 +355,10 @@ async def test_what_a_source_says_about_an_image_is_no_fault_of_the_plugin() -> 
         None,
         ImagePlan(mounts=(1,), accounts_root="/"),  # type: ignore[arg-type]
         ImagePlan(mounts=(), accounts_root="x"),
+        ImagePlan(mounts=(), accounts_root="/", digest="sha256:../x"),
+        ImagePlan(mounts=(), accounts_root="/", pin="3"),  # type: ignore[arg-type]
+        ImagePlan(mounts=(), accounts_root="/", settings=ImageSettings(command="sh")),  # type: ignore[arg-type]
+        ImagePlan(mounts=(), accounts_root="/", settings={"command": ["sh"]}),  # type: ignore[arg-type]
     ],
 )
 async def test_a_plan_that_makes_no_sense_is_a_fault(answer: object) -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from kwhost.core.errors import ImageError
+from kwhost.core.errors import ImageError, NotFound
 from kwhost.core.images.host import host_image
 from kwhost.core.images.rootfs import rootfs_image
 from kwhost.core.model.ids import InstanceName
@@ -13,16 +13,17 @@ from kwhost.core.pluginmgr.loading import load_plugins
 from kwhost.core.pluginmgr.manager import Plugins
 from kwhost.hookspecs import ImagePlan
 from kwhost.testing import LoadPlugin, fake_host, load_plugin
+from tests.unit.plugin_parts import image_request
 
 __all__ = ["fake_host", "load_plugin"]
 
 WEB = InstanceName("web")
 
 
-async def plan(image: str) -> ImagePlan:
+async def plan(image: str, state_dir: Path = Path("/no-state")) -> ImagePlan:
     lines: list[str] = []
     plugins = Plugins(load_plugins(Selection(), lines.append, installed=False), lines.append, lines.append)
-    return await plugins.plan_image(image, WEB, read_only=True)
+    return await plugins.plan_image(image_request(image, read_only=True, state_dir=state_dir))
 
 
 async def test_the_image_host_is_this_machine() -> None:
@@ -39,12 +40,15 @@ async def test_the_image_rootfs_is_a_directory(tmp_path: Path) -> None:
     assert found.accounts_root == str(tmp_path)
 
 
-@pytest.mark.parametrize(
-    "image", ["host:x", "rootfs", "rootfs:relative", "rootfs:/", "rootfs:/no/such", "alpine"]
-)
+@pytest.mark.parametrize("image", ["host:x", "rootfs", "rootfs:relative", "rootfs:/", "rootfs:/no/such"])
 async def test_other_images_are_refused(image: str) -> None:
     with pytest.raises(ImageError):
         await plan(image)
+
+
+async def test_what_else_an_instance_names_is_an_image_of_the_store(tmp_path: Path) -> None:
+    with pytest.raises(NotFound, match="no image 'alpine' here"):
+        await plan("alpine", tmp_path)
 
 
 async def test_the_daemon_measures_itself(load_plugin: LoadPlugin) -> None:

@@ -25,9 +25,8 @@ from kwhost.core.engines.base import Engine
 from kwhost.core.engines.id_ranges import IdLease
 from kwhost.core.engines.kernel_version import check_kernel
 from kwhost.core.errors import HostError, KwhostError, StoreError, UsageError
-from kwhost.core.images.accounts import read_accounts
+from kwhost.core.images.accounts import Accounts, read_accounts
 from kwhost.core.images.image import Image
-from kwhost.core.images.service import stored_image
 from kwhost.core.model.events import Event, EventKind
 from kwhost.core.model.instance import InstanceSpec
 from kwhost.core.pluginmgr.discovery import Selection
@@ -43,6 +42,7 @@ from kwhost.core.supervise.questions import Questions
 from kwhost.core.supervise.remembered import RememberedAnswers
 from kwhost.core.supervise.surroundings import Surroundings
 from kwhost.core.supervise.volumes import HostedVolumes
+from kwhost.hookspecs import ImageRequest
 
 __all__ = ["run_daemon"]
 
@@ -201,12 +201,22 @@ async def _find_image(plugins: Plugins, state_dir: Path, spec: InstanceSpec) -> 
     if spec.rootfs is None and spec.image.partition(":")[0] == "rootfs":
         # What a tenant's users may bind holds for the field `rootfs`; there is no way around it.
         raise UsageError(f"{spec.image!r} is no image: give a directory as rootfs, without an image")
-    if spec.rootfs is None and spec.image.partition(":")[0] not in plugins.image_sources():
-        return await trio.to_thread.run_sync(stored_image, state_dir, spec.tenant, spec.image)
-    reference = f"rootfs:{spec.rootfs}" if spec.rootfs is not None else spec.image
-    plan = await plugins.plan_image(reference, spec.name, read_only=spec.read_only)
-    accounts = await trio.to_thread.run_sync(read_accounts, plan.accounts_root)
-    return Image(mounts=tuple(plan.mounts), accounts=accounts)
+    assert spec.tenant
+    request = ImageRequest(
+        reference=f"rootfs:{spec.rootfs}" if spec.rootfs is not None else spec.image,
+        instance=spec.name,
+        tenant=spec.tenant,
+        read_only=spec.read_only,
+        state_dir=state_dir,
+    )
+    plan = await plugins.plan_image(request)
+    image = Image(plan.mounts, Accounts(), plan.settings, plan.digest, plan.pin)
+    try:
+        accounts = await trio.to_thread.run_sync(read_accounts, plan.accounts_root)
+    except BaseException:
+        image.close()
+        raise
+    return image._replace(accounts=accounts)
 
 
 def run_daemon(configuration: Configuration, ready: Callable[[], None], log_file: Path | None = None) -> None:

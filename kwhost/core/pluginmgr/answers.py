@@ -13,6 +13,7 @@ import msgspec
 from kwhost.core.model.decisions import Answer, Scope
 from kwhost.core.model.floors import isolation_of, meets
 from kwhost.core.model.ids import InstanceId
+from kwhost.core.model.image import ImageSettings
 from kwhost.core.model.instance import Isolation
 from kwhost.core.model.mounts import Mount
 from kwhost.core.model.network import Uplink
@@ -52,6 +53,7 @@ _NAME = re.compile(r"[a-z][a-z0-9_-]{0,31}")
 _METRIC_NAME = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]{0,127}")
 # Not "all" and "default", which mean every interface to the kernel.
 _INTERFACE = re.compile(r"(?!(?:all|default|lo)$)[a-zA-Z][a-zA-Z0-9_-]{0,14}")
+_DIGEST = re.compile(r"(?:sha256:[0-9a-f]{64})?")
 _SUBNETS_MAX = 1000
 _MTU_MIN, _MTU_MAX = 1280, 65_535  # IPv6 needs the one, no packet is larger than the other
 # What networks of their own may have: the private ranges, and shared and unique local addresses.
@@ -323,7 +325,20 @@ def check_image_plan(value: object) -> ImagePlan:
     root: object = value.accounts_root
     valid = isinstance(root, str) and root.startswith("/") and "\0" not in root
     _require(valid, "accounts_root is no absolute path")
-    return dataclasses.replace(value, mounts=_sequence(value.mounts, Mount, 10_000))
+    _require(_matches(_DIGEST, value.digest), "digest is neither empty nor sha256: and 64 hexadecimal digits")
+    pin: object = value.pin
+    _require(type(pin) is int and (pin == -1 or pin > 2), f"the pin {pin!r} is no descriptor")
+    settings = None if value.settings is None else _check_settings(value.settings)
+    return dataclasses.replace(value, mounts=_sequence(value.mounts, Mount, 10_000), settings=settings)
+
+
+def _check_settings(value: object) -> ImageSettings:
+    """A copy whose fields have the types that they are to have."""
+    _require(isinstance(value, ImageSettings), f"settings is {type(value).__name__}, not ImageSettings")
+    try:
+        return msgspec.convert(msgspec.to_builtins(value), ImageSettings)
+    except (msgspec.ValidationError, TypeError) as error:
+        raise PluginFault(f"settings: {error}") from error
 
 
 # Each takes an answer and returns it, copied where it could change; raises PluginFault.

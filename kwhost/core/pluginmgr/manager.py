@@ -1,10 +1,10 @@
 """What the daemon does with plugins. A plugin that raises, hangs or answers nonsense fails alone: it is
 reported, and disabled after FAULTS_MAX failures in a row. Where one decides, its failure means refusal."""
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from ipaddress import IPv4Network, IPv6Network
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import trio
 
@@ -12,7 +12,6 @@ from kwhost.core.errors import ImageError
 from kwhost.core.model.daemon import PluginStatus
 from kwhost.core.model.definition import InstanceDefinition
 from kwhost.core.model.events import Event
-from kwhost.core.model.ids import InstanceName, TenantName
 from kwhost.core.model.network import Uplink
 from kwhost.core.model.tenant import Tenant
 from kwhost.core.pluginmgr.background import Service
@@ -20,12 +19,23 @@ from kwhost.core.pluginmgr.calls import THREADS_MAX, call_hook
 from kwhost.core.pluginmgr.delivery import EventQueue
 from kwhost.core.pluginmgr.faults import PluginFault
 from kwhost.core.pluginmgr.host import HostOfPlugin
-from kwhost.core.pluginmgr.images import plan_image
+from kwhost.core.pluginmgr.images import plan_image, source_of
 from kwhost.core.pluginmgr.plugin import Plugin
 from kwhost.core.pluginmgr.policies import ANSWERS_MAX, PolicyPlugins
 from kwhost.core.pluginmgr.registry import Registry
 from kwhost.core.pluginmgr.sections import SectionProblem, read_section
-from kwhost.hookspecs import DEADLINE_SECONDS, EngineOffer, HostView, ImagePlan, Metric, NetworkOffer
+from kwhost.hookspecs import (
+    DEADLINE_SECONDS,
+    EngineOffer,
+    HostView,
+    ImagePlan,
+    ImageRequest,
+    Metric,
+    NetworkOffer,
+)
+
+if TYPE_CHECKING:
+    from kwhost.core.model.ids import TenantName
 
 __all__ = ["Plugins"]
 
@@ -102,22 +112,18 @@ class Plugins:
         """Every plugin, by name."""
         return tuple(plugin.status() for _, plugin in sorted(self._registry.plugins.items()))
 
-    def image_sources(self) -> Collection[str]:
-        """The kinds of images that plugins offer."""
-        return self._registry.offers("image_sources").keys()
-
-    async def plan_image(self, image: str, instance: InstanceName, *, read_only: bool) -> ImagePlan:
-        """How the root of an instance with `image` is made. Raises ImageError, and what the image's source
-        raises of KwhostError."""
-        owner = self._registry.owner("image_sources", image.partition(":")[0])
+    async def plan_image(self, request: ImageRequest) -> ImagePlan:
+        """How the root of an instance is made; `request.reference` is all that the instance says of its
+        image. Raises ImageError, and what the image's source raises of KwhostError."""
+        owner = self._registry.owner("image_sources", source_of(self._registry, request.reference)[0])
         try:
             limiter = self._limiter(owner.name if owner else "")
-            plan = await plan_image(self._registry, limiter, image, instance, read_only=read_only)
+            plan = await plan_image(self._registry, limiter, request)
         except PluginFault as fault:
             assert owner
             self._fault(owner, "image_sources", fault)
             raise ImageError(
-                f"cannot use the image {image}: the plugin {owner.name} failed: {fault}"
+                f"cannot use the image {request.reference}: the plugin {owner.name} failed: {fault}"
             ) from fault
         if owner:
             owner.count_success("image_sources")
