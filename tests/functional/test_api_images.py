@@ -41,6 +41,13 @@ async def test_an_operator_sees_the_shared_ones_and_any_tenants(world: World) ->
     assert await names(world, tenant="rival") == ["shared:1", "theirs:1"]
 
 
+async def test_all_are_those_that_one_may_see(world: World) -> None:
+    assert await names(world, all="true") == ["shared:1", "ours:1", "theirs:1"]
+
+    world.caller = ALICE
+    assert await names(world, all="true") == ["shared:1", "ours:1"]
+
+
 async def test_a_tenants_user_removes_own_images_alone(world: World) -> None:
     world.caller = ALICE
 

@@ -24,6 +24,7 @@ from kwhost.core.model.policy import CallAction, CallChoice
 from kwhost.core.model.policy_views import Explanation, LayerView, PolicyView, RuleView
 from kwhost.core.model.statistics import CallStatistics, InstanceStatistics
 from kwhost.core.model.status import EndReason, Health, InstanceState, InstanceStatus, TenantStatus, Usage
+from kwhost.core.model.storage import InstanceStorage, MountUse, Origin
 from kwhost.core.model.tenant import Tenant
 from kwhost.core.supervise.hosting import ExecRequest
 from tests.unit.fake_stores import FakeImages, FakeVolumes
@@ -323,6 +324,10 @@ class FakeHosting:
         uses = (MemoryUse(kind=MemoryKind.ANONYMOUS, **numbers),)
         process = ProcessMemory(pid=7, program="/bin/sleep", uses=uses, page_tables=4096)
         return InstanceMemory(uses=uses, page_tables=4096, processes=(process,))
+
+    async def storage(self, id: InstanceId) -> InstanceStorage:
+        root = MountUse(target="/", origin=Origin.ROOT, source="", file_system="overlay", read_only=False)
+        return InstanceStorage(image="app:1", mounts=(root,))
 
     async def create(self, definition: InstanceDefinition, *, start: bool, confined: bool) -> InstanceStatus:
         self._act("create", definition, start, confined)

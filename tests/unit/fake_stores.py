@@ -1,6 +1,6 @@
 """Images and volumes in memory, for the API's tests."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Container
 
 from kwhost.core.errors import NotFound
 from kwhost.core.images.store import Owner
@@ -50,6 +50,13 @@ class FakeImages:
 
     async def list(self, owner: Owner) -> tuple[StoredImage, ...]:
         return tuple(image for (whose, _), image in self.stored.items() if whose in (None, owner))
+
+    async def list_all(self, tenants: Container[TenantName] | None) -> tuple[StoredImage, ...]:
+        return tuple(
+            image
+            for (whose, _), image in self.stored.items()
+            if whose is None or tenants is None or whose in tenants
+        )
 
     async def inspect(self, owner: Owner, reference: str) -> StoredImage:
         for whose in (owner, None):

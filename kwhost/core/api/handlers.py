@@ -20,6 +20,7 @@ from kwhost.core.model.history import History
 from kwhost.core.model.memory import InstanceMemory
 from kwhost.core.model.ports import check_port, parse_port
 from kwhost.core.model.status import InstanceState, InstanceStatus, TenantStatus
+from kwhost.core.model.storage import InstanceStorage
 
 if TYPE_CHECKING:
     from kwhost.core.model.network import PublishedPort
@@ -176,6 +177,10 @@ async def _memory(call: Call) -> InstanceMemory:
     return await call.hosting.memory(call.instance().id)
 
 
+async def _storage(call: Call) -> InstanceStorage:
+    return await call.hosting.storage(call.instance().id)
+
+
 async def _history(call: Call) -> History:
     return call.hosting.history(call.instance().id)
 
@@ -238,6 +243,7 @@ HANDLERS: dict[str, Handler] = {
     "top": _top,
     "connections": _connections,
     "memory": _memory,
+    "storage": _storage,
     "history": _history,
     "tenants": _tenants,
     "tenant": _tenant,

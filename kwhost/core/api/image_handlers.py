@@ -15,6 +15,8 @@ def _owner(call: Call) -> Owner:
 
 
 async def _images(call: Call) -> tuple[StoredImage, ...]:
+    if call.query.get("all"):
+        return await call.hosting.images.list_all(call.visible())
     return await call.hosting.images.list(_owner(call))
 
 

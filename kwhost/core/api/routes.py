@@ -29,6 +29,7 @@ from kwhost.core.model.network import PublishedPort
 from kwhost.core.model.policy import CallChoice
 from kwhost.core.model.policy_views import Explanation, PolicyView
 from kwhost.core.model.status import InstanceStatus, TenantStatus
+from kwhost.core.model.storage import InstanceStorage
 from kwhost.core.model.volume import StoredVolume
 
 __all__ = ["ROUTES", "STREAM_EVENTS", "Access", "Form", "Match", "Parameter", "Route", "find_route"]
@@ -191,6 +192,7 @@ ROUTES: tuple[Route, ...] = (
         "what an instance is connected with, and listens at",
     ),
     _read("memory", f"{_ONE}/memory", InstanceMemory, "what an instance's memory is for"),
+    _read("storage", f"{_ONE}/storage", InstanceStorage, "what an instance's files are"),
     _read("history", f"{_ONE}/history", History, "what an instance used in the last hours, each ten seconds"),
     _read("top", f"{_ONE}/top", tuple[ProcessEntry, ...], "the processes of an instance"),
     _read(
@@ -247,6 +249,7 @@ ROUTES: tuple[Route, ...] = (
         tuple[StoredImage, ...],
         "the images that a tenant may use; without one, those that the operator shares",
         _WHOSE,
+        Parameter("all", bool, "those of the operator and of all tenants that the caller may see instead"),
     ),
     Route(
         name="image-add",

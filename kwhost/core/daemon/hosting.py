@@ -71,7 +71,7 @@ class DaemonHosting(HostSupervisor):
         networks.records = lambda: (instance.record for instance in self.hosted())
         self.images = HostedImages(
             Images(around.state_dir, partial(lease_ids, around.uid_base)),
-            lambda: {instance.definition.image for instance in self.hosted()},
+            lambda: [instance.record for instance in self.hosted()],
         )
 
     # What it is.

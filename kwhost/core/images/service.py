@@ -95,6 +95,23 @@ class Images:
         visible = sorted(self.store.visible(owner).items())
         return tuple(describe(self.store, name, whose, named) for name, (whose, named) in visible)
 
+    def list_all(self, owners: Collection[Owner] | None) -> tuple[StoredImage, ...]:
+        """The images of these owners, or of all, each with its own names."""
+        return tuple(
+            describe(self.store, name, owner, named)
+            for owner in self.store.owners()
+            if owners is None or owner in owners
+            for name, named in sorted(self.store.names(owner).items())
+        )
+
+    def uses(self) -> dict[str, str]:
+        """The digest of the image that each instance has, by the instances' ids."""
+        found = {}
+        for file in self._instances.glob("*/image"):
+            with suppress(OSError, ValueError):
+                found[file.parent.name] = file.read_text(encoding="ascii")
+        return found
+
     def inspect(self, owner: Owner, reference: str) -> StoredImage:
         """One image."""
         name, whose, named = find_name(self.store, owner, reference)

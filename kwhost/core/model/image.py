@@ -1,6 +1,6 @@
 """Images as they are kept on this host."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from kwhost.core.model.definition import Healthcheck
 
@@ -33,7 +33,7 @@ class ImageSettings:
 class StoredImage:
     """One name of an image. `tenant` is None for an image of the operator, which all tenants may use. `size`
     is what its layers have, unpacked, in bytes, with what it shares with others; `layers` are from the lowest
-    up; `added` is a Unix time."""
+    up; `added` is a Unix time. `instances` are those that have it, as TENANT/NAME, where that was asked."""
 
     name: str
     digest: str
@@ -43,3 +43,8 @@ class StoredImage:
     added: float
     created: str | None = None
     settings: ImageSettings = field(default_factory=ImageSettings)
+    instances: tuple[str, ...] = ()
+
+    def with_instances(self, names: tuple[str, ...]) -> "StoredImage":
+        """The same, with who has it."""
+        return replace(self, instances=names)

@@ -23,6 +23,7 @@ from kwhost.core.model.instance import Engine
 from kwhost.core.model.memory import InstanceMemory
 from kwhost.core.model.statistics import InstanceStatistics
 from kwhost.core.model.status import InstanceState, InstanceStatus, TenantStatus, Usage
+from kwhost.core.model.storage import InstanceStorage
 from kwhost.core.model.tenant import Tenant
 from kwhost.core.store.records import Desired, InstanceRecord
 from kwhost.core.supervise.admission import check_admission, quota_use
@@ -35,6 +36,7 @@ from kwhost.core.supervise.lookup import find_record
 from kwhost.core.supervise.memory import read_memory
 from kwhost.core.supervise.processes import list_processes
 from kwhost.core.supervise.session import AttachedSession, Pipes
+from kwhost.core.supervise.storage_view import read_storage
 from kwhost.core.supervise.surroundings import Surroundings
 from kwhost.core.supervise.usage import measure
 
@@ -216,6 +218,14 @@ class HostSupervisor:
         """See Hosting. One at a time: it is a lot of text for who else needs the interpreter."""
         first = self._first_pid(id)
         read = partial(read_memory, first, has_monitors=self.instance(id).has_monitors)
+        return await trio.to_thread.run_sync(read, limiter=self._readers)
+
+    async def storage(self, id: InstanceId) -> InstanceStorage:  # noqa: A002
+        """See Hosting."""
+        instance, around = self.instance(id), self._around
+        first = instance.run.pid if instance.run else None
+        digest = around.dirs(id).read_image()
+        read = partial(read_storage, instance.record.definition, digest, around.state_dir, first)
         return await trio.to_thread.run_sync(read, limiter=self._readers)
 
     def _first_pid(self, id: InstanceId) -> int:  # noqa: A002

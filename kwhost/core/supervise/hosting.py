@@ -27,6 +27,7 @@ from kwhost.core.model.memory import InstanceMemory
 from kwhost.core.model.network import PublishedPort
 from kwhost.core.model.statistics import InstanceStatistics
 from kwhost.core.model.status import InstanceStatus, TenantStatus, Usage
+from kwhost.core.model.storage import InstanceStorage
 from kwhost.core.model.tenant import Tenant
 from kwhost.core.supervise.images import ImageHosting
 from kwhost.core.supervise.policy_hosting import PolicyHosting
@@ -142,6 +143,9 @@ class Hosting(Protocol):
 
     async def memory(self, id: InstanceId) -> InstanceMemory:
         """What its memory is for. Raises as `connections`."""
+
+    async def storage(self, id: InstanceId) -> InstanceStorage:
+        """What its files are. Raises NotFound."""
 
     # Instances.
 

@@ -2,15 +2,17 @@
 there."""
 
 import os
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import AsyncIterator, Callable, Collection, Iterable
 from enum import Enum
 from typing import Protocol, TypeVar
 
 import trio
 
 from kwhost.core.images.service import Images
-from kwhost.core.images.store import Owner
+from kwhost.core.images.store import OPERATOR, Owner
+from kwhost.core.model.ids import TenantName
 from kwhost.core.model.image import StoredImage
+from kwhost.core.store.records import InstanceRecord
 
 __all__ = ["ArchiveKind", "HostedImages", "ImageHosting"]
 
@@ -33,6 +35,9 @@ class ImageHosting(Protocol):
     async def list(self, owner: Owner) -> tuple[StoredImage, ...]:
         """What the owner may use, by name. Raises ImageError."""
 
+    async def list_all(self, tenants: Collection[TenantName] | None) -> tuple[StoredImage, ...]:
+        """All own images of these tenants and of the operator; None: of everybody. Raises ImageError."""
+
     async def inspect(self, owner: Owner, reference: str) -> StoredImage:
         """One image. Raises NotFound, ImageError, UsageError."""
 
@@ -52,19 +57,38 @@ class ImageHosting(Protocol):
 class HostedImages:
     """See ImageHosting."""
 
-    def __init__(self, images: Images, wanted: Callable[[], Collection[str]]) -> None:
-        """`wanted`: what instances are defined to be made of."""
+    def __init__(self, images: Images, records: Callable[[], Iterable[InstanceRecord]]) -> None:
+        """`records`: of all instances."""
         self._images = images
-        self._wanted = wanted
+        self._records = records
         self._adding = trio.CapacityLimiter(_ADDING_MAX)
 
     async def list(self, owner: Owner) -> tuple[StoredImage, ...]:
         """See ImageHosting."""
-        return await _call(lambda: self._images.list(owner))
+        found = await _call(lambda: self._images.list(owner))
+        return await self._with_instances(found, None if owner is None else (owner,))
+
+    async def list_all(self, tenants: Collection[TenantName] | None) -> tuple[StoredImage, ...]:
+        """See ImageHosting."""
+        owners = None if tenants is None else (OPERATOR, *tenants)
+        found = await _call(lambda: self._images.list_all(owners))
+        return await self._with_instances(found, tenants)
 
     async def inspect(self, owner: Owner, reference: str) -> StoredImage:
         """See ImageHosting."""
-        return await _call(lambda: self._images.inspect(owner, reference))
+        found = await _call(lambda: self._images.inspect(owner, reference))
+        return (await self._with_instances((found,), None if owner is None else (owner,)))[0]
+
+    async def _with_instances(
+        self, images: tuple[StoredImage, ...], tenants: Collection[TenantName] | None
+    ) -> tuple[StoredImage, ...]:
+        """With those that are made of each, of these tenants or of all."""
+        uses = await _call(self._images.uses)
+        names: dict[str, list[str]] = {}
+        for record in self._records():
+            if tenants is None or record.tenant in tenants:
+                names.setdefault(uses.get(record.id, ""), []).append(f"{record.tenant}/{record.name}")
+        return tuple(image.with_instances(tuple(sorted(names.get(image.digest, ())))) for image in images)
 
     async def remove(self, owner: Owner, reference: str) -> StoredImage:
         """See ImageHosting."""
@@ -72,7 +96,7 @@ class HostedImages:
 
     async def prune(self, owner: Owner) -> tuple[StoredImage, ...]:
         """See ImageHosting."""
-        wanted = self._wanted()
+        wanted = {record.definition.image for record in self._records()}
         return await _call(lambda: self._images.prune(owner, wanted))
 
     async def repair(self) -> None:
