@@ -254,6 +254,13 @@ class KwhostApp(App[None], inherit_bindings=False):
         if isinstance(self.screen, HostScreen) and not isinstance(self.screen, Questions):
             self.push_screen(Questions(self.host))
 
+    def action_images(self) -> None:
+        """The images of the host that is shown."""
+        from kwhost.tui.screens.images import ImagesScreen
+
+        if isinstance(self.screen, HostScreen) and not isinstance(self.screen, ImagesScreen):
+            self.push_screen(ImagesScreen(self.host))
+
     def action_next_theme(self) -> None:
         """Another theme."""
         names = [theme.name for theme in THEMES]

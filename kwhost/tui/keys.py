@@ -26,6 +26,7 @@ SCOPES = {
     "several": "Several logs",
     "start": "A new instance",
     "hosts": "Hosts",
+    "images": "Images",
     "questions": "Questions",
 }
 
@@ -40,6 +41,7 @@ _TOGETHER = (
     ("everywhere", "table", "questions"),
     ("everywhere", "start"),
     ("everywhere", "table", "hosts"),
+    ("everywhere", "table", "images"),
 )
 
 
@@ -87,6 +89,7 @@ KEYS = (
     Key("everywhere.palette", "colon,ctrl+p", "command_palette", "Palette", "find a command or an instance"),
     Key("everywhere.questions", "a", "questions", "Asked", "the calls that wait for an answer"),
     Key("everywhere.hosts", "h", "hosts", "Hosts", "other hosts, and the instances of all"),
+    Key("everywhere.images", "I", "images", "Images", "the images, and who has them"),
     Key("everywhere.theme", "T", "next_theme", "Theme", "the next theme: dark, light, no colour"),
     Key("everywhere.reload", "ctrl+r", "reload", "Reload", "read the configuration again", changes=True),
     Key("everywhere.quit", "q,ctrl+c", "leave", "Quit", "leave; instances go on", show=True),
@@ -146,6 +149,8 @@ KEYS = (
     Key("hosts.open", "enter", "open", "Open", "go to the host, or the instance", show=True),
     *_state_control("hosts"),
     Key("hosts.back", "escape", "back", "Back", "stay where one was", show=True),
+    Key("images.remove", "D", "remove", "Remove", "forget the image's name", show=True, changes=True),
+    Key("images.back", "escape", "back", "Back", "back to where one was", show=True),
     Key("questions.once", "y", "answer(True,'once')", "Once", "allow this call", show=True, changes=True),
     Key(
         "questions.instance",

@@ -2,9 +2,10 @@
 
 python -m tests.tui.record busy >tests/tui/transcripts/busy.json
 python -m tests.tui.record process >tests/tui/transcripts/process.json
+python -m tests.tui.record images >tests/tui/transcripts/images.json
 
-The daemon is one of its own in a network namespace of its own, and hosts SCENE or PROCESS_SCENE; that needs
-root, KVM and nftables. Afterwards: KWHOST_UPDATE_SNAPSHOTS=1, and look at the pictures.
+The daemon is one of its own in a network namespace of its own, and hosts one of the scenes; that needs root,
+KVM and nftables. Afterwards: KWHOST_UPDATE_SNAPSHOTS=1, and look at the pictures.
 """
 
 import json
@@ -17,7 +18,9 @@ from typing import Any
 from kwhost.core.api.client import Client, instance_path
 from kwhost.net.netlink import open_session
 from tests.functional.hosting import eventually
+from tests.functional.image_parts import busybox_layer, docker_archive
 from tests.functional.network_hosting import NetworkDaemon, network_daemon
+from tests.unit.tar_parts import Archive
 
 _STATS = 24
 _EVENTS = 60
@@ -97,6 +100,20 @@ pids = 10
 command = ["/bin/bash", "-c", "while :; do cat /etc/hostname >/dev/null; sleep 0.2; done"]
 """
 
+# An instance of an image, with files of every kind, beside one without an image.
+IMAGES_TENANTS = "[tenants.acme]\n"
+IMAGES_SCENE = """
+[tenants.acme.instances.app]
+image = "shop:2"
+memory = "64M"
+storage = "24M"
+volumes = ["./in:/srv/in:ro", "orders:/var/lib/orders"]
+[tenants.acme.instances.host]
+command = ["sleep", "1000"]
+read_only = true
+"""
+_WRITES = "dd if=/dev/zero of=/var/lib/orders/all bs=1M count=30; dd if=/dev/zero of=/new bs=1M count=23"
+
 # What it says of the machine that it was recorded on is nobody's business.
 _INFO: dict[str, Any] = {
     "state_dir": "/var/lib/kwhost",
@@ -126,14 +143,14 @@ def record(client: Client) -> dict[str, Any]:
     """Answers by path, and streams of events; `time` is when."""
     streams = {"/v1/stats": list(_streamed(client, "/v1/stats", _STATS, follow=True))}
     answers = {
-        path: client.request("GET", path, {"all": True} if path.endswith("instances") else None)
-        for path in ("/v1/info", "/v1/instances", "/v1/tenants", "/v1/questions")
+        path: client.request("GET", path, {"all": True} if path.endswith(("instances", "images")) else None)
+        for path in ("/v1/info", "/v1/instances", "/v1/tenants", "/v1/questions", "/v1/images")
     }
     streams["/v1/events"] = list(_streamed(client, "/v1/events", None))[-_EVENTS:]
     answers["/v1/audit"] = client.request("GET", "/v1/audit")
     answers["/v1/info"] |= _INFO
     for status in answers["/v1/instances"]:
-        for operation in ("definition", "stats", "top", "memory", "connections", "policy"):
+        for operation in ("definition", "stats", "top", "memory", "connections", "policy", "storage"):
             path = instance_path(status["id"], operation)
             if operation not in ("top", "memory", "connections") or status["state"] == "running":
                 answers[path] = _answer(client, path)
@@ -176,9 +193,37 @@ def _record_process(daemon: NetworkDaemon) -> dict[str, Any]:
     return record(daemon.client)
 
 
+def _record_images(daemon: NetworkDaemon) -> dict[str, Any]:
+    (daemon.directory / "in").mkdir()
+    shell = busybox_layer("dd").directory("srv/in").directory("var/lib/orders").data
+    layers = [shell, Archive().add("srv/shop", b"1" * 300_000).data, Archive().add("srv/prices", b"2").data]
+    program = {"Entrypoint": ["/bin/sh", "-c"], "Cmd": ["sleep 1000"], "ExposedPorts": {"80/tcp": {}}}
+    brought = (
+        ("acme", docker_archive(layers, "shop:2", User="0", WorkingDir="/srv", **program)),
+        ("acme", docker_archive(layers[:2], "shop:1", **program)),
+        (None, docker_archive(layers[:1], "busybox:latest", Cmd=["sh"])),
+    )
+    for tenant, archive in brought:
+        file = daemon.directory / "archive.tar"
+        file.write_bytes(archive)
+        daemon.run("image", "load", str(file), *(["--tenant", tenant] if tenant else []))
+        file.unlink()
+    daemon.client.request("POST", "/v1/volumes", {"tenant": "acme"}, {"name": "orders", "size": 40 << 20})
+    daemon.config.write_text(IMAGES_SCENE)
+    daemon.run("reload")
+    for name in ("acme/app", "acme/host"):
+        daemon.wait_state(name, "running")
+    daemon.run("exec", "app", "--", "sh", "-c", _WRITES)
+    return record(daemon.client)
+
+
 def main(name: str) -> None:
     """Record a scene."""
-    scene, take = {"busy": (SCENE, _record_busy), "process": (PROCESS_SCENE, _record_process)}[name]
+    scene, take = {
+        "busy": (SCENE, _record_busy),
+        "process": (PROCESS_SCENE, _record_process),
+        "images": (IMAGES_TENANTS, _record_images),
+    }[name]
     with network_daemon(scene) as daemon:
         text = json.dumps(take(daemon), separators=(",", ":"))
         sys.stdout.write(text.replace(str(daemon.directory), "/etc/kwhost"))

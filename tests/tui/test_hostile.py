@@ -69,6 +69,14 @@ def hostile() -> dict[str, Any]:
             thread["name"] = EVIL
     for process in transcript["answers"][f"{base}/memory"]["processes"]:
         process["program"] = EVIL
+    mount = {"target": EVIL, "origin": "volume", "source": EVIL, "file_system": EVIL, "read_only": False}
+    layer = {"digest": EVIL, "packed": 1}
+    transcript["answers"][f"{base}/storage"] = {
+        "image": EVIL, "digest": EVIL, "size": 1, "layers": [layer], "mounts": [mount],
+    }  # fmt: skip
+    settings = {"command": [EVIL], "user": EVIL, "workdir": EVIL, "volumes": [EVIL], "ports": [EVIL]}
+    image = {"name": EVIL, "digest": EVIL, "tenant": EVIL, "size": 1, "layers": [], "added": 1.0}
+    transcript["answers"]["/v1/images"] = [image | {"settings": settings, "instances": [EVIL]}]
     for connection in transcript["answers"][f"{base}/connections"]["connections"]:
         connection |= {"local": EVIL, "remote": EVIL}
     for layer in transcript["answers"][f"{base}/policy"]["layers"]:
@@ -80,7 +88,7 @@ def hostile() -> dict[str, Any]:
     "", "a", "x", "enter", "enter tab", "enter tab tab", "enter tab tab tab", "enter tab tab tab tab",
     "enter tab tab tab tab tab", "enter tab tab tab tab tab w", "enter tab tab tab tab tab tab",
     "enter shift+tab", "enter shift+tab shift+tab plus", "space L", "colon",
-    "question_mark", "h", "N", "E l s", "enter U", "ctrl+r",
+    "enter tab tab tab tab tab tab tab", "I", "I D", "question_mark", "h", "N", "E l s", "enter U", "ctrl+r",
 ])  # fmt: skip
 def test_no_screen_passes_on_what_a_terminal_obeys(keys: str) -> None:
     async def look() -> None:

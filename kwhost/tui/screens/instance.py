@@ -1,4 +1,4 @@
-"""One instance: what it writes, calls, may do, is connected with, runs, uses and was asked to be."""
+"""One instance: what it writes, calls, may do, is connected with, runs, uses, has and was asked to be."""
 
 from collections.abc import Callable, Iterable
 from functools import partial
@@ -28,6 +28,7 @@ from kwhost.tui.panes.metrics import MetricsPane
 from kwhost.tui.panes.network import NetworkPane
 from kwhost.tui.panes.policy import PolicyPane
 from kwhost.tui.panes.processes import ProcessesPane
+from kwhost.tui.panes.storage import StoragePane
 from kwhost.tui.screens.base import HostScreen
 from kwhost.tui.screens.commands import ask_command, ask_port
 from kwhost.tui.widgets.tabs import SteadyTabs
@@ -51,6 +52,7 @@ _PANES = (
     Tab("events", "Events", EventsPane),
     Tab("processes", "Processes", ProcessesPane),
     Tab("memory", "Memory", MemoryPane),
+    Tab("storage", "Storage", StoragePane),
     Tab("metrics", "Metrics", MetricsPane),
     Tab("configuration", "Configuration", ConfigurationPane),
 )
