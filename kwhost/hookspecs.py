@@ -4,7 +4,7 @@ A plugin is a module, or an object, with functions that are marked `@hookimpl` a
 An implementation names the arguments that it wants and may leave out the others; argument names are the
 contract.
 
-**Declarations** (`configuration_type`, `engines`, `image_sources`, `networks`, `cli_commands`,
+**Declarations** (`configuration_type`, `engines`, `image_sources`, `storages`, `networks`, `cli_commands`,
 `tui_panels`, `tui_columns`) are plain functions, called once when the plugin is loaded. The other hooks are
 called while the daemon runs. These may be plain functions, which are then called in a thread of their own;
 `async def`, in the daemon's trio loop, which they must not hold up; or plain functions that return an async
@@ -37,6 +37,7 @@ from kwhost.core.model.rules import RuleKind
 from kwhost.core.model.statistics import InstanceStatistics
 from kwhost.core.model.status import InstanceStatus, TenantStatus, Usage
 from kwhost.core.model.tenant import Tenant
+from kwhost.core.model.volume_backing import VolumeBacking
 
 if TYPE_CHECKING:
     import trio
@@ -56,6 +57,7 @@ __all__ = [
     "NetworkRequest",
     "PluginHost",
     "Sample",
+    "StorageOffer",
     "TuiCell",
     "TuiColumn",
     "TuiFleet",
@@ -64,6 +66,7 @@ __all__ = [
     "TuiSource",
     "TuiTone",
     "Uplink",
+    "VolumeBacking",
     "hookimpl",
     "hookspec",
 ]
@@ -212,6 +215,22 @@ class ImageSource:
 @hookspec
 def image_sources() -> Sequence[ImageSource]:  # type: ignore[empty-body]
     """The image sources that the plugin offers."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StorageOffer:
+    """A way of keeping volumes, for `volume_storage = "NAME"` in `[host]`. Volumes stay with the storage that
+    made them. `least` is how many bytes the smallest one has; None: sizes are not held."""
+
+    name: str
+    summary: str
+    backing: VolumeBacking
+    least: int | None = None
+
+
+@hookspec
+def storages() -> Sequence[StorageOffer]:  # type: ignore[empty-body]
+    """The storages for volumes that the plugin offers."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

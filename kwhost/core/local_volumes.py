@@ -18,7 +18,7 @@ __all__ = ["open_volumes", "show_volumes"]
 
 def open_volumes(host: HostConfig) -> VolumeStore:
     """The volumes that `kwhost run` finds without a daemon."""
-    return VolumeStore(host.state_dir, host.run_dir)
+    return VolumeStore(host.state_dir, host.run_dir, usual=host.volume_storage)
 
 
 def show_volumes(spec: InstanceSpec, host: HostConfig, image: Image, held: ExitStack) -> dict[str, str]:

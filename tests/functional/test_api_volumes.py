@@ -7,7 +7,7 @@ import pytest
 
 from kwhost.core.errors import NotFound, UsageError
 from kwhost.core.model.ids import DEFAULT_TENANT
-from kwhost.core.model.volume import StoredVolume, VolumeKind
+from kwhost.core.model.volume import StoredVolume
 from tests.functional.api_world import ALICE, World, serve_world
 from tests.unit.fake_hosting import ACME, RIVAL
 
@@ -17,7 +17,7 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
     async with serve_world(tmp_path) as served:
         for tenant, name in ((DEFAULT_TENANT, "plain"), (ACME, "ours"), (RIVAL, "theirs")):
             served.hosting.volumes.stored[tenant, name] = StoredVolume(
-                name=name, tenant=tenant, kind=VolumeKind.EXT4, size=1, created=1.0
+                name=name, tenant=tenant, kind="ext4", size=1, created=1.0
             )
         yield served
 

@@ -197,7 +197,8 @@ def _record_images(daemon: NetworkDaemon) -> dict[str, Any]:
     (daemon.directory / "in").mkdir()
     shell = busybox_layer("dd").directory("srv/in").directory("var/lib/orders").data
     layers = [shell, Archive().add("srv/shop", b"1" * 300_000).data, Archive().add("srv/prices", b"2").data]
-    program = {"Entrypoint": ["/bin/sh", "-c"], "Cmd": ["sleep 1000"], "ExposedPorts": {"80/tcp": {}}}
+    program: dict[str, Any] = {"Entrypoint": ["/bin/sh", "-c"], "Cmd": ["sleep 1000"]}
+    program["ExposedPorts"] = {"80/tcp": {}}
     brought = (
         ("acme", docker_archive(layers, "shop:2", User="0", WorkingDir="/srv", **program)),
         ("acme", docker_archive(layers[:2], "shop:1", **program)),

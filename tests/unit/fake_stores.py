@@ -6,7 +6,7 @@ from kwhost.core.errors import NotFound
 from kwhost.core.images.store import Owner
 from kwhost.core.model.ids import TenantName
 from kwhost.core.model.image import StoredImage
-from kwhost.core.model.volume import StoredVolume, VolumeKind
+from kwhost.core.model.volume import StoredVolume
 from kwhost.core.supervise.images import ArchiveKind
 
 __all__ = ["FakeImages", "FakeVolumes"]
@@ -28,7 +28,7 @@ class FakeVolumes:
             raise NotFound(f"there is no volume {name}") from None
 
     async def create(self, tenant: TenantName, name: str, size: int | None) -> StoredVolume:
-        volume = StoredVolume(name=name, tenant=tenant, kind=VolumeKind.EXT4, size=size, created=1.0)
+        volume = StoredVolume(name=name, tenant=tenant, kind="ext4", size=size, created=1.0)
         self.stored[tenant, name] = volume
         return volume
 

@@ -15,11 +15,13 @@ from kwhost.core.pluginmgr.builtin import BUILT_IN
 from kwhost.core.pluginmgr.discovery import Candidate, Selection
 from kwhost.core.pluginmgr.loading import add_plugin, load_plugins
 from kwhost.core.pluginmgr.registry import Registry
+from kwhost.core.storage.directory import DirectoryBacking
 from kwhost.hookspecs import (
     CliCommand,
     EngineOffer,
     ImageSource,
     NetworkOffer,
+    StorageOffer,
     TuiColumn,
     TuiInstanceColumn,
     TuiPanel,
@@ -62,6 +64,7 @@ def test_the_built_in_plugins_offer_what_the_contract_names() -> None:
     assert [plugin.version for plugin in registry.plugins.values()] == [__version__] * len(BUILT_IN)
     assert registry.offers("engines").keys() == {"direct", "process"}
     assert registry.offers("image_sources").keys() == {"host", "rootfs", "store"}
+    assert registry.offers("storages").keys() == {"ext4", "directory"}
     assert registry.offers("networks").keys() == {"none", "tenant", "host"}
 
 
@@ -207,6 +210,9 @@ def nothing(*_: object) -> object:
         ("engines", [EngineOffer(name="fast", isolation=Isolation.VM, factory=nothing)] * 2),
         ("image_sources", "host"),
         ("image_sources", [ImageSource(name="x", plan=1)]),  # type: ignore[arg-type]
+        ("storages", [StorageOffer(name="x", summary="x", backing=None)]),  # type: ignore[arg-type]
+        ("storages", [StorageOffer(name="x", summary="x", backing=DirectoryBacking(), least=0)]),
+        ("storages", [StorageOffer(name="x", summary="\x1b", backing=DirectoryBacking())]),
         ("networks", [NetworkOffer(name="x", summary="two\nlines")]),
         ("networks", [NetworkOffer(name=3, summary="x")]),  # type: ignore[arg-type]
         ("cli_commands", [CliCommand(name="x", summary="x", main="x")]),  # type: ignore[arg-type]
@@ -231,7 +237,7 @@ def test_a_declaration_that_makes_no_sense_fails_the_plugin(hook: str, answer: o
 
 
 @pytest.mark.parametrize(
-    "hook", ["engines", "image_sources", "networks", "cli_commands", "configuration_type"]
+    "hook", ["engines", "image_sources", "storages", "networks", "cli_commands", "configuration_type"]
 )
 def test_a_declaration_that_raises_fails_the_plugin(hook: str) -> None:
     assert Bench(a=make_plugin(**{hook: raises(SystemExit("bye"))})).state("a") == (

@@ -12,7 +12,6 @@ from kwhost.core.model.ids import DEFAULT_TENANT
 
 if TYPE_CHECKING:
     from kwhost.core.api.client import Client
-    from kwhost.core.model.volume import StoredVolume
     from kwhost.core.storage.volume_store import VolumeStore
 
 __all__ = ["VolumeAccess", "open_access"]
@@ -79,28 +78,23 @@ class _Local:
 
     def all_volumes(self) -> list[dict[str, Any]]:
         """See VolumeAccess."""
-        return [_plain(volume) for volume in self._store.list(DEFAULT_TENANT)]
+        return [asdict(volume) for volume in self._store.list(DEFAULT_TENANT)]
 
     def inspect(self, name: str) -> dict[str, Any]:
         """See VolumeAccess."""
-        return _plain(self._store.inspect(DEFAULT_TENANT, name))
+        return asdict(self._store.inspect(DEFAULT_TENANT, name))
 
     def create(self, name: str, size: int | None) -> dict[str, Any]:
         """See VolumeAccess."""
-        return _plain(self._store.create(DEFAULT_TENANT, name, size))
+        return asdict(self._store.create(DEFAULT_TENANT, name, size))
 
     def remove(self, name: str) -> dict[str, Any]:
         """See VolumeAccess."""
-        return _plain(self._store.remove(DEFAULT_TENANT, name))
+        return asdict(self._store.remove(DEFAULT_TENANT, name))
 
     def prune(self) -> list[dict[str, Any]]:
         """Which instances have volumes a daemon alone knows."""
         raise Conflict("pruning volumes needs a daemon, which knows the instances: kwhost up -d starts one")
-
-
-def _plain(volume: "StoredVolume") -> dict[str, Any]:
-    """As the API has it."""
-    return asdict(volume) | {"kind": volume.kind.value}
 
 
 def open_access(host: str | None, tenant: str | None) -> VolumeAccess:

@@ -50,6 +50,7 @@ class HostConfig(NamedTuple):
     plugins: tuple[str, ...] = ()
     block_plugins: tuple[str, ...] = ()
     require_plugins: tuple[str, ...] = ()
+    volume_storage: str = ""
     uid_base: int = DEFAULT_UID_BASE
     subnet_pool: "tuple[Prefix, ...]" = ()
     allow_host_network: bool = False
@@ -105,6 +106,7 @@ def host_config(
         plugins=settings.get("plugins", ()),
         block_plugins=settings.get("block_plugins", ()),
         require_plugins=settings.get("require_plugins", ()),
+        volume_storage=settings.get("volume_storage", ""),
         uid_base=settings.get("uid_base", DEFAULT_UID_BASE),
         subnet_pool=settings.get("subnet_pool", ()),
         allow_host_network=settings.get("allow_host_network", False),

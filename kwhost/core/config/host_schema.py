@@ -4,7 +4,7 @@ from kwhost.core.config.host import LogLevel
 from kwhost.core.config.kinds import Boolean, Choice, Number
 from kwhost.core.config.network_schema import SUBNET_POOL
 from kwhost.core.config.tables import Key, Table
-from kwhost.core.config.values import ABSOLUTE_PATH, PLUGIN_NAMES, PLUGINS, size
+from kwhost.core.config.values import ABSOLUTE_PATH, PLUGIN_NAMES, PLUGINS, STORAGE, size
 from kwhost.core.model.ids import DEFAULT_UID_BASE, FULL_RANGE, UID_LIMIT
 
 __all__ = ["HOST"]
@@ -54,6 +54,12 @@ HOST = Table(
             default="[]",
             meaning="plugins, by name, without which no instance may start: those that decide on admission",
             example='["mycompany-admission"]',
+        ),
+        Key(
+            name="volume_storage",
+            kind=STORAGE,
+            meaning="what keeps new volumes: ext4 (root's default), directory (a user's), or a plugin's",
+            example='"ext4"',
         ),
         Key(
             name="uid_base",

@@ -18,6 +18,7 @@ __all__ = [
     "PATHS",
     "PLUGINS",
     "PLUGIN_NAMES",
+    "STORAGE",
     "TCP_ADDRESS",
     "USER",
     "USERS",
@@ -105,5 +106,6 @@ PATHS = ListOf(words="a path, or a list of paths", element=PATH, or_one=True)
 USERS = ListOf(words="a list of user names", element=Text("a user name", _not_empty))
 PLUGINS = ListOf(words="a list of plugins", element=Text("a text such as MODULE", _plugin_source))
 PLUGIN_NAMES = ListOf(words="a list of names of plugins", element=Text("a plugin's name", plugin_name))
+STORAGE = Text("the name of a storage", _not_empty)
 INSTANCES = ListOf(words="a list of instances", element=Text("an instance's name", _not_empty))
 VOLUMES = ListOf(words='a list such as ["./data:/data:ro"]', element=Text("a text", parse_volume))

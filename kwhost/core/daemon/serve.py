@@ -15,6 +15,7 @@ from kwhost.core.api.dispatch import Dispatcher
 from kwhost.core.api.server import ApiServer, listen_api
 from kwhost.core.cgroups.groups import Cgroups
 from kwhost.core.config.configuration import Configuration
+from kwhost.core.config.host import HostConfig
 from kwhost.core.daemon.hosting import DaemonHosting
 from kwhost.core.daemon.lock import hold_state
 from kwhost.core.daemon.networks import DaemonNetworks
@@ -33,6 +34,7 @@ from kwhost.core.pluginmgr.discovery import Selection
 from kwhost.core.pluginmgr.loading import load_plugins
 from kwhost.core.pluginmgr.manager import Plugins
 from kwhost.core.policy.configured import configured_policies
+from kwhost.core.storage.kinds import StorageKind
 from kwhost.core.storage.upper_disks import UpperDisks
 from kwhost.core.storage.volume_store import VolumeStore
 from kwhost.core.store.database import Store
@@ -126,7 +128,7 @@ class _Daemon:
             questions=questions,
             networks=networks,
             volumes=HostedVolumes(
-                VolumeStore(host.state_dir, host.run_dir),
+                VolumeStore(host.state_dir, host.run_dir, _storages(plugins, host), host.volume_storage),
                 UpperDisks(host.state_dir, host.run_dir),
                 partial(journal.tell, EventKind.NOTICE),
             ),
@@ -195,6 +197,16 @@ def _make_engine(plugins: Plugins, name: str, lease: IdLease) -> Engine:
 def _tap_queues(plugins: Plugins, engine: str) -> int | None:
     offer = plugins.engines().get(engine)
     return offer.tap_queues if offer else None
+
+
+def _storages(plugins: Plugins, host: HostConfig) -> dict[str, StorageKind]:
+    kinds = {name: StorageKind(offer.backing, offer.least) for name, offer in plugins.storages().items()}
+    if host.volume_storage and host.volume_storage not in kinds:
+        raise UsageError(
+            f"volume_storage is {host.volume_storage!r}, and there is no such storage; "
+            f"there are {', '.join(sorted(kinds))}"
+        )
+    return kinds
 
 
 async def _find_image(plugins: Plugins, state_dir: Path, spec: InstanceSpec) -> Image:

@@ -3,7 +3,6 @@
 import posixpath
 import re
 from dataclasses import dataclass, replace
-from enum import Enum
 
 from kwhost.core.errors import UsageError
 
@@ -12,7 +11,6 @@ __all__ = [
     "IMAGE_VOLUME_SIZE",
     "StoredVolume",
     "Volume",
-    "VolumeKind",
     "parse_volume",
     "volume_name",
 ]
@@ -38,23 +36,17 @@ class Volume:
         return "/" not in self.source
 
 
-class VolumeKind(Enum):
-    """How a volume is kept: an ext4 of its own in a file, or, for an ordinary user, a directory."""
-
-    EXT4 = "ext4"
-    DIRECTORY = "directory"
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredVolume:
-    """A volume of a tenant. `size` is what it can hold, in bytes, with what its file system needs (None:
+    """A volume of a tenant. `kind` is the storage that keeps it: ext4 (in a file of its own), directory, or a
+    plugin's. `size` is what it can hold, in bytes, with what its file system needs (None:
     there is no bound); `created` is a Unix time. `instances` are those that have it; `used` is how many bytes
     its files take (None: not asked). `instance` is the id of the one that it was made for because its image
     wants it: it goes with that one."""
 
     name: str
     tenant: str
-    kind: VolumeKind
+    kind: str
     size: int | None
     created: float
     instances: tuple[str, ...] = ()

@@ -29,6 +29,7 @@ from kwhost.hookspecs import (
     MetricKind,
     NetworkOffer,
     Sample,
+    StorageOffer,
     TuiCell,
     TuiColumn,
     TuiInstanceColumn,
@@ -53,6 +54,7 @@ _NAME = re.compile(r"[a-z][a-z0-9_-]{0,31}")
 _METRIC_NAME = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]{0,127}")
 # Not "all" and "default", which mean every interface to the kernel.
 _INTERFACE = re.compile(r"(?!(?:all|default|lo)$)[a-zA-Z][a-zA-Z0-9_-]{0,14}")
+_BACKING = ("make", "show", "hide", "count_used", "is_busy", "remove")
 _DIGEST = re.compile(r"(?:sha256:[0-9a-f]{64})?")
 _SUBNETS_MAX = 1000
 _MTU_MIN, _MTU_MAX = 1280, 65_535  # IPv6 needs the one, no packet is larger than the other
@@ -121,6 +123,20 @@ def _check_image_sources(value: object) -> object:
     for source in sources:
         _require(callable(source.plan), f"image source {source.name}: plan cannot be called")
     return sources
+
+
+def _check_storages(value: object) -> object:
+    offers = _offers(value, StorageOffer)
+    for offer in offers:
+        _require(_is_line(offer.summary, _REASON_MAX), f"storage {offer.name}: summary is no short line")
+        least: object = offer.least
+        _require(
+            least is None or (type(least) is int and least > 0), f"storage {offer.name}: least is {least!r}"
+        )
+        for method in _BACKING:
+            callable_ = callable(getattr(offer.backing, method, None))
+            _require(callable_, f"storage {offer.name}: its backing has no method {method}")
+    return offers
 
 
 def _check_networks(value: object) -> object:
@@ -347,6 +363,7 @@ CHECKS: Mapping[str, Callable[[object], object]] = MappingProxyType(
         "configuration_type": _check_configuration_type,
         "engines": _check_engines,
         "image_sources": _check_image_sources,
+        "storages": _check_storages,
         "networks": _check_networks,
         "network_uplinks": _check_network_uplinks,
         "cli_commands": _check_cli_commands,

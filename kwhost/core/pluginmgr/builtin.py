@@ -7,6 +7,7 @@ BUILT_IN = (
     "kwhost.plugins.engine_process",
     "kwhost.plugins.images_local",
     "kwhost.plugins.images_store",
+    "kwhost.plugins.storages_local",
     "kwhost.plugins.network_none",
     "kwhost.plugins.network_tenant",
     "kwhost.plugins.daemon_metrics",

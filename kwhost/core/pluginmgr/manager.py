@@ -2,6 +2,7 @@
 reported, and disabled after FAULTS_MAX failures in a row. Where one decides, its failure means refusal."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from ipaddress import IPv4Network, IPv6Network
 from typing import TYPE_CHECKING, cast
@@ -24,6 +25,7 @@ from kwhost.core.pluginmgr.plugin import Plugin
 from kwhost.core.pluginmgr.policies import ANSWERS_MAX, PolicyPlugins
 from kwhost.core.pluginmgr.registry import Registry
 from kwhost.core.pluginmgr.sections import SectionProblem, read_section
+from kwhost.core.pluginmgr.storages import GuardedBacking
 from kwhost.hookspecs import (
     DEADLINE_SECONDS,
     EngineOffer,
@@ -32,6 +34,7 @@ from kwhost.hookspecs import (
     ImageRequest,
     Metric,
     NetworkOffer,
+    StorageOffer,
 )
 
 if TYPE_CHECKING:
@@ -103,6 +106,22 @@ class Plugins:
     def engines(self) -> Mapping[str, EngineOffer]:
         """The engines that are offered, by name."""
         return cast("Mapping[str, EngineOffer]", self._registry.offers("engines"))
+
+    def storages(self) -> Mapping[str, StorageOffer]:
+        """The storages for volumes that are offered, by name; those of plugins are for worker threads."""
+        offers = cast("Mapping[str, StorageOffer]", self._registry.offers("storages"))
+        return {name: self._guarded(offer) for name, offer in offers.items()}
+
+    def _guarded(self, offer: StorageOffer) -> StorageOffer:
+        plugin = self._registry.owner("storages", offer.name)
+        assert plugin
+        if plugin.built_in:
+            return offer
+
+        def blame(plugin: Plugin, fault: PluginFault) -> None:
+            trio.from_thread.run_sync(self._fault, plugin, "storages", fault)
+
+        return replace(offer, backing=GuardedBacking(plugin, offer.backing, blame))
 
     def networks(self) -> Mapping[str, NetworkOffer]:
         """The networks that are offered, by name."""

@@ -11,7 +11,7 @@ from kwhost.core.pluginmgr.plugin import Plugin, PluginState
 __all__ = ["DECISIONS", "DECLARATIONS", "OFFERS", "Registry"]
 
 # Asked once, when a plugin is loaded; what is offered has a name, which belongs to one plugin alone.
-OFFERS = ("engines", "image_sources", "networks", "cli_commands", "tui_panels", "tui_columns")
+OFFERS = ("engines", "image_sources", "storages", "networks", "cli_commands", "tui_panels", "tui_columns")
 # Hooks without which nothing goes on, and what they decide on.
 DECISIONS = {"admit_instance": "admission", "policy_layer": "policies"}
 DECLARATIONS = ("configuration_type", *OFFERS)

@@ -10,22 +10,22 @@ _FILES = "data"
 
 
 class DirectoryBacking:
-    """See Backing."""
+    """See VolumeBacking."""
 
     def make(self, place: Path, size: int | None) -> None:
-        """See Backing."""
+        """See VolumeBacking."""
         assert size is None
         (place / _FILES).mkdir(mode=0o755)
 
     def show(self, place: Path, mount_point: Path) -> Path:  # noqa: ARG002 - nothing has to be mounted
-        """See Backing."""
+        """See VolumeBacking."""
         return place / _FILES
 
     def hide(self, mount_point: Path) -> None:
-        """See Backing."""
+        """See VolumeBacking."""
 
     def count_used(self, files: Path) -> int:
-        """See Backing. What cannot be read counts nothing."""
+        """See VolumeBacking. What cannot be read counts nothing."""
         seen: dict[tuple[int, int], int] = {}
         for folder, _, names in os.walk(files):
             for name in names:
@@ -35,5 +35,8 @@ class DirectoryBacking:
         return sum(seen.values())
 
     def is_busy(self, place: Path) -> bool:  # noqa: ARG002 - the kernel does not say
-        """See Backing."""
+        """See VolumeBacking."""
         return False
+
+    def remove(self, place: Path) -> None:
+        """See VolumeBacking."""

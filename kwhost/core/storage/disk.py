@@ -9,7 +9,6 @@ import os
 import subprocess
 from pathlib import Path
 
-from kwhost.core.abi.mounting import mount_disk, unmount
 from kwhost.core.storage.loop_device import is_attached, open_loop_device
 
 __all__ = ["DISK_LEAST", "MKFS_PATH", "DiskBacking", "format_disk", "hide_disk", "show_disk"]
@@ -27,10 +26,10 @@ _MAKE_SECONDS = 120.0
 
 
 class DiskBacking:
-    """See Backing. The files are in a directory of their own, beside the file system's lost+found."""
+    """See VolumeBacking. The files are in a directory of their own, beside the file system's lost+found."""
 
     def make(self, place: Path, size: int | None) -> None:
-        """See Backing."""
+        """See VolumeBacking."""
         assert size is not None
         whole = size // _BLOCK * _BLOCK
         fd = os.open(place / _DISK, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
@@ -46,27 +45,32 @@ class DiskBacking:
         empty.rmdir()
 
     def show(self, place: Path, mount_point: Path) -> Path:
-        """See Backing."""
+        """See VolumeBacking."""
         if not os.path.ismount(mount_point):
             show_disk(place / _DISK, mount_point)
         return mount_point / _FILES
 
     def hide(self, mount_point: Path) -> None:
-        """See Backing."""
+        """See VolumeBacking."""
         hide_disk(mount_point)
 
     def count_used(self, files: Path) -> int:
-        """See Backing."""
+        """See VolumeBacking."""
         status = os.statvfs(files)
         return (status.f_blocks - status.f_bfree) * status.f_frsize
 
     def is_busy(self, place: Path) -> bool:
-        """See Backing."""
+        """See VolumeBacking."""
         return is_attached(place / _DISK)
+
+    def remove(self, place: Path) -> None:
+        """See VolumeBacking."""
 
 
 def show_disk(disk: Path, mount_point: Path) -> None:
     """Mount the file system in a file. Raises OSError."""
+    from kwhost.core.abi.mounting import mount_disk  # brings cffi, not for who only lists the storages
+
     fd, device = open_loop_device(disk)
     try:
         mount_disk(device, str(mount_point))
@@ -76,6 +80,8 @@ def show_disk(disk: Path, mount_point: Path) -> None:
 
 def hide_disk(mount_point: Path) -> None:
     """Unmount whatever is mounted there. Raises OSError."""
+    from kwhost.core.abi.mounting import unmount
+
     while os.path.ismount(mount_point):
         unmount(str(mount_point))
 

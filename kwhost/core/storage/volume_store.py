@@ -16,7 +16,7 @@ import json
 import os
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -26,12 +26,11 @@ from kwhost.core.errors import Conflict, HostError, NotFound, UsageError
 from kwhost.core.images.removal import remove_tree
 from kwhost.core.model.ids import InstanceId, TenantName
 from kwhost.core.model.units import format_bytes
-from kwhost.core.model.volume import DEFAULT_VOLUME_SIZE, StoredVolume, VolumeKind, volume_name
-from kwhost.core.storage.directory import DirectoryBacking
-from kwhost.core.storage.disk import DISK_LEAST, DiskBacking
+from kwhost.core.model.volume import DEFAULT_VOLUME_SIZE, StoredVolume, volume_name
+from kwhost.core.storage.kinds import BUILT_IN, StorageKind, usual_kind
 
 if TYPE_CHECKING:
-    from kwhost.core.storage.backing import Backing
+    from kwhost.core.model.volume_backing import VolumeBacking
 
 __all__ = ["VolumeStore"]
 
@@ -50,16 +49,16 @@ def _telling(what: str) -> Iterator[None]:
 
 
 class VolumeStore:
-    """The volumes of one state directory, for several processes at once."""
+    """The volumes of one state directory, for several processes at once. `kinds` are the storages that there
+    are, `usual` is that of new volumes."""
 
-    def __init__(self, state_dir: Path, run_dir: Path) -> None:
+    def __init__(
+        self, state_dir: Path, run_dir: Path, kinds: Mapping[str, StorageKind] = BUILT_IN, usual: str = ""
+    ) -> None:
         self._path = state_dir / "volumes"
         self._places = run_dir / "volumes"
-        self._backings: dict[VolumeKind, Backing] = {
-            VolumeKind.EXT4: DiskBacking(),
-            VolumeKind.DIRECTORY: DirectoryBacking(),
-        }
-        self._kind = VolumeKind.EXT4 if os.geteuid() == 0 else VolumeKind.DIRECTORY
+        self._kinds = kinds
+        self._usual = usual or usual_kind()
 
     @contextmanager
     def _lock(self, file: Path, operation: int) -> Iterator[None]:
@@ -109,7 +108,7 @@ class VolumeStore:
             return StoredVolume(
                 name=file.parent.name,
                 tenant=file.parent.parent.name,
-                kind=VolumeKind(fields["kind"]),
+                kind=str(fields["kind"]),
                 size=fields["size"],
                 created=fields["created"],
                 instance=fields["instance"],
@@ -117,11 +116,23 @@ class VolumeStore:
         except (ValueError, KeyError, TypeError) as error:
             raise HostError(f"the volume {file.parent} is damaged: {error!r}") from error
 
+    def _kind(self, name: str) -> StorageKind:
+        """Raises HostError where nothing here keeps volumes of that kind."""
+        if name not in self._kinds:
+            known = ", ".join(sorted(self._kinds))
+            raise HostError(
+                f"there is no storage {name!r} for volumes here, only {known}; a plugin's needs a daemon"
+            )
+        return self._kinds[name]
+
+    def _backing(self, volume: StoredVolume) -> "VolumeBacking":
+        return self._kind(volume.kind).backing
+
     def inspect(self, tenant: TenantName, name: str) -> StoredVolume:
         """One volume, with what is used of it. Raises as `using`."""
         with self.using(tenant, name) as files:
             volume = self.find(tenant, name)
-            return replace(volume, used=self._backings[volume.kind].count_used(files))
+            return replace(volume, used=self._backing(volume).count_used(files))
 
     # Making and removing.
 
@@ -135,21 +146,22 @@ class VolumeStore:
             if target.exists():
                 raise Conflict(f"there is a volume {name} already")
         made = self._path / f".new-{secrets.token_hex(8)}"
-        about = {"kind": self._kind.value, "size": size, "created": time.time(), "instance": instance}
+        about = {"kind": self._usual, "size": size, "created": time.time(), "instance": instance}
         with _telling(f"make the volume {name}"):
             made.mkdir(mode=0o700)
             try:
                 with self._lock(
                     made / "use.lock", fcntl.LOCK_SH
                 ):  # so that no repair takes it for a left one
-                    self._backings[self._kind].make(made, size)
                     (made / "volume.json").write_text(json.dumps(about))
+                    self._kind(self._usual).backing.make(made, size)
                     target.parent.mkdir(mode=0o700, exist_ok=True)
                     _sync(*made.iterdir(), made)
                     made.rename(target)
                     _sync(target.parent, self._path)
             except BaseException as error:
-                remove_tree(made)
+                with suppress(OSError, HostError):  # a repair tries again
+                    self._discard(made)
                 if isinstance(error, OSError) and error.errno in (errno.ENOTEMPTY, errno.EEXIST):
                     raise Conflict(f"there is a volume {name} already") from error
                 raise
@@ -158,17 +170,21 @@ class VolumeStore:
     @property
     def holds_sizes(self) -> bool:
         """Whether the volumes that are made here are bounded."""
-        return self._kind is not VolumeKind.DIRECTORY
+        return self._kind(self._usual).least is not None
 
     def usual_size(self, size: int | None) -> int | None:
         """What a volume gets where `size`, or nothing, was asked for. Raises UsageError."""
-        if not self.holds_sizes:
+        least = self._kind(self._usual).least
+        if least is None:
             if size is not None:
-                raise UsageError("a volume's size can be held by root's kwhost alone; leave it out")
+                raise UsageError(
+                    f"the storage {self._usual!r} holds no sizes of volumes, as root's ext4 does; leave "
+                    "the size out"
+                )
             return None
         size = DEFAULT_VOLUME_SIZE if size is None else size
-        if size < DISK_LEAST:
-            raise UsageError(f"a volume has at least {format_bytes(DISK_LEAST)}, not {format_bytes(size)}")
+        if size < least:
+            raise UsageError(f"a volume has at least {format_bytes(least)}, not {format_bytes(size)}")
         return size
 
     def remove(self, tenant: TenantName, name: str) -> StoredVolume:
@@ -184,13 +200,19 @@ class VolumeStore:
             except BlockingIOError:
                 raise Conflict(f"the volume {name} is in use") from None
         with _telling(f"remove the volume {name}"):
-            remove_tree(gone)
+            self._discard(gone)
         return volume
+
+    def _discard(self, place: Path) -> None:
+        """Remove what there is of a volume. Raises OSError, HostError."""
+        with suppress(FileNotFoundError):  # then nothing was made
+            self._backing(self._read(place / "volume.json")).remove(place)
+        remove_tree(place)
 
     def _wait_free(self, volume: StoredVolume, place: Path) -> None:
         """The kernel takes a moment after the end of an instance."""
         end = time.monotonic() + _BUSY_SECONDS
-        while self._backings[volume.kind].is_busy(place):
+        while self._backing(volume).is_busy(place):
             if time.monotonic() > end:
                 raise Conflict(f"the volume {volume.name} is in use")
             time.sleep(_POLL_SECONDS)
@@ -209,7 +231,7 @@ class VolumeStore:
             lock = os.open(place / "use.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
             try:
                 fcntl.flock(lock, fcntl.LOCK_SH)
-                files = self._backings[volume.kind].show(place, mount_point)
+                files = self._backing(volume).show(place, mount_point)
             except BaseException:
                 os.close(lock)
                 raise
@@ -232,7 +254,7 @@ class VolumeStore:
     def _hide(self, volume: StoredVolume) -> None:
         mount_point = self._places.resolve() / volume.tenant / volume.name
         with _telling(f"unmount the volume {volume.name}"):
-            self._backings[volume.kind].hide(mount_point)
+            self._backing(volume).hide(mount_point)
             with suppress(FileNotFoundError):
                 mount_point.rmdir()
 
@@ -245,8 +267,11 @@ class VolumeStore:
                 self._release(self.find(TenantName(place.parent.name), place.name))
         with self._changing():
             for left in (*self._path.glob(".new-*"), *self._path.glob(".gone-*")):
-                with suppress(BlockingIOError), self._lock(left / "use.lock", fcntl.LOCK_EX | fcntl.LOCK_NB):
-                    remove_tree(left)
+                with (
+                    suppress(BlockingIOError, HostError),  # what keeps it may be there the next time
+                    self._lock(left / "use.lock", fcntl.LOCK_EX | fcntl.LOCK_NB),
+                ):
+                    self._discard(left)
 
 
 def _sync(*paths: Path) -> None:
