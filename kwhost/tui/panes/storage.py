@@ -7,6 +7,7 @@ from textual.content import Content
 from textual.widgets import Static
 
 from kwhost.core.model.ids import InstanceId
+from kwhost.core.model.status import RootStatus
 from kwhost.core.model.storage import InstanceStorage, LayerUse, MountUse, Origin
 from kwhost.core.model.text import clean
 from kwhost.tui.format import bar, size
@@ -30,6 +31,12 @@ _ORIGINS = {
     Origin.VOLUME: "volume",
     Origin.DIRECTORY: "this host's directory",
     Origin.MEMORY: "memory",
+}
+_CHANGES = {
+    "memory": "in memory",
+    "disk": "on a disk of its own",
+    "directory": "in a directory",
+    "nowhere": "refused",
 }
 
 
@@ -100,19 +107,26 @@ class StoragePane(Pane):
         """Read it; of what does not run there is the image alone."""
         while True:
             storage = read(await self.ask("storage"), InstanceStorage)
-            self._image.update(_describe(storage))
+            self._describe(storage)
             self._mounts.set_rows(storage.mounts)
             self.set_class(bool(storage.layers), "layered")
             self._layers.styles.height = 2 + min(_LAYERS_SHOWN, len(storage.layers))
             self._layers.set_rows(enumerate(storage.layers))
             await asyncio.sleep(_SECONDS)
 
+    def _describe(self, storage: InstanceStorage) -> None:
+        row = self.host.fleet.row(self.instance)
+        self._image.update(_describe(storage, row.status.root if row else None))
 
-def _describe(storage: InstanceStorage) -> Content:
+
+def _describe(storage: InstanceStorage, root: RootStatus | None) -> Content:
     parts = [("image ", "$muted"), (clean(storage.image), "bold $accent")]
-    if storage.digest:
-        parts.append((f"   {clean(storage.digest[:_DIGEST])}", "$muted"))
+    if root and storage.mounts:
+        where = _CHANGES.get(root.changes, clean(root.changes))
+        parts += [("   changes to the root ", "$muted"), (where, "bold")]
     if storage.layers:
         parts += [("   layers ", "$muted"), (str(len(storage.layers)), "bold")]
         parts += [("   unpacked ", "$muted"), (size(storage.size), "bold"), (", shared", "$muted")]
+    if storage.digest:
+        parts.append((f"   {clean(storage.digest[:_DIGEST])}", "$muted"))
     return Content.assemble(*parts)
