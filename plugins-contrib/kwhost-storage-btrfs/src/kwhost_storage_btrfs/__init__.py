@@ -1,0 +1,1 @@
+"""Volumes that are btrfs subvolumes, bounded by quota groups."""
