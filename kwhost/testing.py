@@ -45,6 +45,7 @@ from kwhost.core.pluginmgr.discovery import Candidate
 from kwhost.core.pluginmgr.loading import add_plugin
 from kwhost.core.pluginmgr.manager import Plugins
 from kwhost.core.pluginmgr.registry import Registry
+from kwhost.hookspecs import ImagePlan, ImageRequest
 
 __all__ = [
     "FakeHost",
@@ -242,6 +243,18 @@ class LoadedPlugin:
     ) -> tuple[Uplink, ...]:
         """Behind which interfaces a tenant's network goes on, while the plugin is being served."""
         return await self.plugins.network_uplinks(tenant or make_tenant(), subnet)
+
+    async def plan_image(self, image: str, *, read_only: bool = False) -> ImagePlan:
+        """How a root is made of an image of the plugin's, "NAME:REFERENCE", for acme/web. Raises what its
+        `plan` does of KwhostError, ImageError for its faults."""
+        request = ImageRequest(
+            reference=image,
+            instance=InstanceName("web"),
+            tenant=TenantName("acme"),
+            read_only=read_only,
+            state_dir=self.host.state_dir,
+        )
+        return await self.plugins.plan_image(request)
 
     async def answer(self, question: Question) -> Answer | None:
         """What the plugin says to a question, while it is being served; None: it leaves it to others."""

@@ -14,7 +14,7 @@ import trio
 from kwhost.core.errors import ImageError
 from kwhost.core.model.events import EventKind
 from kwhost.core.model.image import ImageSettings
-from kwhost.core.pluginmgr import calls, delivery
+from kwhost.core.pluginmgr import calls, delivery, images
 from kwhost.core.pluginmgr.faults import PluginFault, one_line
 from kwhost.core.pluginmgr.plugin import FAULTS_MAX
 from kwhost.hookspecs import ImagePlan, ImageRequest, ImageSource, Metric, MetricKind, PluginHost, Sample
@@ -333,6 +333,23 @@ async def test_a_plan_that_makes_no_sense_pins_nothing() -> None:
         await plan_image(plans(lambda _: ImagePlan(mounts=(), accounts_root="x", pin=pin)))
 
     assert os.read(ours, 1) == b""
+    os.close(ours)
+
+
+async def test_a_plan_that_comes_too_late_pins_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(images, "PLAN_SECONDS", 0.05)
+    ours, pin = os.pipe()
+    late = threading.Event()
+
+    def plan(_: ImageRequest) -> ImagePlan:
+        late.wait()
+        return ImagePlan(mounts=(), accounts_root="/", pin=pin)
+
+    with pytest.raises(ImageError, match=r"the plugin a failed: image source oci: no plan within 0\.05 s"):
+        await plan_image(plans(plan))
+    late.set()
+
+    assert await trio.to_thread.run_sync(os.read, ours, 1) == b""
     os.close(ours)
 
 

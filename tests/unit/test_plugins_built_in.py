@@ -33,6 +33,14 @@ async def test_the_image_host_is_this_machine() -> None:
     assert found.accounts_root == "/"
 
 
+async def test_who_tests_a_plugin_sees_the_plans_of_its_images(load_plugin: LoadPlugin) -> None:
+    from kwhost.plugins import images_local
+
+    found = await load_plugin(images_local).plan_image("host", read_only=True)
+
+    assert found.mounts == host_image(WEB, read_only=True).mounts
+
+
 async def test_the_image_rootfs_is_a_directory(tmp_path: Path) -> None:
     found = await plan(f"rootfs:{tmp_path}")
 
