@@ -103,6 +103,24 @@ class InstanceDirs(NamedTuple):
         except OSError as error:
             raise HostError(f"cannot write {self.state / 'image'}: {error.strerror}") from error
 
+    def keep_settings(self, settings: bytes) -> None:
+        """Note what an image that is not of the store says of itself; b"" for nothing. Raises HostError."""
+        file = self.state / "image-settings"
+        try:
+            if settings:
+                file.write_bytes(settings)
+            else:
+                file.unlink(missing_ok=True)
+        except OSError as error:
+            raise HostError(f"cannot write {file}: {error.strerror}") from error
+
+    def read_settings(self) -> bytes:
+        """What was noted; b"" where nothing was."""
+        try:
+            return (self.state / "image-settings").read_bytes()
+        except OSError:
+            return b""
+
     def read_image(self) -> str:
         """What was noted; "" where nothing was."""
         try:

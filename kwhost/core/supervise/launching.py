@@ -32,6 +32,7 @@ from kwhost.core.supervise.networking import Attached
 from kwhost.core.supervise.planning import plan_instance, spec_of
 from kwhost.core.supervise.policies import StartPolicy
 from kwhost.core.supervise.protecting import check_probe, protect
+from kwhost.core.supervise.run_image import kept_settings
 from kwhost.core.supervise.surroundings import Surroundings
 from kwhost.core.supervise.volumes import ShownVolumes
 
@@ -167,6 +168,7 @@ def _launch(
         dirs.make()
         dirs.keep_policy(policy.kept)
         dirs.keep_image(image.digest)
+        dirs.keep_settings(kept_settings(image))
         listener = ends.enter_context(dirs.listen())
         # Now, since afterwards nothing may fail that would leave a process which nobody watches.
         connection = dirs.connect()
