@@ -4,6 +4,7 @@ May import: everything below the command line.
 """
 
 from contextlib import ExitStack
+from functools import partial
 
 from kwhost.core.config.host import HostConfig
 from kwhost.core.errors import NotFound
@@ -34,7 +35,6 @@ def show_volumes(spec: InstanceSpec, host: HostConfig, image: Image, held: ExitS
             store.find(DEFAULT_TENANT, volume.source)
         except NotFound:
             store.create(DEFAULT_TENANT, volume.source)
-        place = held.enter_context(store.using(DEFAULT_TENANT, volume.source))
-        fill_volume(place, image, volume.target)
-        files[volume.source] = str(place)
+        fill = partial(fill_volume, image=image, target=volume.target)
+        files[volume.source] = str(held.enter_context(store.using(DEFAULT_TENANT, volume.source, fill)))
     return files

@@ -1,4 +1,4 @@
-"""What an empty volume begins with: what overlayfs would show there, and nothing that leads elsewhere."""
+"""What a new volume begins with: what overlayfs would show there, and nothing that leads elsewhere."""
 
 import os
 import stat
@@ -99,18 +99,44 @@ def test_links_on_the_way_lead_nowhere(fill: Any) -> None:
     assert fill(Archive().link("data", "etc").directory("etc").add("etc/passwd", b"x")) == {}
 
 
-def test_what_a_volume_has_stays(fill: Any, tmp_path: Path) -> None:
-    (tmp_path / "files").mkdir()
-    (tmp_path / "files/own").write_text("own")
+def test_holes_stay_holes(fill: Any, tmp_path: Path) -> None:
+    sparse = {"GNU.sparse.size": str(1 << 30), "GNU.sparse.map": f"{1 << 20},6"}
 
-    assert fill(BASE) == {"own": "own"}
+    fill(Archive().directory("data").add("data/file", b"middle", pax_headers=sparse))
+
+    with (tmp_path / "files/file").open("rb") as file:
+        file.seek(1 << 20)
+        assert file.read(7) == b"middle\0"
+        assert os.fstat(file.fileno()).st_size == 1 << 30
+        assert os.fstat(file.fileno()).st_blocks * 512 < 1 << 20
 
 
-def test_what_is_too_deep_is_an_error_and_leaves_nothing(fill: Any, tmp_path: Path) -> None:
+def test_whoever_changes_the_volume_meanwhile_leads_nothing_out_of_it(
+    fill: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host = tmp_path / "host"
+    host.mkdir()
+    layer = Archive().directory("data").directory("data/inner").add("data/inner/file", b"hostile")
+    mkdir = os.mkdir
+
+    def mkdir_and_exchange(path: Any, *arguments: Any, **options: Any) -> None:
+        mkdir(path, *arguments, **options)
+        made = tmp_path / "files/inner"
+        if made.is_dir():
+            made.rename(tmp_path / "files/moved")
+            made.symlink_to(host)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "mkdir", mkdir_and_exchange)
+        with pytest.raises(HostError, match="cannot copy what the image has at /data into the volume"):
+            fill(layer)
+    assert list(host.iterdir()) == []
+
+
+def test_what_is_too_deep_is_an_error(fill: Any) -> None:
     deep = Archive()
     for depth in range(1, 220):
         deep.directory("data/" + "d/" * depth)
 
     with pytest.raises(HostError, match="in each other"):
         fill(deep)
-    assert list((tmp_path / "files").iterdir()) == []

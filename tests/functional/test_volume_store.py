@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -109,6 +110,58 @@ def test_two_may_use_one_volume_at_once(store: VolumeStore, tmp_path: Path) -> N
             assert one == two
             assert len(loops(tmp_path)) == 1
         assert len(mounts(tmp_path)) == 1
+
+
+def test_a_volume_is_filled_once_before_anybody_has_it(store: VolumeStore) -> None:
+    def fill(files: Path) -> None:
+        (files / "given").touch()
+
+    store.create(ACME, "data", SIZE)
+    store.inspect(ACME, "data")
+    with store.using(ACME, "data", fill) as files:
+        assert os.listdir(files) == ["given"]
+        (files / "given").unlink()
+
+    with store.using(ACME, "data", fill) as files:
+        assert os.listdir(files) == []
+
+
+def test_what_was_half_filled_is_filled_anew(store: VolumeStore) -> None:
+    def fail(files: Path) -> None:
+        (files / "half/deep").mkdir(parents=True)
+        raise HostError("no more")
+
+    store.create(ACME, "data", SIZE)
+    with pytest.raises(HostError, match="no more"), store.using(ACME, "data", fail):
+        pytest.fail("it is not given away")
+
+    with store.using(ACME, "data", lambda files: (files / "given").touch()) as files:
+        assert os.listdir(files) == ["given"]
+
+
+def test_who_starts_while_a_volume_is_filled_waits(store: VolumeStore, tmp_path: Path) -> None:
+    seen: list[list[str]] = []
+    store.create(ACME, "data", SIZE)
+    lock = tmp_path / "state/volumes/acme/data/fill.lock"
+
+    def start_second() -> None:
+        with store.using(ACME, "data", lambda _files: pytest.fail("it is filled already")) as files:
+            seen.append(os.listdir(files))
+
+    def has_waiting() -> bool:
+        waiting = [line for line in Path("/proc/locks").read_text().splitlines() if "->" in line]
+        return any(f":{lock.stat().st_ino} " in line for line in waiting)
+
+    second = threading.Thread(target=start_second)
+
+    def fill(files: Path) -> None:
+        second.start()
+        eventually(has_waiting, "the second start's waiting")
+        (files / "given").touch()
+
+    with store.using(ACME, "data", fill):
+        second.join(30)
+    assert seen == [["given"]]
 
 
 KILLED_WHILE = """

@@ -1,20 +1,19 @@
-"""What an empty volume begins with: what the image has in the place where it is mounted.
+"""What a new volume begins with: what the image has in the place where it is mounted.
 
-The layers are put on each other as overlayfs would show them. They are never changed, and nobody else has
-the volume yet. What is in them is hostile: no link is followed, and only files, directories and symbolic
-links are made.
+The layers are put on each other as overlayfs would show them; they are hostile, but never change. In the
+volume nothing is reached by a path: each name is made anew, in a directory that was opened without following
+a link. So even somebody who changed the volume meanwhile could not lead what is written out of it.
 """
 
 import errno
 import os
-import shutil
 import stat
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from kwhost.core.errors import HostError
 from kwhost.core.images.image import Image
-from kwhost.core.images.removal import remove_tree
 from kwhost.core.model.mounts import MountKind
 
 __all__ = ["fill_volume"]
@@ -22,49 +21,46 @@ __all__ = ["fill_volume"]
 # Directories in each other; more than any program needs.
 _DEPTH_MAX = 200
 _OPAQUE = "user.overlay.opaque"
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def fill_volume(files: Path, image: Image, target: str) -> None:
     """Give an empty volume the files that the image has at `target`, with their owners. An ordinary user, who
-    may not give files away, gets an empty one. Raises HostError."""
+    may not give files away, gets an empty one. Raises HostError, with what is done by then."""
     if os.geteuid() != 0 or not image.digest or image.mounts[0].kind is not MountKind.OVERLAY:
         return
-    uppermost_first = (image.mounts[0].source or "").split(":")
+    sources = [Path(layer) for layer in (image.mounts[0].source or "").split(":")]
     try:
-        if any(files.iterdir()):
-            return
-        try:
-            for layer in reversed(uppermost_first):
-                _apply(Path(layer), target.strip("/").split("/"), files)
-        except BaseException:
-            _clear(files)
-            raise
+        for name in target.strip("/").split("/"):
+            sources = _merged(sources, name)
+        if sources:
+            with _opened(files, _DIRECTORY) as volume:
+                _fill_directory(volume, sources, 0)
     except OSError as error:
         reason = error.strerror or error
         raise HostError(f"cannot copy what the image has at {target} into the volume: {reason}") from error
 
 
-def _apply(layer: Path, names: list[str], files: Path) -> None:
-    """Put what a layer has, or hides, on what those below have."""
-    place = layer
-    for name in names:
-        place = place / name
+# What the layers show. Directories that are merged are listed from the uppermost down.
+
+
+def _merged(directories: Sequence[Path], name: str) -> list[Path]:
+    """The directories that make up the one of a name; none where the uppermost has something else there."""
+    merged = []
+    for directory in directories:
+        path = directory / name
         try:
-            mode = place.lstat().st_mode
+            mode = path.lstat().st_mode
         except FileNotFoundError:
-            return
-        if not stat.S_ISDIR(mode) or _is_opaque(place):
-            _clear(files)
+            continue
         if not stat.S_ISDIR(mode):
-            return
-    _merge(place, files, 0)
-
-
-def _clear(files: Path) -> None:
-    for path in list(files.iterdir()):
-        remove_tree(path)
-    os.chown(files, 0, 0)
-    files.chmod(0o755)
+            break
+        merged.append(path)
+        if _is_opaque(path):
+            break
+    return merged
 
 
 def _is_opaque(directory: Path) -> bool:
@@ -76,34 +72,65 @@ def _is_opaque(directory: Path) -> bool:
         return False
 
 
-def _merge(source: Path, target: Path, depth: int) -> None:
+def _shown(directories: Sequence[Path]) -> dict[str, Path]:
+    """All names in merged directories, each with the uppermost that has it: what takes it away, too."""
+    return {path.name: path for directory in reversed(directories) for path in directory.iterdir()}
+
+
+# What is made of it.
+
+
+def _fill_directory(target: int, sources: Sequence[Path], depth: int) -> None:
     if depth > _DEPTH_MAX:
         raise OSError(errno.ENAMETOOLONG, f"more than {_DEPTH_MAX} directories in each other")
-    for entry in list(source.iterdir()):
-        _put(entry, target / entry.name, depth)
-    _own(source, target)
+    for name, source in _shown(sources).items():
+        status = source.lstat()
+        if stat.S_ISDIR(status.st_mode):
+            os.mkdir(name, 0o700, dir_fd=target)
+            with _opened(name, _DIRECTORY, target) as made:
+                _fill_directory(made, _merged(sources, name), depth + 1)
+        elif stat.S_ISREG(status.st_mode):
+            with _opened(source, _FILE) as content, _opened(name, _NEW_FILE, target) as made:
+                _copy(content, made, status.st_size)
+                _own(made, status)
+        elif stat.S_ISLNK(status.st_mode):
+            os.symlink(source.readlink(), name, dir_fd=target)
+            os.chown(name, status.st_uid, status.st_gid, dir_fd=target, follow_symlinks=False)
+            os.utime(name, ns=_times(status), dir_fd=target, follow_symlinks=False)
+    _own(target, sources[0].lstat())
 
 
-def _put(source: Path, target: Path, depth: int) -> None:
-    mode = source.lstat().st_mode
-    directory = stat.S_ISDIR(mode) and not _is_opaque(source)
-    with suppress(FileNotFoundError):
-        if not (directory and stat.S_ISDIR(target.lstat().st_mode)):
-            remove_tree(target)
-    if stat.S_ISDIR(mode):
-        target.mkdir(exist_ok=True)
-        _merge(source, target, depth + 1)
-    elif stat.S_ISREG(mode):
-        shutil.copyfile(source, target, follow_symlinks=False)
-        _own(source, target)
-    elif stat.S_ISLNK(mode):
-        target.symlink_to(source.readlink())
-        _own(source, target)
+@contextmanager
+def _opened(path: Path | str, flags: int, directory: int | None = None) -> Iterator[int]:
+    fd = os.open(path, flags, 0o600, dir_fd=directory)
+    try:
+        yield fd
+    finally:
+        os.close(fd)
 
 
-def _own(source: Path, target: Path) -> None:
-    status = source.lstat()
-    os.chown(target, status.st_uid, status.st_gid, follow_symlinks=False)
-    if not stat.S_ISLNK(status.st_mode):
-        target.chmod(stat.S_IMODE(status.st_mode))
-    os.utime(target, ns=(status.st_atime_ns, status.st_mtime_ns), follow_symlinks=False)
+def _copy(source: int, target: int, size: int) -> None:
+    """Holes stay holes."""
+    os.ftruncate(target, size)
+    end = 0
+    while end < size:
+        try:
+            at = os.lseek(source, end, os.SEEK_DATA)
+        except OSError as error:
+            if error.errno != errno.ENXIO:
+                raise
+            return  # a hole up to the end
+        end = os.lseek(source, at, os.SEEK_HOLE)
+        os.lseek(target, at, os.SEEK_SET)
+        while at < end and (sent := os.sendfile(target, source, at, end - at)):
+            at += sent
+
+
+def _own(target: int, status: os.stat_result) -> None:
+    os.fchown(target, status.st_uid, status.st_gid)
+    os.fchmod(target, stat.S_IMODE(status.st_mode))
+    os.utime(target, ns=_times(status))
+
+
+def _times(status: os.stat_result) -> tuple[int, int]:
+    return status.st_atime_ns, status.st_mtime_ns

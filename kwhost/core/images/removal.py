@@ -7,7 +7,7 @@ import stat
 from contextlib import suppress
 from pathlib import Path
 
-__all__ = ["remove_tree"]
+__all__ = ["empty_directory", "remove_tree"]
 
 
 def remove_tree(directory: Path) -> None:
@@ -15,6 +15,19 @@ def remove_tree(directory: Path) -> None:
     with suppress(OSError, RecursionError):
         shutil.rmtree(directory)
     _remove_step_by_step(directory)
+
+
+def empty_directory(directory: Path) -> None:
+    """Remove what is in a directory, which stays; no deeper than a program can go. Raises OSError."""
+    opened = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        for name in os.listdir(opened):
+            try:
+                os.unlink(name, dir_fd=opened)
+            except IsADirectoryError:
+                shutil.rmtree(name, dir_fd=opened)
+    finally:
+        os.close(opened)
 
 
 def _remove_step_by_step(directory: Path) -> None:

@@ -2,7 +2,7 @@
 
     TENANT/NAME/volume.json   what it is
     TENANT/NAME/use.lock      held, shared, while something starts with it
-    TENANT/NAME/...           its files, as its kind has them (Backing)
+    TENANT/NAME/...           its files, as its kind has them (VolumeBacking), and what first_files has
     .new-..., .gone-...       what is being made or removed; gone with whoever does it
 
 and mounted, for as long as something starts with them, in the run directory: TENANT/NAME. An instance has a
@@ -13,11 +13,10 @@ Every method blocks.
 import errno
 import fcntl
 import json
-import os
 import secrets
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,7 +26,9 @@ from kwhost.core.images.removal import remove_tree
 from kwhost.core.model.ids import InstanceId, TenantName
 from kwhost.core.model.units import format_bytes
 from kwhost.core.model.volume import DEFAULT_VOLUME_SIZE, StoredVolume, volume_name
+from kwhost.core.storage.first_files import fill_once, promise_filling
 from kwhost.core.storage.kinds import BUILT_IN, StorageKind, usual_kind
+from kwhost.core.storage.on_disk import locked, sync
 
 if TYPE_CHECKING:
     from kwhost.core.model.volume_backing import VolumeBacking
@@ -61,21 +62,11 @@ class VolumeStore:
         self._usual = usual or usual_kind()
 
     @contextmanager
-    def _lock(self, file: Path, operation: int) -> Iterator[None]:
-        """Raises BlockingIOError, FileNotFoundError."""
-        fd = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-        try:
-            fcntl.flock(fd, operation)
-            yield
-        finally:
-            os.close(fd)
-
-    @contextmanager
     def _changing(self) -> Iterator[None]:
         """One at a time; it takes milliseconds."""
         with _telling(f"use the volumes in {self._path}"):
             self._path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with self._lock(self._path / ".lock", fcntl.LOCK_EX):
+        with locked(self._path / ".lock", fcntl.LOCK_EX):
             yield
 
     # What there is.
@@ -150,15 +141,15 @@ class VolumeStore:
         with _telling(f"make the volume {name}"):
             made.mkdir(mode=0o700)
             try:
-                with self._lock(
-                    made / "use.lock", fcntl.LOCK_SH
-                ):  # so that no repair takes it for a left one
+                # Held so that no repair takes it for a left one.
+                with locked(made / "use.lock", fcntl.LOCK_SH):
                     (made / "volume.json").write_text(json.dumps(about))
+                    promise_filling(made)
                     self._kind(self._usual).backing.make(made, size)
                     target.parent.mkdir(mode=0o700, exist_ok=True)
-                    _sync(*made.iterdir(), made)
+                    sync(*made.iterdir(), made)
                     made.rename(target)
-                    _sync(target.parent, self._path)
+                    sync(target.parent, self._path)
             except BaseException as error:
                 with suppress(OSError, HostError):  # a repair tries again
                     self._discard(made)
@@ -194,7 +185,7 @@ class VolumeStore:
         self._wait_free(volume, place)
         with self._changing(), _telling(f"remove the volume {name}"):
             try:
-                with self._lock(place / "use.lock", fcntl.LOCK_EX | fcntl.LOCK_NB):
+                with locked(place / "use.lock", fcntl.LOCK_EX | fcntl.LOCK_NB):
                     self._hide(volume)
                     place.rename(gone)
             except BlockingIOError:
@@ -220,26 +211,33 @@ class VolumeStore:
     # Using.
 
     @contextmanager
-    def using(self, tenant: TenantName, name: str) -> Iterator[Path]:
-        """The directory of a volume's files, while something starts with it. Raises NotFound, HostError."""
+    def using(
+        self, tenant: TenantName, name: str, fill: Callable[[Path], None] | None = None
+    ) -> Iterator[Path]:
+        """The directory of a volume's files, while something starts with it. `fill` gives a new one what it
+        begins with: nobody has had it by then, and others that start with it wait. Raises NotFound,
+        HostError, and what `fill` does."""
+        with ExitStack() as held:
+            files = self._take(tenant, name, held)
+            if fill is not None:
+                with _telling(f"fill the volume {name}"):
+                    fill_once(self._path / tenant / name, files, fill)
+            yield files
+
+    def _take(self, tenant: TenantName, name: str, held: ExitStack) -> Path:
+        """A volume's files, shown until `held` is closed."""
         with self._changing(), _telling(f"use the volume {name}"):
             volume = self.find(tenant, name)
             place = self._path / tenant / name
             mount_point = self._places.resolve() / tenant / name
             mount_point.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._places.chmod(0o700)
-            lock = os.open(place / "use.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-            try:
-                fcntl.flock(lock, fcntl.LOCK_SH)
+            with ExitStack() as lock:
+                lock.enter_context(locked(place / "use.lock", fcntl.LOCK_SH))
                 files = self._backing(volume).show(place, mount_point)
-            except BaseException:
-                os.close(lock)
-                raise
-        try:
-            yield files
-        finally:
-            os.close(lock)
-            self._release(volume)
+                held.callback(self._release, volume)
+                held.push(lock.pop_all())
+            return files
 
     def _release(self, volume: StoredVolume) -> None:
         """Take our mount away, unless somebody else is about to use it."""
@@ -247,7 +245,7 @@ class VolumeStore:
         with (
             self._changing(),
             suppress(BlockingIOError, FileNotFoundError),
-            self._lock(place / "use.lock", fcntl.LOCK_EX | fcntl.LOCK_NB),
+            locked(place / "use.lock", fcntl.LOCK_EX | fcntl.LOCK_NB),
         ):
             self._hide(volume)
 
@@ -269,16 +267,6 @@ class VolumeStore:
             for left in (*self._path.glob(".new-*"), *self._path.glob(".gone-*")):
                 with (
                     suppress(BlockingIOError, HostError),  # what keeps it may be there the next time
-                    self._lock(left / "use.lock", fcntl.LOCK_EX | fcntl.LOCK_NB),
+                    locked(left / "use.lock", fcntl.LOCK_EX | fcntl.LOCK_NB),
                 ):
                     self._discard(left)
-
-
-def _sync(*paths: Path) -> None:
-    """Have files, and the names in directories, on the disk."""
-    for path in paths:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            os.fsync(fd)
-        finally:
-            os.close(fd)

@@ -4,6 +4,7 @@ starts of instances."""
 import hashlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack, asynccontextmanager, suppress
+from functools import partial
 from typing import NamedTuple, Protocol
 
 import trio
@@ -215,9 +216,8 @@ class HostedVolumes:
         files = {}
         for volume in named:
             if volume.source not in files:
-                place = held.enter_context(self._store.using(tenant, volume.source))
-                fill_volume(place, image, volume.target)
-                files[volume.source] = str(place)
+                fill = partial(fill_volume, image=image, target=volume.target)
+                files[volume.source] = str(held.enter_context(self._store.using(tenant, volume.source, fill)))
         return files
 
     def _show_disk(self, held: ExitStack, definition: InstanceDefinition) -> str:
