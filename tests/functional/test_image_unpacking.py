@@ -438,3 +438,11 @@ def _wait_jailed(before: set[Path]) -> Path:
             except OSError:
                 continue
     raise AssertionError("no process was jailed")
+
+
+def test_what_it_would_say_of_replaced_directories_is_bounded(layers: Layers) -> None:
+    archive = Archive()
+    for number in range(4000):
+        archive.add("\udcff" * 150 + "/" + "\udcfe" * 140 + f"{number}/.wh..wh..opq")
+
+    assert "replaces more than" in layers.refuse(archive)

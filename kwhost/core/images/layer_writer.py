@@ -33,6 +33,7 @@ _DIRECTORY_MODES = stat.S_ISVTX | stat.S_ISGID | 0o777
 _NO_ID = 2**32 - 1  # means "leave it" to the kernel
 _LAST_SECOND = 2**33
 _OPAQUE_MAX = 10_000
+_OPAQUE_BYTES_MAX = 1 << 20  # of all their paths
 
 
 class LayerBounds(NamedTuple):
@@ -95,6 +96,7 @@ class _Writer:
         self._one_owner = one_owner
         self._entries = self._size = self._left_out = 0
         self._opaque: dict[bytes, None] = {}
+        self._opaque_bytes = 0
         self._times: dict[bytes, int] = {}  # of directories, set at the end
         self._parent: tuple[bytes, int] | None = None  # the last one, opened: archives go by directories
 
@@ -304,8 +306,11 @@ class _Writer:
             os.close(directory)
 
     def _make_opaque_at(self, directory: int, path: bytes) -> None:
-        if len(self._opaque) >= _OPAQUE_MAX:
-            raise ImageError(f"the layer replaces more than {_OPAQUE_MAX} directories")
+        self._opaque_bytes += len(path)
+        if len(self._opaque) >= _OPAQUE_MAX or self._opaque_bytes > _OPAQUE_BYTES_MAX:
+            raise ImageError(
+                f"the layer replaces more than {_OPAQUE_MAX} directories, or by longer names than are taken"
+            )
         opened = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=directory)
         try:
             os.setxattr(opened, _OVERLAY_OPAQUE, b"y")

@@ -3,7 +3,6 @@
 import errno
 import json
 import os
-import select
 import socket
 import subprocess
 import sys
@@ -17,14 +16,14 @@ from kwhost.core.abi.openat2 import open_beneath
 from kwhost.core.errors import HostError, ImageError
 from kwhost.core.images.digests import Digest, parse_digest
 from kwhost.core.images.layer_writer import LayerBounds
+from kwhost.core.images.unpack_answer import read_answer
 from kwhost.core.model.ids import IdRange
 
 __all__ = ["Lease", "LeaseIds", "Unpacked", "unpack"]
 
 _MODULE = "kwhost.core.images.unpack_process"
 _READY_SECONDS = 60.0
-_RESULT_MAX = 16 * 1024 * 1024
-_ERROR_MAX = 16 * 1024
+_WORK_SECONDS = 3600.0
 
 
 class Lease(Protocol):
@@ -75,7 +74,7 @@ def unpack(
         ends.callback(_end, process)
         wish = {"bounds": bounds._asdict(), "one_owner": lease.ids.size == 1, "digest": digest}
         _let_begin(ours, process.pid, directory, wish, lease.ids)
-        result = _result(process)
+        result = read_answer(process, _WORK_SECONDS)
     return _finish(result, directory, digest=digest)
 
 
@@ -140,29 +139,6 @@ def _write_id_maps(pid: int, ids: IdRange, *, rootless: bool) -> None:
     for kind, own, base in places:
         line = f"0 {own} 1" if rootless else f"0 {base} {ids.size}"
         Path(f"/proc/{pid}/{kind}_map").write_text(line, encoding="ascii")
-
-
-def _result(process: subprocess.Popen[bytes]) -> dict[str, object]:
-    """What it says about its work. Raises ImageError, HostError."""
-    assert process.stdout
-    assert process.stderr
-    data = process.stdout.read(_RESULT_MAX)
-    status = process.wait()
-    if status < 0:
-        raise ImageError(
-            f"the process that unpacks the image was killed by signal {-status}: it needed too much"
-        )
-    try:
-        result = json.loads(data)
-        assert isinstance(result, dict)
-    except (ValueError, RecursionError, AssertionError) as error:
-        ready, _, _ = select.select([process.stderr], [], [], 0)
-        text = process.stderr.read1(_ERROR_MAX) if ready else b""  # type: ignore[attr-defined]
-        last = text.decode("utf-8", "replace").strip().rpartition("\n")[2][:300]
-        raise HostError(f"the process that unpacks images failed: {last or f'status {status}'}") from error
-    if "error" in result:
-        raise ImageError(str(result["error"])[:500])
-    return result
 
 
 def _finish(result: dict[str, object], directory: Path, *, digest: bool) -> Unpacked:

@@ -1,0 +1,71 @@
+"""What the process that unpacks says about its work.
+
+It has read hostile data, and may be somebody else's by now: neither can it keep whoever waits for it, nor
+fill the memory.
+"""
+
+import json
+import os
+import selectors
+import subprocess
+import time
+
+from kwhost.core.errors import HostError, ImageError
+
+__all__ = ["read_answer"]
+
+_ANSWER_MAX = 16 * 1024 * 1024
+_COMPLAINT_MAX = 16 * 1024
+_PIECE = 64 * 1024
+
+
+def read_answer(process: subprocess.Popen[bytes], seconds: float) -> dict[str, object]:
+    """Its answer, once it has ended. Raises ImageError where it refuses the image, says too much, or has not
+    ended after so many seconds: whoever has started it ends it. Raises HostError where it failed."""
+    end = time.monotonic() + seconds
+    try:
+        answer, complaint = _hear(process, end)
+        status = process.wait(_left(end))
+    except (TimeoutError, subprocess.TimeoutExpired):
+        raise ImageError(f"unpacking the image did not come to an end in {seconds:.0f} seconds") from None
+    if status < 0:
+        raise ImageError(
+            f"the process that unpacks the image was killed by signal {-status}: it needed too much"
+        )
+    try:
+        result = json.loads(answer)
+        assert isinstance(result, dict)
+    except (ValueError, RecursionError, AssertionError) as error:
+        last = complaint.decode("utf-8", "replace").strip().rpartition("\n")[2][:300]
+        raise HostError(f"the process that unpacks images failed: {last or f'status {status}'}") from error
+    if "error" in result:
+        raise ImageError(str(result["error"])[:500])
+    return result
+
+
+def _hear(process: subprocess.Popen[bytes], end: float) -> tuple[bytes, bytes]:
+    """All of its standard output, and what its standard error begins with. Raises TimeoutError,
+    ImageError."""
+    assert process.stdout
+    assert process.stderr
+    answer, complaint = bytearray(), bytearray()
+    with selectors.DefaultSelector() as pipes:
+        pipes.register(process.stdout, selectors.EVENT_READ, answer)
+        pipes.register(process.stderr, selectors.EVENT_READ, complaint)
+        while pipes.get_map():
+            ready = pipes.select(_left(end))
+            if not ready:
+                raise TimeoutError
+            for pipe, _ in ready:
+                piece = os.read(pipe.fd, _PIECE)
+                pipe.data.extend(piece)
+                if not piece:
+                    pipes.unregister(pipe.fileobj)
+            del complaint[_COMPLAINT_MAX:]
+            if len(answer) > _ANSWER_MAX:
+                raise ImageError("the process that unpacks the image says more about it than is taken")
+    return bytes(answer), bytes(complaint)
+
+
+def _left(end: float) -> float:
+    return max(end - time.monotonic(), 0.0)
