@@ -7,6 +7,7 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import BinaryIO, NamedTuple
 
 from kwhost.core.abi.openat2 import open_in_root
@@ -79,41 +80,43 @@ class Directory:
             return False
 
 
-def read_layout(directory: Directory) -> list[ArchivedImage]:
-    """All images of an archive. Raises ImageError."""
+def read_layout(directory: Directory) -> tuple[int, Iterator[ArchivedImage]]:
+    """How many images an archive has, and each of them: the documents of one, which may be large, are read
+    when it comes. Raises ImageError, as the iterator does."""
     if directory.has("manifest.json"):
-        images = _docker_images(directory)
+        count, images = _docker_images(directory)
     elif directory.has("index.json"):
-        images = _oci_images(directory)
+        count, images = _oci_images(directory)
     else:
         text = (
             "it has neither index.json nor manifest.json; a root file system is taken by kwhost image import"
         )
         raise ImageError(f"the archive is none of an image: {text}")
-    if not images or len(images) > _IMAGES_MAX:
-        raise ImageError(f"the archive has {len(images)} images; 1 to {_IMAGES_MAX} are taken")
-    return images
+    if not 1 <= count <= _IMAGES_MAX:
+        raise ImageError(f"the archive has {count} images; 1 to {_IMAGES_MAX} are taken")
+    return count, images
 
 
-def _docker_images(directory: Directory) -> list[ArchivedImage]:
+def _docker_images(directory: Directory) -> tuple[int, Iterator[ArchivedImage]]:
     entries = decode(directory.document("manifest.json"), list[DockerArchive], "the archive's manifest.json")
-    return [
-        ArchivedImage(
-            config=(entry.config, None),
-            layers=tuple((layer, None) for layer in entry.layers),
-            names=_valid_names(entry.repo_tags or []),
-        )
-        for entry in entries
-    ]
+    return len(entries), map(_docker_image, entries)
+
+
+def _docker_image(entry: DockerArchive) -> ArchivedImage:
+    return ArchivedImage(
+        config=(entry.config, None),
+        layers=tuple((layer, None) for layer in entry.layers),
+        names=_valid_names(entry.repo_tags or []),
+    )
 
 
 def _blob(descriptor: Descriptor) -> tuple[str, Digest]:
     return f"blobs/sha256/{hex_of(descriptor.name)}", descriptor.name
 
 
-def _oci_images(directory: Directory) -> list[ArchivedImage]:
+def _oci_images(directory: Directory) -> tuple[int, Iterator[ArchivedImage]]:
     index = decode(directory.document("index.json"), Index, "the archive's index.json")
-    return [_oci_image(directory, descriptor) for descriptor in index.manifests]
+    return len(index.manifests), map(partial(_oci_image, directory), index.manifests)
 
 
 def _oci_image(directory: Directory, descriptor: Descriptor) -> ArchivedImage:

@@ -54,9 +54,9 @@ def load_archive(work: ImageWork, archive: int, name: str | None) -> list[str]:
         fd = os.open(unpacked, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
         ends.callback(os.close, fd)
         directory = Directory(fd)
-        images = read_layout(directory)
-        if wanted and len(images) > 1:
-            raise UsageError(f"the archive has {len(images)} images: they cannot all be called {wanted}")
+        count, images = read_layout(directory)
+        if wanted and count > 1:
+            raise UsageError(f"the archive has {count} images: they cannot all be called {wanted}")
         added: list[str] = []
         for image in images:
             names = [wanted] if wanted else list(image.names)
