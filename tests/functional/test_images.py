@@ -54,7 +54,7 @@ class Store:
 
     def content(self) -> list[str]:
         """All that is kept."""
-        places = ("blobs/sha256", "layers", "images", "ingest")
+        places = ("blobs/sha256", "layers", "images", "ingest", "removed")
         return [path.name for place in places for path in (self.state / "images" / place).iterdir()]
 
 
@@ -354,6 +354,43 @@ def test_whoever_is_killed_while_loading_leaves_nothing_half(
     assert store.content() == []
     store.load(archive.read_bytes())
     assert store.names() == ["a:1"]
+
+
+_KILLED_REMOVING = """
+import os, signal, sys
+from pathlib import Path
+from kwhost.core.images.service import Images
+left = int(sys.argv[2])
+def killed(original):
+    def count(*arguments, **options):
+        global left
+        left -= 1
+        if not left:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return original(*arguments, **options)
+    return count
+for name in ("rename", "rmdir", "unlink"):
+    setattr(os, name, killed(getattr(os, name)))
+Images(Path(sys.argv[1]), None).remove(None, "a:1")
+"""
+
+
+@pytest.mark.parametrize("change", range(1, 20))
+def test_whoever_is_killed_while_removing_leaves_nothing_half(change: int, store: Store) -> None:
+    """Before each change of a name that removing makes."""
+    archive = docker_archive([BASE, TOP], "a:1")
+    layers = store.state / "images/layers"
+    store.load(archive)
+    before = sorted(layers.rglob("*"))
+
+    command = [sys.executable, "-c", _KILLED_REMOVING, str(store.state), str(change)]
+    done = subprocess.run(command, timeout=60, check=False, capture_output=True)
+    assert done.returncode == -signal.SIGKILL, done.stderr.decode()
+
+    store.load(archive)
+    assert sorted(layers.rglob("*")) == before
+    store.images.remove(OPERATOR, "a:1")
+    assert store.content() == []
 
 
 _STALLED = """

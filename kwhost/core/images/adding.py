@@ -17,11 +17,12 @@ from kwhost.core.errors import ImageError
 from kwhost.core.images.compression import HEAD, is_compressed
 from kwhost.core.images.digests import Digest, hex_of, parse_digest
 from kwhost.core.images.documents import DOCUMENT_MAX, Configuration, Manifest, decode
+from kwhost.core.images.on_disk import sync_file_system_of
 from kwhost.core.images.platforms import check_platform
 from kwhost.core.images.records import ImageRecord, read_record, write_record
 from kwhost.core.images.room import room_for
 from kwhost.core.images.settings import settings_of
-from kwhost.core.images.store import ImageStore, Owner, sync_all, telling_full_disk
+from kwhost.core.images.store import ImageStore, Owner, telling_full_disk
 from kwhost.core.images.unpack import LeaseIds, unpack
 
 __all__ = ["Adder", "UnpackedLayer", "hash_file"]
@@ -103,6 +104,9 @@ class Adder:
         """Have a layer's directory; its blob is there. Raises ImageError, HostError."""
         target = self.store.layers / hex_of(layer)
         about = self.store.layers / f"{hex_of(layer)}.json"
+        if target.is_dir() and not about.exists():  # what somebody who was killed left of it
+            with telling_full_disk("unpack a layer"):
+                self.store.put_away(target)
         if not target.is_dir():
             self.report(f"unpacking {what}")
             self._make_layer(layer, target, about)
@@ -120,7 +124,7 @@ class Adder:
                 result = unpack(blob.fileno(), made, bounds, self.lease_ids, digest=compressed)
             # A layer without compression is called what its blob is, whose content was checked.
             fields = {"diff_id": result.diff_id or layer, "size": result.size, "left_out": result.left_out}
-            sync_all(made)
+            sync_file_system_of(made)
             self.store.write_file(about, json.dumps(fields).encode())
             try:
                 made.rename(target)

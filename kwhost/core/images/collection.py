@@ -7,7 +7,6 @@ from pathlib import Path
 from kwhost.core.errors import ImageError
 from kwhost.core.images.digests import Digest, hex_of, parse_digest
 from kwhost.core.images.records import read_record
-from kwhost.core.images.removal import remove_tree
 from kwhost.core.images.store import ImageStore, telling_full_disk
 
 __all__ = ["collect", "count_references", "in_use"]
@@ -49,17 +48,20 @@ def collect(store: ImageStore, instances: Iterable[Path] = ()) -> int:
                 kept |= set(read_record(store, digest).blobs())
         names = {hex_of(digest) for digest in kept}
         with telling_full_disk("remove what is left of images"):
-            return _sweep(store, names)
+            freed = _put_away(store, names)
+    store.empty_removed()
+    return freed
 
 
-def _sweep(store: ImageStore, kept: set[str]) -> int:
-    """Blobs go last: a layer that is there has its blob."""
+def _put_away(store: ImageStore, kept: set[str]) -> int:
+    """Whoever is killed here leaves nothing that is there in part: a layer that is there has all its files,
+    what is known about it, and its blob."""
     freed = 0
     for directory in (store.images, store.layers, store.pins, store.ingest, store.blobs):
-        for path in list(directory.iterdir()):
+        for path in sorted(directory.iterdir()):  # a layer's directory before what is known about it
             if path.name.removesuffix(".json") in kept:
                 continue
             if directory == store.blobs:
                 freed += path.lstat().st_size
-            remove_tree(path)
+            store.put_away(path)
     return freed

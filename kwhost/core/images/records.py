@@ -13,7 +13,8 @@ from typing import Any
 
 from kwhost.core.errors import ImageError
 from kwhost.core.images.digests import Digest, hex_of, parse_digest
-from kwhost.core.images.store import ImageStore, sync_all, sync_directory
+from kwhost.core.images.on_disk import sync, sync_file_system_of
+from kwhost.core.images.store import ImageStore
 from kwhost.core.model.definition import Healthcheck, ProbeKind
 from kwhost.core.model.image import ImageSettings
 
@@ -77,14 +78,14 @@ def write_record(store: ImageStore, place: Path, record: ImageRecord) -> None:
     if record.settings.healthcheck:
         fields["settings"]["healthcheck"]["kind"] = record.settings.healthcheck.kind.value
     (made / "image.json").write_bytes(json.dumps(fields).encode())
-    sync_all(made)
+    sync_file_system_of(made)
     target = store.images / hex_of(record.manifest)
     try:
         made.rename(target)
     except OSError:
         if not target.is_dir():  # somebody else was faster
             raise
-    sync_directory(store.images)
+    sync(store.images)
 
 
 def _find_accounts(store: ImageStore, layers: tuple[Digest, ...], name: str) -> bytes:

@@ -6,6 +6,7 @@
     references/T.json   the names of tenant T, or of the operator, each with a manifest's digest
     index.json          the same names for other programs (layout_index)
     ingest/             what is being made; gone with whoever made it
+    removed/            what is no part of the store any more, until its files are removed
 
 Everything gets its name when it is complete, by renaming, so that killing whoever makes it or a full disk
 leave nothing half. Whoever adds holds a shared lock, whoever collects what is not referred to any more an
@@ -22,10 +23,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from kwhost.core.abi.unpack_jail import sync_file_system
 from kwhost.core.errors import HostError, ImageError
 from kwhost.core.images.digests import Digest, digest_of, hex_of, parse_digest
 from kwhost.core.images.layout_index import index_of
+from kwhost.core.images.on_disk import locked, sync
 from kwhost.core.images.removal import remove_tree
 from kwhost.core.model.ids import TenantName
 
@@ -34,8 +35,6 @@ __all__ = [
     "ImageStore",
     "Named",
     "Owner",
-    "sync_all",
-    "sync_directory",
     "telling_full_disk",
 ]
 
@@ -74,6 +73,7 @@ class ImageStore:
         self.layers = path / "layers"
         self.images = path / "images"
         self.ingest = path / "ingest"
+        self._removed = path / "removed"
         self.pins = path / "pins"
         self.blobs = path / "blobs/sha256"
         self._references = path / "references"
@@ -81,10 +81,10 @@ class ImageStore:
     def make(self) -> None:
         """Make the directories; nobody else may look into them: layers have owners of their own."""
         with telling_full_disk(f"make the image store {self.path}"):
-            directories = (self.blobs, self.layers, self.images, self.ingest, self._references, self.pins)
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
-            for directory in directories:
+            for directory in (self.blobs, self.layers, self.images, self.ingest, self._removed, self.pins):
                 directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._references.mkdir(mode=0o700, exist_ok=True)
             layout = self.path / "oci-layout"
             if not layout.exists():
                 self.write_file(layout, _LAYOUT)
@@ -92,19 +92,10 @@ class ImageStore:
     # Locks. The kernel ends them with the process.
 
     @contextmanager
-    def _lock(self, name: str, operation: int) -> Iterator[None]:
-        fd = os.open(self.path / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-        try:
-            fcntl.flock(fd, operation)
-            yield
-        finally:
-            os.close(fd)
-
-    @contextmanager
     def adding(self) -> Iterator[Path]:
         """A directory for what is being made; nothing is collected meanwhile."""
         self.make()
-        with self._lock("content.lock", fcntl.LOCK_SH):
+        with locked(self.path / "content.lock", fcntl.LOCK_SH):
             place = self.ingest / secrets.token_hex(8)
             with telling_full_disk("begin to add an image"):
                 place.mkdir(mode=0o700)
@@ -118,7 +109,7 @@ class ImageStore:
     def using(self) -> Iterator[None]:
         """Nothing is collected meanwhile."""
         self.make()
-        with self._lock("content.lock", fcntl.LOCK_SH):
+        with locked(self.path / "content.lock", fcntl.LOCK_SH):
             yield
 
     @contextmanager
@@ -126,7 +117,7 @@ class ImageStore:
         """Whether things may be removed now: nobody adds anything."""
         self.make()
         try:
-            with self._lock("content.lock", fcntl.LOCK_EX | fcntl.LOCK_NB):
+            with locked(self.path / "content.lock", fcntl.LOCK_EX | fcntl.LOCK_NB):
                 yield True
         except BlockingIOError:
             yield False
@@ -164,10 +155,25 @@ class ImageStore:
                     os.fsync(file.fileno())
             temporary.rename(path)
             if durable:
-                sync_directory(path.parent)
+                sync(path.parent)
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
+
+    # Removing.
+
+    def put_away(self, path: Path) -> None:
+        """Have something gone from the store at once, however many files it has. Raises OSError."""
+        path.rename(self._removed / secrets.token_hex(8))
+
+    def empty_removed(self) -> None:
+        """Remove what was put away; nobody has to wait for it. Raises HostError."""
+        with (
+            locked(self.path / "removed.lock", fcntl.LOCK_EX),
+            telling_full_disk("remove what is left of images"),
+        ):
+            for path in list(self._removed.iterdir()):
+                remove_tree(path)
 
     # Blobs.
 
@@ -188,7 +194,7 @@ class ImageStore:
     def adopt_blob(self, file: Path, digest: Digest) -> None:
         """Keep a file whose digest was checked, and that nobody else has opened. Raises HostError."""
         with telling_full_disk("keep an image's layer"):
-            sync_file(file)  # whoever finds the name trusts the content
+            sync(file)  # whoever finds the name trusts the content
             file.rename(self.blob(digest))
 
     def adopt_file(self, fd: int, digest: Digest) -> None:
@@ -259,7 +265,7 @@ class ImageStore:
     @contextmanager
     def _changing_names(self, owner: Owner) -> Iterator[dict[str, Named]]:
         self.make()
-        with self._lock("references.lock", fcntl.LOCK_EX):
+        with locked(self.path / "references.lock", fcntl.LOCK_EX):
             entries = self.names(owner)
             before = dict(entries)
             yield entries
@@ -283,26 +289,3 @@ class ImageStore:
 
     def _references_file(self, owner: Owner) -> Path:
         return self._references / f"{_OPERATORS_FILE if owner is OPERATOR else owner}.json"
-
-
-def sync_file(path: Path) -> None:
-    """Have a file's content on the disk."""
-    fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
-
-
-def sync_directory(path: Path) -> None:
-    """Have the names in a directory on the disk."""
-    sync_file(path)
-
-
-def sync_all(path: Path) -> None:
-    """Have all on the disk that is in the file system of a directory."""
-    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        sync_file_system(fd)
-    finally:
-        os.close(fd)

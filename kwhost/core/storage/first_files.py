@@ -9,8 +9,8 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+from kwhost.core.images.on_disk import locked, sync, sync_file_system_of
 from kwhost.core.images.removal import empty_directory
-from kwhost.core.storage.on_disk import locked, sync, sync_file_system_of
 
 __all__ = ["fill_once", "promise_filling"]
 

@@ -22,13 +22,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kwhost.core.errors import Conflict, HostError, NotFound, UsageError
+from kwhost.core.images.on_disk import locked, sync
 from kwhost.core.images.removal import remove_tree
 from kwhost.core.model.ids import InstanceId, TenantName
 from kwhost.core.model.units import format_bytes
 from kwhost.core.model.volume import DEFAULT_VOLUME_SIZE, StoredVolume, volume_name
 from kwhost.core.storage.first_files import fill_once, promise_filling
 from kwhost.core.storage.kinds import BUILT_IN, StorageKind, usual_kind
-from kwhost.core.storage.on_disk import locked, sync
 
 if TYPE_CHECKING:
     from kwhost.core.model.volume_backing import VolumeBacking

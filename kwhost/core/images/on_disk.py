@@ -24,7 +24,7 @@ def locked(file: Path, operation: int) -> Iterator[None]:
 def sync(*paths: Path) -> None:
     """Have files, and the names in directories, on the disk."""
     for path in paths:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
         try:
             os.fsync(fd)
         finally:
