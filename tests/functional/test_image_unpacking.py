@@ -76,6 +76,12 @@ def test_owners_modes_and_times_are_the_archives(layers: Layers) -> None:
     assert (layers.root / "d/l").readlink() == Path("f")
 
 
+def test_a_directory_does_not_hand_its_group_down(layers: Layers) -> None:
+    layers.unpack(Archive().directory("d", mode=0o2775, gid=50).add("d/f", b"x"))
+
+    assert (layers.stat("d").st_gid, layers.stat("d/f").st_gid) == (50, 0)
+
+
 @pytest.mark.parametrize("mode", [0o666, 0o1777, 0o000])
 def test_modes_are_the_archives_whatever_this_process_masks(mode: int, layers: Layers) -> None:
     before = os.umask(0o077)

@@ -237,8 +237,7 @@ class _Writer:
             elif entry.stored:
                 for piece in archive.pieces():
                     _write(file, piece)
-            if entry.uid or entry.gid:
-                self._own(entry, file)
+            self._own(entry, file)  # even to 0: in some directories the group would be the directory's
             if entry.xattrs:
                 self._set_attributes(entry, file)
             seconds = min(entry.mtime, _LAST_SECOND)
