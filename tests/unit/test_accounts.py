@@ -1,6 +1,7 @@
 """Users come from the image's own files, which may be hostile."""
 
 import os
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kwhost.core.errors import UsageError
-from kwhost.core.images.accounts import parse_accounts, read_accounts, resolve_user
+from kwhost.core.images.accounts import Accounts, read_accounts, resolve_user
 from kwhost.core.model.instance import Identity
 
 PASSWD = b"""root:x:0:0:root:/root:/bin/bash
@@ -18,7 +19,7 @@ broken line
 neg:x:-1:0::/:/
 """
 GROUP = b"root:x:0:\nweb:x:34:\nextra:x:50:www,other\nfar:x:4000000000:www\n"
-ACCOUNTS = parse_accounts(PASSWD, GROUP)
+ACCOUNTS = Accounts(PASSWD, GROUP)
 
 
 @pytest.mark.parametrize(
@@ -52,21 +53,53 @@ def test_links_and_devices_are_not_read(tmp_path: Path) -> None:
 
     accounts = read_accounts(str(tmp_path))
 
-    assert accounts.users == ()
-    assert accounts.groups == ()
+    assert accounts == Accounts()
 
 
 def test_a_linked_etc_is_not_followed(tmp_path: Path) -> None:
     (tmp_path / "etc").symlink_to("/etc")
 
-    assert read_accounts(str(tmp_path)).users == ()
+    assert read_accounts(str(tmp_path)) == Accounts()
+
+
+@pytest.mark.parametrize(
+    ("passwd", "uid"),
+    [
+        (b"www:x:1:2::relative:/bin/sh\nwww:x:3:4::/second:/bin/sh", 1),
+        (b"www:x:4294967295:0::/:\nwww:x:3:4::/:/bin/sh", 3),
+        (b"www:x:1:99999999999::/:\n", None),
+        (b"www:x:1:1:/:\n:x:1:1::/:\n", None),
+        (b"wwwx:x:1:1::/:\nxwww:x:1:1::/:\n", None),
+        (b"www\0:x:1:1::/:\nwww:x:1:1::/\0:", None),
+    ],
+)
+def test_the_first_line_that_makes_sense_counts(passwd: bytes, uid: int | None) -> None:
+    found = Accounts(passwd).user_called("www")
+
+    assert (found.uid if found else None) == uid
+
+
+@pytest.mark.parametrize("name", ["a.b", "a:x", "a\nb", ""])
+def test_a_name_is_no_expression(name: str) -> None:
+    accounts = Accounts(b"axb:x:1:1::/:\na:x:x:1:1::/:\n", b"axb:x:1:\na:x:x:1:\n")
+
+    assert accounts.user_called(name) is None
+    assert accounts.group_called(name) is None
 
 
 @given(st.binary(max_size=300), st.binary(max_size=300))
 def test_any_files_give_usable_accounts(passwd: bytes, group: bytes) -> None:
-    accounts = parse_accounts(passwd, group)
+    assert resolve_user(Accounts(passwd, group), "0:0", 1).uid == 0
 
-    for account in accounts.users:
-        assert 0 <= account.uid < 2**32
-        assert account.home.startswith("/")
-    assert resolve_user(accounts, "0:0", 1).uid == 0
+
+def test_many_accounts_are_not_taken_apart() -> None:
+    lines = b"".join(b"%x::%d:%d::/:\n" % (number, number % 9, number % 9) for number in range(60_000))
+    groups = b"".join(b"%x::0:\n" % number for number in range(60_000))
+
+    tracemalloc.start()
+    with pytest.raises(UsageError, match="no user 'nobody'"):
+        resolve_user(Accounts(lines, groups), "nobody", 65_536)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+
+    assert peak < 100_000

@@ -5,18 +5,23 @@ bounded, and a line that makes no sense is passed over as the C library does.
 """
 
 import os
+import re
 import stat
-from functools import lru_cache
+from collections.abc import Iterator
+from itertools import islice
 from typing import NamedTuple
 
 from kwhost.core.errors import ImageError, UsageError
 from kwhost.core.model.instance import Identity
 
-__all__ = ["Account", "Accounts", "parse_accounts", "read_accounts", "resolve_user"]
+__all__ = ["Account", "Accounts", "read_accounts", "resolve_user"]
 
-_FILE_MAX = 4 * 1024 * 1024
+_FILE_MAX = 1024 * 1024
 _ID_MAX = 0xFFFF_FFFE
 _GROUPS_MAX = 32
+_LINES_MAX = 1000  # that are about one user
+_FIELD = rb"[^:\n\0]*"
+_NUMBER = rb"([0-9]{1,10})"
 
 
 class Account(NamedTuple):
@@ -29,39 +34,61 @@ class Account(NamedTuple):
 
 
 class Accounts(NamedTuple):
-    """Both files; groups by name with their members."""
+    """What both files have. Only the lines that are asked about are read: of a hostile image's there may be
+    very many."""
 
-    users: tuple[Account, ...] = ()
-    groups: tuple[tuple[str, int, tuple[str, ...]], ...] = ()
+    passwd: bytes = b""
+    group: bytes = b""
+
+    def user_called(self, name: str) -> Account | None:
+        """The first user with that name."""
+        return next(self._users(_literally(name), _NUMBER), None)
+
+    def user_with(self, uid: int) -> Account | None:
+        """The first user with that id."""
+        return next(self._users(_FIELD, b"(0{0,9}%d)" % uid), None)
+
+    def _users(self, name: bytes, uid: bytes) -> Iterator[Account]:
+        fields = (b"(" + name + b")", _FIELD, uid, _NUMBER, _FIELD, b"(" + _FIELD + b")", _FIELD)
+        for found in _lines(self.passwd, fields):
+            ids = int(found[2]), int(found[3])
+            if found[1] and max(ids) <= _ID_MAX:
+                home = _text(found[4])
+                yield Account(_text(found[1]), *ids, home if home.startswith("/") else "/")
+
+    def group_called(self, name: str) -> int | None:
+        """The id of the first group with that name."""
+        return next(self._groups(_literally(name), _FIELD), None)
+
+    def groups_of(self, user: str) -> Iterator[int]:
+        """The ids of groups that a user is a member of."""
+        return self._groups(_FIELD, rb"(?:[^:\n\0]*,)?" + _literally(user) + rb"(?:,[^:\n\0]*)?")
+
+    def _groups(self, name: bytes, members: bytes) -> Iterator[int]:
+        fields = (b"(" + name + b")", _FIELD, _NUMBER, members)
+        for found in _lines(self.group, fields):
+            if found[1] and int(found[2]) <= _ID_MAX:
+                yield int(found[2])
+
+
+def _lines(content: bytes, fields: tuple[bytes, ...]) -> Iterator[re.Match[bytes]]:
+    return re.finditer(rb"^" + rb":".join(fields) + rb"$", content, re.MULTILINE)
+
+
+def _literally(name: str) -> bytes:
+    """As part of an expression; what cannot be a name matches nothing."""
+    impossible = not name or any(character in name for character in ":,\n\0")
+    return rb"(?!)" if impossible else re.escape(name.encode("utf-8", "surrogateescape"))
+
+
+def _text(field: bytes) -> str:
+    return field.decode("utf-8", "surrogateescape")
 
 
 def _number(text: str) -> int | None:
-    return (
-        int(text)
-        if text.isascii() and text.isdecimal() and len(text) <= 10 and int(text) <= _ID_MAX
-        else None
-    )
-
-
-def _fields(data: bytes, count: int) -> list[list[str]]:
-    lines = data.decode("utf-8", "surrogateescape").split("\n")
-    return [fields for line in lines if len(fields := line.split(":")) == count and "\0" not in line]
-
-
-@lru_cache(maxsize=2)
-def parse_accounts(passwd: bytes, group: bytes) -> Accounts:
-    """Read the text of both files."""
-    users = []
-    for name, _, uid, gid, _, home, _ in _fields(passwd, 7):
-        numbers = _number(uid), _number(gid)
-        if name and numbers[0] is not None and numbers[1] is not None:
-            users.append(Account(name, numbers[0], numbers[1], home if home.startswith("/") else "/"))
-    groups = []
-    for name, _, gid, members in _fields(group, 4):
-        number = _number(gid)
-        if name and number is not None:
-            groups.append((name, number, tuple(filter(None, members.split(",")))))
-    return Accounts(tuple(users), tuple(groups))
+    """An id, if it is one."""
+    plain = text.isascii() and text.isdecimal() and len(text) <= 10
+    return int(text) if plain and int(text) <= _ID_MAX else None
 
 
 def _read_plain(directory: int, name: str) -> bytes:
@@ -95,18 +122,28 @@ def read_accounts(root: str) -> Accounts:
     finally:
         os.close(top)
     try:
-        return parse_accounts(_read_plain(etc, "passwd"), _read_plain(etc, "group"))
+        return Accounts(_read_plain(etc, "passwd"), _read_plain(etc, "group"))
     finally:
         os.close(etc)
 
 
 def _find_group(accounts: Accounts, text: str) -> int:
-    for name, gid, _ in accounts.groups:
-        if name == text:
-            return gid
-    if (number := _number(text)) is not None:
-        return number
-    raise UsageError(f"the image has no group {text!r}: name one of its /etc/group, or a number")
+    found = accounts.group_called(text)
+    if found is None:
+        found = _number(text)
+    if found is None:
+        raise UsageError(f"the image has no group {text!r}: name one of its /etc/group, or a number")
+    return found
+
+
+def _find_user(accounts: Accounts, text: str) -> Account:
+    number = _number(text)
+    account = accounts.user_called(text)
+    if account is None and number is not None:
+        account = accounts.user_with(number) or Account("", number, 0, "/root" if number == 0 else "/")
+    if account is None:
+        raise UsageError(f"the image has no user {text!r}: name one of its /etc/passwd, or a number")
+    return account
 
 
 def resolve_user(accounts: Accounts, user: str | None, id_count: int) -> Identity:
@@ -114,22 +151,15 @@ def resolve_user(accounts: Accounts, user: str | None, id_count: int) -> Identit
     wanted, colon, group = (user or "0").partition(":")
     if not wanted or (colon and not group):
         raise UsageError(f"{user!r} is no user: write USER or USER:GROUP, by name or number")
-    number = _number(wanted)
-    account = next((entry for entry in accounts.users if entry.name == wanted), None)
-    if account is None and number is not None:
-        account = next((entry for entry in accounts.users if entry.uid == number), None)
-    if account is None:
-        if number is None:
-            raise UsageError(f"the image has no user {wanted!r}: name one of its /etc/passwd, or a number")
-        account = Account("", number, 0, "/root" if number == 0 else "/")
+    account = _find_user(accounts, wanted)
     gid = account.gid
     groups: tuple[int, ...] = ()
     if group:
         gid = _find_group(accounts, group)
     elif account.name:
-        groups = tuple(entry for _, entry, members in accounts.groups if account.name in members)
+        there = (entry for entry in accounts.groups_of(account.name) if entry < id_count)
+        groups = tuple(dict.fromkeys(islice(there, _LINES_MAX)))[:_GROUPS_MAX]
     for checked in (account.uid, gid):
         if checked >= id_count:
             raise UsageError(f"id {checked} does not exist in the instance: it has ids 0 to {id_count - 1}")
-    groups = tuple(dict.fromkeys(entry for entry in groups if entry < id_count))[:_GROUPS_MAX]
     return Identity(uid=account.uid, gid=gid, groups=groups, home=account.home)

@@ -21,7 +21,7 @@ from kwhost.core.model.image import ImageSettings
 __all__ = ["ImageRecord", "read_record", "write_record"]
 
 _ACCOUNTS = ("passwd", "group")
-_ACCOUNTS_MAX = 4 * 1024 * 1024
+_ACCOUNTS_MAX = 1024 * 1024
 _NAME_ONLY = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
