@@ -2,12 +2,15 @@
 there."""
 
 import os
+from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Collection, Iterable
 from enum import Enum
+from functools import partial
 from typing import Protocol, TypeVar
 
 import trio
 
+from kwhost.core.errors import ImageError
 from kwhost.core.images.service import Images
 from kwhost.core.images.store import OPERATOR, Owner
 from kwhost.core.model.ids import TenantName
@@ -18,6 +21,8 @@ __all__ = ["ArchiveKind", "HostedImages", "ImageHosting"]
 
 # At once: each needs a processor and writes to the disk as fast as it goes.
 _ADDING_MAX = 2
+# For an archive to come.
+_COMING_SECONDS = 4 * 3600.0
 
 _Result = TypeVar("_Result")
 
@@ -62,6 +67,8 @@ class HostedImages:
         self._images = images
         self._records = records
         self._adding = trio.CapacityLimiter(_ADDING_MAX)
+        # Whoever sends slowly keeps nobody else waiting.
+        self._sending: dict[Owner, trio.CapacityLimiter] = defaultdict(partial(trio.CapacityLimiter, 1))
 
     async def list(self, owner: Owner) -> tuple[StoredImage, ...]:
         """See ImageHosting."""
@@ -108,12 +115,20 @@ class HostedImages:
         self, owner: Owner, kind: ArchiveKind, name: str | None, archive: AsyncIterator[bytes]
     ) -> tuple[StoredImage, ...]:
         """See ImageHosting."""
-        async with self._adding:
+        async with self._sending[owner]:
             with self._images.spooling() as (file, write):
-                async for piece in archive:
-                    await _call(lambda piece=piece: write(piece))  # type: ignore[misc]
+                await _keep(archive, write)
                 os.lseek(file, 0, os.SEEK_SET)
-                return await _call(lambda: _add(self._images, owner, kind, name, file))
+                async with self._adding:
+                    return await _call(lambda: _add(self._images, owner, kind, name, file))
+
+
+async def _keep(archive: AsyncIterator[bytes], write: Callable[[bytes], None]) -> None:
+    with trio.move_on_after(_COMING_SECONDS) as slow:
+        async for piece in archive:
+            await _call(partial(write, piece))
+    if slow.cancelled_caught:
+        raise ImageError(f"the archive did not come within {_COMING_SECONDS / 3600:g} hours")
 
 
 def _add(
