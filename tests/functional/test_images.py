@@ -473,6 +473,21 @@ def test_a_disk_that_fills_up_meanwhile_is_one_line_and_leaves_nothing(
     assert (store.names(), store.content()) == ([], [])
 
 
+def test_several_that_come_at_once_share_what_room_there_is(small_disk: Path) -> None:
+    subprocess.run(["mount", "-o", "remount,size=64m", small_disk], check=True)
+    store = Store(small_disk / "state")
+
+    def fill(*writes: Callable[[bytes], None]) -> None:
+        while True:
+            for write in writes:
+                write(bytes(1 << 18))
+
+    with store.images.spooling() as (_, one), store.images.spooling() as (_, other):
+        with pytest.raises(HostError, match="too little room"):
+            fill(one, other)
+        assert os.statvfs(small_disk).f_bavail > 0
+
+
 def test_several_loads_at_once_are_all_there(store: Store, tmp_path: Path) -> None:
     code = (
         "import os, sys\nfrom pathlib import Path\nfrom kwhost.core.engines.id_ranges import lease_ids\n"

@@ -13,7 +13,7 @@ from kwhost.core.images.adding import Adder, hash_file
 from kwhost.core.images.archive_layout import ArchivedImage, Directory, read_layout
 from kwhost.core.images.digests import Digest, digest_of
 from kwhost.core.images.names import parse_name
-from kwhost.core.images.room import room_for
+from kwhost.core.images.room import Watch, room_for
 from kwhost.core.images.store import ImageStore, Owner, telling_full_disk
 from kwhost.core.images.unpack import LeaseIds, unpack
 
@@ -123,7 +123,7 @@ def import_root(work: ImageWork, archive: int, name: str) -> list[str]:
         file = place / "layer.tar"
         work.report("reading the root file system")
         with telling_full_disk("keep a root file system"), file.open("xb") as copy:
-            _copy(archive, copy.fileno(), room_for(place).size)
+            _copy(archive, copy.fileno(), Watch(place))
         with file.open("rb", buffering=0) as opened:
             layer = hash_file(opened)
         work.store.adopt_blob(file, layer)
@@ -138,11 +138,8 @@ def import_root(work: ImageWork, archive: int, name: str) -> list[str]:
     return [wanted]
 
 
-def _copy(source: int, target: int, most: int) -> None:
-    copied = 0
+def _copy(source: int, target: int, watch: Watch) -> None:
     while piece := os.read(source, 1 << 20):
-        copied += len(piece)
-        if copied > most:
-            raise ImageError(f"the archive is larger than {most} bytes, and there is no room for more")
+        watch.written(len(piece))
         while piece:
             piece = piece[os.write(target, piece) :]

@@ -9,13 +9,13 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kwhost.core.errors import ImageError, NotFound, UsageError
+from kwhost.core.errors import NotFound, UsageError
 from kwhost.core.images.accounts import read_accounts
 from kwhost.core.images.collection import collect, in_use
 from kwhost.core.images.digests import hex_of, parse_digest
 from kwhost.core.images.image import Image
 from kwhost.core.images.records import read_record
-from kwhost.core.images.room import room_for
+from kwhost.core.images.room import Watch
 from kwhost.core.images.store import ImageStore, Owner, telling_full_disk
 from kwhost.core.images.stored import describe, find_name, plan_stored
 from kwhost.core.model.image import StoredImage
@@ -60,19 +60,15 @@ class Images:
 
     @contextmanager
     def spooling(self) -> Iterator[tuple[int, Callable[[bytes], None]]]:
-        """A file for an archive that comes in pieces, and what adds one; it goes by itself. It takes what
-        there is room for."""
+        """A file for an archive that comes in pieces, and what adds one, as long as there is room; it goes by
+        itself."""
         self.store.make()
         with telling_full_disk("keep an archive"):
             file = os.open(self.store.ingest, os.O_RDWR | os.O_TMPFILE | os.O_CLOEXEC, 0o600)
-        most = room_for(self.store.ingest).size
-        kept = 0
+        watch = Watch(self.store.ingest)
 
         def write(piece: bytes) -> None:
-            nonlocal kept
-            kept += len(piece)
-            if kept > most:
-                raise ImageError(f"the archive is larger than {most} bytes, and there is no room for more")
+            watch.written(len(piece))
             with telling_full_disk("keep an archive"):
                 while piece:
                     piece = piece[os.write(file, piece) :]

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -16,6 +17,7 @@ from kwhost.core.abi.openat2 import open_beneath
 from kwhost.core.errors import HostError, ImageError
 from kwhost.core.images.digests import Digest, parse_digest
 from kwhost.core.images.layer_writer import LayerBounds
+from kwhost.core.images.room import room_for
 from kwhost.core.images.unpack_answer import read_answer
 from kwhost.core.model.ids import IdRange
 
@@ -55,7 +57,8 @@ def unpack(
 ) -> Unpacked:
     """Unpack the opened archive in an empty directory; with `digest`, find out its digest uncompressed.
     Owners on disk are the archive's where this process is root; an ordinary user's are those that the user's
-    instances have. Raises ImageError, HostError."""
+    instances have. Whoever else writes to the disk, it ends once there is too little room. Raises ImageError,
+    HostError."""
     with ExitStack() as ends:
         lease = lease_ids()
         ends.callback(lease.close)
@@ -74,7 +77,7 @@ def unpack(
         ends.callback(_end, process)
         wish = {"bounds": bounds._asdict(), "one_owner": lease.ids.size == 1, "digest": digest}
         _let_begin(ours, process.pid, directory, wish, lease.ids)
-        result = read_answer(process, _WORK_SECONDS)
+        result = read_answer(process, _WORK_SECONDS, partial(room_for, directory))
     return _finish(result, directory, digest=digest)
 
 

@@ -9,6 +9,7 @@ import os
 import selectors
 import subprocess
 import time
+from collections.abc import Callable
 
 from kwhost.core.errors import HostError, ImageError
 
@@ -17,14 +18,18 @@ __all__ = ["read_answer"]
 _ANSWER_MAX = 16 * 1024 * 1024
 _COMPLAINT_MAX = 16 * 1024
 _PIECE = 64 * 1024
+_LOOK_SECONDS = 0.1
 
 
-def read_answer(process: subprocess.Popen[bytes], seconds: float) -> dict[str, object]:
-    """Its answer, once it has ended. Raises ImageError where it refuses the image, says too much, or has not
-    ended after so many seconds: whoever has started it ends it. Raises HostError where it failed."""
+def read_answer(
+    process: subprocess.Popen[bytes], seconds: float, look: Callable[[], object] = lambda: None
+) -> dict[str, object]:
+    """Its answer, once it has ended; meanwhile `look` is called now and then, and may raise. Raises
+    ImageError where it refuses the image, says too much, or has not ended after so many seconds: whoever has
+    started it ends it. Raises HostError where it failed."""
     end = time.monotonic() + seconds
     try:
-        answer, complaint = _hear(process, end)
+        answer, complaint = _hear(process, end, look)
         status = process.wait(_left(end))
     except (TimeoutError, subprocess.TimeoutExpired):
         raise ImageError(f"unpacking the image did not come to an end in {seconds:.0f} seconds") from None
@@ -43,7 +48,7 @@ def read_answer(process: subprocess.Popen[bytes], seconds: float) -> dict[str, o
     return result
 
 
-def _hear(process: subprocess.Popen[bytes], end: float) -> tuple[bytes, bytes]:
+def _hear(process: subprocess.Popen[bytes], end: float, look: Callable[[], object]) -> tuple[bytes, bytes]:
     """All of its standard output, and what its standard error begins with. Raises TimeoutError,
     ImageError."""
     assert process.stdout
@@ -53,9 +58,11 @@ def _hear(process: subprocess.Popen[bytes], end: float) -> tuple[bytes, bytes]:
         pipes.register(process.stdout, selectors.EVENT_READ, answer)
         pipes.register(process.stderr, selectors.EVENT_READ, complaint)
         while pipes.get_map():
-            ready = pipes.select(_left(end))
-            if not ready:
+            ready = pipes.select(min(_left(end), _LOOK_SECONDS))
+            if not _left(end):
                 raise TimeoutError
+            if not ready:
+                look()
             for pipe, _ in ready:
                 piece = os.read(pipe.fd, _PIECE)
                 pipe.data.extend(piece)
