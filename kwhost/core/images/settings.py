@@ -14,6 +14,7 @@ __all__ = ["settings_of"]
 
 _PORT = re.compile(r"([0-9]{1,5})(?:-[0-9]{1,5})?(?:/(?:tcp|udp|sctp))?")
 _SECOND = 1_000_000_000
+_VOLUMES_MAX = 16
 _LONGEST = 366 * 86_400.0
 
 
@@ -69,10 +70,12 @@ def _healthcheck(configuration: Configuration) -> Healthcheck | None:
 
 
 def _volumes(paths: list[str]) -> tuple[str, ...]:
-    for path in _no_nul(paths):
-        if not path.startswith("/") or posixpath.normpath(path) == "/":
-            raise ImageError(f"the image has a volume at {path[:100]!r}, which cannot be one")
-    return tuple(sorted({posixpath.normpath(path) for path in paths}))
+    if len(paths) > _VOLUMES_MAX:
+        raise ImageError(f"the image has {len(paths)} volumes; {_VOLUMES_MAX} are taken")
+    normal = {"/" + posixpath.normpath(path).lstrip("/") for path in _no_nul(paths)}
+    if "/" in normal or not all(path.startswith("/") for path in paths):
+        raise ImageError(f"the image has volumes at {', '.join(paths)[:100]!r}, which cannot be")
+    return tuple(sorted(normal))
 
 
 def settings_of(configuration: Configuration) -> ImageSettings:

@@ -1,0 +1,30 @@
+"""What an image says about running it is checked when it is loaded, not when it is started."""
+
+import json
+
+import pytest
+
+from kwhost.core.errors import ImageError
+from kwhost.core.images.documents import Configuration, decode
+from kwhost.core.images.settings import settings_of
+from kwhost.core.model.image import ImageSettings
+
+
+def settings(**fields: object) -> ImageSettings:
+    document = json.dumps({"rootfs": {"diff_ids": []}, "config": fields}).encode()
+    return settings_of(decode(document, Configuration, "the configuration"))
+
+
+def test_places_of_volumes_are_plain_paths() -> None:
+    assert settings(Volumes={"//x": {}, "/y/../x/": {}, "/a//b": {}}).volumes == ("/a/b", "/x")
+
+
+@pytest.mark.parametrize("path", ["/", "//", "/..", "", "data", "./data"])
+def test_a_volume_that_cannot_be_is_refused(path: str) -> None:
+    with pytest.raises(ImageError, match="cannot be"):
+        settings(Volumes={path: {}})
+
+
+def test_so_many_volumes_are_refused() -> None:
+    with pytest.raises(ImageError, match="17 volumes; 16 are taken"):
+        settings(Volumes={f"/{number}": {} for number in range(17)})
