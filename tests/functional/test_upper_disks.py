@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from kwhost.core.errors import UsageError
+from kwhost.core.errors import HostError, UsageError
 from kwhost.core.storage.upper_disks import UpperDisks
 from tests.functional.hosting import eventually
 from tests.functional.test_volume_store import loops, mounts
@@ -47,6 +47,20 @@ def test_two_at_once_are_two(disks: UpperDisks) -> None:
 def test_a_full_one_is_full(disks: UpperDisks) -> None:
     with disks.fresh(SIZE) as place, pytest.raises(OSError, match="No space left on device"):
         (place / "f").write_bytes(bytes(SIZE))
+
+
+def test_its_space_is_taken_before_it_is_written(tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=28m", "none", disk], check=True)
+    disks = UpperDisks(disk / "state", tmp_path / "run")
+    try:
+        with disks.fresh(SIZE) as place:
+            with pytest.raises(HostError, match="No space left"), disks.fresh(SIZE):
+                pytest.fail("there is no room for another")
+            (place / "f").write_bytes(bytes(SIZE // 2))
+    finally:
+        subprocess.run(["umount", "-l", disk], check=True)
 
 
 def test_few_sizes_are_kept_ready(disks: UpperDisks, tmp_path: Path) -> None:

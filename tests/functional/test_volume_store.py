@@ -56,19 +56,29 @@ def test_a_full_volume_is_full_and_nothing_else(store: VolumeStore, tmp_path: Pa
     assert (tmp_path / "state/volumes/acme/data/disk").stat().st_blocks * 512 >= SIZE
 
 
-def test_its_space_is_taken_when_it_is_made(tmp_path: Path) -> None:
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
     disk = tmp_path / "disk"
     disk.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m", "none", disk], check=True)
-    try:
-        store = VolumeStore(disk / "state", tmp_path / "run")
-        store.create(ACME, "one", SIZE)
-        with pytest.raises(HostError, match="No space left on device; free some space"):
-            store.create(ACME, "two", SIZE)
-        assert [volume.name for volume in store.list(ACME)] == ["one"]
-        assert sorted(path.name for path in (disk / "state/volumes").iterdir()) == [".lock", "acme"]
-    finally:
-        subprocess.run(["umount", "-l", disk], check=True)
+    yield disk
+    subprocess.run(["umount", "-l", disk], check=True)
+
+
+def test_its_space_is_taken_when_it_is_made(small_disk: Path, tmp_path: Path) -> None:
+    store = VolumeStore(small_disk / "state", tmp_path / "run")
+    store.create(ACME, "one", SIZE)
+    with pytest.raises(HostError, match="No space left on device; free some space"):
+        store.create(ACME, "two", SIZE)
+    assert [volume.name for volume in store.list(ACME)] == ["one"]
+    assert sorted(path.name for path in (small_disk / "state/volumes").iterdir()) == [".lock", "acme"]
+
+
+def test_a_volume_does_not_take_all_that_a_disk_has(small_disk: Path, tmp_path: Path) -> None:
+    store = VolumeStore(small_disk / "state", tmp_path / "run")
+
+    with pytest.raises(HostError, match="No space left on device; free some space"):
+        store.create(ACME, "one", 23 << 20)
 
 
 def test_a_volume_is_its_tenants_alone(store: VolumeStore) -> None:

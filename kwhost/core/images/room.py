@@ -1,37 +1,26 @@
-"""How much of a disk images and volumes may take: all but what is kept free for everybody else."""
+"""How much an image may take of a disk."""
 
-import os
 from pathlib import Path
 
 from kwhost.core.errors import HostError
+from kwhost.core.images.free_room import free_names, free_room
 from kwhost.core.images.layer_writer import LayerBounds
 from kwhost.core.images.store import telling_full_disk
 
-__all__ = ["Watch", "free_room", "room_for"]
+__all__ = ["Watch", "room_for"]
 
-# What nobody may take of a disk: a twentieth.
-_KEPT_FREE = 20
-_SIZE_MAX = LayerBounds().size
+_MOST = LayerBounds()
 _LOOK_AGAIN = 1024 * 1024
 
 
-def free_room(path: Path) -> int:
-    """Bytes that may be taken of the disk of a path; negative where less is left than is kept free. Raises
+def room_for(path: Path) -> LayerBounds:
+    """What may be unpacked there: no archive, however much it pretends to be, fills the disk. Raises
     HostError."""
     with telling_full_disk(f"look at the file system of {path}"):
-        disk = os.statvfs(path)
-    return disk.f_bavail * disk.f_frsize - disk.f_blocks * disk.f_frsize // _KEPT_FREE
-
-
-def room_for(path: Path) -> LayerBounds:
-    """What may be unpacked there: no archive, however much it pretends to be, fills the disk."""
-    free = free_room(path)
-    with telling_full_disk(f"look at the file system of {path}"):
-        disk = os.statvfs(path)
-    entries = disk.f_favail - disk.f_files // _KEPT_FREE if disk.f_files else LayerBounds().entries
-    if free <= 0 or entries <= 0:
+        size, entries = free_room(path), free_names(path)
+    if size <= 0 or (entries is not None and entries <= 0):
         raise HostError(f"there is too little room for an image on the disk of {path}; free some space")
-    return LayerBounds(size=min(free, _SIZE_MAX), entries=min(entries, LayerBounds().entries))
+    return LayerBounds(size=min(size, _MOST.size), entries=min(entries or _MOST.entries, _MOST.entries))
 
 
 class Watch:

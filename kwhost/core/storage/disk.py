@@ -9,9 +9,10 @@ import os
 import subprocess
 from pathlib import Path
 
+from kwhost.core.images.free_room import free_room
 from kwhost.core.storage.loop_device import is_attached, open_loop_device
 
-__all__ = ["DISK_LEAST", "MKFS_PATH", "DiskBacking", "format_disk", "hide_disk", "show_disk"]
+__all__ = ["DISK_LEAST", "MKFS_PATH", "DiskBacking", "format_disk", "hide_disk", "show_disk", "take_space"]
 
 # Few users' own paths have it.
 MKFS_PATH = "/usr/sbin:/sbin:/usr/bin:/bin"
@@ -32,11 +33,8 @@ class DiskBacking:
         """See VolumeBacking."""
         assert size is not None
         whole = size // _BLOCK * _BLOCK
-        fd = os.open(place / _DISK, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        try:
-            os.posix_fallocate(fd, 0, whole)
-        finally:
-            os.close(fd)
+        (place / _DISK).touch(mode=0o600, exist_ok=False)
+        take_space(place / _DISK, whole)
         empty = place / "root"
         (empty / _FILES).mkdir(parents=True)
         (empty / _FILES).chmod(0o755)
@@ -65,6 +63,18 @@ class DiskBacking:
 
     def remove(self, place: Path) -> None:
         """See VolumeBacking."""
+
+
+def take_space(disk: Path, size: int) -> None:
+    """Take all the space that a file will need, so that what is in it never meets a full disk. Raises
+    OSError, at once where so much may not be taken."""
+    if size - disk.stat().st_blocks * 512 > free_room(disk):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    fd = os.open(disk, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        os.posix_fallocate(fd, 0, size)
+    finally:
+        os.close(fd)
 
 
 def show_disk(disk: Path, mount_point: Path) -> None:

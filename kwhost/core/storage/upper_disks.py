@@ -2,9 +2,10 @@
 
     STATE_DIR/uppers/SIZE       an empty one; copying it takes a millisecond, which making one does not
     STATE_DIR/uppers/.copy-...  what a run gets, until it is mounted; then it has no name any more
-    RUN_DIR/uppers/PID-...      where the daemon PID mounts it, while an instance starts
+    RUN_DIR/uppers/TOKEN-...    where a daemon mounts it, while an instance starts; each daemon has its token
 
-As it has no name, it goes with the instance's own mount, whoever is killed. It takes space as it is written.
+As it has no name, it goes with the instance's own mount, whoever is killed. All of its space is taken before:
+no instance meets a full disk of the host's, or fills it.
 """
 
 import errno
@@ -17,7 +18,7 @@ from pathlib import Path
 
 from kwhost.core.errors import HostError, UsageError
 from kwhost.core.model.units import format_bytes
-from kwhost.core.storage.disk import DISK_LEAST, format_disk, hide_disk, show_disk
+from kwhost.core.storage.disk import DISK_LEAST, format_disk, hide_disk, show_disk, take_space
 
 __all__ = ["UpperDisks"]
 
@@ -43,6 +44,7 @@ class UpperDisks:
     def __init__(self, state_dir: Path, run_dir: Path) -> None:
         self._path = state_dir / "uppers"
         self._places = run_dir / "uppers"
+        self._token = secrets.token_hex(8)
 
     @contextmanager
     def fresh(self, size: int) -> Iterator[Path]:
@@ -53,7 +55,7 @@ class UpperDisks:
             raise UsageError(f"a disk has at least {format_bytes(DISK_LEAST)} of storage")
         if ":" in str(self._places):
             raise UsageError(f"a disk cannot be mounted in {self._places}: the path must not contain ':'")
-        place = self._places.resolve() / f"{os.getpid()}-{secrets.token_hex(8)}"
+        place = self._places.resolve() / f"{self._token}-{secrets.token_hex(8)}"
         try:
             with _telling("make a disk for what an instance writes"):
                 place.mkdir(mode=0o700, parents=True)
@@ -69,6 +71,7 @@ class UpperDisks:
         disk = self._path / f".copy-{place.name}"
         try:
             _copy(self._ready(size), disk)
+            take_space(disk, size)
             show_disk(disk, place)
         finally:
             disk.unlink(missing_ok=True)
@@ -77,7 +80,7 @@ class UpperDisks:
         """An empty disk of the size, which is never written to."""
         ready = self._path / str(size)
         if not ready.exists():
-            made = self._path / f".new-{secrets.token_hex(8)}"
+            made = self._path / f".new-{self._token}-{secrets.token_hex(8)}"
             try:
                 with made.open("xb") as file:
                     file.truncate(size)
@@ -95,12 +98,15 @@ class UpperDisks:
         """Take away what a killed daemon left. Raises HostError."""
         with _telling("take away disks that are left"):
             for place in self._places.glob("*"):
-                if not place.name.startswith(f"{os.getpid()}-"):
+                if not self._is_ours(place):
                     hide_disk(place)
                     place.rmdir()
             for left in (*self._path.glob(".copy-*"), *self._path.glob(".new-*")):
-                if not left.name.startswith(f".copy-{os.getpid()}-"):
+                if not self._is_ours(left):
                     left.unlink(missing_ok=True)
+
+    def _is_ours(self, path: Path) -> bool:
+        return f"{self._token}-" in path.name
 
 
 def _copy(source: Path, target: Path) -> None:
