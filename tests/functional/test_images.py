@@ -319,6 +319,14 @@ def test_a_damaged_document_is_told_of(store: Store) -> None:
         store.images.list(OPERATOR)
 
 
+def test_an_archive_with_a_sparse_file_is_refused(store: Store) -> None:
+    holes = {"GNU.sparse.size": str(1 << 36), "GNU.sparse.map": "0,1"}
+    archive = Archive().add("layer.tar", b"x", pax_headers=holes)
+
+    with pytest.raises(ImageError, match=r"'layer\.tar' is a sparse file"):
+        store.load(archive.data)
+
+
 _KILLED = """
 import os, signal, sys
 from pathlib import Path

@@ -51,3 +51,12 @@ def test_no_more_than_one_images_documents_are_kept(archive: Directory, tmp_path
 
     assert (count, len(names)) == (20, 20)
     assert peak < 6 * len(large)
+
+
+def test_a_content_is_read_once(archive: Directory, tmp_path: Path) -> None:
+    (tmp_path / "one").write_bytes(b"content")
+    (tmp_path / "two").hardlink_to(tmp_path / "one")
+
+    with archive.open("one") as one, archive.open("two") as two:
+        assert archive.digest(one) == archive.digest(two) == digest_of(b"content")
+        assert two.tell() == 0

@@ -3,7 +3,6 @@
 Everything here blocks; a daemon calls it in a thread.
 """
 
-import hashlib
 import json
 import os
 import shutil
@@ -11,7 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import NamedTuple
 
 from kwhost.core.errors import ImageError
 from kwhost.core.images.compression import HEAD, is_compressed
@@ -25,19 +24,7 @@ from kwhost.core.images.settings import settings_of
 from kwhost.core.images.store import ImageStore, Owner, telling_full_disk
 from kwhost.core.images.unpack import LeaseIds, unpack
 
-__all__ = ["Adder", "UnpackedLayer", "hash_file"]
-
-_PIECE = 1 << 20
-
-
-def hash_file(file: BinaryIO) -> Digest:
-    """The digest of an opened file, from where it stands."""
-    content = hashlib.sha256()
-    buffer = bytearray(_PIECE)
-    view = memoryview(buffer)
-    while count := file.readinto(buffer):  # type: ignore[attr-defined]
-        content.update(view[:count])
-    return parse_digest(f"sha256:{content.hexdigest()}")
+__all__ = ["Adder", "UnpackedLayer"]
 
 
 class UnpackedLayer(NamedTuple):

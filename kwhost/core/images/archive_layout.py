@@ -12,7 +12,7 @@ from typing import BinaryIO, NamedTuple
 
 from kwhost.core.abi.openat2 import open_in_root
 from kwhost.core.errors import ImageError, UsageError
-from kwhost.core.images.digests import Digest, hex_of, parse_digest
+from kwhost.core.images.digests import Digest, hash_file, hex_of, parse_digest
 from kwhost.core.images.documents import (
     DOCUMENT_MAX,
     Descriptor,
@@ -49,6 +49,7 @@ class Directory:
 
     def __init__(self, fd: int) -> None:
         self._fd = fd
+        self._digests: dict[tuple[int, int], Digest] = {}
 
     @contextmanager
     def open(self, path: str) -> Iterator[BinaryIO]:
@@ -62,6 +63,14 @@ class Directory:
             raise ImageError(f"the archive's {path[:200]!a} is no file")
         with os.fdopen(fd, "rb", buffering=0) as file:
             yield file
+
+    def digest(self, file: BinaryIO) -> Digest:
+        """Of an opened file of it. A content is read once, however often the archive names it."""
+        status = os.fstat(file.fileno())
+        key = status.st_dev, status.st_ino
+        if key not in self._digests:
+            self._digests[key] = hash_file(file)
+        return self._digests[key]
 
     def document(self, path: str) -> bytes:
         """A small file's content."""

@@ -2,16 +2,17 @@
 
 import hashlib
 import re
-from typing import NewType
+from typing import BinaryIO, NewType
 
 from kwhost.core.errors import ImageError
 
-__all__ = ["Digest", "digest_of", "hex_of", "parse_digest"]
+__all__ = ["Digest", "digest_of", "hash_file", "hex_of", "parse_digest"]
 
 # "sha256:" and 64 hexadecimal digits.
 Digest = NewType("Digest", str)
 
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+_PIECE = 1 << 20
 
 
 def parse_digest(text: str) -> Digest:
@@ -24,6 +25,16 @@ def parse_digest(text: str) -> Digest:
 def digest_of(content: bytes) -> Digest:
     """What some content is called."""
     return Digest(f"sha256:{hashlib.sha256(content).hexdigest()}")
+
+
+def hash_file(file: BinaryIO) -> Digest:
+    """The digest of an opened file, from where it stands."""
+    content = hashlib.sha256()
+    buffer = bytearray(_PIECE)
+    view = memoryview(buffer)
+    while count := file.readinto(buffer):  # type: ignore[attr-defined]
+        content.update(view[:count])
+    return parse_digest(f"sha256:{content.hexdigest()}")
 
 
 def hex_of(digest: Digest) -> str:

@@ -38,12 +38,13 @@ _OPAQUE_BYTES_MAX = 1 << 20  # of all their paths
 
 class LayerBounds(NamedTuple):
     """The most that a layer may have: entries, bytes that it takes, bytes of one file with its holes,
-    directories within each other."""
+    directories within each other; and whether files may have holes."""
 
     entries: int = 2_000_000
     size: int = 1 << 36
     file: int = 1 << 40
     depth: int = 256
+    holes: bool = True
 
 
 class LayerResult(NamedTuple):
@@ -145,6 +146,8 @@ class _Writer:
             raise ImageError(
                 f"the layer has more than {bounds.size} bytes, which is all that there is room for"
             )
+        if entry.segments is not None and not bounds.holes:
+            raise ImageError(f"the archive's {_shown(entry.name)} is a sparse file, which no image has")
         if entry.size > bounds.file:
             raise ImageError(f"the layer's {_shown(entry.name)} claims to have {entry.size} bytes")
 

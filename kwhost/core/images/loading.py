@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from kwhost.core.errors import ImageError, UsageError
-from kwhost.core.images.adding import Adder, hash_file
+from kwhost.core.images.adding import Adder
 from kwhost.core.images.archive_layout import ArchivedImage, Directory, read_layout
-from kwhost.core.images.digests import Digest, digest_of
+from kwhost.core.images.digests import Digest, digest_of, hash_file
 from kwhost.core.images.names import parse_name
 from kwhost.core.images.room import Watch, room_for
 from kwhost.core.images.store import ImageStore, Owner, telling_full_disk
@@ -50,7 +50,8 @@ def load_archive(work: ImageWork, archive: int, name: str | None) -> list[str]:
             unpacked.mkdir(mode=0o700)
         work.report("reading the archive")
         bounds = room_for(place)
-        unpack(archive, unpacked, bounds._replace(file=bounds.size), work.lease_ids)
+        # Holes cost an archive nothing, and whoever reads what is in it much.
+        unpack(archive, unpacked, bounds._replace(file=bounds.size, holes=False), work.lease_ids)
         fd = os.open(unpacked, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
         ends.callback(os.close, fd)
         directory = Directory(fd)
@@ -89,7 +90,7 @@ def _check(digest: Digest, promised: Digest | None) -> None:
 def _adopt(store: ImageStore, directory: Directory, path: str, promised: Digest | None) -> Digest:
     """Keep a layer as a blob, once its content is known. What unpacked it has ended: nobody can change it."""
     with directory.open(path) as file, telling_full_disk("keep an image's layer"):
-        digest = hash_file(file)
+        digest = directory.digest(file)
         _check(digest, promised)
         if store.blob(digest).exists():
             return digest
