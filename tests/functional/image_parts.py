@@ -44,10 +44,16 @@ def docker_archive(layers: list[bytes], *tags: str, config: bytes | None = None,
 
 
 def oci_archive(
-    layers: list[bytes], name: str, *, lie: bool = False, bare: bool = False, **fields: Any
+    layers: list[bytes],
+    name: str,
+    *,
+    lie: bool = False,
+    bare: bool = False,
+    unknown: bytes = b'"unknown": 1',
+    **fields: Any,
 ) -> bytes:
     """An OCI image layout; `lie`: a layer's content is not what its name says; `bare`: it has no layers, only
-    what names them."""
+    what names them; `unknown`: what the manifest has besides."""
     archive = Archive().add("oci-layout", b'{"imageLayoutVersion":"1.0.0"}')
 
     def blob(content: bytes, kind: str) -> dict[str, Any]:
@@ -62,6 +68,6 @@ def oci_archive(
         "config": blob(image_config(layers, **fields), "application/vnd.oci.image.config.v1+json"),
         "layers": [blob(layer, LAYER) for layer in layers],
     }
-    entry = blob(json.dumps(manifest).encode(), MANIFEST)
+    entry = blob(json.dumps(manifest).encode()[:-1] + b", " + unknown + b"}", MANIFEST)
     entry["annotations"] = {"org.opencontainers.image.ref.name": name}
     return archive.add("index.json", json.dumps({"manifests": [entry]}).encode()).data

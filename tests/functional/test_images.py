@@ -319,6 +319,24 @@ def test_a_damaged_document_is_told_of(store: Store) -> None:
         store.images.list(OPERATOR)
 
 
+@pytest.mark.parametrize("unknown", [b'"x": "\xff"', b'"x": ' + b"1" * 5000])
+def test_what_a_manifest_says_besides_concerns_nobody_else(unknown: bytes, store: Store) -> None:
+    store.load(oci_archive([BASE], "a:1", unknown=unknown), ACME)
+
+    store.load(docker_archive([TOP], "b:1"))
+    assert store.names() == ["b:1"]
+
+
+def test_names_are_bounded(store: Store) -> None:
+    for number in range(10):
+        tags = [f"a:{number}-{tag}" for tag in range(100)]
+        store.load(docker_archive([BASE], *tags))
+
+    with pytest.raises(ImageError, match="1001 names of images, more than 1000; remove some"):
+        store.load(docker_archive([BASE], "one-more:1"))
+    assert len(store.names()) == 1000
+
+
 def test_an_archive_with_a_sparse_file_is_refused(store: Store) -> None:
     holes = {"GNU.sparse.size": str(1 << 36), "GNU.sparse.map": "0,1"}
     archive = Archive().add("layer.tar", b"x", pax_headers=holes)

@@ -28,3 +28,8 @@ def test_a_volume_that_cannot_be_is_refused(path: str) -> None:
 def test_so_many_volumes_are_refused() -> None:
     with pytest.raises(ImageError, match="17 volumes; 16 are taken"):
         settings(Volumes={f"/{number}": {} for number in range(17)})
+
+
+def test_what_is_said_about_running_it_is_bounded() -> None:
+    with pytest.raises(ImageError, match="more than 262144 characters"):
+        settings(Env=["A=" + "x" * 100_000] * 3)

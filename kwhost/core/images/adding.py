@@ -77,13 +77,13 @@ class Adder:
             created=config.created,
             settings=settings,
         )
-        self._keep(record, names)
+        self._keep(record, manifest.known_type, names)
         return record
 
-    def _keep(self, record: ImageRecord, names: list[str]) -> None:
+    def _keep(self, record: ImageRecord, media_type: str, names: list[str]) -> None:
         with telling_full_disk("keep an image"):
             if not (self.store.images / hex_of(record.manifest)).is_dir():
-                write_record(self.store, self.place, record)
+                write_record(self.store, self.place, record, media_type)
         read_record(self.store, record.manifest)
         self.store.set_names(self.owner, names, record.manifest, time.time())
 

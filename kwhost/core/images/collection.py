@@ -1,5 +1,6 @@
 """Removing what no name refers to and nobody uses any more."""
 
+from collections import Counter
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
@@ -14,11 +15,11 @@ __all__ = ["collect", "count_references", "in_use"]
 
 def count_references(store: ImageStore) -> dict[Digest, int]:
     """How many names of all owners each blob serves. Raises ImageError."""
-    counts: dict[Digest, int] = {}
-    for owner in store.owners():
-        for named in store.names(owner).values():
-            for blob in read_record(store, named.digest).blobs():
-                counts[blob] = counts.get(blob, 0) + 1
+    named = Counter(name.digest for owner in store.owners() for name in store.names(owner).values())
+    counts: Counter[Digest] = Counter()
+    for digest, names in named.items():
+        for blob in read_record(store, digest).blobs():
+            counts[blob] += names
     return counts
 
 

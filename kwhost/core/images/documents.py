@@ -20,6 +20,7 @@ __all__ = [
     "Index",
     "Manifest",
     "Platform",
+    "Process",
     "decode",
     "is_index",
 ]
@@ -31,6 +32,8 @@ _INDEX_TYPES = (
     "application/vnd.oci.image.index.v1+json",
     "application/vnd.docker.distribution.manifest.list.v2+json",
 )
+_OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+_DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
 _LAYER_TYPES = ("application/vnd.oci.image.layer.", "application/vnd.docker.image.rootfs.")
 
 _Text = Annotated[str, msgspec.Meta(max_length=4096)]
@@ -68,11 +71,17 @@ class Index(msgspec.Struct, frozen=True):
     manifests: Annotated[list[Descriptor], msgspec.Meta(max_length=_INDEX_MAX)]
 
 
-class Manifest(msgspec.Struct, frozen=True):
+class Manifest(msgspec.Struct, frozen=True, rename={"media_type": "mediaType"}):
     """One image: its configuration, and its layers from the lowest up."""
 
     config: Descriptor
     layers: Annotated[list[Descriptor], msgspec.Meta(min_length=1, max_length=LAYERS_MAX)]
+    media_type: _Text = ""
+
+    @property
+    def known_type(self) -> str:
+        """Which of the two kinds of manifests it is."""
+        return _DOCKER_MANIFEST if self.media_type == _DOCKER_MANIFEST else _OCI_MANIFEST
 
     def check_layers(self) -> None:
         """Raise ImageError for what is no image of a root file system, or has layers elsewhere."""
@@ -91,7 +100,9 @@ class _Health(msgspec.Struct, frozen=True, rename="pascal"):
     retries: int | None = None
 
 
-class _Process(msgspec.Struct, frozen=True, rename="pascal"):
+class Process(msgspec.Struct, frozen=True, rename="pascal"):
+    """What is run."""
+
     user: _Text | None = None
     env: _Words | None = None
     entrypoint: _Words | None = None
@@ -114,7 +125,7 @@ class Configuration(msgspec.Struct, frozen=True):
     architecture: _Text = ""
     os: _Text = ""
     created: _Text | None = None
-    config: _Process | None = None
+    config: Process | None = None
 
 
 class DockerArchive(msgspec.Struct, frozen=True, rename="pascal"):
@@ -122,7 +133,7 @@ class DockerArchive(msgspec.Struct, frozen=True, rename="pascal"):
 
     config: _Text
     layers: Annotated[list[_Text], msgspec.Meta(min_length=1, max_length=LAYERS_MAX)]
-    repo_tags: Annotated[list[_Text], msgspec.Meta(max_length=1000)] | None = None
+    repo_tags: Annotated[list[_Text], msgspec.Meta(max_length=100)] | None = None
 
 
 _Document = TypeVar("_Document")

@@ -6,23 +6,30 @@ which no image's name has. The store itself never reads this file. Source: OCI i
 
 import json
 from collections.abc import Mapping
+from typing import NamedTuple
 
 from kwhost.core.images.digests import Digest
 
-__all__ = ["index_of"]
+__all__ = ["Described", "index_of"]
 
 _INDEX = "application/vnd.oci.image.index.v1+json"
-_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 _NAME = "org.opencontainers.image.ref.name"
 
 
-def index_of(names: Mapping[str, Digest], manifests: Mapping[Digest, bytes]) -> bytes:
-    """The file's content; `manifests` has what the digests are of; what it lacks is left out."""
+class Described(NamedTuple):
+    """What the index says of a manifest besides its digest."""
+
+    media_type: str
+    size: int
+
+
+def index_of(names: Mapping[str, Digest], manifests: Mapping[Digest, Described]) -> bytes:
+    """The file's content; what `manifests` lacks is left out."""
     entries = [
         {
-            "mediaType": json.loads(manifests[digest]).get("mediaType", _MANIFEST),
+            "mediaType": manifests[digest].media_type,
             "digest": digest,
-            "size": len(manifests[digest]),
+            "size": manifests[digest].size,
             "annotations": {_NAME: name},
         }
         for name, digest in sorted(names.items())

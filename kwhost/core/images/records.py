@@ -13,6 +13,7 @@ from typing import Any
 
 from kwhost.core.errors import ImageError
 from kwhost.core.images.digests import Digest, hex_of, parse_digest
+from kwhost.core.images.layout_index import Described
 from kwhost.core.images.on_disk import sync, sync_file_system_of
 from kwhost.core.images.store import ImageStore
 from kwhost.core.model.definition import Healthcheck, ProbeKind
@@ -67,9 +68,9 @@ def _decode(fields: dict[str, Any]) -> ImageRecord:
     )
 
 
-def write_record(store: ImageStore, place: Path, record: ImageRecord) -> None:
-    """Keep the record, with the accounts that the layers have; all that belongs to the image is on the disk
-    before. Raises OSError."""
+def write_record(store: ImageStore, place: Path, record: ImageRecord, media_type: str) -> None:
+    """Keep the record, with the accounts that the layers have, and the manifest's type; all that belongs to
+    the image is on the disk before. Raises OSError."""
     made = place / f"record-{hex_of(record.manifest)}"
     (made / "etc").mkdir(mode=0o700, parents=True)
     for name in _ACCOUNTS:
@@ -78,6 +79,8 @@ def write_record(store: ImageStore, place: Path, record: ImageRecord) -> None:
     if record.settings.healthcheck:
         fields["settings"]["healthcheck"]["kind"] = record.settings.healthcheck.kind.value
     (made / "image.json").write_bytes(json.dumps(fields).encode())
+    described = Described(media_type, store.blob(record.manifest).stat().st_size)
+    (made / "described.json").write_bytes(json.dumps(described).encode())
     sync_file_system_of(made)
     target = store.images / hex_of(record.manifest)
     try:

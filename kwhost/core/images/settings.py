@@ -6,7 +6,7 @@ import re
 import signal
 
 from kwhost.core.errors import ImageError
-from kwhost.core.images.documents import Configuration
+from kwhost.core.images.documents import Configuration, Process
 from kwhost.core.model.definition import Healthcheck, ProbeKind
 from kwhost.core.model.image import ImageSettings
 
@@ -15,6 +15,7 @@ __all__ = ["settings_of"]
 _PORT = re.compile(r"([0-9]{1,5})(?:-[0-9]{1,5})?(?:/(?:tcp|udp|sctp))?")
 _SECOND = 1_000_000_000
 _VOLUMES_MAX = 16
+_TEXT_MAX = 256 * 1024
 _LONGEST = 366 * 86_400.0
 
 
@@ -78,11 +79,20 @@ def _volumes(paths: list[str]) -> tuple[str, ...]:
     return tuple(sorted(normal))
 
 
+def _check_length(process: Process) -> None:
+    """Every start reads it, and every collection."""
+    check = process.healthcheck.test if process.healthcheck else None
+    texts = (process.env, process.entrypoint, process.cmd, check, process.exposed_ports, process.volumes)
+    if sum(len(text) for words in texts for text in words or ()) > _TEXT_MAX:
+        raise ImageError(f"the image says more than {_TEXT_MAX} characters about how it is run")
+
+
 def settings_of(configuration: Configuration) -> ImageSettings:
     """Raises ImageError for what cannot be meant."""
     process = configuration.config
     if process is None:
         return ImageSettings()
+    _check_length(process)
     workdir = process.working_dir or "/"
     if "\0" in workdir:
         raise ImageError("the image's working directory has a NUL character")

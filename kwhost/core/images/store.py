@@ -2,7 +2,8 @@
 
     blobs/sha256/HEX    manifests, configurations, layers as they came; what a name promises was checked
     layers/HEX/         a layer's files, by the digest of the blob that it came from
-    images/HEX/         image.json and the accounts, by the digest of the manifest: what a start needs
+    images/HEX/         image.json and the accounts, by the digest of the manifest: what a start needs; and
+                        what index.json says of it (described.json)
     references/T.json   the names of tenant T, or of the operator, each with a manifest's digest
     index.json          the same names for other programs (layout_index)
     ingest/             what is being made; gone with whoever made it
@@ -25,7 +26,7 @@ from typing import NamedTuple
 
 from kwhost.core.errors import HostError, ImageError
 from kwhost.core.images.digests import Digest, digest_of, hex_of, parse_digest
-from kwhost.core.images.layout_index import index_of
+from kwhost.core.images.layout_index import Described, index_of
 from kwhost.core.images.on_disk import locked, sync
 from kwhost.core.images.removal import remove_tree
 from kwhost.core.model.ids import TenantName
@@ -44,7 +45,7 @@ OPERATOR: Owner = None
 
 _OPERATORS_FILE = "_operator"  # no tenant can be called so
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-_MANIFEST_MAX = 4 * 1024 * 1024
+_NAMES_MAX = 1000
 _LAYOUT = b'{"imageLayoutVersion": "1.0.0"}\n'
 
 
@@ -256,6 +257,10 @@ class ImageStore:
         """Have names mean an image, all or none of them. Raises HostError, ImageError."""
         with self._changing_names(owner) as entries:
             entries.update({name: Named(digest, added) for name in names})
+            if len(entries) > _NAMES_MAX:
+                raise ImageError(
+                    f"there would be {len(entries)} names of images, more than {_NAMES_MAX}; remove some"
+                )
 
     def remove_name(self, owner: Owner, name: str) -> Named | None:
         """Forget a name; what it meant. Raises HostError, ImageError."""
@@ -282,8 +287,9 @@ class ImageStore:
         }
         manifests = {}
         for digest in set(names.values()):
-            with suppress(ImageError):  # whoever uses a damaged image is told
-                manifests[digest] = self.read_blob(digest, _MANIFEST_MAX)
+            with suppress(OSError, ValueError, TypeError):  # whoever uses a damaged image is told
+                described = (self.images / hex_of(digest) / "described.json").read_bytes()
+                manifests[digest] = Described(*json.loads(described))
         with telling_full_disk("keep the images' index"):
             self.write_file(self.path / "index.json", index_of(names, manifests))
 
