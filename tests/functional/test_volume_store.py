@@ -215,3 +215,17 @@ def test_a_repair_takes_away_what_was_left(killed: str, store: VolumeStore, tmp_
     assert [volume.name for volume in store.list(ACME)] == ["data"]
     with store.using(ACME, "data") as files:
         assert os.listdir(files) == (["f"] if killed == "using" else [])
+
+
+def test_what_cannot_be_repaired_keeps_nothing_else_from_it(store: VolumeStore, tmp_path: Path) -> None:
+    volumes = tmp_path / "state/volumes"
+    for name, content in ((".gone-1", '{"kind": "gone"'), (".gone-2", "{"), (".gone-3", "")):
+        (volumes / name).mkdir(parents=True)
+        if content:
+            (volumes / name / "volume.json").write_text(content)
+
+    problems = store.repair()
+
+    assert len(problems) == 2
+    assert all("is damaged" in problem for problem in problems)
+    assert sorted(path.name for path in volumes.glob(".gone-*")) == [".gone-1", ".gone-2"]

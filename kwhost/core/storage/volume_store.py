@@ -21,7 +21,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kwhost.core.errors import Conflict, HostError, NotFound, UsageError
+from kwhost.core.errors import Conflict, HostError, KwhostError, NotFound, UsageError
 from kwhost.core.images.on_disk import locked, sync
 from kwhost.core.images.removal import remove_tree
 from kwhost.core.model.ids import InstanceId, TenantName
@@ -256,17 +256,32 @@ class VolumeStore:
             with suppress(FileNotFoundError):
                 mount_point.rmdir()
 
-    def repair(self) -> None:
-        """Take away what was left by whoever was killed: mounts, and volumes half made or half removed."""
+    def repair(self) -> tuple[str, ...]:
+        """Take away what was left by whoever was killed: mounts, and volumes half made or half removed. A
+        line for each that cannot be, now: it may be damaged, or kept by a plugin that is not here."""
         if not self._path.is_dir():
-            return
-        for place in self._places.glob("*/*"):
-            with suppress(NotFound):
+            return ()
+        problems: list[str] = []
+        for place in sorted(self._places.glob("*/*")):
+            with _noting(problems):
                 self._release(self.find(TenantName(place.parent.name), place.name))
         with self._changing():
             for left in (*self._path.glob(".new-*"), *self._path.glob(".gone-*")):
                 with (
-                    suppress(BlockingIOError, HostError),  # what keeps it may be there the next time
+                    suppress(BlockingIOError),
+                    _noting(problems),
+                    _telling(f"remove what is left of a volume, {left}"),
                     locked(left / "use.lock", fcntl.LOCK_EX | fcntl.LOCK_NB),
                 ):
                     self._discard(left)
+        return tuple(problems)
+
+
+@contextmanager
+def _noting(problems: list[str]) -> Iterator[None]:
+    try:
+        yield
+    except NotFound:
+        pass
+    except KwhostError as error:
+        problems.append(str(error))

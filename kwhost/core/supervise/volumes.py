@@ -79,7 +79,8 @@ class HostedVolumes:
     async def repair(self) -> None:
         """Take away what an earlier daemon left. Raises HostError."""
         await trio.to_thread.run_sync(self._disks.repair)
-        await trio.to_thread.run_sync(self._store.repair)
+        for problem in await trio.to_thread.run_sync(self._store.repair):
+            await self._tell(problem)
         known = frozenset(record.id for record in self.records())
         volumes, _ = await trio.to_thread.run_sync(self._store.all)
         for volume in volumes:
