@@ -14,7 +14,7 @@ import pytest
 from kwhost.core.errors import ImageError
 from kwhost.core.images.credentials import Credentials, find_credentials, keep_credentials
 from kwhost.core.images.names import parse_name
-from kwhost.core.images.pulling import pull
+from kwhost.core.images.pulling import alone_in, pull
 from kwhost.core.images.registry import Registry
 from tests.conftest import RunKwhost
 from tests.functional.image_parts import digest, image_config
@@ -87,6 +87,10 @@ def fetch(fake: FakeRegistry, cache: Path, credentials: Credentials | None = Non
     return pull(Registry(fake.host, "app", credentials, plain=True), name, cache, lambda _line: None)
 
 
+def content_range(start: int, content: bytes) -> dict[str, str]:
+    return {"Content-Range": f"bytes {start}-{len(content) - 1}/{len(content)}"}
+
+
 def test_all_blobs_come_and_are_what_their_names_say(fake: FakeRegistry, tmp_path: Path) -> None:
     fake.put([LAYER])
 
@@ -147,7 +151,7 @@ def test_a_broken_download_goes_on_where_it_broke_off(fake: FakeRegistry, tmp_pa
         start = int(headers.get("Range", "bytes=0-")[6:-1])
         piece = layer[start : start + 100_000]
         length = {"Content-Length": str(len(layer) - start), "Connection": "close"}
-        return (206 if start else 200), length, piece
+        return (206, length | content_range(start, layer), piece) if start else (200, length, piece)
 
     fake.answer = answer
     pulled = fetch(fake, tmp_path)
@@ -155,6 +159,52 @@ def test_a_broken_download_goes_on_where_it_broke_off(fake: FakeRegistry, tmp_pa
     assert pulled.blobs[digest(layer)].read_bytes() == layer
     starts = [headers["Range"] for path, headers in fake.asked if "Range" in headers]
     assert starts == ["bytes=100000-", "bytes=200000-", "bytes=300000-"]
+
+
+def test_a_part_that_was_not_asked_for_is_refused(fake: FakeRegistry, tmp_path: Path) -> None:
+    fake.put([LAYER])
+    (tmp_path / f"{digest(LAYER)[7:]}.part").write_bytes(LAYER[:1000])
+    fake.answer = lambda path, _headers: (
+        (206, content_range(0, LAYER), LAYER) if digest(LAYER) in path else None
+    )
+
+    with pytest.raises(ImageError, match="another part of a layer"):
+        fetch(fake, tmp_path)
+    fake.answer = lambda _path, _headers: None
+    assert fetch(fake, tmp_path).blobs[digest(LAYER)].read_bytes() == LAYER
+
+
+def test_an_end_that_is_missing_behind_all_that_was_promised_does_no_harm(
+    fake: FakeRegistry, tmp_path: Path
+) -> None:
+    fake.put([LAYER])
+    chunks = b"%x\r\n" % len(LAYER) + LAYER + b"\r\n"
+    fake.answer = lambda path, _headers: (
+        (200, {"Transfer-Encoding": "chunked"}, chunks) if digest(LAYER) in path else None
+    )
+
+    assert fetch(fake, tmp_path).blobs[digest(LAYER)].read_bytes() == LAYER
+
+
+def test_two_pulls_take_turns(tmp_path: Path) -> None:
+    told: list[str] = []
+    released = threading.Event()
+
+    def report(line: str) -> None:
+        told.append(line)
+        released.set()
+
+    def second() -> None:
+        with alone_in(tmp_path, report):
+            told.append("second")
+
+    thread = threading.Thread(target=second)
+    with alone_in(tmp_path, told.append):
+        thread.start()
+        assert released.wait(30)
+        told.append("first")
+    thread.join(30)
+    assert told == ["waiting for another pull to end", "first", "second"]
 
 
 def test_what_has_come_is_kept_for_the_next_attempt(fake: FakeRegistry, tmp_path: Path) -> None:
@@ -168,9 +218,41 @@ def test_what_has_come_is_kept_for_the_next_attempt(fake: FakeRegistry, tmp_path
         fetch(fake, tmp_path)
 
     fake.answer = lambda path, headers: (
-        (206, {}, LAYER[int(headers["Range"][6:-1]) :]) if digest(LAYER) in path else None
+        (206, content_range(1000, LAYER), LAYER[1000:]) if digest(LAYER) in path else None
     )
     assert fetch(fake, tmp_path).blobs[digest(LAYER)].read_bytes() == LAYER
+
+
+def test_a_token_that_has_come_to_its_end_is_renewed(fake: FakeRegistry, tmp_path: Path) -> None:
+    fake.put([LAYER])
+    given: list[str] = []
+    lock = threading.Lock()
+
+    def answer(path: str, headers: dict[str, str]) -> tuple[int, dict[str, str], bytes] | None:
+        with lock:
+            if path.startswith("/token"):
+                given.append(f"Bearer t{len(given)}")
+                return (200, {}, json.dumps({"token": given[-1][7:]}).encode())
+            if given and headers.get("Authorization") == given[-1] and path not in used:
+                used.add(path)
+                if "manifests" in path:
+                    given.append("ended")
+                return None
+        return (401, {"WWW-Authenticate": f'Bearer realm="http://{fake.host}/token"'}, b"")
+
+    used: set[str] = set()
+    fake.answer = answer
+
+    assert len(fetch(fake, tmp_path).blobs) == 2
+    assert given == ["Bearer t0", "ended", "Bearer t2"]
+
+
+def test_a_token_is_not_got_from_another_place_without_encryption(fake: FakeRegistry, tmp_path: Path) -> None:
+    fake.put([LAYER])
+    with_tokens(fake, realm="http://127.0.0.2:1/token")
+
+    with pytest.raises(ImageError, match="without encryption"):
+        fetch(fake, tmp_path, SECRET)
 
 
 def with_tokens(fake: FakeRegistry, realm: str | None = None) -> None:

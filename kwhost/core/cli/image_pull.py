@@ -22,7 +22,7 @@ def _cache() -> Path:
 def pull(access: ImageAccess, text: str, options: Namespace, *, shown: bool) -> list[dict[str, Any]]:
     """Fetch an image, and add it. Raises KwhostError."""
     from kwhost.core.images.credentials import find_credentials, parse_credentials
-    from kwhost.core.images.pulling import archive_of
+    from kwhost.core.images.pulling import alone_in, archive_of
     from kwhost.core.images.pulling import pull as fetch
     from kwhost.core.images.registry import Registry
 
@@ -36,12 +36,13 @@ def pull(access: ImageAccess, text: str, options: Namespace, *, shown: bool) -> 
         if shown:
             notice(line)
 
-    pulled = fetch(registry, name, _cache(), report)
-    archive = Archive(archive_of(pulled, name.familiar), None, shown=shown)
-    added = access.add(archive, name=name.familiar, root=False)
-    for file in pulled.blobs.values():
-        file.unlink(missing_ok=True)
-    return added
+    with alone_in(_cache(), report):
+        pulled = fetch(registry, name, _cache(), report)
+        archive = Archive(archive_of(pulled, name.familiar), None, shown=shown)
+        added = access.add(archive, name=name.familiar, root=False)
+        for file in pulled.blobs.values():
+            file.unlink(missing_ok=True)
+        return added
 
 
 def login(registry: str, options: Namespace) -> str:

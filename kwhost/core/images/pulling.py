@@ -4,14 +4,17 @@ It is fetched by the command, with its user's rights, network and credentials; a
 alone, and so cannot be made to connect to anything.
 """
 
+import fcntl
 import hashlib
 import http.client
 import io
 import json
 import os
 import tarfile
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,13 +22,15 @@ from kwhost.core.errors import HostError, ImageError
 from kwhost.core.images.digests import Digest, digest_of, hex_of
 from kwhost.core.images.documents import Descriptor, Index, Manifest, decode, is_index
 from kwhost.core.images.names import ImageName
+from kwhost.core.images.on_disk import locked
 from kwhost.core.images.platforms import choose
 from kwhost.core.images.registry import Registry
 
-__all__ = ["Pulled", "archive_of", "pull"]
+__all__ = ["Pulled", "alone_in", "archive_of", "pull"]
 
 _PARALLEL = 4
 _ATTEMPTS = 5
+_PAUSE_SECONDS = 0.1  # before the second attempt; each more is that much longer
 _PIECE = 1 << 18
 _ACCEPT = ", ".join(
     f"application/vnd.{kind}+json"
@@ -42,16 +47,28 @@ class Pulled(NamedTuple):
     blobs: dict[Digest, Path]
 
 
+@contextmanager
+def alone_in(cache: Path, report: Callable[[str], None]) -> Iterator[None]:
+    """Have the directory for what comes, and nobody else in it. Raises HostError."""
+    try:
+        cache.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with ExitStack() as held:
+            try:
+                held.enter_context(locked(cache / ".lock", fcntl.LOCK_EX | fcntl.LOCK_NB))
+            except BlockingIOError:
+                report("waiting for another pull to end")
+                held.enter_context(locked(cache / ".lock", fcntl.LOCK_EX))
+            yield
+    except OSError as error:
+        raise HostError(f"cannot use {cache}: {error.strerror or error}") from error
+
+
 def pull(registry: Registry, name: ImageName, cache: Path, report: Callable[[str], None]) -> Pulled:
-    """Fetch an image. What has come of a layer stays in `cache` where this fails, and is not fetched again.
-    Raises ImageError, HostError."""
+    """Fetch an image into `cache`, where nobody else may be. What has come of a layer stays there where this
+    fails, and is not fetched again. Raises ImageError, HostError."""
     manifest = _manifest(registry, name)
     parsed = decode(manifest, Manifest, "the registry's manifest")
     parsed.check_layers()
-    try:
-        cache.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as error:
-        raise HostError(f"cannot make {cache}: {error.strerror}") from error
     wanted = {blob.name: blob for blob in (parsed.config, *parsed.layers)}
     with ThreadPoolExecutor(_PARALLEL) as threads:
         fetched = [threads.submit(_fetch, registry, blob, cache, report) for blob in wanted.values()]
@@ -78,22 +95,26 @@ def _fetch(registry: Registry, blob: Descriptor, cache: Path, report: Callable[[
     """Have a blob's file, all of it and as its name says."""
     file, part = cache / hex_of(blob.name), cache / f"{hex_of(blob.name)}.part"
     try:
-        if file.exists():
-            return file
-        for _ in range(_ATTEMPTS):
-            if _fetch_more(registry, blob, part):
-                break
-        else:
-            text = f"{part.stat().st_size} of {blob.size} bytes have come; the next attempt goes on there"
-            raise ImageError(f"the registry {registry.name} broke off {_ATTEMPTS} times: {text}")
-        if _hash(part) != hex_of(blob.name):
-            part.unlink()
-            raise ImageError(f"the registry's {blob.name} has another content than its name says")
-        part.rename(file)
+        if not file.exists():
+            _fetch_all(registry, blob, part)
+            part.rename(file)
     except OSError as error:
         raise HostError(f"cannot keep what comes in {cache}: {error.strerror or error}") from error
     report(f"fetched {blob.name[7:19]}, {blob.size} bytes")
     return file
+
+
+def _fetch_all(registry: Registry, blob: Descriptor, part: Path) -> None:
+    for attempt in range(_ATTEMPTS):
+        time.sleep(_PAUSE_SECONDS * attempt)
+        if _fetch_more(registry, blob, part):
+            break
+    else:
+        text = f"{part.stat().st_size} of {blob.size} bytes have come; the next attempt goes on there"
+        raise ImageError(f"the registry {registry.name} broke off {_ATTEMPTS} times: {text}")
+    if _hash(part) != hex_of(blob.name):
+        part.unlink()
+        raise ImageError(f"the registry's {blob.name} has another content than its name says")
 
 
 def _fetch_more(registry: Registry, blob: Descriptor, part: Path) -> bool:
@@ -123,8 +144,9 @@ def _copy(response: http.client.HTTPResponse, target: io.BufferedWriter, left: i
             return
         target.write(piece)
         left -= len(piece)
-    if response.read(1):
-        raise ImageError("the registry sends more than the manifest says")
+    with suppress(OSError, http.client.HTTPException):  # all that was promised is there
+        if response.read(1):
+            raise ImageError("the registry sends more than the manifest says")
 
 
 def _hash(file: Path) -> str:

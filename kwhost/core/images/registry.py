@@ -8,6 +8,7 @@ import http.client
 import json
 import re
 import ssl
+import threading
 from typing import NamedTuple
 from urllib.parse import urlencode, urljoin, urlsplit
 
@@ -57,6 +58,7 @@ class Registry:
         self._credentials = credentials
         self._scheme = "http" if plain else "https"
         self._authorization: str | None = None
+        self._renewing = threading.Lock()
 
     def check_login(self) -> None:
         """Raise ImageError unless the registry accepts the credentials."""
@@ -80,17 +82,22 @@ class Registry:
         beginning; the caller closes it. Raises ImageError."""
         headers = {"Range": f"bytes={start}-"} if start else {}
         response = self._open(f"/v2/{self._repository}/blobs/{digest}", headers)
+        begins = response.headers.get("Content-Range", "").startswith(f"bytes {start}-")
+        if response.status == 206 and not (start and begins):
+            response.close()
+            raise self._failure("it sends another part of a layer than was asked for")
         return response, response.status == 206
 
     def _open(self, path: str, headers: dict[str, str]) -> http.client.HTTPResponse:
         place = _Place(self._scheme, self.name, path)
-        for _ in range(2):
+        for _ in range(2):  # a token may have come to its end
+            shown = self._authorization
             response = self._follow(place, headers)
             if response.status in (200, 206):
                 return response
             challenge = response.headers.get("WWW-Authenticate", "")
             response.close()
-            if response.status != 401 or self._authorization or not self._answer(challenge):
+            if response.status != 401 or not self._renew(shown, challenge):
                 break
         reason = _REASONS.get(response.status, f"it answers with status {response.status}")
         raise self._failure(reason)
@@ -126,6 +133,13 @@ class Registry:
         except (OSError, http.client.HTTPException, ValueError) as error:
             raise self._failure(f"{place.host}: {error}") from error
 
+    def _renew(self, shown: str | None, challenge: str) -> bool:
+        """Have something else to show than what was refused; False where there is nothing."""
+        with self._renewing:
+            if self._authorization == shown:  # no other thread was faster
+                return self._answer(challenge) and self._authorization != shown
+            return True
+
     def _answer(self, challenge: str) -> bool:
         """Get what the registry wants to see; False where there is nothing to show."""
         kind = challenge.partition(" ")[0].lower()
@@ -136,7 +150,7 @@ class Registry:
             return False
         fields = dict(_CHALLENGE.findall(challenge))
         place = _Place.of(fields.get("realm", ""))
-        if place.scheme != "https" and self._scheme == "https":
+        if place.scheme != "https" and (place.scheme, place.host) != (self._scheme, self.name):
             raise self._failure("it wants a token from a place without encryption")
         wanted = {key: fields[key] for key in ("service", "scope") if key in fields}
         joint = "&" if "?" in place.target else "?"
