@@ -33,3 +33,18 @@ def test_so_many_volumes_are_refused() -> None:
 def test_what_is_said_about_running_it_is_bounded() -> None:
     with pytest.raises(ImageError, match="more than 262144 characters"):
         settings(Env=["A=" + "x" * 100_000] * 3)
+
+
+def test_an_image_is_checked_once_a_second_at_most() -> None:
+    check = settings(Healthcheck={"Test": ["CMD", "true"], "Interval": 1, "Timeout": 1}).healthcheck
+
+    assert check
+    assert (check.interval, check.timeout) == (1.0, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [("SIGTERM", 15), ("9", 9), ("SIGRTMIN", 34), ("RTMIN+3", 37), ("SIGRTMAX-1", 63), ("rtmax-99", 34)],
+)
+def test_stop_signals_are_those_that_docker_knows(text: str, number: int) -> None:
+    assert settings(StopSignal=text).stop_signal == number

@@ -42,6 +42,8 @@ def _stop_signal(text: str) -> int | None:
     name = text.upper().removeprefix("SIG")
     if re.fullmatch(r"RTMIN(\+[0-9]{1,2})?", name):
         return min(signal.SIGRTMIN + int(name.partition("+")[2] or 0), signal.SIGRTMAX)
+    if re.fullmatch(r"RTMAX(-[0-9]{1,2})?", name):
+        return max(signal.SIGRTMAX - int(name.partition("-")[2] or 0), signal.SIGRTMIN)
     try:
         return signal.Signals[f"SIG{name}"].value
     except KeyError:
@@ -49,10 +51,10 @@ def _stop_signal(text: str) -> int | None:
 
 
 def _seconds(nanoseconds: int | None, default: float) -> float:
-    """0 and nothing mean the default, as in Docker."""
+    """0 and nothing mean the default, as in Docker. Checks in less than a second would be others' cost."""
     if not nanoseconds or nanoseconds < 0:
         return default
-    return min(math.ceil(nanoseconds / _SECOND * 1000) / 1000, _LONGEST)
+    return min(max(math.ceil(nanoseconds / _SECOND * 1000) / 1000, 1.0), _LONGEST)
 
 
 def _healthcheck(configuration: Configuration) -> Healthcheck | None:
