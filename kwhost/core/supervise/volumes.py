@@ -125,13 +125,19 @@ class HostedVolumes:
             if (tenant, name) in self._sizes:
                 raise Conflict(f"there is a volume {name} already")
             size = self._store.usual_size(size)
-            self._check_quota(tenant, name, size or 0)
+            self._check_quota(tenant, name, size)
             volume = await trio.to_thread.run_sync(self._store.create, tenant, name, size, instance)
             self._sizes[tenant, name] = size or 0
             return volume
 
-    def _check_quota(self, tenant: TenantName, name: str, size: int) -> None:
+    def _check_quota(self, tenant: TenantName, name: str, size: int | None) -> None:
         promised, quota = self.quota(tenant)
+        if quota is not None and size is None:
+            raise HostError(
+                f"tenant {tenant} has {format_bytes(quota)} of storage, and what keeps volumes here holds no "
+                f"sizes: the volume {name} cannot be made"
+            )
+        size = size or 0
         used = promised + self.promised(tenant)
         if quota is not None and used + size > quota:
             raise QuotaExceeded(
