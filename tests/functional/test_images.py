@@ -290,6 +290,17 @@ def test_what_a_manifest_says_besides_concerns_nobody_else(unknown: bytes, store
     assert store.names() == ["b:1"]
 
 
+def test_an_image_is_found_by_the_digest_that_it_was_pulled_by(store: Store) -> None:
+    index = f"registry.example/app@sha256:{'1' * 64}"
+    (image,) = store.load(docker_archive([BASE], "a:1"), name=index)
+
+    assert image.name == index
+    assert store.images.inspect(OPERATOR, index) == image
+    assert store.images.inspect(OPERATOR, f"registry.example/app@{image.digest}") == image
+    store.images.remove(OPERATOR, index)
+    assert store.names() == []
+
+
 def test_names_are_bounded(store: Store) -> None:
     for number in range(10):
         tags = [f"a:{number}-{tag}" for tag in range(100)]

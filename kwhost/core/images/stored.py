@@ -38,7 +38,8 @@ def find_name(store: ImageStore, owner: Owner, reference: str) -> tuple[str, Own
             if hex_of(named.digest).startswith(short[1]):
                 return name, whose, named
     wanted = parse_name(reference)
-    if wanted.digest is None and wanted.familiar in visible:
+    # The digest of an index, by which an image was pulled, is not that of the image.
+    if not (wanted.tag and wanted.digest) and wanted.familiar in visible:
         return wanted.familiar, *visible[wanted.familiar]
     for name, (whose, named) in visible.items():
         if named.digest == wanted.digest and parse_name(name)[:2] == wanted[:2]:
