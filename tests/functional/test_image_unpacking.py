@@ -1,15 +1,19 @@
 """Hostile layers, unpacked in the jail: nothing gets out of it, and what is left is what the layer means."""
 
+import fcntl
 import gzip
 import hashlib
 import os
 import signal
 import stat
 import subprocess
+import sys
 import tarfile
 import time
 from pathlib import Path
+from tempfile import TemporaryFile
 from threading import Thread
+from typing import Any
 
 import pytest
 import zstandard
@@ -429,6 +433,53 @@ def test_the_process_can_do_nothing_else(layers: Layers, tmp_path: Path) -> None
         worker.join(20)
         os.close(reading)
     assert "killed by signal 9" in failures[0]
+
+
+_FILTERED = """
+import ctypes, fcntl, os, signal
+from kwhost.core.abi import unpack_jail
+libc = ctypes.CDLL(None)
+parent, own = os.getppid(), os.getpid()
+def refused(call):
+    try:
+        return call() == -1
+    except PermissionError:
+        return True
+unpack_jail.filter_unpacking()
+print([refused(call) for call in (
+    lambda: libc.syscall(234, own, own, 0),
+    lambda: libc.syscall(234, parent, parent, 0),
+    lambda: fcntl.fcntl(0, fcntl.F_GETFL),
+    lambda: fcntl.fcntl(0, fcntl.F_DUPFD_CLOEXEC, 0),
+    lambda: fcntl.fcntl(0, fcntl.F_SETOWN, parent),
+    lambda: fcntl.fcntl(0, fcntl.F_SETSIG, signal.SIGKILL),
+)], flush=True)
+os._exit(0)
+"""
+
+
+def test_the_process_can_signal_nobody_else() -> None:
+    done = subprocess.run([sys.executable, "-c", _FILTERED], check=True, capture_output=True, text=True)
+
+    assert done.stdout == "[False, True, False, False, True, True]\n"
+
+
+def test_the_process_cannot_change_its_archive(layers: Layers, monkeypatch: pytest.MonkeyPatch) -> None:
+    modes: list[int] = []
+
+    def start(*arguments: Any, stdin: int, **options: Any) -> Any:
+        modes.append(fcntl.fcntl(stdin, fcntl.F_GETFL) & os.O_ACCMODE)
+        return popen(*arguments, stdin=stdin, **options)
+
+    popen: Any = subprocess.Popen
+    monkeypatch.setattr(subprocess, "Popen", start)
+    with TemporaryFile() as archive:
+        archive.write(Archive().add("f", b"x").data)
+        archive.seek(0)
+        unpack(archive.fileno(), layers.root, LayerBounds(), lambda: lease_ids(DEFAULT_UID_BASE))
+
+    assert modes == [os.O_RDONLY]
+    assert (layers.root / "f").read_bytes() == b"x"
 
 
 def _wait_jailed(before: set[Path]) -> Path:

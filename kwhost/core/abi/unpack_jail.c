@@ -75,30 +75,46 @@ static const uint16_t kw_unpacking_calls[] = {
     __NR_mremap,       __NR_mprotect,       __NR_brk,             __NR_madvise,
     __NR_poll,         __NR_rt_sigaction,   __NR_rt_sigprocmask,  __NR_rt_sigreturn,
     __NR_sigaltstack,  __NR_pread64,        __NR_pwrite64,        __NR_writev,
-    __NR_ftruncate,    __NR_fcntl,          __NR_fsync,           __NR_getdents64,
+    __NR_ftruncate,    __NR_fsync,          __NR_getdents64,
     __NR_fchmod,       __NR_fchown,         __NR_fchownat,        __NR_fchmodat,
     __NR_mkdirat,      __NR_mknodat,        __NR_openat,          __NR_openat2,
     __NR_unlinkat,     __NR_renameat,       __NR_linkat,          __NR_symlinkat,
     __NR_readlinkat,   __NR_utimensat,      __NR_fsetxattr,       __NR_statx,
-    __NR_futex,        __NR_getpid,         __NR_gettid,          __NR_tgkill,
+    __NR_futex,        __NR_getpid,         __NR_gettid,
     __NR_geteuid,      __NR_getuid,         __NR_clock_gettime,   __NR_clock_nanosleep,
     __NR_getrandom,    __NR_restart_syscall, __NR_exit,           __NR_exit_group,
     __NR_rseq,         __NR_set_robust_list, __NR_membarrier,     __NR_sched_yield,
 };
 
+#define KW_LOAD(member) BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, member))
+#define KW_JUMP(test, value, yes, no) BPF_JUMP(BPF_JMP | (test) | BPF_K, value, yes, no)
+
+/* Besides, signals to itself alone, and of fcntl nothing that makes the kernel send any: it may have the user's
+ * own id on the host. */
 static int kw_filter_unpacking(void) {
-    enum { CALLS = KW_ARRAY_SIZE(kw_unpacking_calls), HEAD = 4 };
-    struct sock_filter code[HEAD + CALLS + 2] = {
-        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, arch)),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, AUDIT_ARCH_X86_64, 1, 0),
+    enum { CALLS = KW_ARRAY_SIZE(kw_unpacking_calls), HEAD = 4, TAIL = 9 };
+    struct sock_filter code[HEAD + CALLS + TAIL] = {
+        KW_LOAD(arch),
+        KW_JUMP(BPF_JEQ, AUDIT_ARCH_X86_64, 1, 0),
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
-        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        KW_LOAD(nr),
     };
     for (unsigned i = 0; i < CALLS; i++)
-        code[HEAD + i] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K,
-                                                      kw_unpacking_calls[i], CALLS - i, 0);
-    code[HEAD + CALLS] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM);
-    code[HEAD + CALLS + 1] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
+        code[HEAD + i] =
+            (struct sock_filter)KW_JUMP(BPF_JEQ, kw_unpacking_calls[i], CALLS - i + TAIL - 2, 0);
+    const struct sock_filter tail[TAIL] = {
+        KW_JUMP(BPF_JEQ, __NR_tgkill, 0, 2),
+        KW_LOAD(args[0]),
+        KW_JUMP(BPF_JEQ, (uint32_t)getpid(), 5, 4),
+        KW_JUMP(BPF_JEQ, __NR_fcntl, 0, 3),
+        KW_LOAD(args[1]),
+        KW_JUMP(BPF_JEQ, F_DUPFD_CLOEXEC, 2, 0),
+        KW_JUMP(BPF_JGT, F_SETFL, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    for (unsigned i = 0; i < TAIL; i++)
+        code[HEAD + CALLS + i] = tail[i];
     struct sock_fprog program = {.len = KW_ARRAY_SIZE(code), .filter = code};
     return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program, 0, 0) < 0 ? -errno : 0;
 }

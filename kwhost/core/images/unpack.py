@@ -4,10 +4,11 @@ import errno
 import json
 import os
 import socket
+import stat
 import subprocess
 import sys
-from collections.abc import Callable
-from contextlib import ExitStack, suppress
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -64,10 +65,10 @@ def unpack(
         ends.callback(lease.close)
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         ends.callback(ours.close)
-        with theirs:
+        with theirs, _only_read(archive) as source:
             process = subprocess.Popen(
                 [sys.executable, "-P", "-X", "utf8", "-m", _MODULE, str(theirs.fileno()), str(directory)],
-                stdin=archive,
+                stdin=source,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 pass_fds=(theirs.fileno(),),
@@ -79,6 +80,20 @@ def unpack(
         _let_begin(ours, process.pid, directory, wish, lease.ids)
         result = read_answer(process, _WORK_SECONDS, partial(room_for, directory))
     return _finish(result, directory, digest=digest)
+
+
+@contextmanager
+def _only_read(archive: int) -> Iterator[int]:
+    """The archive, opened for nothing else: what unpacks it is not to change it."""
+    if not stat.S_ISREG(os.fstat(archive).st_mode):
+        yield archive
+        return
+    source = os.open(f"/proc/self/fd/{archive}", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.lseek(source, os.lseek(archive, 0, os.SEEK_CUR), os.SEEK_SET)
+        yield source
+    finally:
+        os.close(source)
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
