@@ -136,6 +136,15 @@ def test_a_volume_is_filled_once_before_anybody_has_it(store: VolumeStore) -> No
         assert os.listdir(files) == []
 
 
+def test_what_is_there_before_stays(store: VolumeStore) -> None:
+    store.create(ACME, "data", SIZE)
+    with store.using(ACME, "data") as files:
+        (files / "mine").touch()
+
+    with store.using(ACME, "data", lambda _files: pytest.fail("it is not empty")) as files:
+        assert os.listdir(files) == ["mine"]
+
+
 def test_what_was_half_filled_is_filled_anew(store: VolumeStore) -> None:
     def fail(files: Path) -> None:
         (files / "half/deep").mkdir(parents=True)

@@ -1,6 +1,6 @@
 """What a volume begins with: it is given once, before the first instance gets the volume.
 
-unfilled     there until it is done
+unfilled     there until it is done; empty until it is begun
 fill.lock    held by whoever does it
 """
 
@@ -23,17 +23,21 @@ def promise_filling(place: Path) -> None:
 
 
 def fill_once(place: Path, files: Path, fill: Callable[[Path], None]) -> None:
-    """Call `fill`, unless somebody has done so; wait for whoever is doing it. What one that was killed, or
-    failed, had begun is begun anew. Raises OSError and what `fill` does."""
+    """Call `fill`, unless somebody has done so, or put anything into the volume; wait for whoever is doing
+    it. What one that was killed, or failed, had begun is begun anew. Raises OSError and what `fill` does."""
     unfilled = place / _UNFILLED
     if not unfilled.exists():
         return
     with locked(place / "fill.lock", fcntl.LOCK_EX):
         if not unfilled.exists():  # somebody else was faster
             return
-        empty_directory(files)
-        fill(files)
-        if os.listdir(files):
-            sync_file_system_of(files)
+        if unfilled.stat().st_size:
+            empty_directory(files)
+        if not os.listdir(files):
+            unfilled.write_bytes(b"begun\n")
+            sync(unfilled)
+            fill(files)
+            if os.listdir(files):
+                sync_file_system_of(files)
         unfilled.unlink()
         sync(place)  # were it back after a power failure, what instances have written would go
