@@ -164,7 +164,17 @@ def test_a_volume_is_its_users_as_the_image_has_it(daemon: Daemon) -> None:
     assert (done.stdout, done.returncode) == ("1000 1001 750\n", 0)
 
 
-def test_an_empty_volume_gets_what_the_image_has_there(daemon: Daemon) -> None:
+def test_a_volume_that_somebody_has_had_is_not_filled(daemon: Daemon) -> None:
+    """Nobody's program is to have it while root writes to it."""
+    load(daemon)
+    daemon.run("run", "-d", "--name", "one", "-v", "data:/etc", "--image", "app:1", "--", "sleep", "1000")
+    assert daemon.run("exec", "one", "--", "rm", "/etc/passwd").returncode == 0
+
+    done = sh(daemon, "ls /etc", "--image", "app:1", "-v", "data:/etc")
+    assert (done.stdout, done.returncode) == ("", 0)
+
+
+def test_a_new_volume_gets_what_the_image_has_there(daemon: Daemon) -> None:
     load(daemon, Volumes={"/etc": {}})
     program = "head -n 1 /etc/passwd; echo mine >/etc/passwd"
 
