@@ -209,5 +209,5 @@ def test_a_free_port_is_one_that_can_be_had() -> None:
 
 
 def test_an_image_does_not_take_all_ports() -> None:
-    with pytest.raises(UsageError, match="exposes 65535 ports"):
-        publish_exposed(["1-65535"], ())
+    with pytest.raises(UsageError, match="exposes more than 100 ports"):
+        publish_exposed(["1-65535"] * 100_000, ())

@@ -48,3 +48,9 @@ def test_an_image_is_checked_once_a_second_at_most() -> None:
 )
 def test_stop_signals_are_those_that_docker_knows(text: str, number: int) -> None:
     assert settings(StopSignal=text).stop_signal == number
+
+
+def test_ports_that_cannot_be_are_passed_over() -> None:
+    exposed = dict.fromkeys(["80", "8000-8010/udp", "0", "99999/tcp", "9-8", "x", "65535/tcp"])
+
+    assert settings(ExposedPorts=exposed).ports == ("65535/tcp", "80", "8000-8010/udp")

@@ -1,7 +1,7 @@
 """`kwhost run -P`: a free port of this host for each port that the image exposes."""
 
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
@@ -30,21 +30,23 @@ def publish_exposed(
     """What is published already, and 127.0.0.1 with a free port for all else that is exposed. Raises
     UsageError."""
     taken = {(port.target, port.transport) for port in published}
-    wanted = dict.fromkeys(pair for text in exposed for pair in _targets(text) if pair not in taken)
-    if len(wanted) > _MOST:
-        raise UsageError(f"the image exposes {len(wanted)} ports: name those to publish with -p")
+    wanted: dict[tuple[int, Transport], None] = {}
+    for pair in (pair for text in exposed for pair in _targets(text) if pair not in taken):
+        wanted[pair] = None
+        if len(wanted) > _MOST:
+            raise UsageError(f"the image exposes more than {_MOST} ports: name those to publish with -p")
     find = free or _free
     more = (PublishedPort(port=find(kind.value), target=target, transport=kind) for target, kind in wanted)
     return (*published, *more)
 
 
-def _targets(text: str) -> list[tuple[int, Transport]]:
+def _targets(text: str) -> Iterator[tuple[int, Transport]]:
     """Of PORT[-PORT][/tcp|/udp]; of other kinds none can be published."""
     numbers, _, kind = text.partition("/")
     first, _, last = numbers.partition("-")
-    if kind not in ("", *_KINDS):
-        return []
-    return [(port, Transport(kind or "tcp")) for port in range(int(first), int(last or first) + 1)]
+    if kind in ("", *_KINDS):
+        for port in range(int(first), int(last or first) + 1):
+            yield port, Transport(kind or "tcp")
 
 
 def _free(kind: str) -> int:

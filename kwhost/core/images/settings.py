@@ -12,7 +12,7 @@ from kwhost.core.model.image import ImageSettings
 
 __all__ = ["settings_of"]
 
-_PORT = re.compile(r"([0-9]{1,5})(?:-[0-9]{1,5})?(?:/(?:tcp|udp|sctp))?")
+_PORT = re.compile(r"([0-9]{1,5})(?:-([0-9]{1,5}))?(?:/(?:tcp|udp|sctp))?")
 _SECOND = 1_000_000_000
 _VOLUMES_MAX = 16
 _TEXT_MAX = 256 * 1024
@@ -81,6 +81,12 @@ def _volumes(paths: list[str]) -> tuple[str, ...]:
     return tuple(sorted(normal))
 
 
+def _can_be_exposed(text: str) -> bool:
+    """Whether it is a port, or a range of them; what is not is passed over."""
+    found = _PORT.fullmatch(text)
+    return found is not None and 1 <= int(found[1]) <= int(found[2] or found[1]) <= 65_535
+
+
 def _check_length(process: Process) -> None:
     """Every start reads it, and every collection."""
     check = process.healthcheck.test if process.healthcheck else None
@@ -107,5 +113,5 @@ def settings_of(configuration: Configuration) -> ImageSettings:
         stop_signal=_stop_signal(process.stop_signal or ""),
         healthcheck=_healthcheck(configuration),
         volumes=_volumes(list(process.volumes or {})),
-        ports=tuple(sorted(port for port in process.exposed_ports or {} if _PORT.fullmatch(port))),
+        ports=tuple(sorted(filter(_can_be_exposed, process.exposed_ports or {}))),
     )
