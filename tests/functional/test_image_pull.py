@@ -186,6 +186,23 @@ def test_an_end_that_is_missing_behind_all_that_was_promised_does_no_harm(
     assert fetch(fake, tmp_path).blobs[digest(LAYER)].read_bytes() == LAYER
 
 
+def test_a_connection_that_breaks_off_before_the_answer_is_made_anew(
+    fake: FakeRegistry, tmp_path: Path
+) -> None:
+    fake.put([LAYER])
+    paths = set(fake.documents)
+
+    def answer(path: str, _headers: dict[str, str]) -> None:
+        if path in paths:
+            paths.remove(path)
+            raise BrokenPipeError
+
+    fake.answer = answer
+    fake.server.handle_error = lambda *_: None  # type: ignore[method-assign]
+
+    assert len(fetch(fake, tmp_path).blobs) == 2
+
+
 def test_two_pulls_take_turns(tmp_path: Path) -> None:
     told: list[str] = []
     released = threading.Event()

@@ -9,6 +9,8 @@ import json
 import re
 import ssl
 import threading
+import time
+from contextlib import suppress
 from typing import NamedTuple
 from urllib.parse import urlencode, urljoin, urlsplit
 
@@ -20,6 +22,7 @@ __all__ = ["Registry"]
 
 _SECONDS = 60.0
 _REDIRECTS_MAX = 5
+_PAUSES = (0.2, 0.4)  # seconds, each before another attempt
 _TOKEN_MAX = 64 * 1024
 _CHALLENGE = re.compile(r'([a-zA-Z]+)="([^"]*)"')
 _REASONS = {401: "it wants credentials: kwhost image login, or --creds", 403: "it does not allow that",
@@ -121,17 +124,25 @@ class Registry:
         raise self._failure("it leads from place to place")
 
     def _ask(self, place: _Place, headers: dict[str, str]) -> http.client.HTTPResponse:
-        connection: http.client.HTTPConnection
+        """An answer. Where a connection breaks off before it has begun another attempt is made."""
         try:
-            if place.scheme == "https":
-                context = ssl.create_default_context()
-                connection = http.client.HTTPSConnection(place.host, timeout=_SECONDS, context=context)
-            else:
-                connection = http.client.HTTPConnection(place.host, timeout=_SECONDS)
-            connection.request("GET", place.target, headers={"User-Agent": "kwhost", **headers})
-            return connection.getresponse()
+            for pause in _PAUSES:
+                with suppress(ConnectionError):
+                    return self._ask_once(place, headers)
+                time.sleep(pause)
+            return self._ask_once(place, headers)
         except (OSError, http.client.HTTPException, ValueError) as error:
             raise self._failure(f"{place.host}: {error}") from error
+
+    def _ask_once(self, place: _Place, headers: dict[str, str]) -> http.client.HTTPResponse:
+        connection: http.client.HTTPConnection
+        if place.scheme == "https":
+            context = ssl.create_default_context()
+            connection = http.client.HTTPSConnection(place.host, timeout=_SECONDS, context=context)
+        else:
+            connection = http.client.HTTPConnection(place.host, timeout=_SECONDS)
+        connection.request("GET", place.target, headers={"User-Agent": "kwhost", **headers})
+        return connection.getresponse()
 
     def _renew(self, shown: str | None, challenge: str) -> bool:
         """Have something else to show than what was refused; False where there is nothing."""
