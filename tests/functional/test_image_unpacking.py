@@ -81,9 +81,10 @@ def test_owners_modes_and_times_are_the_archives(layers: Layers) -> None:
 
 
 def test_a_directory_does_not_hand_its_group_down(layers: Layers) -> None:
-    layers.unpack(Archive().directory("d", mode=0o2775, gid=50).add("d/f", b"x"))
+    late = Archive().add("e/f", b"x").directory("e", mode=0o2775, gid=50)
+    layers.unpack(late.add("e/g", b"x").directory("d", mode=0o2775, gid=50).add("d/f", b"x"))
 
-    assert (layers.stat("d").st_gid, layers.stat("d/f").st_gid) == (50, 0)
+    assert [layers.stat(name).st_gid for name in ("d", "d/f", "e", "e/g")] == [50, 0, 50, 0]
 
 
 @pytest.mark.parametrize("mode", [0o666, 0o1777, 0o000])
