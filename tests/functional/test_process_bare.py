@@ -328,7 +328,6 @@ def test_it_gets_a_terminal(around: Surroundings) -> None:
     ("arguments", "missing"),
     [
         (("-v", "/usr:/mnt"), "volumes need mounts"),
-        (("--image", "nothing"), "the image 'nothing'"),
         (("--memory", "64M"), "--memory with the engine 'process' needs control groups"),
         (("-w", "/nowhere"), "the working directory /nowhere"),
     ],
@@ -343,6 +342,18 @@ def test_what_cannot_be_had_is_an_error(
     (error,) = done.stderr.removeprefix(WARNED).splitlines()
     assert missing in error
     assert not around.scratches()
+
+
+def test_an_image_cannot_be_had(container: Surroundings, busybox_root: Path, tmp_path: Path) -> None:
+    environment = os.environ | {"KWHOST_STATE_DIR": str(tmp_path / "state")}
+    importing = [sys.executable, "-m", "kwhost", "image", "import", str(busybox_root), "base"]
+    subprocess.run(importing, env=environment, timeout=SECONDS, check=True, capture_output=True)
+
+    with container.start("--image", "base", "--", "ls", env=environment) as process:
+        output, errors = process.communicate(timeout=SECONDS)
+
+    assert (process.returncode, output) == (125, "")
+    assert "the image 'base' needs mounts, which cannot be had here" in errors
 
 
 def test_an_ordinary_users_program_has_no_other_id_and_root(user: Surroundings, busybox_root: Path) -> None:
