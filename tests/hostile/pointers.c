@@ -140,6 +140,8 @@ static void compare(const struct row *row, int pointer, unsigned long address) {
         long (*attempt)(const struct row *, int, unsigned long) = inside ? try_inside : try_with;
         long expected = attempt(row, pointer, (unsigned long)nothing);
         long got = attempt(row, pointer, address);
+        for (int tries = 0; tries < 5 && got == -EINTR; tries++)
+            got = attempt(row, pointer, address); /* attended() interrupts what is slow, too */
         if (got == expected || got == -EFAULT)
             continue;
         ++shared->strange;
