@@ -46,6 +46,24 @@ def load(kwhost_command: list[str], tmp_path: Path) -> Any:
     return load
 
 
+def test_an_image_may_have_a_layer_twice(load: Any, run_kwhost: RunKwhost) -> None:
+    one, two = Archive().add("f", b"one").add(".wh.g").data, Archive().add("f", b"two").add("g").data
+    load(docker_archive([BASE, one, two, one], "app:1"))
+
+    done = run_kwhost(["--image", "app:1", "--", "sh", "-c", "cat /f; ls /g"])
+
+    assert (done.stdout, done.stderr) == ("one", "ls: /g: No such file or directory\n")
+
+
+def test_an_image_may_have_as_many_layers_as_docker_takes(load: Any, run_kwhost: RunKwhost) -> None:
+    layers = [Archive().add(f"n{number}", b"%d " % number).data for number in range(126)]
+    load(docker_archive([BASE, *layers], "app:1"))
+
+    done = run_kwhost(["--image", "app:1", "--", "cat", "/n0", "/n63", "/n125"])
+
+    assert (done.stdout, done.stderr) == ("0 63 125 ", "")
+
+
 def test_an_image_is_run_as_it_says(load: Any, run_kwhost: RunKwhost) -> None:
     load(
         docker_archive(

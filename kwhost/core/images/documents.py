@@ -26,7 +26,7 @@ __all__ = [
 ]
 
 DOCUMENT_MAX = 4 * 1024 * 1024
-LAYERS_MAX = 127  # as Docker has it; overlayfs and the jail could do with more
+LAYERS_MAX = 127  # as Docker has it; the list that the jail gives to overlayfs takes one more
 _INDEX_MAX = 1000
 _INDEX_TYPES = (
     "application/vnd.oci.image.index.v1+json",

@@ -55,7 +55,9 @@ def plan_stored(store: ImageStore, owner: Owner, reference: str) -> StoredPlan:
         _, _, named = find_name(store, owner, reference)
         record = read_record(store, named.digest)
         pin = store.pin(named.digest)
-    layers = ":".join(str(_real(store.layers) / hex_of(layer)) for layer in reversed(record.layers))
+    # Overlayfs takes no layer twice; what a lower one of two equal ones has, the upper one has, too.
+    different = dict.fromkeys(reversed(record.layers))
+    layers = ":".join(str(_real(store.layers) / hex_of(layer)) for layer in different)
     flags = MountFlag.ID_MAPPED | MountFlag.NO_LINKS
     return StoredPlan(
         mounts=(Mount(MountKind.OVERLAY, "/", layers, flags), *system_mounts()),

@@ -8,15 +8,17 @@
 #include "jail/filesystem.h"
 #include "jail/kernel.h"
 
-#define LAYERS_TEXT 2048
+/* Of the list of all layers, with the byte that ends it: fsconfig(2) takes no longer value. */
+#define LAYERS_TEXT 256
+#define FIRST_NAME 0x80
 
-/* Attaches the layers to directories named by their numbers in the working directory (a layer must
- * be attached before an overlay takes it, up to Linux 6.14), and writes the list of them. */
+/* Attaches the layers to directories in the working directory (a layer must be attached before an
+ * overlay takes it, up to Linux 6.14), and writes the list of them. Each is called by a single byte,
+ * so that as many as images may have are in the list. */
 static bool attach_layers(const struct overlay_plan *plan, struct text *list,
                           struct failure *failure) {
     for (u32 i = 0; i < plan->count; i++) {
-        char name[16];
-        format(name, sizeof name, "%u", i);
+        char name[] = {(char)(FIRST_NAME + i), 0};
         long result = host(__NR_mkdirat, AT_FDCWD, name, 0700);
         if (result >= 0)
             result =
