@@ -322,6 +322,25 @@ def test_credentials_do_not_follow_to_another_host(fake: FakeRegistry, tmp_path:
     assert not [headers for _, headers in other.asked if "Authorization" in headers]
 
 
+def test_nobody_but_the_registry_says_who_gets_credentials(fake: FakeRegistry, tmp_path: Path) -> None:
+    fake.put([LAYER])
+    other = FakeRegistry()
+    challenge = f'Bearer realm="http://{fake.host}/token"'
+    other.answer = lambda _path, _headers: (401, {"WWW-Authenticate": challenge}, b"")
+
+    def answer(path: str, _headers: dict[str, str]) -> tuple[int, dict[str, str], bytes] | None:
+        return (307, {"Location": f"http://{other.host}{path}"}, b"") if "/blobs/" in path else None
+
+    fake.answer = answer
+    try:
+        with pytest.raises(ImageError, match=f"{other.host}, where it leads to, wants credentials"):
+            fetch(fake, tmp_path, SECRET)
+    finally:
+        other.server.shutdown()
+        other.server.server_close()
+    assert not [path for path, headers in fake.asked if "token" in path or "Authorization" in headers]
+
+
 @pytest.mark.parametrize("target", ["/v2/app/manifests/1", "file:///etc/passwd", "ftp://x/", ""])
 def test_redirects_in_a_circle_or_to_elsewhere_are_refused(
     target: str, fake: FakeRegistry, tmp_path: Path

@@ -1,7 +1,8 @@
 """Asking a registry: the OCI distribution protocol, with tokens or names and passwords.
 
 What a registry answers is hostile: headers and documents are bounded, redirects are few and never from
-encrypted to plain, and credentials go to nobody but the registry and, encrypted, to whom it names for tokens.
+encrypted to plain, and credentials go to nobody but the registry and, encrypted, to whom it itself names for
+tokens.
 """
 
 import http.client
@@ -114,6 +115,9 @@ class Registry:
             secret = {"Authorization": self._authorization} if own and self._authorization else {}
             response = self._ask(place, {**headers, **secret})
             if response.status not in (301, 302, 303, 307, 308):
+                if response.status == 401 and not own:
+                    response.close()
+                    raise self._failure(f"{place.host}, where it leads to, wants credentials")
                 return response
             target = urljoin(place.url(), response.headers.get("Location", ""))
             response.close()
