@@ -63,6 +63,13 @@ def test_its_space_is_taken_before_it_is_written(tmp_path: Path) -> None:
         subprocess.run(["umount", "-l", disk], check=True)
 
 
+def test_nothing_is_made_of_one_for_which_there_is_no_room(disks: UpperDisks, tmp_path: Path) -> None:
+    with pytest.raises(HostError, match="No space left"), disks.fresh(1 << 43):
+        pass
+
+    assert kept(tmp_path) == []
+
+
 def test_few_sizes_are_kept_ready(disks: UpperDisks, tmp_path: Path) -> None:
     for number in range(18):
         with disks.fresh(SIZE + number * 4096):

@@ -17,6 +17,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from kwhost.core.errors import HostError, UsageError
+from kwhost.core.images.free_room import free_room
 from kwhost.core.model.units import format_bytes
 from kwhost.core.storage.disk import DISK_LEAST, format_disk, hide_disk, show_disk, take_space
 
@@ -68,6 +69,8 @@ class UpperDisks:
 
     def _mount(self, size: int, place: Path) -> None:
         self._path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if size > free_room(self._path):  # even an empty disk of that size would cost room
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         disk = self._path / f".copy-{place.name}"
         try:
             _copy(self._ready(size), disk)
