@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -54,6 +55,27 @@ def test_a_full_volume_is_full_and_nothing_else(store: VolumeStore, tmp_path: Pa
 
     assert (store.inspect(ACME, "data").used or 0) > SIZE // 2
     assert (tmp_path / "state/volumes/acme/data/disk").stat().st_blocks * 512 >= SIZE
+
+
+def test_one_that_is_taken_at_the_last_moment_is_not_removed(
+    store: VolumeStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.create(ACME, "data", SIZE)
+    other, alone, held = VolumeStore(tmp_path / "state", tmp_path / "run"), store._changing, ExitStack()
+
+    @contextmanager
+    def just_before() -> Iterator[None]:
+        """Somebody starts with it, and has it from then on."""
+        monkeypatch.undo()
+        with other.using(ACME, "data") as files:
+            held.enter_context((files / "f").open("w"))
+        with alone():
+            yield
+
+    monkeypatch.setattr(store, "_changing", just_before)
+    with held, pytest.raises(Conflict, match="in use"):
+        store.remove(ACME, "data")
+    assert store.remove(ACME, "data").name == "data"
 
 
 @pytest.fixture

@@ -181,32 +181,36 @@ class VolumeStore:
     def remove(self, tenant: TenantName, name: str) -> StoredVolume:
         """Remove a volume with all its files. Raises NotFound, Conflict where it is in use, HostError."""
         volume = self.find(tenant, name)
-        place, gone = self._path / tenant / name, self._path / f".gone-{secrets.token_hex(8)}"
-        self._wait_free(volume, place)
-        with self._changing(), _telling(f"remove the volume {name}"):
-            try:
-                with locked(place / "use.lock", fcntl.LOCK_EX | fcntl.LOCK_NB):
-                    self._hide(volume)
-                    place.rename(gone)
-            except BlockingIOError:
-                raise Conflict(f"the volume {name} is in use") from None
+        gone = self._path / f".gone-{secrets.token_hex(8)}"
+        end = time.monotonic() + _BUSY_SECONDS  # the kernel takes a moment after the end of an instance
+        while not self._put_away(volume, gone):
+            if time.monotonic() > end:
+                raise Conflict(f"the volume {name} is in use")
+            time.sleep(_POLL_SECONDS)
         with _telling(f"remove the volume {name}"):
             self._discard(gone)
         return volume
+
+    def _put_away(self, volume: StoredVolume, gone: Path) -> bool:
+        """Give a volume another place, where nobody finds it, unless somebody uses it."""
+        place = self._path / volume.tenant / volume.name
+        with (
+            self._changing(),
+            _telling(f"remove the volume {volume.name}"),
+            suppress(BlockingIOError),
+            locked(place / "use.lock", fcntl.LOCK_EX | fcntl.LOCK_NB),
+        ):
+            self._hide(volume)
+            if not self._backing(volume).is_busy(place):
+                place.rename(gone)
+                return True
+        return False
 
     def _discard(self, place: Path) -> None:
         """Remove what there is of a volume. Raises OSError, HostError."""
         with suppress(FileNotFoundError):  # then nothing was made
             self._backing(self._read(place / "volume.json")).remove(place)
         remove_tree(place)
-
-    def _wait_free(self, volume: StoredVolume, place: Path) -> None:
-        """The kernel takes a moment after the end of an instance."""
-        end = time.monotonic() + _BUSY_SECONDS
-        while self._backing(volume).is_busy(place):
-            if time.monotonic() > end:
-                raise Conflict(f"the volume {volume.name} is in use")
-            time.sleep(_POLL_SECONDS)
 
     # Using.
 
