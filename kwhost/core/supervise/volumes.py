@@ -2,6 +2,7 @@
 starts of instances."""
 
 import hashlib
+from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack, asynccontextmanager, suppress
 from functools import partial
@@ -22,6 +23,9 @@ from kwhost.core.storage.volume_store import VolumeStore
 from kwhost.core.store.records import InstanceRecord
 
 __all__ = ["HostedVolumes", "ShownVolumes", "VolumeHosting"]
+
+# Of a tenant's: a thread each, in which a start may wait until a large volume is filled.
+_SHOWING_MAX = 4
 
 
 class ShownVolumes(NamedTuple):
@@ -63,6 +67,10 @@ class HostedVolumes:
         self._tell = tell
         self._changing = trio.Lock()
         self._sizes: dict[tuple[str, str], int] = {}
+        # Whose volumes take long to fill keeps nobody else's threads.
+        self._showing: dict[str, trio.CapacityLimiter] = defaultdict(
+            partial(trio.CapacityLimiter, _SHOWING_MAX)
+        )
         self.records: Callable[[], Iterable[InstanceRecord]] = tuple
         self.quota: Callable[[TenantName], tuple[int, int | None]] = lambda _tenant: (0, None)
 
@@ -197,7 +205,8 @@ class HostedVolumes:
         for volume in named:
             await self._ensure(tenant.name, volume, record, is_images=volume in of_image)
         with ExitStack() as held:
-            files = await trio.to_thread.run_sync(self._show, held, tenant.name, named, image)
+            show = partial(self._show, held, tenant.name, named, image)
+            files = await trio.to_thread.run_sync(show, limiter=self._showing[tenant.name])
             disk = ""
             if on_disk:
                 disk = await trio.to_thread.run_sync(self._show_disk, held, record.definition)
