@@ -62,6 +62,15 @@ def test_what_an_instance_names_is_made(daemon: Daemon) -> None:
     assert (volume["name"], volume["size"]) == ("data", 1 << 30)
 
 
+@pytest.mark.parametrize("target", ["/proc", "/proc/self"])
+def test_a_volume_does_not_stand_in_for_what_proc_says(target: str, kwhostd: StartDaemon) -> None:
+    daemon = kwhostd("[tenants.weak]\nisolation = 'process'\n")
+
+    done = sh(daemon, "true", "--tenant", "weak", "--engine", "process", "-v", f"data:{target}")
+
+    assert f"making the mount point {target} in the instance: not permitted" in done.stderr
+
+
 def test_two_instances_share_a_volume(daemon: Daemon) -> None:
     daemon.run("volume", "create", "data", "--size", "16M")
     daemon.run("run", "-d", "--name", "one", "-v", "data:/data", "--", "sleep", "1000")

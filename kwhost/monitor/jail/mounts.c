@@ -1,5 +1,8 @@
 #include "jail/mounts.h"
 
+#include <asm/statfs.h>
+#include <linux/magic.h>
+
 #include "base/text.h"
 #include "jail/cover.h"
 #include "jail/filesystem.h"
@@ -22,14 +25,25 @@ static bool problem(struct builder *builder, const struct launch_mount *mount, l
     return fail(builder->failure, STATUS_OWN, error, "%s %s in the instance", what, mount->target);
 }
 
+/* What the kernel says there about processes the jail itself goes by. */
+static bool is_procfs(int fd) {
+    struct statfs system;
+    return host(__NR_fstatfs, fd, &system) < 0 || system.f_type == PROC_SUPER_MAGIC;
+}
+
 /* Opens the place where `source` is to be attached, made when it is missing. */
 static long open_place(int root, const char *target, int source) {
     struct statx stat;
     long result = host_stat(source, "", AT_EMPTY_PATH, &stat);
     if (result < 0)
         return result;
-    if (S_ISDIR(stat.stx_mode))
-        return inside_make_directory(root, target, 0755);
+    if (S_ISDIR(stat.stx_mode)) {
+        result = inside_make_directory(root, target, 0755);
+        if (result < 0 || !is_procfs((int)result))
+            return result;
+        host(__NR_close, result);
+        return -EPERM;
+    }
     result = inside_open(root, target, O_PATH, 0);
     if (result != -ENOENT)
         return result;
