@@ -67,6 +67,19 @@ def test_it_has_the_images_files_with_their_owners(fill: Any, tmp_path: Path) ->
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize("target", ["/way/inner", "/far/../way/./inner", "/last", "/out/last"])
+def test_links_of_the_image_lead_to_its_place(target: str, fill: Any) -> None:
+    links = Archive().link("way", "/data").link("far", "data/inner/..").link("last", "far/inner")
+    out = Archive().link("out", "../../..")
+
+    assert fill(BASE, links, out, target=target) == {"below": "below"}
+
+
+@pytest.mark.parametrize("target", ["/round/inner", "/gone/inner", "/data/kept/inner", "/data/link"])
+def test_links_that_lead_nowhere_leave_it_empty(target: str, fill: Any) -> None:
+    assert fill(BASE, Archive().link("round", "round").link("gone", "/none"), target=target) == {}
+
+
 def test_upper_layers_change_and_hide(fill: Any) -> None:
     top = Archive().add("data/changed", b"new").add("data/.wh.gone").add("data/inner/.wh..wh..opq")
     top.add("data/inner/above", b"above").link("data/kept", "changed").directory("data/link")
@@ -95,8 +108,14 @@ def test_what_hides_a_directory_on_the_way_hides_what_is_in_it(fill: Any) -> Non
     assert fill(base, top, target="/srv/data") == {}
 
 
-def test_links_on_the_way_lead_nowhere(fill: Any) -> None:
-    assert fill(Archive().link("data", "etc").directory("etc").add("etc/passwd", b"x")) == {}
+def test_links_on_the_way_lead_to_nothing_of_the_host(fill: Any, tmp_path: Path) -> None:
+    (tmp_path / "secret").mkdir()
+    (tmp_path / "secret/f").touch()
+    secret = f"{tmp_path}/secret"
+
+    assert fill(Archive().link("data", secret)) == {}
+    assert fill(Archive().link("data", "../" * 30 + secret)) == {}
+    assert fill(Archive().directory("etc").link("etc/data", secret), target="/etc/data") == {}
 
 
 def test_holes_stay_holes(fill: Any, tmp_path: Path) -> None:

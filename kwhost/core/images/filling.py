@@ -9,7 +9,7 @@ import errno
 import os
 import stat
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from kwhost.core.errors import HostError
@@ -20,6 +20,7 @@ __all__ = ["fill_volume"]
 
 # Directories in each other; more than any program needs.
 _DEPTH_MAX = 200
+_LINKS_MAX = 40  # as the kernel has it
 _OPAQUE = "user.overlay.opaque"
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -31,11 +32,9 @@ def fill_volume(files: Path, image: Image, target: str) -> None:
     may not give files away, gets an empty one. Raises HostError, with what is done by then."""
     if os.geteuid() != 0 or not image.digest or image.mounts[0].kind is not MountKind.OVERLAY:
         return
-    sources = [Path(layer) for layer in (image.mounts[0].source or "").split(":")]
+    layers = [Path(layer) for layer in (image.mounts[0].source or "").split(":")]
     try:
-        for name in target.strip("/").split("/"):
-            sources = _merged(sources, name)
-        if sources:
+        if sources := _found(layers, target):
             with _opened(files, _DIRECTORY) as volume:
                 _fill_directory(volume, sources, 0)
     except OSError as error:
@@ -44,6 +43,34 @@ def fill_volume(files: Path, image: Image, target: str) -> None:
 
 
 # What the layers show. Directories that are merged are listed from the uppermost down.
+
+
+def _found(layers: Sequence[Path], target: str) -> Sequence[Path]:
+    """The directories that make up a place in the root; links of the image's lead on, within the root, as
+    they lead the mount."""
+    wanted, way, links = target.split("/")[::-1], [layers], 0
+    while wanted:
+        name = wanted.pop()
+        if name == "..":
+            way = way[:-1] or [layers]
+        elif link := _link(way[-1], name):
+            links += 1
+            if links > _LINKS_MAX:
+                return ()
+            way = [layers] if link.startswith("/") else way
+            wanted += link.split("/")[::-1]
+        elif name not in ("", "."):
+            way = [*way, _merged(way[-1], name)]
+    return way[-1]
+
+
+def _link(directories: Sequence[Path], name: str) -> str | None:
+    """Where the link of a name leads; None where it is none."""
+    for directory in directories if name not in ("", ".") else ():
+        with suppress(FileNotFoundError):
+            mode = (directory / name).lstat().st_mode
+            return os.readlink(directory / name) if stat.S_ISLNK(mode) else None
+    return None
 
 
 def _merged(directories: Sequence[Path], name: str) -> list[Path]:
