@@ -54,9 +54,10 @@ def test_who_does_not_end_is_not_waited_for(script: str, start: Start) -> None:
         read_answer(start(script), 0.1)
 
 
-def test_whoever_looks_after_it_may_give_it_up(start: Start) -> None:
+@pytest.mark.parametrize("script", ["exec sleep 1000", "exec sleep 1000 >&- 2>&-", "exec yes >&2"])
+def test_whoever_looks_after_it_may_give_it_up(script: str, start: Start) -> None:
     def look() -> None:
         raise HostError("no room")
 
     with pytest.raises(HostError, match="no room"):
-        read_answer(start("exec sleep 1000"), 30, look)
+        read_answer(start(script), 30, look)

@@ -10,6 +10,7 @@ import selectors
 import subprocess
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 from kwhost.core.errors import HostError, ImageError
 
@@ -30,8 +31,8 @@ def read_answer(
     end = time.monotonic() + seconds
     try:
         answer, complaint = _hear(process, end, look)
-        status = process.wait(_left(end))
-    except (TimeoutError, subprocess.TimeoutExpired):
+        status = _wait(process, end, look)
+    except TimeoutError:
         raise ImageError(f"unpacking the image did not come to an end in {seconds:.0f} seconds") from None
     if status < 0:
         raise ImageError(
@@ -53,7 +54,7 @@ def _hear(process: subprocess.Popen[bytes], end: float, look: Callable[[], objec
     ImageError."""
     assert process.stdout
     assert process.stderr
-    answer, complaint = bytearray(), bytearray()
+    answer, complaint, looked = bytearray(), bytearray(), time.monotonic()
     with selectors.DefaultSelector() as pipes:
         pipes.register(process.stdout, selectors.EVENT_READ, answer)
         pipes.register(process.stderr, selectors.EVENT_READ, complaint)
@@ -61,8 +62,9 @@ def _hear(process: subprocess.Popen[bytes], end: float, look: Callable[[], objec
             ready = pipes.select(min(_left(end), _LOOK_SECONDS))
             if not _left(end):
                 raise TimeoutError
-            if not ready:
+            if time.monotonic() >= looked + _LOOK_SECONDS:  # however much it talks
                 look()
+                looked = time.monotonic()
             for pipe, _ in ready:
                 piece = os.read(pipe.fd, _PIECE)
                 pipe.data.extend(piece)
@@ -72,6 +74,15 @@ def _hear(process: subprocess.Popen[bytes], end: float, look: Callable[[], objec
             if len(answer) > _ANSWER_MAX:
                 raise ImageError("the process that unpacks the image says more about it than is taken")
     return bytes(answer), bytes(complaint)
+
+
+def _wait(process: subprocess.Popen[bytes], end: float, look: Callable[[], object]) -> int:
+    """Its status. It may go on for long after it has closed what it speaks through. Raises TimeoutError."""
+    while _left(end):
+        with suppress(subprocess.TimeoutExpired):
+            return process.wait(min(_left(end), _LOOK_SECONDS))
+        look()
+    raise TimeoutError
 
 
 def _left(end: float) -> float:
