@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from kwhost.core.errors import ImageError
+from kwhost.core.errors import HostError, ImageError
 from kwhost.core.images.credentials import Credentials, find_credentials, keep_credentials
 from kwhost.core.images.names import parse_name
 from kwhost.core.images.pulling import alone_in, pull
@@ -410,3 +410,11 @@ def test_credentials_are_kept_for_this_user_alone(tmp_path: Path) -> None:
     assert find_credentials("unknown", environment) is None
     assert json.loads(file.read_text())["credsStore"] == "kept"
     assert file.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("kept", ["é", "a", "/w=="])
+def test_credentials_that_make_no_sense_are_told(kept: str, tmp_path: Path) -> None:
+    (tmp_path / "auth.json").write_text(json.dumps({"auths": {"r": {"auth": kept}}}))
+
+    with pytest.raises(HostError, match=r"the credentials for r in .* make no sense"):
+        find_credentials("r", {"REGISTRY_AUTH_FILE": str(tmp_path / "auth.json")})

@@ -1,7 +1,6 @@
 """Who a user is for a registry: the file that docker login, podman login and skopeo login write too."""
 
 import base64
-import binascii
 import json
 import os
 from collections.abc import Mapping
@@ -64,7 +63,7 @@ def find_credentials(registry: str, environment: Mapping[str, str] | None = None
         if isinstance(entry, dict) and isinstance(entry.get("auth"), str):
             try:
                 user, _, password = base64.b64decode(entry["auth"]).decode().partition(":")
-            except (binascii.Error, UnicodeDecodeError) as error:
+            except ValueError as error:  # no base64, or no text
                 raise HostError(f"the credentials for {registry} in {file} make no sense") from error
             return Credentials(user, password)
     return None
