@@ -55,6 +55,15 @@ def test_an_image_may_have_a_layer_twice(load: Any, run_kwhost: RunKwhost) -> No
     assert (done.stdout, done.stderr) == ("one", "ls: /g: No such file or directory\n")
 
 
+def test_what_tells_of_the_mounts_is_text(load: Any, run_kwhost: RunKwhost) -> None:
+    load(docker_archive([BASE, TOP, USERS], "app:1"))
+
+    weak = ["--engine", "process", "--isolation", "process"]
+    done = run_kwhost([*weak, "--image", "app:1", "--", "cat", "/proc/mounts"])
+
+    assert "lowerdir=0:1:2," in done.stdout
+
+
 def test_an_image_may_have_as_many_layers_as_docker_takes(load: Any, run_kwhost: RunKwhost) -> None:
     layers = [Archive().add(f"n{number}", b"%d " % number).data for number in range(126)]
     load(docker_archive([BASE, *layers], "app:1"))

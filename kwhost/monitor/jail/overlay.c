@@ -10,15 +10,21 @@
 
 /* Of the list of all layers, with the byte that ends it: fsconfig(2) takes no longer value. */
 #define LAYERS_TEXT 256
-#define FIRST_NAME 0x80
+
+/* What a layer is called in the list: a byte, so that as many as images may have are in it.
+ * Programs read it in /proc/mounts, as text: it is a letter or digit while there are any. */
+static char layer_name(u32 number) {
+    static const char plain[] = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
+    u32 count = sizeof plain - 1;
+    return number < count ? plain[number] : (char)(0x80 + number - count);
+}
 
 /* Attaches the layers to directories in the working directory (a layer must be attached before an
- * overlay takes it, up to Linux 6.14), and writes the list of them. Each is called by a single byte,
- * so that as many as images may have are in the list. */
+ * overlay takes it, up to Linux 6.14), and writes the list of them. */
 static bool attach_layers(const struct overlay_plan *plan, struct text *list,
                           struct failure *failure) {
     for (u32 i = 0; i < plan->count; i++) {
-        char name[] = {(char)(FIRST_NAME + i), 0};
+        char name[] = {layer_name(i), 0};
         long result = host(__NR_mkdirat, AT_FDCWD, name, 0700);
         if (result >= 0)
             result =
