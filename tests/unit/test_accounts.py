@@ -92,6 +92,25 @@ def test_any_files_give_usable_accounts(passwd: bytes, group: bytes) -> None:
     assert resolve_user(Accounts(passwd, group), "0:0", 1).uid == 0
 
 
+def test_very_many_members_take_no_time() -> None:
+    """With an expression for the members this test would not come to its end."""
+    damaged = b"g:x:5:" + b"a," * 500_000 + b"a:\n"
+
+    assert list(Accounts(group=damaged + b"h:x:6:b,a\n").groups_of("a")) == [6]
+
+
+@pytest.mark.parametrize(
+    ("members", "is_one"),
+    [(b"a", True), (b"b,a", True), (b"a,b", True), (b"b,a,c", True), (b"ab", False), (b"b,ca", False),
+     (b"", False), (b",", False)],
+)  # fmt: skip
+def test_members_are_whole_names(members: bytes, is_one: bool) -> None:
+    accounts = Accounts(group=b"g:x:5:" + members + b"\n")
+
+    assert list(accounts.groups_of("a")) == [5] * is_one
+    assert list(accounts.groups_of("")) == list(accounts.groups_of("b,a")) == []
+
+
 def test_many_accounts_are_not_taken_apart() -> None:
     lines = b"".join(b"%x::%d:%d::/:\n" % (number, number % 9, number % 9) for number in range(60_000))
     groups = b"".join(b"%x::0:\n" % number for number in range(60_000))
