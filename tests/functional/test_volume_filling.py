@@ -2,6 +2,7 @@
 
 import os
 import stat
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +10,13 @@ import pytest
 
 from kwhost.core.engines.id_ranges import lease_ids
 from kwhost.core.errors import HostError
+from kwhost.core.images.accounts import Accounts
 from kwhost.core.images.filling import fill_volume
+from kwhost.core.images.image import Image
 from kwhost.core.images.service import Images, stored_image
 from kwhost.core.images.store import OPERATOR
 from kwhost.core.model.ids import DEFAULT_UID_BASE
+from kwhost.core.model.mounts import Mount, MountKind
 from tests.functional.image_parts import docker_archive
 from tests.unit.tar_parts import Archive
 
@@ -116,6 +120,24 @@ def test_links_on_the_way_lead_to_nothing_of_the_host(fill: Any, tmp_path: Path)
     assert fill(Archive().link("data", secret)) == {}
     assert fill(Archive().link("data", "../" * 30 + secret)) == {}
     assert fill(Archive().directory("etc").link("etc/data", secret), target="/etc/data") == {}
+
+
+def test_very_many_names_are_not_remembered(tmp_path: Path) -> None:
+    data, files = tmp_path / "layer/data", tmp_path / "files"
+    data.mkdir(parents=True)
+    files.mkdir()
+    for number in range(20_000):
+        os.mknod(data / f"{number:0200}", stat.S_IFCHR)  # what an upper layer takes away
+    (data / "f").write_text("f")
+    image = Image((Mount(MountKind.OVERLAY, "/", str(tmp_path / "layer")),), Accounts(), digest="sha256:0")
+
+    tracemalloc.start()
+    fill_volume(files, image, "/data")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+
+    assert os.listdir(files) == ["f"]
+    assert peak < 1_000_000
 
 
 def test_holes_stay_holes(fill: Any, tmp_path: Path) -> None:

@@ -99,9 +99,14 @@ def _is_opaque(directory: Path) -> bool:
         return False
 
 
-def _shown(directories: Sequence[Path]) -> dict[str, Path]:
-    """All names in merged directories, each with the uppermost that has it: what takes it away, too."""
-    return {path.name: path for directory in reversed(directories) for path in directory.iterdir()}
+def _shown(directories: Sequence[Path]) -> Iterator[tuple[str, Path]]:
+    """All names in merged directories, each with the uppermost that has it: what takes it away, too. There
+    may be millions: none is remembered."""
+    for number, directory in enumerate(directories):
+        with os.scandir(directory) as entries:
+            for entry in entries:
+                if not any(os.path.lexists(above / entry.name) for above in directories[:number]):
+                    yield entry.name, directory / entry.name
 
 
 # What is made of it.
@@ -110,7 +115,7 @@ def _shown(directories: Sequence[Path]) -> dict[str, Path]:
 def _fill_directory(target: int, sources: Sequence[Path], depth: int) -> None:
     if depth > _DEPTH_MAX:
         raise OSError(errno.ENAMETOOLONG, f"more than {_DEPTH_MAX} directories in each other")
-    for name, source in _shown(sources).items():
+    for name, source in _shown(sources):
         status = source.lstat()
         if stat.S_ISDIR(status.st_mode):
             os.mkdir(name, 0o700, dir_fd=target)
