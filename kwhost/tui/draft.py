@@ -1,5 +1,6 @@
 """What is written into the form for a new instance, read as the command line and the API read it. Pure."""
 
+import re
 import shlex
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -11,8 +12,8 @@ from kwhost.core.model.ids import instance_name, tenant_name
 from kwhost.core.model.instance import Engine
 from kwhost.core.model.policy import policy_name
 from kwhost.core.model.ports import parse_port
+from kwhost.core.model.tmpfs import parse_visible, split_visible
 from kwhost.core.model.units import parse_bytes
-from kwhost.core.model.volume import parse_volume
 
 __all__ = ["FIELDS", "Draft", "DraftField", "read_command", "read_draft"]
 
@@ -75,8 +76,13 @@ def _one_of(kind: type[Any]) -> Callable[[str], Any]:
     return read
 
 
+def _words(text: str) -> list[str]:
+    """What spaces separate, and commas, but those before an option, which has no colon."""
+    return [word for word in re.split(r"[\s,]*\s[\s,]*|,+(?=[^,\s]*:)", text.strip(" ,")) if word]
+
+
 def _each(read: Callable[[str], Any]) -> Callable[[str], tuple[Any, ...]]:
-    return lambda text: tuple(read(word) for word in text.replace(",", " ").split())
+    return lambda text: tuple(read(word) for word in _words(text))
 
 
 FIELDS = (
@@ -88,7 +94,7 @@ FIELDS = (
     DraftField("engine", "engine", "auto", _one_of(Engine)),
     DraftField("network", "network", "none, tenant, host; the tenant's default", str),
     DraftField("ports", "ports", "8080:80 [IP:]HOST:GUEST[/udp] ...", _each(parse_port)),
-    DraftField("volumes", "volumes", "/srv/data:/data:ro ...", _each(parse_volume)),
+    DraftField("volumes", "volumes", "/srv/data:/data:ro ...", _each(parse_visible)),
     DraftField("memory", "memory", "256M", parse_bytes),
     DraftField("cpus", "cpus", "1.5", _number),
     DraftField("pids", "pids", "processes and threads", _count),
@@ -113,6 +119,7 @@ def read_draft(texts: Mapping[str, str]) -> Draft:
         return Draft(None, "", problems)
     limits = {name: values.pop(name) for name in ("memory", "cpus", "pids") if name in values}
     root = values.pop("image", {})
+    values["volumes"], values["tmpfs"] = split_visible(values.get("volumes", ()))
     definition = InstanceDefinition(**values, **root, limits=Limits(**limits))
     try:
         check_definition(definition)
@@ -132,6 +139,6 @@ def _command_line(definition: InstanceDefinition, texts: Mapping[str, str]) -> s
     elif definition.image != "host":
         words += ["--image", definition.image]
     for option, name in (("-p", "ports"), ("-v", "volumes")):
-        for text in texts.get(name, "").replace(",", " ").split():
+        for text in _words(texts.get(name, "")):
             words += [option, text]
     return shlex.join([*words, "--", *definition.command])

@@ -8,6 +8,7 @@ from kwhost.core.model.definition import Healthcheck, InstanceDefinition, Limits
 from kwhost.core.model.ids import instance_name, tenant_name
 from kwhost.core.model.policy import policy_name
 from kwhost.core.model.ports import check_port, check_traffic
+from kwhost.core.model.tmpfs import by_place, sized
 from kwhost.core.model.volume import Volume, volume_name
 
 __all__ = ["check_command", "check_definition", "check_environment"]
@@ -89,6 +90,8 @@ def check_definition(definition: InstanceDefinition) -> None:
         _check_volume(f"volumes[{index}]", volume)
     for field, value in _positive(definition.limits):
         _check_positive(field, value)
+    sized(definition.tmpfs, definition.limits.memory)
+    by_place(definition.volumes, definition.tmpfs)
     for published in definition.ports:
         check_port(published)
     check_traffic(definition.traffic)

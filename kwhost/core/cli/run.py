@@ -17,8 +17,9 @@ from kwhost.core.model.ids import InstanceName, instance_name, tenant_name
 from kwhost.core.model.instance import Engine, GuestLimits, InstanceSpec, Isolation
 from kwhost.core.model.policy import DEFAULT_POLICY
 from kwhost.core.model.ports import parse_port
+from kwhost.core.model.tmpfs import Tmpfs, by_place, parse_tmpfs, parse_visible, sized, split_visible
 from kwhost.core.model.units import parse_bytes, parse_duration
-from kwhost.core.model.volume import parse_volume
+from kwhost.core.model.volume import Volume
 
 __all__ = ["main"]
 
@@ -62,6 +63,8 @@ def _add_program_options(parser: CommandParser) -> None:
         metavar="SRC:DST[:ro]",
         help="show a volume, by its name, or a directory or file of this host",
     )
+    text = "files in memory, of the options size (64M), mode (1777), uid, gid and exec; also as -v tmpfs:DST"
+    parser.add_argument("--tmpfs", action="append", default=[], metavar="DST[:OPTION,...]", help=text)
     text = "where what it writes to its root goes: memory (default), or disk; needs a daemon"
     parser.add_argument("--changes", choices=[each.value for each in Changes], default="memory", help=text)
     parser.add_argument("--read-only", action="store_true", help="make the root read-only")
@@ -142,6 +145,14 @@ def _default_name() -> InstanceName:
     return InstanceName(f"run-{os.urandom(4).hex()}")
 
 
+def _visible(options: Namespace) -> tuple[tuple[Volume, ...], tuple[Tmpfs, ...]]:
+    """Its volumes, and what it has in memory."""
+    volumes, tmpfs = split_visible(parse_visible(text) for text in options.volume)
+    tmpfs = sized((*tmpfs, *(parse_tmpfs(text) for text in options.tmpfs)), options.memory)
+    by_place(volumes, tmpfs)
+    return volumes, tmpfs
+
+
 def parse_run(arguments: Sequence[str]) -> tuple[InstanceSpec, Namespace]:
     """Check the command line by itself."""
     options = _parser().parse_args(arguments)
@@ -158,6 +169,7 @@ def parse_run(arguments: Sequence[str]) -> tuple[InstanceSpec, Namespace]:
     options.publish = tuple(parse_port(text) for text in options.publish)
     if options.tenant is not None:
         tenant_name(options.tenant)
+    volumes, tmpfs = _visible(options)
     if options.detach and options.stats:
         raise UsageError("--stats shows what there was at the end; with -d, use kwhost stats")
     spec = InstanceSpec(
@@ -169,7 +181,8 @@ def parse_run(arguments: Sequence[str]) -> tuple[InstanceSpec, Namespace]:
         environment=read_variables(options.env),
         workdir=options.workdir,
         user=options.user,
-        volumes=tuple(parse_volume(text) for text in options.volume),
+        volumes=volumes,
+        tmpfs=tmpfs,
         interactive=options.interactive,
         terminal=options.tty,
         init=options.init,

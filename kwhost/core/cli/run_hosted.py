@@ -3,6 +3,7 @@
 import os
 from argparse import Namespace
 from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -52,6 +53,7 @@ def define(spec: InstanceSpec, options: Namespace) -> dict[str, Any]:
             }
             for volume in spec.volumes
         ],
+        "tmpfs": [asdict(each) for each in spec.tmpfs],
         "network": options.network,
         "ports": [_port(published) for published in options.publish],
         "init": spec.init,

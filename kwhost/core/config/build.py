@@ -8,9 +8,11 @@ from kwhost.core.config.env_file import read_env_file
 from kwhost.core.config.network_schema import tenant_network, traffic
 from kwhost.core.config.problems import Place
 from kwhost.core.config.tables import Settings
+from kwhost.core.errors import UsageError
 from kwhost.core.model.definition import BlockLimits, Healthcheck, InstanceDefinition, Limits, ProbeKind
 from kwhost.core.model.ids import InstanceName, TenantName
 from kwhost.core.model.tenant import Quota, Tenant
+from kwhost.core.model.tmpfs import Tmpfs, by_place, sized, split_visible
 from kwhost.core.model.volume import Volume
 
 __all__ = ["DeclaredInstance", "DeclaredTenant", "declare_tenant"]
@@ -87,14 +89,19 @@ def _environment(settings: Settings, place: Place, folder: Path) -> dict[str, st
     return environment
 
 
-def _volumes(settings: Settings, place: Place, folder: Path) -> tuple[Volume, ...]:
-    volumes: dict[str, Volume] = {}
-    for volume in settings.get("volumes", ()):
-        if volume.target in volumes:
-            place.below("volumes").report(f"two volumes have the same place in the instance, {volume.target}")
-        source = volume.source if volume.is_named else str(folder / volume.source)
-        volumes[volume.target] = replace(volume, source=source)
-    return tuple(volumes.values())
+def _visible(settings: Settings, place: Place, folder: Path) -> tuple[tuple[Volume, ...], tuple[Tmpfs, ...]]:
+    """Its volumes, and what it has in memory."""
+    volumes, tmpfs = split_visible(settings.get("volumes", ()))
+    try:
+        by_place(volumes, tmpfs)
+        sized(tmpfs, settings.get("memory"))
+    except UsageError as error:
+        place.below("volumes").report(str(error))
+    absolute = (
+        volume if volume.is_named else replace(volume, source=str(folder / volume.source))
+        for volume in volumes
+    )
+    return tuple(absolute), tmpfs
 
 
 def _declare_instance(
@@ -105,13 +112,15 @@ def _declare_instance(
     if not place.below("command").is_set() and settings.get("image", "host") == "host":
         place.report('has no command: write for example command = ["python3", "-m", "http.server"]')
     check = settings.get("healthcheck")
+    volumes, tmpfs = _visible(settings, place, folder)
     definition = InstanceDefinition(
         tenant=tenant,
         name=InstanceName(name),
         command=settings.get("command", ()),
         rootfs=str(folder / settings["rootfs"]) if "rootfs" in settings else None,
         environment=_environment(settings, place, folder),
-        volumes=_volumes(settings, place, folder),
+        volumes=volumes,
+        tmpfs=tmpfs,
         limits=Limits(**_chosen(settings, _LIMITS), block=BlockLimits(**settings.get("block", {}))),
         healthcheck=_healthcheck(check, place.below("healthcheck")) if check is not None else None,
         depends_on=tuple(InstanceName(other) for other in settings.get("depends_on", ())),

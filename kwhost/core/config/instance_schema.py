@@ -153,8 +153,9 @@ _PROGRAM = (
         kind=VOLUMES,
         default="[]",
         meaning="what it sees besides: SRC:DST or SRC:DST:ro; SRC is a host directory or file, relative to "
-        "this file, or the name of one of the tenant's volumes, which has no slash",
-        example='["./site:/srv:ro", "data:/var/lib/app"]',
+        "this file, or the name of one of the tenant's volumes, which has no slash; tmpfs:DST or "
+        "tmpfs:DST:OPTION,... are files in memory, of the options size (64M), mode (1777), uid, gid and exec",
+        example='["./site:/srv:ro", "data:/var/lib/app", "tmpfs:/tmp:size=16M"]',
     ),
     Key(
         name="read_only",

@@ -5,8 +5,8 @@ import re
 from kwhost.core.config.kinds import ListOf, Quantity, Text
 from kwhost.core.errors import UsageError
 from kwhost.core.model.addresses import http_address, tcp_address
+from kwhost.core.model.tmpfs import parse_visible
 from kwhost.core.model.units import format_bytes, format_duration, parse_bytes, parse_duration
-from kwhost.core.model.volume import parse_volume
 
 __all__ = [
     "ABSOLUTE_PATH",
@@ -108,4 +108,4 @@ PLUGINS = ListOf(words="a list of plugins", element=Text("a text such as MODULE"
 PLUGIN_NAMES = ListOf(words="a list of names of plugins", element=Text("a plugin's name", plugin_name))
 STORAGE = Text("the name of a storage", _not_empty)
 INSTANCES = ListOf(words="a list of instances", element=Text("an instance's name", _not_empty))
-VOLUMES = ListOf(words='a list such as ["./data:/data:ro"]', element=Text("a text", parse_volume))
+VOLUMES = ListOf(words='a list such as ["./data:/data:ro"]', element=Text("a text", parse_visible))

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from kwhost.core.model.ids import IdRange, InstanceName, TenantName
 from kwhost.core.model.mounts import Mount
+from kwhost.core.model.tmpfs import Tmpfs
 from kwhost.core.model.volume import Volume
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ class InstanceSpec:
     workdir: str | None = None
     user: str | None = None
     volumes: tuple[Volume, ...] = ()
+    tmpfs: tuple[Tmpfs, ...] = ()
     interactive: bool = False
     terminal: bool = False
     init: bool = False

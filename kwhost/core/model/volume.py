@@ -1,10 +1,10 @@
 """What an instance sees besides its image, `-v SRC:DST[:ro]`: host directories and files, named volumes."""
 
-import posixpath
 import re
 from dataclasses import dataclass, replace
 
 from kwhost.core.errors import UsageError
+from kwhost.core.model.places import place_in_instance
 
 __all__ = [
     "DEFAULT_VOLUME_SIZE",
@@ -19,6 +19,7 @@ __all__ = [
 DEFAULT_VOLUME_SIZE = 1 << 30
 # Of one that an instance has because its image wants it: every instance has its own.
 IMAGE_VOLUME_SIZE = 256 << 20
+_NO_NAME = "tmpfs"
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,63}")
 
 
@@ -65,6 +66,8 @@ def volume_name(text: str) -> str:
             f"{text[:100]!r} is no name for a volume: 1 to 64 letters, digits, '_', '.' or '-', with a "
             "letter or digit first; a directory is written with a slash, as ./DIRECTORY"
         )
+    if text == _NO_NAME:
+        raise UsageError(f"no volume can be called {text}: {text}:/PATH are files in memory")
     return text
 
 
@@ -81,9 +84,5 @@ def parse_volume(text: str) -> Volume:
         source = f"./{source}"
     if "/" not in source:
         volume_name(source)
-    if not target.startswith("/"):
-        raise UsageError(f"the volume's place in the instance must be absolute, not {target!r}")
-    target = "/" + posixpath.normpath(target).lstrip("/")
-    if target == "/":
-        raise UsageError("a volume cannot be the instance's root; use --rootfs for that")
-    return Volume(source=source, target=target, read_only=mode == "ro")
+    place = place_in_instance(target, "the volume's place")
+    return Volume(source=source, target=place, read_only=mode == "ro")

@@ -15,6 +15,7 @@ from kwhost.core.images.accounts import resolve_user
 from kwhost.core.images.host import host_image
 from kwhost.core.images.image import Image
 from kwhost.core.images.rootfs import rootfs_image
+from kwhost.core.images.tmpfs import plan_tmpfs
 from kwhost.core.images.volumes import check_within, plan_volumes
 from kwhost.core.model.ids import FULL_RANGE, IdRange
 from kwhost.core.model.instance import (
@@ -25,6 +26,8 @@ from kwhost.core.model.instance import (
     TerminalSize,
 )
 from kwhost.core.model.mounts import Mount, MountKind
+from kwhost.core.model.tmpfs import by_place, sized
+from kwhost.core.model.volume import Volume
 
 if TYPE_CHECKING:  # `kwhost run` alone has no definition
     from kwhost.core.model.definition import InstanceDefinition
@@ -101,7 +104,7 @@ def plan_instance(
         workdir=_directory(spec, image),
         identity=identity,
         ids=ids,
-        mounts=image.mounts + _of_image(spec, image) + plan_volumes(spec.volumes, within, named),
+        mounts=image.mounts + _of_image(spec, image) + _visible(spec, ids, within, named),
         nofile=descriptor_limit(),
         interactive=spec.interactive,
         terminal=(size or TerminalSize()) if spec.terminal else None,
@@ -141,9 +144,22 @@ def _of_image(spec: InstanceSpec, image: Image) -> tuple[Mount, ...]:
         return ()
     directory = image.settings.workdir
     made = (Mount(MountKind.DIRECTORY, directory),) if spec.workdir is None and directory != "/" else ()
-    taken = {volume.target for volume in spec.volumes}
+    taken = {each.target for each in by_place(spec.volumes, spec.tmpfs)}
     writable = [path for path in image.settings.volumes if spec.read_only and path not in taken]
     return made + tuple(Mount(MountKind.TMPFS, path, data="mode=755") for path in writable)
+
+
+def _visible(
+    spec: InstanceSpec, ids: IdRange, within: Sequence[str] | None, named: Mapping[str, str]
+) -> tuple[Mount, ...]:
+    """What it sees besides the image; what is beneath something else comes after it."""
+    mounts: list[Mount] = []
+    for each in by_place(spec.volumes, spec.tmpfs):
+        if isinstance(each, Volume):
+            mounts += plan_volumes([each], within, named)
+        else:
+            mounts.append(plan_tmpfs(each, ids.size))
+    return tuple(mounts)
 
 
 def spec_of(definition: "InstanceDefinition", isolation: Isolation) -> InstanceSpec:
@@ -158,6 +174,7 @@ def spec_of(definition: "InstanceDefinition", isolation: Isolation) -> InstanceS
         workdir=definition.workdir,
         user=definition.user,
         volumes=definition.volumes,
+        tmpfs=sized(definition.tmpfs, definition.limits.memory),
         interactive=definition.interactive,
         terminal=definition.terminal,
         init=definition.init,

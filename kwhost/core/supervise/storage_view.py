@@ -109,7 +109,7 @@ def parse_mounts(text: bytes) -> Iterator[MountLine]:
             file_system=right[0].decode("ascii", "replace"),
             read_only=b"ro" in left[5].split(b","),
             layers=sum(1 + lower.count(b":") for lower in _LOWER.findall(right[2])),
-            cover=_COVER in right[2],
+            cover=_COVER in right[2].split(b","),
         )
 
 

@@ -16,6 +16,7 @@ from kwhost.core.images.image import Image
 from kwhost.core.model.definition import Changes, InstanceDefinition
 from kwhost.core.model.ids import InstanceId, TenantName
 from kwhost.core.model.tenant import Tenant
+from kwhost.core.model.tmpfs import by_place
 from kwhost.core.model.units import format_bytes
 from kwhost.core.model.volume import DEFAULT_VOLUME_SIZE, IMAGE_VOLUME_SIZE, StoredVolume, Volume
 from kwhost.core.storage.upper_disks import UpperDisks
@@ -253,7 +254,7 @@ def _has(volumes: Iterable[Volume], name: str) -> bool:
 
 def _image_volumes(record: InstanceRecord, image: Image) -> tuple[Volume, ...]:
     """The image's volumes that the definition says nothing about, by names that no other instance has."""
-    taken = {volume.target for volume in record.definition.volumes}
+    taken = {each.target for each in by_place(record.definition.volumes, record.definition.tmpfs)}
     return tuple(
         Volume(f"{record.id}.{hashlib.sha256(path.encode()).hexdigest()[:8]}", path)
         for path in (image.settings.volumes if image.settings else ())
