@@ -76,6 +76,7 @@ def test_every_descriptor_has_its_place(plan: LaunchPlan) -> None:
         guest_cgroups=(17, 19),
         counted_cgroup=19,
         netns=18,
+        secrets=20,
         attached=True,
     )
 
@@ -86,9 +87,9 @@ def test_every_descriptor_has_its_place(plan: LaunchPlan) -> None:
     assert list(header.cgroup_fds) == [15, 16, *[-1] * 14]
     assert list(header.guest_cgroup_fds) == [17, 19, *[-1] * 14]
     assert header.counted_cgroup == 2
-    assert header.netns_fd == 18
+    assert (header.netns_fd, header.secrets_fd) == (18, 20)
     assert header.flags & lib.KW_LAUNCH_ATTACHED
-    assert set(fds.inherited()) == set(range(9, 20))
+    assert set(fds.inherited()) == set(range(9, 21))
 
 
 def make_tap(*queues: int) -> Tap:

@@ -47,6 +47,7 @@ class LaunchFds(NamedTuple):
     policy: int = -1
     learn: int = -1
     netns: int = -1
+    secrets: int = -1
     taps: "tuple[Tap, ...]" = ()
     attached: bool = False
 
@@ -65,6 +66,7 @@ class LaunchFds(NamedTuple):
             self.policy,
             self.learn,
             self.netns,
+            self.secrets,
         )
         queues = (fd for tap in self.taps for fd in tap.queues)
         return tuple(fd for fd in (*single, *self.cgroups, *self.guest_cgroups, *queues) if fd >= 0)
@@ -188,7 +190,7 @@ def _set_fds(header: Any, fds: LaunchFds) -> None:
     header.kvm_fd, header.stats_fd, header.lease_fd = fds.kvm, fds.stats, fds.lease
     header.listen_fd, header.log_dir_fd, header.exit_fd = fds.listen, fds.log_dir, fds.exit
     header.ceiling_fd, header.policy_fd, header.learn_fd = fds.ceiling, fds.policy, fds.learn
-    header.netns_fd = fds.netns
+    header.netns_fd, header.secrets_fd = fds.netns, fds.secrets
     for field, cgroups in ((header.cgroup_fds, fds.cgroups), (header.guest_cgroup_fds, fds.guest_cgroups)):
         if len(cgroups) > lib.KW_CGROUPS_MAX:
             raise LaunchError(f"{len(cgroups)} cgroups are more than {lib.KW_CGROUPS_MAX}")

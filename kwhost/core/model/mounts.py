@@ -23,6 +23,7 @@ class MountKind(Enum):
     SYMLINK = auto()
     FILE = auto()
     HIDE = auto()
+    SECRETS = auto()
 
 
 class MountFlag(Flag):

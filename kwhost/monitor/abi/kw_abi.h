@@ -24,6 +24,10 @@
 #define KW_LOG_TEXT_MAX 16384 /* bytes of text in one record of a log */
 #define KW_LOG_SIZE_LEAST 65536
 #define KW_LOG_FILES_MAX 1000
+#define KW_SECRETS_MAGIC 0x6b777a31
+#define KW_SECRETS_MAX 64
+#define KW_SECRETS_SIZE_MAX 524288 /* bytes, of all of an instance's together */
+#define KW_SECRET_NAME_MAX 68
 #define KW_NO_FD -1
 
 /* Launch flags. */
@@ -100,6 +104,20 @@ struct kw_launch {
     uint32_t taps_offset;    /* struct kw_tap[tap_count]; nothing where that is 0 */
     uint32_t counted_cgroup; /* 1 + place among guest_cgroup_fds: its limit on processes counts
                                 none but the instance's own; 0: none of them */
+    int32_t secrets_fd;      /* of a struct kw_secrets, with a KW_MOUNT_SECRETS; or none */
+    uint32_t reserved;       /* 0 */
+};
+
+/* The secrets of an instance: files of a user's that nothing else names. Their contents follow, one
+ * after the other. */
+struct kw_secret {
+    char name[KW_SECRET_NAME_MAX];
+    uint32_t size;
+};
+struct kw_secrets {
+    uint32_t magic;
+    uint32_t count;
+    struct kw_secret entries[KW_SECRETS_MAX];
 };
 
 /* Mounts are made in order, targets inside the new root, missing target directories are made. */
@@ -115,7 +133,8 @@ enum kw_mount_kind {
     KW_MOUNT_DIRECTORY = 8, /* mkdir -p with `mode` */
     KW_MOUNT_SYMLINK = 9,   /* source: the link's text */
     KW_MOUNT_FILE = 10,     /* source: the content; `mode` */
-    KW_MOUNT_HIDE = 11      /* an empty unreadable object over the target where it exists */
+    KW_MOUNT_HIDE = 11,     /* an empty unreadable object over the target where it exists */
+    KW_MOUNT_SECRETS = 12 /* what is behind secrets_fd, as files of the program's user, read-only */
 };
 #define KW_MOUNT_READ_ONLY 1
 #define KW_MOUNT_ID_MAPPED 2 /* where the file system can; owners stay foreign otherwise */

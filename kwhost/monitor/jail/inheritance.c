@@ -34,9 +34,10 @@ void inheritance_separate_pages(void) {
 }
 
 void inheritance_close_others(const struct launch *launch, int self) {
-    int kept[LAUNCH_FDS + LAUNCH_TAP_FDS + 1];
+    int kept[LAUNCH_FDS + LAUNCH_TAP_FDS + 2];
     launch_fds(launch->record, kept);
     launch_tap_fds(launch, kept + LAUNCH_FDS);
     kept[LAUNCH_FDS + LAUNCH_TAP_FDS] = self;
-    descriptors_keep(kept, LAUNCH_FDS + LAUNCH_TAP_FDS + 1);
+    kept[LAUNCH_FDS + LAUNCH_TAP_FDS + 1] = launch->record->secrets_fd;
+    descriptors_keep(kept, array_size(kept));
 }

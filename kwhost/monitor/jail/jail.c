@@ -18,6 +18,7 @@
 #include "jail/namespaces.h"
 #include "jail/network.h"
 #include "jail/proc.h"
+#include "jail/secrets.h"
 #include "procfs/procfs.h"
 #include "procfs/table.h"
 
@@ -97,6 +98,7 @@ static bool make_root(struct first *first) {
     if (launch_is(entry->launch, KW_LAUNCH_ROOTLESS) &&
         !sources_open(entry->launch, -1, &first->sources, &entry->failure))
         return false;
+    secrets_forget(entry->launch);
     if (!mounts_apply(entry->launch, &first->sources, entry->proc, &first->root, &entry->failure))
         return false;
     entry->flags = first->root.sealed ? 0 : EXEC_PROC_UNSEALED;

@@ -227,6 +227,7 @@ static bool make_mount(struct builder *builder, const struct launch_mount *mount
     case KW_MOUNT_TMPFS:
         return make_filesystem(builder, mount, "tmpfs", mount->data, MOUNT_ATTR_NODEV);
     case KW_MOUNT_BIND:
+    case KW_MOUNT_SECRETS:
         source = take_source(builder);
         return source < 0 || attach(builder, mount, source);
     case KW_MOUNT_OVERLAY:

@@ -94,8 +94,11 @@ static bool check_header(const struct kw_launch *record, u64 size, struct failur
     if (record->counted_cgroup > KW_CGROUPS_MAX ||
         (record->counted_cgroup && record->guest_cgroup_fds[record->counted_cgroup - 1] < 0))
         return bad(failure, "a cgroup");
-    if (exec && (record->mount_count || record->tap_count))
+    if ((exec && (record->mount_count || record->tap_count)) || record->reserved)
         return bad(failure, "unknown fields");
+    if (record->secrets_fd != KW_NO_FD &&
+        (record->secrets_fd < 3 || exec || record->flags & KW_LAUNCH_BARE))
+        return bad(failure, "the secrets");
     return true;
 }
 
@@ -145,7 +148,7 @@ static bool read_mount(const struct kw_launch *record, const struct kw_mount *fr
                                    .source = string_at(record, from->source_offset),
                                    .target = string_at(record, from->target_offset),
                                    .data = string_at(record, from->data_offset)};
-    if (from->kind < KW_MOUNT_TMPFS || from->kind > KW_MOUNT_HIDE ||
+    if (from->kind < KW_MOUNT_TMPFS || from->kind > KW_MOUNT_SECRETS ||
         from->flags & ~(u32)KNOWN_MOUNT_FLAGS || from->mode > 07777)
         return false;
     if ((from->source_offset && !mount->source) || (from->data_offset && !mount->data))
@@ -160,6 +163,14 @@ static bool read_mount(const struct kw_launch *record, const struct kw_mount *fr
         return true;
     return index == 0 && (from->kind == KW_MOUNT_TMPFS || from->kind == KW_MOUNT_BIND ||
                           from->kind == KW_MOUNT_OVERLAY);
+}
+
+/* Whoever has secrets gets to see them, once. */
+static bool check_secrets(const struct launch *launch) {
+    u32 count = 0;
+    for (u32 i = 0; i < launch->record->mount_count; i++)
+        count += launch->mounts[i].kind == KW_MOUNT_SECRETS;
+    return count == (launch->record->secrets_fd != KW_NO_FD);
 }
 
 /* What can be told without asking the kernel about the descriptors. */
@@ -243,6 +254,8 @@ bool launch_parse(const void *data, u64 size, struct launch *launch, struct fail
     for (u32 i = 0; i < record->mount_count; i++)
         if (!read_mount(record, &from[i], i, &mounts[i]))
             return fail(failure, STATUS_OWN, 0, "the launch record is not valid: mount %u", i + 1);
+    if (!check_secrets(launch))
+        return bad(failure, "the secrets");
     launch->workdir = record->workdir_offset ? string_at(record, record->workdir_offset) : "/";
     if (!launch->workdir || launch->workdir[0] != '/' || strlen(launch->workdir) >= PATH_MAX)
         return fail(failure, STATUS_OWN, 0, "the working directory must be an absolute path");

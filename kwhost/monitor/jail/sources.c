@@ -7,6 +7,7 @@
 #include "jail/kernel.h"
 #include "jail/network.h"
 #include "jail/overlay.h"
+#include "jail/secrets.h"
 
 size_t layer_length(const char *list) {
     const char *colon = strchr(list, ':');
@@ -169,6 +170,13 @@ static bool make_sysfs(const struct launch *launch, const struct launch_mount *m
     return true;
 }
 
+static bool make_secrets(const struct launch *launch, bool outside, struct sources *sources,
+                         struct failure *failure) {
+    int fd = secrets_make(launch, outside, failure);
+    sources->fds[sources->count++] = fd;
+    return fd >= 0;
+}
+
 bool sources_open(const struct launch *launch, int ids, struct sources *sources,
                   struct failure *failure) {
     bool probed = false;
@@ -192,6 +200,8 @@ bool sources_open(const struct launch *launch, int ids, struct sources *sources,
             good = make_sealed(sources, ids, failure);
         else if (mount->kind == KW_MOUNT_SYSFS)
             good = make_sysfs(launch, mount, sources, failure);
+        else if (mount->kind == KW_MOUNT_SECRETS)
+            good = make_secrets(launch, ids >= 0, sources, failure);
         if (!good)
             return false;
     }

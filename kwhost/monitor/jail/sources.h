@@ -7,8 +7,8 @@
 
 #define SOURCE_LIMIT 250u /* one packet carries at most 253 descriptors */
 
-/* In the order of the mounts: one for each bind, each /proc and each /sys, one for each layer of an
- * overlay. */
+/* In the order of the mounts: one for each bind, each /proc and each /sys, one for the secrets, one
+ * for each layer of an overlay. */
 struct sources {
     u32 count;
     int fds[SOURCE_LIMIT]; /* -1: the optional source does not exist, or cannot be made */

@@ -12,6 +12,7 @@
 #include "jail/idmap.h"
 #include "jail/kernel.h"
 #include "jail/network.h"
+#include "jail/secrets.h"
 #include "jail/sources.h"
 
 #define NEW_NAMESPACES                                                                             \
@@ -186,6 +187,7 @@ bool instance_start(const struct launch *launch, struct instance *instance,
     /* The child goes on while this process waits for its own cgroups. */
     if (!bare && !send_sources(launch, instance, failure))
         return false;
+    secrets_forget(launch);
     if (launch->record->netns_fd != KW_NO_FD) /* it ends with the instance's last process */
         host(__NR_close, launch->record->netns_fd);
     return cgroup_join(launch->record->cgroup_fds, failure);

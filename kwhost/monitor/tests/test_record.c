@@ -48,7 +48,8 @@ static struct sample good_sample(void) {
                    .ceiling_fd = KW_NO_FD,
                    .policy_fd = KW_NO_FD,
                    .learn_fd = KW_NO_FD,
-                   .netns_fd = KW_NO_FD},
+                   .netns_fd = KW_NO_FD,
+                   .secrets_fd = KW_NO_FD},
     };
     memset(sample.header.cgroup_fds, 0xff, sizeof sample.header.cgroup_fds);
     memset(sample.header.guest_cgroup_fds, 0xff, sizeof sample.header.guest_cgroup_fds);
@@ -166,6 +167,24 @@ static void test_network(void) {
     CHECK(passes(&sample));
     sample.header.netns_fd = 9;
     CHECK(!passes(&sample));
+}
+
+static void test_secrets(void) {
+    struct sample sample = good_sample();
+    sample.header.secrets_fd = 9;
+    CHECK(!passes(&sample)); /* nobody would see them */
+    sample.mounts[1] = (struct kw_mount){.kind = KW_MOUNT_SECRETS,
+                                         .target_offset = sample.mounts[1].target_offset};
+    CHECK(passes(&sample));
+    sample.header.secrets_fd = 2;
+    CHECK(!passes(&sample));
+    sample.header.secrets_fd = KW_NO_FD;
+    CHECK(!passes(&sample));
+    sample.mounts[0] = sample.mounts[1]; /* twice */
+    sample.header.secrets_fd = 9;
+    CHECK(!passes(&sample));
+    REFUSES(header.reserved, 1);
+    REFUSES(header.secrets_fd, -2);
 }
 
 /* Two taps, of two queues and one, and somebody to drive them. */
@@ -356,6 +375,7 @@ int main(void) {
     test_header();
     test_hosted();
     test_network();
+    test_secrets();
     test_taps();
     test_exec();
     test_a_record_for_exec_gets_the_instances_ids();
