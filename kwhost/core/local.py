@@ -189,10 +189,18 @@ def _launch(
             return fd
 
         policy = PolicyFds(own(policy_file(table.data)), own(ceiling_file(table.ceiling)), learn)
+        secrets = own(_open_secrets(spec)) if spec.secrets else -1
         try:
-            return engine.launch(plan, policy)
+            return engine.launch(plan, policy, secrets)
         except KvmError as error:
             raise advise_without_kvm(error, spec.engine) from error
+
+
+def _open_secrets(spec: InstanceSpec) -> int:
+    from kwhost.core.config.secret_files import read_secrets  # few runs have any
+    from kwhost.core.engines.launch import secrets_file
+
+    return secrets_file(read_secrets(spec.secrets, pipes=True))
 
 
 def _load_watch() -> Callable[..., "Outcome"]:

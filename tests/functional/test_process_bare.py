@@ -328,6 +328,8 @@ def test_it_gets_a_terminal(around: Surroundings) -> None:
     ("arguments", "missing"),
     [
         (("-v", "/usr:/mnt"), "volumes need mounts"),
+        (("--tmpfs", "/mnt"), "a tmpfs needs mounts"),
+        (("--secret", "key=/etc/hostname"), "secrets need mounts"),
         (("--memory", "64M"), "--memory with the engine 'process' needs control groups"),
         (("-w", "/nowhere"), "the working directory /nowhere"),
     ],

@@ -222,6 +222,7 @@ def test_nothing_is_left_where_supervise_and_keeper_were_killed(hosted: Hosted, 
     [
         ("--network", "tenant", ("networks and ports need a network namespace", "nftables of this host")),
         ("--policy", "strict", ("rules on files cannot be held here",)),
+        ("--secret", "key=/etc/hostname", ("secrets need mounts, which cannot be had here",)),
         ("--tmpfs", "/t", ("a tmpfs needs mounts, which cannot be had here",)),
     ],
 )

@@ -2,7 +2,7 @@
 
 # ruff: noqa: A002 - the names are the protocol's
 
-from collections.abc import AsyncGenerator, AsyncIterator, Container, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Container, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,7 +26,7 @@ from kwhost.core.model.statistics import CallStatistics, InstanceStatistics
 from kwhost.core.model.status import EndReason, Health, InstanceState, InstanceStatus, TenantStatus, Usage
 from kwhost.core.model.storage import InstanceStorage, MountUse, Origin
 from kwhost.core.model.tenant import Tenant
-from kwhost.core.supervise.hosting import ExecRequest
+from kwhost.core.supervise.hosting import NO_SECRETS, ExecRequest
 from tests.unit.fake_stores import FakeImages, FakeVolumes
 
 __all__ = ["ACME", "RIVAL", "FakeHosting", "FakeSession", "make_definition"]
@@ -329,7 +329,14 @@ class FakeHosting:
         root = MountUse(target="/", origin=Origin.ROOT, source="", file_system="overlay", read_only=False)
         return InstanceStorage(image="app:1", mounts=(root,))
 
-    async def create(self, definition: InstanceDefinition, *, start: bool, confined: bool) -> InstanceStatus:
+    async def create(
+        self,
+        definition: InstanceDefinition,
+        *,
+        start: bool,
+        confined: bool,
+        secrets: Mapping[str, bytes] = NO_SECRETS,
+    ) -> InstanceStatus:
         self._act("create", definition, start, confined)
         return self.statuses[self.add(definition)]
 

@@ -157,7 +157,7 @@ def test_every_field_was_thought_of() -> None:
     """A field that is new restarts, unless it is added to what a running instance can be given."""
     known = "tenant name command image rootfs engine environment workdir user limits volumes network init"
     known += " read_only interactive terminal restart healthcheck depends_on stop_timeout timeout auto_remove"
-    known += " policy policy_text ports traffic replica_of entrypoint changes tmpfs"
+    known += " policy policy_text ports traffic replica_of entrypoint changes tmpfs secrets"
 
     assert set(InstanceDefinition.__dataclass_fields__) == set(known.split())
 

@@ -40,7 +40,6 @@ def test_an_unknown_key_is_answered_with_the_nearest_one(tmp_path: Path, text: s
         ("[host]\nmetrics = ':9090'", "2: host.metrics"),
         ("[tenants.t]\nprivate_images = true", "2: tenants.t.private_images"),
         ("[tenants.t]\nisolation = 'kernel'", "2: tenants.t.isolation"),
-        (INSTANCE + "secrets = ['key']", "3: tenants.t.instances.web.secrets"),
         (INSTANCE + "engine = 'kernel'", "3: tenants.t.instances.web.engine"),
     ],
 )
@@ -131,6 +130,17 @@ def test_a_wrong_type_says_what_is_right(tmp_path: Path, text: str, expected: st
         ('env = { A = "\\u0000" }', "env.A: must not have a NUL character"),
         ("volumes = ['/a']", "volumes[0]: '/a' is no volume: write SRC:DST or SRC:DST:ro"),
         ("volumes = ['/a:/x', '/b:/x/']", "volumes: two volumes have the same place in the instance, /x"),
+        ("volumes = ['tmpfs:/x:ro']", "volumes[0]: a tmpfs has no option 'ro'"),
+        ("volumes = ['tmpfs:/x', '/a:/x']", "volumes: two volumes have the same place in the instance, /x"),
+        ("volumes = ['tmpfs:/x:size=2M']\nmemory = '1M'", "volumes: the tmpfs at /x is to hold 2.0 MiB"),
+        ("secrets = ['key']", 'secrets: must be a table of files such as { key = "web.key" }, not a list'),
+        ("secrets = { '../key' = 'a' }", "secrets.\"../key\": '../key' is no name for a secret"),
+        ("secrets = { key = '' }", "secrets.key: must not be empty"),
+        ("secrets = { key = 1 }", "secrets.key: must be a path, not 1"),
+        (
+            "volumes = ['/a:/run/secrets']\nsecrets = { k = 'a' }",
+            "volumes: nothing else can be at /run/secrets",
+        ),
         ("restart = 'maybe'", 'restart: must be "no", "on-failure" or "always", not "maybe"'),
         ("healthcheck = {}", "healthcheck: must have exactly one of command, http and tcp, not 0 of them"),
         (

@@ -36,6 +36,12 @@ def seen(text: bytes, *volumes: Volume) -> list[tuple[str, Origin, str]]:
     return [(use.target, use.origin, use.source) for _, use in found]
 
 
+def test_a_small_tmpfs_is_no_cover() -> None:
+    line = b"91 77 0:53 / /t rw,nosuid - tmpfs tmpfs rw,size=1024k,nr_inodes=256,mode=700\n"
+
+    assert seen(line) == [("/t", Origin.MEMORY, "")]
+
+
 def test_only_what_is_the_instances_is_told_the_root_first() -> None:
     assert seen(IMAGE, *VOLUMES) == [
         ("/", Origin.ROOT, ""),

@@ -83,6 +83,12 @@ def test_a_size_is_never_more_than_the_instances_memory() -> None:
         sized([Tmpfs(target="/t", size=9 * MIB)], 8 * MIB)
 
 
+@pytest.mark.parametrize("place", ["/a/../b", "/a//b", "a", "/", "/a/"])
+def test_a_place_that_a_request_names_is_the_kernels_own_name(place: str) -> None:
+    with pytest.raises(UsageError, match=r"is to be written as|must be absolute|the instance's root"):
+        sized([Tmpfs(target=place)], None)
+
+
 def test_what_lies_within_something_else_comes_after_it() -> None:
     every: list[Visible] = [Tmpfs(target="/a/b"), Volume("v", "/a"), Volume("w", "/a/b/c")]
 

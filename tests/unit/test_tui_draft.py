@@ -7,9 +7,9 @@ import msgspec
 import pytest
 
 from kwhost.core.api.bodies import decode_body
+from kwhost.core.api.types import NewInstance
 from kwhost.core.cli.run import parse_run
 from kwhost.core.cli.run_hosted import define
-from kwhost.core.model.definition import InstanceDefinition
 from kwhost.tui.draft import FIELDS, read_draft
 
 FILLED = {
@@ -21,7 +21,7 @@ FILLED = {
     "engine": "direct",
     "network": "tenant",
     "ports": "8080:80, 127.0.0.2:53:53/udp",
-    "volumes": "/srv/data:/data:ro /srv/x:/x",
+    "volumes": "/srv/data:/data:ro,/srv/x:/x, tmpfs:/tmp:size=1M,mode=700",
     "memory": "256M",
     "cpus": "1.5",
     "pids": "20",
@@ -38,9 +38,9 @@ def test_the_command_shown_makes_the_same_instance(given: dict[str, str]) -> Non
     draft = read_draft(given)
     assert draft.problems == {}
 
-    sent = decode_body(json.dumps(msgspec.to_builtins(draft.definition)).encode(), InstanceDefinition)
+    sent = decode_body(json.dumps(msgspec.to_builtins(draft.definition)).encode(), NewInstance)
     by_command = define(*parse_run(shlex.split(draft.command)[2:]))
-    assert decode_body(json.dumps(by_command).encode(), InstanceDefinition) == sent
+    assert decode_body(json.dumps(by_command).encode(), NewInstance) == sent
 
 
 @pytest.mark.parametrize("name", sorted(set(FILLED) - {"image", "network"}))

@@ -10,7 +10,7 @@ from kwhost.core.api.auth import check_binds
 from kwhost.core.api.calls import Call, Handler
 from kwhost.core.api.definitions import check_definition
 from kwhost.core.api.openapi import describe_api
-from kwhost.core.api.types import StatsAnswer, Version, stats_of
+from kwhost.core.api.types import NewInstance, StatsAnswer, Version, stats_of
 from kwhost.core.errors import NotFound, UsageError
 from kwhost.core.model.connections import Connections
 from kwhost.core.model.daemon import Changes, DaemonInfo, PluginStatus, ProcessEntry
@@ -19,6 +19,7 @@ from kwhost.core.model.events import AuditRecord
 from kwhost.core.model.history import History
 from kwhost.core.model.memory import InstanceMemory
 from kwhost.core.model.ports import check_port, parse_port
+from kwhost.core.model.secrets import Secret
 from kwhost.core.model.status import InstanceState, InstanceStatus, TenantStatus
 from kwhost.core.model.storage import InstanceStorage
 
@@ -63,15 +64,19 @@ async def _list(call: Call) -> tuple[InstanceStatus, ...]:
 
 
 async def _create(call: Call) -> InstanceStatus:
-    definition: InstanceDefinition = call.body
-    call.audit.about(f"{definition.tenant}/{definition.name}")
+    asked: NewInstance = call.body
+    call.audit.about(f"{asked.tenant}/{asked.name}")
+    definition = asked.definition()
     check_definition(definition)
     tenant = call.tenant(definition.tenant)
     if not call.caller.operator:
         binds = call.hosting.configured_tenants()[tenant].binds
         await trio.to_thread.run_sync(check_binds, definition, binds)
     status = await call.hosting.create(
-        definition, start=call.query.get("start", False), confined=not call.caller.operator
+        definition,
+        start=call.query.get("start", False),
+        confined=not call.caller.operator,
+        secrets=asked.secret_contents,
     )
     call.audit.about(f"{definition.tenant}/{definition.name}", status.id)
     return status
@@ -156,7 +161,9 @@ async def _wait(call: Call) -> InstanceStatus:
 
 
 async def _definition(call: Call) -> InstanceDefinition:
-    return call.hosting.definition(call.instance().id)
+    definition = call.hosting.definition(call.instance().id)
+    # Where the operator keeps them is nobody's business who may only ask for the instance.
+    return replace(definition, secrets=tuple(Secret(name=each.name) for each in definition.secrets))
 
 
 async def _stats(call: Call) -> StatsAnswer:

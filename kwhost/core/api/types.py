@@ -1,11 +1,16 @@
 """What requests and answers hold, beyond the records of core.model; times are seconds since 1970."""
 
+from dataclasses import dataclass, field, fields
 from typing import Annotated
 
-from msgspec import Meta, Struct, field
+import msgspec
+from msgspec import Meta, Struct
 
+from kwhost.core.errors import UsageError
+from kwhost.core.model.definition import InstanceDefinition
 from kwhost.core.model.ids import InstanceId, InstanceName, TenantName
 from kwhost.core.model.policy import CallAction
+from kwhost.core.model.secrets import Secret, check_secrets
 from kwhost.core.model.statistics import InstanceStatistics
 from kwhost.core.model.status import InstanceState, InstanceStatus, Usage
 
@@ -19,6 +24,7 @@ __all__ = [
     "InstanceUse",
     "LeftOut",
     "LogEntry",
+    "NewInstance",
     "Size",
     "StatsAnswer",
     "Version",
@@ -48,11 +54,30 @@ class ExecBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A further program in a running instance; see core.supervise.hosting.ExecRequest."""
 
     command: tuple[str, ...]
-    environment: dict[str, str] = field(default_factory=dict)
+    environment: dict[str, str] = msgspec.field(default_factory=dict)
     workdir: str | None = None
     user: str | None = None
     terminal: Size | None = None
     interactive: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewInstance(InstanceDefinition):
+    """An instance that is to be made. `secret_contents` are its secrets, by their names, in base64; `secrets`
+    has to be empty, because no file is read for a request."""
+
+    secret_contents: dict[str, bytes] = field(default_factory=dict, repr=False)
+
+    def definition(self) -> InstanceDefinition:
+        """What it is to be, with the names of its secrets alone. Raises UsageError."""
+        if self.secrets:
+            raise UsageError(
+                "secrets come as secret_contents here: a configuration alone may name their files"
+            )
+        check_secrets({name: len(content) for name, content in self.secret_contents.items()})
+        values = {each.name: getattr(self, each.name) for each in fields(InstanceDefinition)}
+        values["secrets"] = tuple(Secret(name=name) for name in self.secret_contents)
+        return InstanceDefinition(**values)
 
 
 class VolumeBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

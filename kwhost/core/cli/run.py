@@ -5,6 +5,7 @@ from argparse import REMAINDER, Namespace
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from kwhost.core.cli.connection import add_host_option, daemon_answers
 from kwhost.core.cli.diagnostics import notice, show_tracebacks
@@ -17,9 +18,12 @@ from kwhost.core.model.ids import InstanceName, instance_name, tenant_name
 from kwhost.core.model.instance import Engine, GuestLimits, InstanceSpec, Isolation
 from kwhost.core.model.policy import DEFAULT_POLICY
 from kwhost.core.model.ports import parse_port
-from kwhost.core.model.tmpfs import Tmpfs, by_place, parse_tmpfs, parse_visible, sized, split_visible
 from kwhost.core.model.units import parse_bytes, parse_duration
-from kwhost.core.model.volume import Volume
+
+if TYPE_CHECKING:  # few runs have any
+    from kwhost.core.model.secrets import Secret
+    from kwhost.core.model.tmpfs import Tmpfs
+    from kwhost.core.model.volume import Volume
 
 __all__ = ["main"]
 
@@ -38,6 +42,7 @@ _EPILOG = """examples:
   kwhost run -v ./data:/data:ro -w /data --timeout 30s --stats -- sha256sum file
   kwhost run --image app:1 --memory 128M
   kwhost run --image app:1 -v data:/var/lib/app
+  kwhost run --image app:1 --secret key=./key.pem --tmpfs /tmp:size=64M
   kwhost run --rootfs ./alpine -u nobody -- /bin/sh -c id
   kwhost run -d --name web --memory 128M --cpus 0.5 -p 8080:8000 -- python3 -m http.server"""
 
@@ -65,6 +70,8 @@ def _add_program_options(parser: CommandParser) -> None:
     )
     text = "files in memory, of the options size (64M), mode (1777), uid, gid and exec; also as -v tmpfs:DST"
     parser.add_argument("--tmpfs", action="append", default=[], metavar="DST[:OPTION,...]", help=text)
+    text = "show what FILE has now as /run/secrets/NAME, to its user alone; FILE may be a pipe"
+    parser.add_argument("--secret", action="append", default=[], metavar="NAME=FILE", help=text)
     text = "where what it writes to its root goes: memory (default), or disk; needs a daemon"
     parser.add_argument("--changes", choices=[each.value for each in Changes], default="memory", help=text)
     parser.add_argument("--read-only", action="store_true", help="make the root read-only")
@@ -145,12 +152,24 @@ def _default_name() -> InstanceName:
     return InstanceName(f"run-{os.urandom(4).hex()}")
 
 
-def _visible(options: Namespace) -> tuple[tuple[Volume, ...], tuple[Tmpfs, ...]]:
+def _visible(options: Namespace) -> "tuple[tuple[Volume, ...], tuple[Tmpfs, ...]]":
     """Its volumes, and what it has in memory."""
+    if not (options.volume or options.tmpfs):
+        return (), ()
+    from kwhost.core.model.tmpfs import by_place, parse_tmpfs, parse_visible, sized, split_visible
+
     volumes, tmpfs = split_visible(parse_visible(text) for text in options.volume)
     tmpfs = sized((*tmpfs, *(parse_tmpfs(text) for text in options.tmpfs)), options.memory)
-    by_place(volumes, tmpfs)
+    by_place(volumes, tmpfs, has_secrets=bool(options.secret))
     return volumes, tmpfs
+
+
+def _secrets(texts: Sequence[str]) -> "tuple[Secret, ...]":
+    if not texts:
+        return ()
+    from kwhost.core.model.secrets import parse_secret
+
+    return tuple(parse_secret(text) for text in texts)
 
 
 def parse_run(arguments: Sequence[str]) -> tuple[InstanceSpec, Namespace]:
@@ -183,6 +202,7 @@ def parse_run(arguments: Sequence[str]) -> tuple[InstanceSpec, Namespace]:
         user=options.user,
         volumes=volumes,
         tmpfs=tmpfs,
+        secrets=_secrets(options.secret),
         interactive=options.interactive,
         terminal=options.tty,
         init=options.init,

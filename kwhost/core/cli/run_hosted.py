@@ -2,6 +2,7 @@
 
 import os
 from argparse import Namespace
+from base64 import b64encode
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -54,6 +55,7 @@ def define(spec: InstanceSpec, options: Namespace) -> dict[str, Any]:
             for volume in spec.volumes
         ],
         "tmpfs": [asdict(each) for each in spec.tmpfs],
+        "secret_contents": _read_secrets(spec),
         "network": options.network,
         "ports": [_port(published) for published in options.publish],
         "init": spec.init,
@@ -65,6 +67,16 @@ def define(spec: InstanceSpec, options: Namespace) -> dict[str, Any]:
         **_policy(options.policy),
         "auto_remove": options.rm and options.detach,
     }
+
+
+def _read_secrets(spec: InstanceSpec) -> dict[str, str]:
+    """What only who asks may read: the daemon opens no file that a tenant's user names."""
+    if not spec.secrets:
+        return {}
+    from kwhost.core.config.secret_files import read_secrets  # few runs have any
+
+    contents = read_secrets(spec.secrets, pipes=True)
+    return {name: b64encode(content).decode() for name, content in contents.items()}
 
 
 def _engine(asked: Engine, floor: str | None) -> str:

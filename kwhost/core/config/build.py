@@ -11,6 +11,7 @@ from kwhost.core.config.tables import Settings
 from kwhost.core.errors import UsageError
 from kwhost.core.model.definition import BlockLimits, Healthcheck, InstanceDefinition, Limits, ProbeKind
 from kwhost.core.model.ids import InstanceName, TenantName
+from kwhost.core.model.secrets import Secret
 from kwhost.core.model.tenant import Quota, Tenant
 from kwhost.core.model.tmpfs import Tmpfs, by_place, sized, split_visible
 from kwhost.core.model.volume import Volume
@@ -93,7 +94,7 @@ def _visible(settings: Settings, place: Place, folder: Path) -> tuple[tuple[Volu
     """Its volumes, and what it has in memory."""
     volumes, tmpfs = split_visible(settings.get("volumes", ()))
     try:
-        by_place(volumes, tmpfs)
+        by_place(volumes, tmpfs, has_secrets="secrets" in settings)
         sized(tmpfs, settings.get("memory"))
     except UsageError as error:
         place.below("volumes").report(str(error))
@@ -121,6 +122,9 @@ def _declare_instance(
         environment=_environment(settings, place, folder),
         volumes=volumes,
         tmpfs=tmpfs,
+        secrets=tuple(
+            Secret(name=name, file=str(folder / file)) for name, file in settings.get("secrets", {}).items()
+        ),
         limits=Limits(**_chosen(settings, _LIMITS), block=BlockLimits(**settings.get("block", {}))),
         healthcheck=_healthcheck(check, place.below("healthcheck")) if check is not None else None,
         depends_on=tuple(InstanceName(other) for other in settings.get("depends_on", ())),

@@ -11,6 +11,7 @@ from kwhost.core.config.values import (
     INSTANCES,
     PATH,
     PATHS,
+    SECRETS,
     TCP_ADDRESS,
     USER,
     VOLUMES,
@@ -158,6 +159,14 @@ _PROGRAM = (
         example='["./site:/srv:ro", "data:/var/lib/app", "tmpfs:/tmp:size=16M"]',
     ),
     Key(
+        name="secrets",
+        kind=SECRETS,
+        default="{}",
+        meaning="files that it sees as /run/secrets/NAME, which its user alone may read, by these names; the "
+        "daemon reads them at each start; relative to this file",
+        example='{ key = "/etc/kwhost/web.key" }',
+    ),
+    Key(
         name="read_only",
         kind=Boolean(),
         default="false",
@@ -282,5 +291,4 @@ _LIFE = (
 INSTANCE = Table(
     meaning="An instance of the tenant.",
     keys=(*_PROGRAM, *_LIMITS, *NETWORK_KEYS, INSTANCE_POLICY, *_LIFE),
-    later=("secrets",),
 )

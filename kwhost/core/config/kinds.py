@@ -209,11 +209,18 @@ def _split_command(text: str) -> list[str]:
     return words
 
 
+def _check_variable(name: str) -> None:
+    if not name or "=" in name or "\0" in name:
+        raise UsageError("is no name for a variable: it must not be empty, nor have '=' or NUL")
+
+
 @dataclass(frozen=True, slots=True)
 class TextTable:
-    """Environment variables: texts by their names."""
+    """Texts by their names, such as environment variables; `check_name` raises UsageError."""
 
     words: str = 'a table of texts such as { MODE = "fast" }'
+    check_name: Callable[[str], object] = _check_variable
+    text: Text = Text("a text")
 
     def read(self, value: object, place: Place) -> dict[str, str] | None:
         """See Kind."""
@@ -223,7 +230,9 @@ class TextTable:
         texts = {}
         for name, entry in value.items():
             below = place.below(name)
-            if not name or "=" in name or "\0" in name:
-                below.report("is no name for a variable: it must not be empty, nor have '=' or NUL")
-            texts[name] = Text("a text").read(entry, below)
+            try:
+                self.check_name(name)
+            except UsageError as error:
+                below.report(str(error))
+            texts[name] = self.text.read(entry, below)
         return {name: text for name, text in texts.items() if text is not None}

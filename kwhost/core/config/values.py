@@ -2,9 +2,10 @@
 
 import re
 
-from kwhost.core.config.kinds import ListOf, Quantity, Text
+from kwhost.core.config.kinds import ListOf, Quantity, Text, TextTable
 from kwhost.core.errors import UsageError
 from kwhost.core.model.addresses import http_address, tcp_address
+from kwhost.core.model.secrets import secret_name
 from kwhost.core.model.tmpfs import parse_visible
 from kwhost.core.model.units import format_bytes, format_duration, parse_bytes, parse_duration
 
@@ -18,6 +19,7 @@ __all__ = [
     "PATHS",
     "PLUGINS",
     "PLUGIN_NAMES",
+    "SECRETS",
     "STORAGE",
     "TCP_ADDRESS",
     "USER",
@@ -108,4 +110,5 @@ PLUGINS = ListOf(words="a list of plugins", element=Text("a text such as MODULE"
 PLUGIN_NAMES = ListOf(words="a list of names of plugins", element=Text("a plugin's name", plugin_name))
 STORAGE = Text("the name of a storage", _not_empty)
 INSTANCES = ListOf(words="a list of instances", element=Text("an instance's name", _not_empty))
+SECRETS = TextTable('a table of files such as { key = "web.key" }', secret_name, PATH)
 VOLUMES = ListOf(words='a list such as ["./data:/data:ro"]', element=Text("a text", parse_visible))

@@ -42,6 +42,7 @@ from kwhost.core.store.schema import DATABASE
 from kwhost.core.supervise.journal import Journal
 from kwhost.core.supervise.questions import Questions
 from kwhost.core.supervise.remembered import RememberedAnswers
+from kwhost.core.supervise.secrets import SecretStore
 from kwhost.core.supervise.surroundings import Surroundings
 from kwhost.core.supervise.volumes import HostedVolumes
 from kwhost.hookspecs import ImageRequest
@@ -75,6 +76,7 @@ class _Daemon:
         host = self._configuration.host
         check_kernel()
         _allow_descriptors()
+        _leave_no_memory()
         self._make_directories()
         with ExitStack() as held:
             held.enter_context(hold_state(host.state_dir, _LOCK_SECONDS))
@@ -127,11 +129,8 @@ class _Daemon:
             policies=policies,
             questions=questions,
             networks=networks,
-            volumes=HostedVolumes(
-                VolumeStore(host.state_dir, host.run_dir, _storages(plugins, host), host.volume_storage),
-                UpperDisks(host.state_dir, host.run_dir),
-                partial(journal.tell, EventKind.NOTICE),
-            ),
+            volumes=_volumes(plugins, host, journal),
+            secrets=SecretStore(host.run_dir),
         )
         hosting = DaemonHosting(around, self._configuration, plugins, policies, networks)
         hosting.configure_plugins(self._configuration)
@@ -182,6 +181,12 @@ def _allow_descriptors() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
+def _leave_no_memory() -> None:
+    """Secrets pass through it: what is left of a crash has nothing of them."""
+    _, hard = resource.getrlimit(resource.RLIMIT_CORE)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, hard))
+
+
 def _tell(plugins: Plugins, event: Event) -> None:
     log_event(event)
     plugins.notify(event)
@@ -197,6 +202,14 @@ def _make_engine(plugins: Plugins, name: str, lease: IdLease) -> Engine:
 def _tap_queues(plugins: Plugins, engine: str) -> int | None:
     offer = plugins.engines().get(engine)
     return offer.tap_queues if offer else None
+
+
+def _volumes(plugins: Plugins, host: HostConfig, journal: Journal) -> HostedVolumes:
+    return HostedVolumes(
+        VolumeStore(host.state_dir, host.run_dir, _storages(plugins, host), host.volume_storage),
+        UpperDisks(host.state_dir, host.run_dir),
+        partial(journal.tell, EventKind.NOTICE),
+    )
 
 
 def _storages(plugins: Plugins, host: HostConfig) -> dict[str, StorageKind]:

@@ -29,6 +29,7 @@ from kwhost.core.store.records import InstanceRecord
 from kwhost.core.store.schema import DATABASE
 from kwhost.core.store.tables import Tables
 from kwhost.core.supervise.control import Control
+from kwhost.core.supervise.secrets import SecretStore
 
 __all__ = ["Inventory", "prune", "reset"]
 
@@ -69,6 +70,7 @@ def prune(host: HostConfig) -> tuple[InstanceRecord, ...]:
                 tables.append_event(_removed(record))
             # In this order: the next daemon removes directories that no record has.
             _dirs(host, record.id).remove()
+            SecretStore(host.run_dir).remove(record.id)
     return over
 
 
@@ -101,6 +103,7 @@ def reset(host: HostConfig, confirm: Callable[[Inventory], bool], patience: floa
         VolumeStore(host.state_dir, host.run_dir).repair()
         for instance in found.instances:
             _dirs(host, instance).remove()
+        SecretStore(host.run_dir).remove_others(())
         for file in found.files:
             remove_tree(file)
         (host.state_dir / "lock").unlink()

@@ -53,8 +53,8 @@ class HostedEnds(NamedTuple):
     `control`: a listening socket; `log_dir`: a directory; `exit`: the pre-allocated exit file; `stats`: the
     statistics page; `cgroups` and `guest_cgroups`: cgroup.procs files, of `supervise` and of the instance's
     processes, of which `counted_cgroup` counts nobody else; `stdio`: the first attachment's standard input,
-    output and error, or None; `netns`: a network namespace that is set up, -1: an empty one is made; `taps`:
-    for an engine that wants `tap_queues`.
+    output and error, or None; `netns`: a network namespace that is set up, -1: an empty one is made;
+    `secrets`: see Engine; `taps`: for an engine that wants `tap_queues`.
     """
 
     control: int
@@ -67,13 +67,18 @@ class HostedEnds(NamedTuple):
     policy: PolicyFds = NO_POLICY
     stdio: tuple[int, int, int] | None = None
     netns: int = -1
+    secrets: int = -1
     taps: "tuple[Tap, ...]" = ()
 
 
 class Engine(Protocol):
-    """Starts instances in one way of isolating them."""
+    """Starts instances in one way of isolating them.
 
-    def launch(self, plan: LaunchPlan, policy: PolicyFds = NO_POLICY) -> Launched:
+    `secrets`, for a plan with MountKind.SECRETS: a file of launch.secrets_file's, which stays the caller's;
+    else -1.
+    """
+
+    def launch(self, plan: LaunchPlan, policy: PolicyFds = NO_POLICY, secrets: int = -1) -> Launched:
         """Begin to start an instance that uses the caller's standard streams; raises KwhostError."""
 
     def launch_hosted(self, plan: LaunchPlan, ends: HostedEnds) -> subprocess.Popen[bytes]:

@@ -18,11 +18,11 @@ class DirectEngine:
     def __init__(self, lease: IdLease) -> None:
         self._lease = lease
 
-    def launch(self, plan: LaunchPlan, policy: PolicyFds = NO_POLICY) -> Launched:
+    def launch(self, plan: LaunchPlan, policy: PolicyFds = NO_POLICY, secrets: int = -1) -> Launched:
         """Begin to start an instance; raises KvmError where KVM cannot be used."""
         kvm = open_kvm()
         try:
-            return launch_supervised(plan, kvm, self._lease.fd, policy)
+            return launch_supervised(plan, kvm, self._lease.fd, policy, secrets)
         finally:
             os.close(kvm)
 

@@ -10,12 +10,14 @@ import os
 import socket
 import subprocess
 import time
+from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 
 from kwhost.core.abi.learn_memory import LEARN_SIZE, new_learn_memory
 from kwhost.core.abi.programs import program_path
 from kwhost.core.abi.record import POLICY_SIZE, LaunchFds, encode_launch
+from kwhost.core.abi.secrets import encode_secrets
 from kwhost.core.abi.statistics_page import STATS_FILE_SIZE, new_statistics
 from kwhost.core.engines.base import NO_POLICY, HostedEnds, Launched, PolicyFds
 from kwhost.core.model.instance import LaunchPlan
@@ -30,6 +32,7 @@ __all__ = [
     "new_statistics_file",
     "policy_file",
     "sealed_record",
+    "secrets_file",
 ]
 
 # Descriptors, the highest, that the monitor keeps for itself in each process (OWN_FD_COUNT in base/own_fd.h).
@@ -93,6 +96,11 @@ def ceiling_file(ceiling: bytes) -> int:
     return _memory_file("kwhost-ceiling", ceiling, _SEALS_RECORD)
 
 
+def secrets_file(contents: Mapping[str, bytes]) -> int:
+    """Secrets, by their names, as a file that nobody can change; the caller closes it."""
+    return _memory_file("kwhost-secrets", encode_secrets(contents), _SEALS_RECORD)
+
+
 def launch_hosted(plan: LaunchPlan, ends: HostedEnds, kvm: int | None, lease: int) -> subprocess.Popen[bytes]:
     """Start the supervisor of an instance that is tied to nobody. `kvm`: see launch_supervised.
     The caller keeps its own descriptors."""
@@ -112,6 +120,7 @@ def launch_hosted(plan: LaunchPlan, ends: HostedEnds, kvm: int | None, lease: in
         ceiling=ends.policy.ceiling,
         policy=ends.policy.table,
         netns=ends.netns,
+        secrets=ends.secrets,
         taps=ends.taps,
         attached=ends.stdio is not None,
     )
@@ -133,10 +142,10 @@ def launch_hosted(plan: LaunchPlan, ends: HostedEnds, kvm: int | None, lease: in
 
 
 def launch_supervised(
-    plan: LaunchPlan, kvm: int | None, lease: int = -1, policy: PolicyFds = NO_POLICY
+    plan: LaunchPlan, kvm: int | None, lease: int = -1, policy: PolicyFds = NO_POLICY, secrets: int = -1
 ) -> Launched:
     """Start the supervisor, which holds on to the ids' lease too. `kvm`: /dev/kvm, or no virtual machine.
-    The caller keeps its own descriptors."""
+    `secrets`: see base.Engine. The caller keeps its own descriptors."""
     started_ns = time.monotonic_ns()
     with ExitStack() as undo, ExitStack() as child_ends:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -156,6 +165,7 @@ def launch_supervised(
             ceiling=policy.ceiling,
             policy=policy.table,
             learn=policy.learn,
+            secrets=secrets,
         )
         record = sealed_record(encode_launch(plan, fds, started_ns))
         child_ends.callback(os.close, record)

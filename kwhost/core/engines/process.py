@@ -17,9 +17,9 @@ class ProcessEngine:
     def __init__(self, lease: IdLease) -> None:
         self._lease = lease
 
-    def launch(self, plan: LaunchPlan, policy: PolicyFds = NO_POLICY) -> Launched:
+    def launch(self, plan: LaunchPlan, policy: PolicyFds = NO_POLICY, secrets: int = -1) -> Launched:
         """Begin to start an instance."""
-        return launch_supervised(plan, None, self._lease.fd, policy)
+        return launch_supervised(plan, None, self._lease.fd, policy, secrets)
 
     def launch_hosted(self, plan: LaunchPlan, ends: HostedEnds) -> subprocess.Popen[bytes]:
         """Begin to start a hosted instance."""

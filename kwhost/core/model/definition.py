@@ -7,6 +7,7 @@ from kwhost.core.model.ids import InstanceName, TenantName
 from kwhost.core.model.instance import Engine
 from kwhost.core.model.network import NO_TRAFFIC_OF_ITS_OWN, PublishedPort, Traffic
 from kwhost.core.model.policy import DEFAULT_POLICY
+from kwhost.core.model.secrets import Secret
 from kwhost.core.model.tmpfs import Tmpfs
 from kwhost.core.model.volume import Volume
 
@@ -107,6 +108,7 @@ class InstanceDefinition:
     changes: Changes = Changes.MEMORY
     volumes: tuple[Volume, ...] = ()
     tmpfs: tuple[Tmpfs, ...] = ()
+    secrets: tuple[Secret, ...] = ()
     network: str | None = None
     ports: tuple[PublishedPort, ...] = ()
     traffic: Traffic = NO_TRAFFIC_OF_ITS_OWN

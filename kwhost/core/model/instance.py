@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from kwhost.core.model.ids import IdRange, InstanceName, TenantName
 from kwhost.core.model.mounts import Mount
-from kwhost.core.model.tmpfs import Tmpfs
 from kwhost.core.model.volume import Volume
 
 if TYPE_CHECKING:
     from kwhost.core.model.network import PublishedPort
+    from kwhost.core.model.secrets import Secret
+    from kwhost.core.model.tmpfs import Tmpfs
 
 __all__ = [
     "Engine",
@@ -56,7 +57,8 @@ class InstanceSpec:
     workdir: str | None = None
     user: str | None = None
     volumes: tuple[Volume, ...] = ()
-    tmpfs: tuple[Tmpfs, ...] = ()
+    tmpfs: "tuple[Tmpfs, ...]" = ()
+    secrets: "tuple[Secret, ...]" = ()
     interactive: bool = False
     terminal: bool = False
     init: bool = False

@@ -7,6 +7,7 @@ from itertools import pairwise
 
 from kwhost.core.errors import UsageError
 from kwhost.core.model.places import place_in_instance
+from kwhost.core.model.secrets import SECRETS_PLACE
 from kwhost.core.model.units import format_bytes, parse_bytes
 from kwhost.core.model.volume import Volume, parse_volume
 
@@ -29,7 +30,7 @@ _SIZE_LEAST = 4096  # a page; 0 would be no bound
 _SIZE_MOST = 1 << 50
 _MODE_MOST = 0o7777
 _ID_MOST = 0xFFFF_FFFE
-_OCTAL = re.compile(r"[0-7]{1,5}")
+_OCTAL = r"[0-7]{1,5}"
 # They hold always, and are written by habit.
 _HOLDS = ("rw", "nosuid", "nodev", "noexec")
 _OPTIONS = "size=64M, mode=1777, uid=0, gid=0 and exec"
@@ -65,13 +66,19 @@ def split_visible(every: Iterable[Visible]) -> tuple[tuple[Volume, ...], tuple[T
     return volumes, tuple(each for each in given if isinstance(each, Tmpfs))
 
 
-def by_place(volumes: Iterable[Volume], tmpfs: Iterable[Tmpfs]) -> list[Visible]:
-    """All of them: what is beneath something else comes after it. Raises UsageError for two at one place."""
+def by_place(
+    volumes: Iterable[Volume], tmpfs: Iterable[Tmpfs], *, has_secrets: bool = False
+) -> list[Visible]:
+    """All of them: what is beneath something else comes after it. Raises UsageError for two at one place, and
+    for one where the instance's secrets are."""
     every: list[Visible] = [*volumes, *tmpfs]
     every.sort(key=lambda each: each.target)
     for one, other in pairwise(every):
         if one.target == other.target:
             raise UsageError(f"two volumes have the same place in the instance, {one.target}")
+    for each in every if has_secrets else ():
+        if f"{each.target}/".startswith(f"{SECRETS_PLACE}/"):
+            raise UsageError(f"nothing else can be at {each.target}: the instance's secrets are there")
     return every
 
 
@@ -89,7 +96,7 @@ def _with_option(tmpfs: Tmpfs, option: str) -> Tmpfs:
     name, equals, value = option.partition("=")
     if name == "size" and value:
         return replace(tmpfs, size=parse_bytes(value))
-    if name == "mode" and _OCTAL.fullmatch(value):
+    if name == "mode" and re.fullmatch(_OCTAL, value):
         return replace(tmpfs, mode=int(value, 8))
     if name in ("uid", "gid") and value.isascii() and value.isdecimal() and len(value) <= 10:
         number = int(value)

@@ -63,6 +63,7 @@ def _refuse(spec: InstanceSpec, why: str, *, has_landlock: bool) -> None:
     for wanted, what in (
         (spec.volumes, "volumes need mounts"),
         (spec.tmpfs, "a tmpfs needs mounts"),
+        (spec.secrets, "secrets need mounts"),
         (spec.network != NO_NETWORK or spec.ports, "networks and ports need a network namespace"),
         (spec.rootfs is None and spec.image != "host", f"the image {spec.image!r} needs mounts"),
         (spec.read_only and not has_landlock, "--read-only needs mounts or Landlock"),

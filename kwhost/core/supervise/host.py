@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import trio
 
-from kwhost.core.errors import Conflict, KwhostError, NotFound, QuotaExceeded, StoreError
+from kwhost.core.errors import Conflict, KwhostError, NotFound, QuotaExceeded
 from kwhost.core.model.connections import Connections
 from kwhost.core.model.daemon import ProcessEntry
 from kwhost.core.model.definition import InstanceDefinition
@@ -31,7 +31,7 @@ from kwhost.core.supervise.choosing import choose_engine
 from kwhost.core.supervise.connections import list_connections
 from kwhost.core.supervise.hosted import HostedInstance
 from kwhost.core.supervise.hosted_policies import HostedPolicies
-from kwhost.core.supervise.hosting import ExecRequest, Session, StdioFds
+from kwhost.core.supervise.hosting import NO_SECRETS, ExecRequest, Session, StdioFds
 from kwhost.core.supervise.lookup import find_record
 from kwhost.core.supervise.memory import read_memory
 from kwhost.core.supervise.processes import list_processes
@@ -237,13 +237,19 @@ class HostSupervisor:
     # Instances.
 
     async def create(
-        self, definition: InstanceDefinition, *, start: bool, confined: bool, configured: bool = False
+        self,
+        definition: InstanceDefinition,
+        *,
+        start: bool,
+        confined: bool,
+        configured: bool = False,
+        secrets: Mapping[str, bytes] = NO_SECRETS,
     ) -> InstanceStatus:
         """See Hosting; `configured`: the configuration file has it."""
         # What is to run is started by the next daemon, if this one is killed before.
         desired: Desired = "running" if start or configured else "stopped"
         instance = await self._admit_new(
-            definition, desired=desired, confined=confined, configured=configured
+            definition, secrets, desired=desired, confined=confined, configured=configured
         )
         if start:
             try:
@@ -275,7 +281,13 @@ class HostSupervisor:
             raise Conflict("the daemon is about to end: nothing is started any more")
 
     async def _admit_new(
-        self, definition: InstanceDefinition, *, desired: Desired, confined: bool, configured: bool
+        self,
+        definition: InstanceDefinition,
+        secrets: Mapping[str, bytes],
+        *,
+        desired: Desired,
+        confined: bool,
+        configured: bool,
     ) -> HostedInstance:
         tenant, _, _ = self._check_new(definition, confined=confined)
         if reason := await self._admit(tenant, definition):
@@ -299,9 +311,12 @@ class HostSupervisor:
         with trio.CancelScope(shield=True):
             await self._hold(instance)
             try:
+                if secrets:
+                    await trio.to_thread.run_sync(self._around.secrets.keep, record.id, secrets)
                 await self._around.journal.commit(record, EventKind.CREATED, must=True)
-            except StoreError:
+            except KwhostError:
                 self._drop(instance)
+                await trio.to_thread.run_sync(self._around.secrets.remove, record.id)
                 raise
         return instance
 
@@ -375,6 +390,7 @@ class HostSupervisor:
         self._drop(instance)
         await self.volumes.remove_of(instance.record.tenant, instance.record.id)
         await trio.to_thread.run_sync(self._around.dirs(instance.record.id).remove)
+        await trio.to_thread.run_sync(self._around.secrets.remove, instance.record.id)
 
     def _drop(self, instance: HostedInstance) -> None:
         self._instances.pop(instance.record.id, None)

@@ -12,6 +12,7 @@ then happened wholly, or not at all.
 from collections.abc import AsyncGenerator, AsyncIterator, Container, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple, Protocol
 
 from trio.abc import ReceiveStream, SendStream
@@ -33,7 +34,10 @@ from kwhost.core.supervise.images import ImageHosting
 from kwhost.core.supervise.policy_hosting import PolicyHosting
 from kwhost.core.supervise.volumes import VolumeHosting
 
-__all__ = ["ExecRequest", "Hosting", "Session", "StdioFds"]
+__all__ = ["NO_SECRETS", "ExecRequest", "Hosting", "Session", "StdioFds"]
+
+
+NO_SECRETS: Mapping[str, bytes] = MappingProxyType({})
 
 
 class StdioFds(NamedTuple):
@@ -149,12 +153,21 @@ class Hosting(Protocol):
 
     # Instances.
 
-    async def create(self, definition: InstanceDefinition, *, start: bool, confined: bool) -> InstanceStatus:
+    async def create(
+        self,
+        definition: InstanceDefinition,
+        *,
+        start: bool,
+        confined: bool,
+        secrets: Mapping[str, bytes] = NO_SECRETS,
+    ) -> InstanceStatus:
         """Admit and record a new instance, and start it if asked; with `start` it returns once the program
         runs, and an instance that does not start is not kept.
 
         `confined`: one of the tenant's users asks. What the instance binds must then lie, with all links
         followed, beneath the tenant's `binds`, at each start: a link can be changed in between.
+
+        `secrets`: the contents of those that the definition names, unless it names files too.
 
         Raises NotFound (tenant), Conflict (the name is taken), QuotaExceeded, and what starting raises.
         """

@@ -175,6 +175,7 @@ def _launch(
         if connection is None:
             raise HostError(f"nobody listens on {dirs.run}/control.sock any more")
         undo.callback(connection.close)
+        secrets = start.definition.secrets
         taps = start.attached.open_taps()
         for queue in (queue for tap in taps for queue in tap.queues):
             own(queue)
@@ -190,6 +191,7 @@ def _launch(
             counted_cgroup=-1 if place is None else guests[place],
             policy=PolicyFds(own(policy_file(policy.table)), own(ceiling_file(policy.ceiling))),
             netns=start.attached.namespace,
+            secrets=own(around.secrets.open(start.instance, secrets)) if secrets else -1,
             taps=taps,
             stdio=(start.stdio.stdin, start.stdio.stdout, start.stdio.stderr) if start.stdio else None,
         )

@@ -15,7 +15,6 @@ from kwhost.core.images.accounts import resolve_user
 from kwhost.core.images.host import host_image
 from kwhost.core.images.image import Image
 from kwhost.core.images.rootfs import rootfs_image
-from kwhost.core.images.tmpfs import plan_tmpfs
 from kwhost.core.images.volumes import check_within, plan_volumes
 from kwhost.core.model.ids import FULL_RANGE, IdRange
 from kwhost.core.model.instance import (
@@ -26,7 +25,6 @@ from kwhost.core.model.instance import (
     TerminalSize,
 )
 from kwhost.core.model.mounts import Mount, MountKind
-from kwhost.core.model.tmpfs import by_place, sized
 from kwhost.core.model.volume import Volume
 
 if TYPE_CHECKING:  # `kwhost run` alone has no definition
@@ -144,7 +142,7 @@ def _of_image(spec: InstanceSpec, image: Image) -> tuple[Mount, ...]:
         return ()
     directory = image.settings.workdir
     made = (Mount(MountKind.DIRECTORY, directory),) if spec.workdir is None and directory != "/" else ()
-    taken = {each.target for each in by_place(spec.volumes, spec.tmpfs)}
+    taken = {volume.target for volume in spec.volumes} | {tmpfs.target for tmpfs in spec.tmpfs}
     writable = [path for path in image.settings.volumes if spec.read_only and path not in taken]
     return made + tuple(Mount(MountKind.TMPFS, path, data="mode=755") for path in writable)
 
@@ -153,17 +151,27 @@ def _visible(
     spec: InstanceSpec, ids: IdRange, within: Sequence[str] | None, named: Mapping[str, str]
 ) -> tuple[Mount, ...]:
     """What it sees besides the image; what is beneath something else comes after it."""
+    if not (spec.volumes or spec.tmpfs or spec.secrets):
+        return ()
+    from kwhost.core.images.tmpfs import plan_tmpfs  # most runs have nothing of it
+    from kwhost.core.model.secrets import SECRETS_PLACE
+    from kwhost.core.model.tmpfs import by_place
+
     mounts: list[Mount] = []
-    for each in by_place(spec.volumes, spec.tmpfs):
+    for each in by_place(spec.volumes, spec.tmpfs, has_secrets=bool(spec.secrets)):
         if isinstance(each, Volume):
             mounts += plan_volumes([each], within, named)
         else:
             mounts.append(plan_tmpfs(each, ids.size))
+    if spec.secrets:
+        mounts.append(Mount(MountKind.SECRETS, SECRETS_PLACE))
     return tuple(mounts)
 
 
 def spec_of(definition: "InstanceDefinition", isolation: Isolation) -> InstanceSpec:
-    """A hosted instance's definition as what `kwhost run` is asked for."""
+    """A hosted instance's definition as what `kwhost run` is asked for. Raises UsageError."""
+    from kwhost.core.model.tmpfs import sized  # `kwhost run` alone has no definition
+
     return InstanceSpec(
         argv=definition.command,
         name=definition.name,
@@ -174,6 +182,7 @@ def spec_of(definition: "InstanceDefinition", isolation: Isolation) -> InstanceS
         workdir=definition.workdir,
         user=definition.user,
         volumes=definition.volumes,
+        secrets=definition.secrets,
         tmpfs=sized(definition.tmpfs, definition.limits.memory),
         interactive=definition.interactive,
         terminal=definition.terminal,

@@ -16,6 +16,7 @@ from kwhost.core.supervise.journal import Journal
 from kwhost.core.supervise.networking import Networks
 from kwhost.core.supervise.policies import PolicySource
 from kwhost.core.supervise.questions import Questions
+from kwhost.core.supervise.secrets import SecretStore
 from kwhost.core.supervise.volumes import HostedVolumes
 
 __all__ = ["Surroundings"]
@@ -38,6 +39,7 @@ class Surroundings:
     questions: Questions
     networks: Networks
     volumes: HostedVolumes
+    secrets: SecretStore
 
     def dirs(self, instance: InstanceId) -> InstanceDirs:
         """The directories of an instance."""
@@ -53,6 +55,7 @@ class Surroundings:
             if directory.name not in known:
                 sweep(directory.name)
                 self.dirs(InstanceId(directory.name)).remove()
+        self.secrets.remove_others(known)
         for group in self.cgroups.leftovers(live):
             await group.kill()
             await group.remove()
