@@ -13,7 +13,7 @@ from kwhost.core.cli.options import CommandParser
 from kwhost.core.cli.variables import add_variable_option, read_variables
 from kwhost.core.config.host import HostConfig, load_host_config
 from kwhost.core.errors import UsageError
-from kwhost.core.model.definition import Changes, Restart
+from kwhost.core.model.chosen import Changes, Restart
 from kwhost.core.model.ids import InstanceName, instance_name, tenant_name
 from kwhost.core.model.instance import Engine, GuestLimits, InstanceSpec, Isolation
 from kwhost.core.model.policy import DEFAULT_POLICY

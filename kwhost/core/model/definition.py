@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from enum import Enum
 
+from kwhost.core.model.chosen import Changes, Restart
 from kwhost.core.model.ids import InstanceName, TenantName
 from kwhost.core.model.instance import Engine
 from kwhost.core.model.network import NO_TRAFFIC_OF_ITS_OWN, PublishedPort, Traffic
@@ -12,14 +13,6 @@ from kwhost.core.model.tmpfs import Tmpfs
 from kwhost.core.model.volume import Volume
 
 __all__ = ["BlockLimits", "Changes", "Healthcheck", "InstanceDefinition", "Limits", "ProbeKind", "Restart"]
-
-
-class Restart(Enum):
-    """What follows the end of an instance that nobody stopped."""
-
-    NO = "no"
-    ON_FAILURE = "on-failure"
-    ALWAYS = "always"
 
 
 class ProbeKind(Enum):
@@ -71,14 +64,6 @@ class Limits:
     storage: int | None = None
     block: BlockLimits = BlockLimits()
     memory_headroom: float = 4.0
-
-
-class Changes(Enum):
-    """Where an instance's changes to its root go, for as long as it runs: to memory, which counts as its own,
-    or to a disk as large as its storage."""
-
-    MEMORY = "memory"
-    DISK = "disk"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
