@@ -173,13 +173,18 @@ IMAGE_STORE = "store"
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageRequest:
     """An image for one instance; `reference` is what follows the source's name in `image =
-    "NAME:REFERENCE"`. A source keeps what it has of its own in the directory plugins/NAME of `state_dir`."""
+    "NAME:REFERENCE"`. A source keeps what it has of its own in the directory plugins/NAME of `state_dir`.
+
+    `digest` is that of the plan of the last run, where the instance is to have the same image again, whatever
+    its name means now; "" where the name counts.
+    """
 
     reference: str
     instance: InstanceName
     tenant: TenantName
     read_only: bool
     state_dir: Path
+    digest: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,8 @@ from kwhost.hookspecs import IMAGE_STORE, ImagePlan, ImageRequest, ImageSource, 
 
 
 def _stored(request: ImageRequest) -> ImagePlan:
-    plan = plan_stored(ImageStore(request.state_dir / "images"), request.tenant, request.reference)
+    store = ImageStore(request.state_dir / "images")
+    plan = plan_stored(store, request.tenant, request.reference, request.digest)
     return ImagePlan(
         mounts=plan.mounts,
         accounts_root=plan.accounts_root,

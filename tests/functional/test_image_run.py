@@ -223,6 +223,69 @@ def test_a_running_instance_keeps_its_image_and_exec_follows_it(hosted: Hosted) 
     assert done.stdout == "1000\nb\nold\n"
 
 
+COUNT = "sleep 0.2; cat /etc/version; exit 1"
+
+
+def version(number: int) -> bytes:
+    layer = Archive().add("etc/version", b"version %d\n" % number).data
+    return docker_archive([BASE, layer], "app:1", Cmd=["sh", "-c", COUNT])
+
+
+def test_a_restart_is_of_the_same_image_whatever_the_name_means(hosted: Hosted) -> None:
+    hosted.load(version(1))
+    hosted.run("run", "-d", "--restart", "always", "--name", "one", "--image", "app:1")
+
+    def logged() -> list[str]:
+        lines: list[str] = hosted.run("logs", "one").stdout.splitlines()
+        return lines
+
+    hosted.load(version(2))
+    begun = len(logged())
+    eventually(lambda: len(logged()) > begun + 1, "runs after the name has moved")
+    hosted.run("image", "rm", "app:1")
+    begun = len(logged())
+    eventually(lambda: len(logged()) > begun + 1, "runs without a name")
+    assert hosted.run("restart", "one").returncode == 0
+    begun = len(logged())
+    eventually(lambda: len(logged()) > begun, "a run that was asked for")
+
+    assert set(logged()) == {"version 1"}
+
+
+def test_a_configured_instance_gets_what_its_name_means_when_somebody_starts_it(kwhostd: StartDaemon) -> None:
+    hosted = Hosted(kwhostd("[tenants.acme]\n"))
+    hosted.load(version(1))
+    hosted.daemon.config.write_text("[tenants.acme.instances.one]\nimage = 'app:1'\nrestart = 'always'\n")
+    hosted.run("reload")
+
+    def logged(text: str) -> int:
+        lines: list[str] = hosted.run("logs", "one").stdout.splitlines()
+        return lines.count(text)
+
+    eventually(lambda: logged("version 1"), "the first run")
+    hosted.load(version(2))
+    begun = logged("version 1")
+    eventually(lambda: logged("version 1") > begun + 1, "two more runs")
+    assert logged("version 2") == 0
+
+    assert hosted.run("restart", "one").returncode == 0
+    eventually(lambda: logged("version 2"), "a run of the new image")
+
+
+def test_whoever_removes_an_image_is_told_who_has_it_and_content_goes_with_that(hosted: Hosted) -> None:
+    hosted.load(docker_archive([BASE], "app:1", Cmd=["sleep", "1000"]))
+    hosted.run("run", "-d", "--name", "one", "--image", "app:1")
+
+    removed = hosted.run("image", "rm", "app:1")
+
+    assert removed.stdout == "app:1\n"
+    assert removed.stderr.startswith("kwhost: default/one still has what was called app:1")
+    layers = hosted.daemon.state_dir / "images/layers"
+    assert list(layers.iterdir())
+    hosted.run("rm", "-f", "one")
+    eventually(lambda: not list(layers.iterdir()), "the removal of the layers")
+
+
 def test_what_a_killed_daemon_had_begun_to_load_is_gone_after_the_next_start(hosted: Hosted) -> None:
     store, daemon = hosted.daemon.state_dir / "images", hosted.daemon
     file = daemon.directory / "large.tar"

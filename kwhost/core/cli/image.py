@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from kwhost.core.cli.connection import add_host_option
+from kwhost.core.cli.diagnostics import notice
 from kwhost.core.cli.image_access import Archive, ImageAccess, open_access, pack_directory, read_archive
 from kwhost.core.cli.options import CommandParser
 from kwhost.core.cli.results import output_width, show_json, show_result
@@ -110,7 +111,10 @@ def _inspect(access: ImageAccess, names: Sequence[str], _options: Any, *, shown:
 def _remove(access: ImageAccess, names: Sequence[str], _options: Any, *, shown: bool) -> None:  # noqa: ARG001
     _some(names, "rm")
     for name in names:
-        show_result(f"{access.remove(name)['name']}\n")
+        image = access.remove(name)
+        show_result(f"{image['name']}\n")
+        if having := ", ".join(image["instances"]):
+            notice(f"{having} still has what was called {image['name']}, which stays until it is removed")
 
 
 def _prune(access: ImageAccess, names: Sequence[str], _options: Any, *, shown: bool) -> None:  # noqa: ARG001

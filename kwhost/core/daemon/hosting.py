@@ -120,6 +120,18 @@ class DaemonHosting(HostSupervisor):
         except KwhostError as error:
             await self._around.journal.tell(EventKind.NOTICE, f"images were not repaired: {error}")
 
+    async def _forget(self, instance: HostedInstance) -> None:
+        digest = self._around.dirs(instance.record.id).read_image()
+        await super()._forget(instance)
+        if digest:
+            self.spawn(self._let_go, digest)
+
+    async def _let_go(self, digest: str) -> None:
+        try:
+            await self.images.let_go(digest)
+        except KwhostError as error:
+            await self._around.journal.tell(EventKind.NOTICE, f"an image was not removed: {error}")
+
     # The configuration.
 
     async def reload(self) -> Changes:

@@ -222,7 +222,7 @@ def _storages(plugins: Plugins, host: HostConfig) -> dict[str, StorageKind]:
     return kinds
 
 
-async def _find_image(plugins: Plugins, state_dir: Path, spec: InstanceSpec) -> Image:
+async def _find_image(plugins: Plugins, state_dir: Path, spec: InstanceSpec, digest: str) -> Image:
     if spec.rootfs is None and spec.image.partition(":")[0] == "rootfs":
         # What a tenant's users may bind holds for the field `rootfs`; there is no way around it.
         raise UsageError(f"{spec.image!r} is no image: give a directory as rootfs, without an image")
@@ -233,6 +233,7 @@ async def _find_image(plugins: Plugins, state_dir: Path, spec: InstanceSpec) -> 
         tenant=spec.tenant,
         read_only=spec.read_only,
         state_dir=state_dir,
+        digest=digest,
     )
     plan = await plugins.plan_image(request)
     image = Image(plan.mounts, Accounts(), plan.settings, plan.digest, plan.pin)

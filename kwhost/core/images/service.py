@@ -139,6 +139,12 @@ class Images:
         self.collect()
         return tuple(removed)
 
+    def let_go(self, digest: str) -> None:
+        """Remove an image that an instance had, and that has no name any more."""
+        owners = self.store.owners()
+        if not any(named.digest == digest for owner in owners for named in self.store.names(owner).values()):
+            self.collect()
+
     def repair(self) -> None:
         """Remove what was left by whoever was killed; a host without images has no store, and gets none."""
         if self.store.path.is_dir():

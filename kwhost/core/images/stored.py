@@ -47,14 +47,15 @@ def find_name(store: ImageStore, owner: Owner, reference: str) -> tuple[str, Own
     raise NotFound(f"there is no image {reference[:200]!r} here; kwhost image ls lists what there is")
 
 
-def plan_stored(store: ImageStore, owner: Owner, reference: str) -> StoredPlan:
-    """Raises NotFound, ImageError, UsageError, HostError."""
+def plan_stored(store: ImageStore, owner: Owner, reference: str, digest: str = "") -> StoredPlan:
+    """With a digest, that of an image which the instance has already, no name is looked up. Raises NotFound,
+    ImageError, UsageError, HostError."""
     if ":" in str(store.path):
         raise ImageError(f"images cannot be used from {store.path}: its path must not contain ':'")
     with store.using():
-        _, _, named = find_name(store, owner, reference)
-        record = read_record(store, named.digest)
-        pin = store.pin(named.digest)
+        manifest = parse_digest(digest) if digest else find_name(store, owner, reference)[2].digest
+        record = read_record(store, manifest)
+        pin = store.pin(manifest)
     # Overlayfs takes no layer twice; what a lower one of two equal ones has, the upper one has, too.
     different = dict.fromkeys(reversed(record.layers))
     layers = ":".join(str(_real(store.layers) / hex_of(layer)) for layer in different)

@@ -83,14 +83,21 @@ class HostedInstance(InstanceLife):
             raise Conflict(f"{self.record.name} is {self.record.state.value} already")
         self._stop_waiting()
         self._short_runs = 0
-        await self._begin(stdio)
+        await self._begin(self._digest_again, stdio)
         while self.record.state is S.STARTING:
             await self.changed.wait()
         if self.record.state is S.FAILED:
             raise LaunchError(self.record.message, self.record.exit_code or EXIT_INTERNAL)
 
-    async def _begin(self, stdio: StdioFds | None = None, restarts: int | None = None) -> None:
-        """Shielded: what was begun is finished, whether whoever asked for it waits or not."""
+    @property
+    def _digest_again(self) -> str:
+        """The image that somebody who starts it gets: what the configuration names is looked up by its name,
+        any other instance stays what it was made of."""
+        return "" if self.record.configured else self._dirs.read_image()
+
+    async def _begin(self, digest: str, stdio: StdioFds | None = None, restarts: int | None = None) -> None:
+        """With the image of this digest, or "": the one that its name means. Shielded: what was begun is
+        finished, whether whoever asked for it waits or not."""
         with trio.CancelScope(shield=True):
             await self._step(
                 S.STARTING,
@@ -107,9 +114,8 @@ class HostedInstance(InstanceLife):
             image: Image | None = None
             try:
                 engine = await self.choose_engine()
-                start = Start(
-                    self.record.id, self.definition, self.tenant, engine, stdio, self.record.confined
-                )
+                confined = self.record.confined
+                start = Start(self.record.id, self.definition, self.tenant, engine, digest, stdio, confined)
                 image = await find_image(self._around, start)
                 policy = await self.policy.prepare()
                 if (addresses := await self.attachment.plan()) != self.record.addresses:
@@ -152,7 +158,7 @@ class HostedInstance(InstanceLife):
         connection = self._dirs.connect() if self.is_live else None
         if not self.is_live or (connection is None and await self._is_unborn()):
             with suppress(KwhostError):  # the journal has told
-                await self._begin()
+                await self._begin(self._digest_again)
             return
         group = self._around.cgroups.instance(self.record.tenant, self.record.id)
         control = Control(connection) if connection else None
@@ -333,7 +339,7 @@ class HostedInstance(InstanceLife):
             return
         self._waiting = None
         try:
-            await self._begin(restarts=self.record.restarts + 1)
+            await self._begin(self._dirs.read_image(), restarts=self.record.restarts + 1)
         except StoreError:  # it may be writable again by then
             if self.record.desired == "running":
                 waiting = self._waiting = trio.CancelScope()

@@ -47,8 +47,8 @@ class ImageHosting(Protocol):
         """One image. Raises NotFound, ImageError, UsageError."""
 
     async def remove(self, owner: Owner, reference: str) -> StoredImage:
-        """Forget a name of the owner's own; what no other name and no instance needs goes with it. Raises as
-        `inspect`, and HostError."""
+        """Forget a name of the owner's own; what no other name and no instance needs goes with it, and who
+        still has it is told. Raises as `inspect`, and HostError."""
 
     async def prune(self, owner: Owner) -> tuple[StoredImage, ...]:
         """Forget the owner's own names that no instance needs; what they were. Raises as `remove`."""
@@ -99,12 +99,17 @@ class HostedImages:
 
     async def remove(self, owner: Owner, reference: str) -> StoredImage:
         """See ImageHosting."""
-        return await _call(lambda: self._images.remove(owner, reference))
+        removed = await _call(lambda: self._images.remove(owner, reference))
+        return (await self._with_instances((removed,), None if owner is None else (owner,)))[0]
 
     async def prune(self, owner: Owner) -> tuple[StoredImage, ...]:
         """See ImageHosting."""
         wanted = {record.definition.image for record in self._records()}
         return await _call(lambda: self._images.prune(owner, wanted))
+
+    async def let_go(self, digest: str) -> None:
+        """An instance that had an image is no more. Raises ImageError, HostError."""
+        await _call(lambda: self._images.let_go(digest))
 
     async def repair(self) -> None:
         """Remove what a daemon left that was killed while it added or removed an image. Raises ImageError,

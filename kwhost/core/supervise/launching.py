@@ -46,13 +46,14 @@ __all__ = [
 
 class Start(NamedTuple):
     """One run of an instance: the instance, what it is to be, whose it is, the engine that was chosen for it,
-    its first attachment, whether it may only use what its tenant's users may, its way into a network, and its
-    volumes."""
+    the digest of the image that it is to have again ("": the one that its name means), its first attachment,
+    whether it may only use what its tenant's users may, its way into a network, and its volumes."""
 
     instance: InstanceId
     definition: InstanceDefinition
     tenant: Tenant
     engine: Engine
+    digest: str = ""
     stdio: StdioFds | None = None
     confined: bool = False
     attached: Attached = Attached()
@@ -205,7 +206,7 @@ def _launch(
 async def find_image(around: Surroundings, start: Start) -> Image:
     """The image of an instance that this host can run; it may have to be fetched. Raises KwhostError."""
     find_shortage(around.cgroups, start.definition.limits)
-    return await around.image(start.spec())
+    return await around.image(start.spec(), start.digest)
 
 
 async def launch_instance(around: Surroundings, start: Start, image: Image, policy: StartPolicy) -> Launch:

@@ -60,7 +60,7 @@ class RunImage:
     async def for_program(self, spec: InstanceSpec) -> Image:
         """For a further program in the run. Raises KwhostError."""
         if self._image is None:
-            found = await self._around.image(spec)
+            found = await self._around.image(spec, "")
             found.close()  # the run itself has it
             self.begin(found)
         assert self._image

@@ -25,7 +25,8 @@ __all__ = ["Surroundings"]
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Surroundings:
     """Given to each instance. `engine` makes an engine by its name, for one start; `image` finds out how
-    an instance's root is made: it raises ImageError and what the image's source raises."""
+    an instance's root is made, of the image with a digest unless that is "": it raises ImageError and what
+    the image's source raises."""
 
     run_dir: Path
     state_dir: Path
@@ -34,7 +35,7 @@ class Surroundings:
     journal: Journal
     cgroups: Cgroups
     engine: Callable[[str, IdLease], Engine]
-    image: Callable[[InstanceSpec], Awaitable[Image]]
+    image: Callable[[InstanceSpec, str], Awaitable[Image]]
     policies: PolicySource
     questions: Questions
     networks: Networks
