@@ -3,13 +3,17 @@
 import shutil
 import signal
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from kwhost.core.errors import ImageError, NotFound, UsageError
+from kwhost.core.images.collection import collect
+from kwhost.core.images.contents import CONTENTS_FILE
 from kwhost.core.images.service import stored_image
-from kwhost.core.images.store import OPERATOR
+from kwhost.core.images.store import OPERATOR, ImageStore
 from kwhost.core.model.ids import TenantName
 from kwhost.core.model.mounts import MountKind
 from tests.functional.image_parts import docker_archive, image_config, oci_archive
@@ -280,6 +284,31 @@ def test_a_damaged_document_is_told_of(store: Store) -> None:
 
     with pytest.raises(ImageError, match="load it again"):
         store.images.list(OPERATOR)
+
+
+def test_what_an_image_says_of_itself_is_not_read_for_others(store: Store) -> None:
+    (image,) = store.load(docker_archive([BASE], "a:1"), ACME)
+    (store.state / "images/images" / image.digest[7:] / "image.json").write_text("{")
+
+    store.load(docker_archive([TOP], "b:1"))
+    store.images.remove(OPERATOR, "b:1")
+
+    assert image.layers[0][7:] in store.content()
+
+
+def test_what_images_consist_of_is_read_before_anybody_has_to_wait(store: Store) -> None:
+    (image,) = store.load(docker_archive([BASE], "a:1"))
+
+    class Unreadable(ImageStore):
+        @contextmanager
+        def collecting(self) -> Iterator[bool]:
+            (self.images / image.digest[7:] / CONTENTS_FILE).write_text("{")
+            with super().collecting() as free:
+                yield free
+
+    collect(Unreadable(store.state / "images"))
+
+    assert image.layers[0][7:] in store.content()
 
 
 @pytest.mark.parametrize("unknown", [b'"x": "\xff"', b'"x": ' + b"1" * 5000])

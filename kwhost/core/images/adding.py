@@ -61,29 +61,31 @@ class Adder:
         layers = tuple(layer.name for layer in manifest.layers)
         if len(config.rootfs.diff_ids) != len(layers):
             raise ImageError("the image's configuration does not have as many layers as its manifest")
-        size = 0
+        unpacked: dict[Digest, int] = {}
         for number, (layer, diff_id) in enumerate(zip(layers, config.rootfs.diff_ids, strict=True), 1):
             found = self.unpack_layer(layer, f"layer {number} of {len(layers)}")
             if found.diff_id != diff_id:
                 raise ImageError(
                     f"layer {number} is not what the image's configuration says ({diff_id[:100]!a})"
                 )
-            size += found.size
+            unpacked[layer] = found.size
         record = ImageRecord(
             manifest=self.store.add_blob(document),
             config=manifest.config.name,
             layers=layers,
-            size=size,
+            size=sum(unpacked[layer] for layer in layers),
             created=config.created,
             settings=settings,
         )
-        self._keep(record, manifest.known_type, names)
+        self._keep(record, manifest.known_type, unpacked, names)
         return record
 
-    def _keep(self, record: ImageRecord, media_type: str, names: list[str]) -> None:
+    def _keep(
+        self, record: ImageRecord, media_type: str, unpacked: dict[Digest, int], names: list[str]
+    ) -> None:
         with telling_full_disk("keep an image"):
             if not (self.store.images / hex_of(record.manifest)).is_dir():
-                write_record(self.store, self.place, record, media_type)
+                write_record(self.store, self.place, record, media_type, unpacked)
         read_record(self.store, record.manifest)
         self.store.set_names(self.owner, names, record.manifest, time.time())
 

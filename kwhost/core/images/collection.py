@@ -1,26 +1,19 @@
 """Removing what no name refers to and nobody uses any more."""
 
-from collections import Counter
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
 from kwhost.core.errors import ImageError
+from kwhost.core.images.contents import Contents, read_contents
 from kwhost.core.images.digests import Digest, hex_of, parse_digest
-from kwhost.core.images.records import read_record
 from kwhost.core.images.store import ImageStore, telling_full_disk
 
-__all__ = ["collect", "count_references", "in_use"]
+__all__ = ["collect", "in_use"]
 
 
-def count_references(store: ImageStore) -> dict[Digest, int]:
-    """How many names of all owners each blob serves. Raises ImageError."""
-    named = Counter(name.digest for owner in store.owners() for name in store.names(owner).values())
-    counts: Counter[Digest] = Counter()
-    for digest, names in named.items():
-        for blob in read_record(store, digest).blobs():
-            counts[blob] += names
-    return counts
+def _named(store: ImageStore) -> set[Digest]:
+    return {named.digest for owner in store.owners() for named in store.names(owner).values()}
 
 
 def in_use(store: ImageStore, instances: Iterable[Path]) -> set[Digest]:
@@ -37,16 +30,34 @@ def in_use(store: ImageStore, instances: Iterable[Path]) -> set[Digest]:
     return used
 
 
+class _Known:
+    """What images consist of; each is looked at once."""
+
+    def __init__(self, store: ImageStore) -> None:
+        self._store = store
+        self._contents: dict[Digest, Contents] = {}
+
+    def blobs_of(self, image: Digest) -> Iterable[Digest]:
+        """Raises ImageError."""
+        if image not in self._contents:
+            self._contents[image] = read_contents(self._store.images, image)
+        return self._contents[image].blobs
+
+
 def collect(store: ImageStore, instances: Iterable[Path] = ()) -> int:
     """Remove it; the bytes of blobs that went. While somebody adds an image nothing is removed, and a later
     collection will. Raises ImageError where what is used cannot be told, HostError."""
+    known = _Known(store)
+    for image in _named(store):  # before anybody has to wait: there may be many
+        with suppress(ImageError):  # removed meanwhile
+            known.blobs_of(image)
     with store.collecting() as free:
         if not free:
             return 0
-        kept = set(count_references(store))
-        for digest in in_use(store, instances):
+        kept = {blob for image in _named(store) for blob in known.blobs_of(image)}
+        for image in in_use(store, instances):
             with suppress(ImageError):  # the pin of an image that was removed long ago
-                kept |= set(read_record(store, digest).blobs())
+                kept.update(known.blobs_of(image))
         names = {hex_of(digest) for digest in kept}
         with telling_full_disk("remove what is left of images"):
             freed = _put_away(store, names)

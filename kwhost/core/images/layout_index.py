@@ -6,24 +6,17 @@ which no image's name has. The store itself never reads this file. Source: OCI i
 
 import json
 from collections.abc import Mapping
-from typing import NamedTuple
 
+from kwhost.core.images.contents import Contents
 from kwhost.core.images.digests import Digest
 
-__all__ = ["Described", "index_of"]
+__all__ = ["index_of"]
 
 _INDEX = "application/vnd.oci.image.index.v1+json"
 _NAME = "org.opencontainers.image.ref.name"
 
 
-class Described(NamedTuple):
-    """What the index says of a manifest besides its digest."""
-
-    media_type: str
-    size: int
-
-
-def index_of(names: Mapping[str, Digest], manifests: Mapping[Digest, Described]) -> bytes:
+def index_of(names: Mapping[str, Digest], manifests: Mapping[Digest, Contents]) -> bytes:
     """The file's content; what `manifests` lacks is left out."""
     entries = [
         {

@@ -7,13 +7,14 @@ neither msgspec nor any layer's files.
 import json
 import os
 import stat
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from kwhost.core.errors import ImageError
+from kwhost.core.images.contents import CONTENTS_FILE, Contents
 from kwhost.core.images.digests import Digest, hex_of, parse_digest
-from kwhost.core.images.layout_index import Described
 from kwhost.core.images.on_disk import sync, sync_file_system_of
 from kwhost.core.images.store import ImageStore
 from kwhost.core.model.definition import Healthcheck, ProbeKind
@@ -36,10 +37,6 @@ class ImageRecord:
     size: int
     created: str | None
     settings: ImageSettings
-
-    def blobs(self) -> tuple[Digest, ...]:
-        """All that it consists of."""
-        return (self.manifest, self.config, *self.layers)
 
 
 def read_record(store: ImageStore, manifest: Digest) -> ImageRecord:
@@ -68,9 +65,12 @@ def _decode(fields: dict[str, Any]) -> ImageRecord:
     )
 
 
-def write_record(store: ImageStore, place: Path, record: ImageRecord, media_type: str) -> None:
-    """Keep the record, with the accounts that the layers have, and the manifest's type; all that belongs to
-    the image is on the disk before. Raises OSError."""
+def write_record(
+    store: ImageStore, place: Path, record: ImageRecord, media_type: str, unpacked: Mapping[Digest, int]
+) -> None:
+    """Keep the record with the accounts that the layers have, and what it consists of: the manifest's type,
+    and what each layer takes `unpacked`; all that belongs to the image is on the disk before. Raises
+    OSError."""
     made = place / f"record-{hex_of(record.manifest)}"
     (made / "etc").mkdir(mode=0o700, parents=True)
     for name in _ACCOUNTS:
@@ -79,8 +79,8 @@ def write_record(store: ImageStore, place: Path, record: ImageRecord, media_type
     if record.settings.healthcheck:
         fields["settings"]["healthcheck"]["kind"] = record.settings.healthcheck.kind.value
     (made / "image.json").write_bytes(json.dumps(fields).encode())
-    described = Described(media_type, store.blob(record.manifest).stat().st_size)
-    (made / "described.json").write_bytes(json.dumps(described).encode())
+    contents = _contents(store, record, media_type, unpacked, made)
+    (made / CONTENTS_FILE).write_bytes(contents.encode())
     sync_file_system_of(made)
     target = store.images / hex_of(record.manifest)
     try:
@@ -89,6 +89,16 @@ def write_record(store: ImageStore, place: Path, record: ImageRecord, media_type
         if not target.is_dir():  # somebody else was faster
             raise
     sync(store.images)
+
+
+def _contents(
+    store: ImageStore, record: ImageRecord, media_type: str, unpacked: Mapping[Digest, int], made: Path
+) -> Contents:
+    size = store.blob(record.manifest).stat().st_size
+    taken = {layer: store.blob(layer).stat().st_size + unpacked[layer] for layer in record.layers}
+    taken[record.config] = store.blob(record.config).stat().st_size
+    taken[record.manifest] = size + sum(file.stat().st_size for file in made.rglob("*") if file.is_file())
+    return Contents(media_type, size, taken)
 
 
 def _find_accounts(store: ImageStore, layers: tuple[Digest, ...], name: str) -> bytes:

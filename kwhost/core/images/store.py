@@ -3,7 +3,7 @@
     blobs/sha256/HEX    manifests, configurations, layers as they came; what a name promises was checked
     layers/HEX/         a layer's files, by the digest of the blob that it came from
     images/HEX/         image.json and the accounts, by the digest of the manifest: what a start needs; and
-                        what index.json says of it (described.json)
+                        which blobs it consists of (contents.json)
     references/T.json   the names of tenant T, or of the operator, each with a manifest's digest
     index.json          the same names for other programs (layout_index)
     ingest/             what is being made; gone with whoever made it
@@ -25,8 +25,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from kwhost.core.errors import HostError, ImageError
+from kwhost.core.images.contents import read_contents
 from kwhost.core.images.digests import Digest, digest_of, hex_of, parse_digest
-from kwhost.core.images.layout_index import Described, index_of
+from kwhost.core.images.layout_index import index_of
 from kwhost.core.images.on_disk import locked, sync
 from kwhost.core.images.removal import remove_tree
 from kwhost.core.model.ids import TenantName
@@ -287,9 +288,8 @@ class ImageStore:
         }
         manifests = {}
         for digest in set(names.values()):
-            with suppress(OSError, ValueError, TypeError):  # whoever uses a damaged image is told
-                described = (self.images / hex_of(digest) / "described.json").read_bytes()
-                manifests[digest] = Described(*json.loads(described))
+            with suppress(ImageError):  # whoever uses a damaged image is told
+                manifests[digest] = read_contents(self.images, digest)
         with telling_full_disk("keep the images' index"):
             self.write_file(self.path / "index.json", index_of(names, manifests))
 
