@@ -1,5 +1,6 @@
 """Images that come to a daemon from several at once."""
 
+import zlib
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -8,12 +9,12 @@ import trio
 import trio.testing
 
 from kwhost.core.engines.id_ranges import lease_ids
-from kwhost.core.errors import ImageError
+from kwhost.core.errors import ImageError, QuotaExceeded
 from kwhost.core.images.service import Images
-from kwhost.core.images.store import OPERATOR
+from kwhost.core.images.store import OPERATOR, Owner
 from kwhost.core.model.ids import DEFAULT_UID_BASE, TenantName
 from kwhost.core.supervise.images import ArchiveKind, HostedImages
-from tests.functional.image_parts import docker_archive
+from tests.functional.image_parts import docker_archive, image_config
 from tests.unit.tar_parts import Archive
 
 pytestmark = pytest.mark.root
@@ -24,7 +25,7 @@ ARCHIVE = docker_archive([Archive().add("file", b"content").data], "app:1")
 
 @pytest.fixture
 def images(tmp_path: Path) -> HostedImages:
-    return HostedImages(Images(tmp_path, lambda: lease_ids(DEFAULT_UID_BASE)), tuple)
+    return HostedImages(Images(tmp_path, lambda: lease_ids(DEFAULT_UID_BASE)))
 
 
 async def coming(*pieces: bytes) -> AsyncIterator[bytes]:
@@ -62,6 +63,65 @@ async def test_a_tenants_archives_come_one_after_another(images: HostedImages) -
         nursery.cancel_scope.cancel()
 
     assert not second.is_set()
+
+
+BOUND = 256 << 10
+
+
+@pytest.fixture
+def bounded(images: HostedImages) -> HostedImages:
+    """With a tenant that may have little."""
+    images.quota = lambda tenant: (images.promised(tenant), BOUND)
+    return images
+
+
+async def add(images: HostedImages, archive: bytes, owner: Owner = ACME) -> None:
+    await images.add(owner, ArchiveKind.IMAGES, None, coming(archive))
+
+
+async def test_what_a_tenant_brings_counts_once_until_it_is_removed(bounded: HostedImages) -> None:
+    await add(bounded, ARCHIVE)
+    counted = bounded.promised(ACME)
+    await add(bounded, docker_archive([Archive().add("file", b"content").data], "app:2"))
+    await bounded.load()  # as the next daemon does
+
+    assert 8 << 10 < counted == bounded.promised(ACME) < BOUND
+    for name in ("app:1", "app:2"):
+        await bounded.remove(ACME, name)
+    assert bounded.promised(ACME) == 0
+
+
+LARGE = Archive().add("large", bytes(300_000)).data
+
+
+@pytest.mark.parametrize(
+    ("layer", "plain"),
+    [
+        (LARGE, LARGE),
+        (zlib.compress(LARGE, wbits=31), LARGE),
+        (ending := Archive().add("small", b"").data + bytes(300_000), ending),
+    ],
+    ids=["files", "compressed", "behind-the-end"],
+)
+async def test_what_is_more_than_a_tenant_may_have_is_refused(
+    layer: bytes, plain: bytes, bounded: HostedImages
+) -> None:
+    archive = docker_archive([layer], "app:1", config=image_config([plain]))
+    with pytest.raises((QuotaExceeded, ImageError), match=r"storage (of acme|in use; the image asks)"):
+        await add(bounded, archive)
+
+    assert await bounded.list(ACME) == ()
+    assert bounded.promised(ACME) == 0
+    await add(bounded, archive, OPERATOR)
+
+
+async def test_whoever_has_no_storage_left_need_not_send_anything(bounded: HostedImages) -> None:
+    bounded.quota = lambda _tenant: (BOUND, BOUND)
+    begun = trio.Event()
+
+    with pytest.raises(QuotaExceeded, match="all of its storage in use"):
+        await bounded.add(ACME, ArchiveKind.IMAGES, None, stalled(begun))
+    assert not begun.is_set()
 
 
 async def test_an_archive_that_never_comes_is_given_up(

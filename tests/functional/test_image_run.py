@@ -210,6 +210,22 @@ def test_a_tenants_image_runs_for_that_tenant_alone(hosted: Hosted) -> None:
     assert "app:1" in hosted.run("image", "ls", "--tenant", "acme").stdout
 
 
+def test_a_tenants_images_count_for_its_storage(kwhostd: StartDaemon) -> None:
+    hosted = Hosted(kwhostd("[tenants.acme]\nstorage = '8M'\n"))
+    hosted.load(docker_archive([BASE], "app:1"), "--tenant", "acme")
+
+    (shown,) = json.loads(hosted.run("tenant", "ls", "--json").stdout)[:1]
+    assert 1 << 20 < shown["used"]["storage"] < 8 << 20
+
+    file = hosted.daemon.directory / "archive.tar"
+    file.write_bytes(docker_archive([Archive().add("large", os.urandom(8 << 20)).data], "large:1"))
+    refused = hosted.run("image", "load", str(file), "--tenant", "acme")
+    assert refused.returncode != 0
+    assert "storage" in refused.stderr
+    volume = hosted.run("volume", "create", "data", "--size", "8M", "--tenant", "acme")
+    assert "of 8.0 MiB storage in use" in volume.stderr
+
+
 def test_a_running_instance_keeps_its_image_and_exec_follows_it(hosted: Hosted) -> None:
     hosted.load(docker_archive([BASE], "app:1", Cmd=["sleep", "1000"], User="app", Env=["A=b"]))
     assert hosted.run("run", "-d", "--name", "one", "--image", "app:1").returncode == 0

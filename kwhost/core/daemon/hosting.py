@@ -4,7 +4,6 @@ import os
 import time
 from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import trio
@@ -18,10 +17,8 @@ from kwhost.core.daemon.history import Histories
 from kwhost.core.daemon.networks import DaemonNetworks
 from kwhost.core.daemon.policies import DaemonPolicies
 from kwhost.core.engines.bare import scratch_path
-from kwhost.core.engines.id_ranges import lease_ids
 from kwhost.core.engines.kvm_device import open_kvm
 from kwhost.core.errors import Conflict, KvmError, KwhostError, NetworkError, NotFound, StoreError
-from kwhost.core.images.service import Images
 from kwhost.core.model.daemon import Changes, DaemonInfo, PluginStatus
 from kwhost.core.model.definition import InstanceDefinition, Limits
 from kwhost.core.model.events import EventKind
@@ -36,7 +33,6 @@ from kwhost.core.supervise.applying import start_in_order, stop_in_order
 from kwhost.core.supervise.archive import Copied, FileCopies
 from kwhost.core.supervise.host import HostSupervisor
 from kwhost.core.supervise.hosted import POLICY_CHANGED, HostedInstance
-from kwhost.core.supervise.images import HostedImages
 from kwhost.core.supervise.lifecycle import LIVE_STATES
 from kwhost.core.supervise.protecting import is_bare
 from kwhost.core.supervise.surroundings import Surroundings
@@ -69,10 +65,6 @@ class DaemonHosting(HostSupervisor):
         self._histories = Histories()
         self._networks = networks
         networks.records = lambda: (instance.record for instance in self.hosted())
-        self.images = HostedImages(
-            Images(around.state_dir, partial(lease_ids, around.uid_base)),
-            lambda: [instance.record for instance in self.hosted()],
-        )
 
     # What it is.
 

@@ -23,11 +23,12 @@ from kwhost.core.daemon.notify import notify_service_manager
 from kwhost.core.daemon.output import log_event, set_up_log
 from kwhost.core.daemon.policies import DaemonPolicies
 from kwhost.core.engines.base import Engine
-from kwhost.core.engines.id_ranges import IdLease
+from kwhost.core.engines.id_ranges import IdLease, lease_ids
 from kwhost.core.engines.kernel_version import check_kernel
 from kwhost.core.errors import HostError, KwhostError, StoreError, UsageError
 from kwhost.core.images.accounts import Accounts, read_accounts
 from kwhost.core.images.image import Image
+from kwhost.core.images.service import Images
 from kwhost.core.model.events import Event, EventKind
 from kwhost.core.model.instance import InstanceSpec
 from kwhost.core.pluginmgr.discovery import Selection
@@ -39,6 +40,7 @@ from kwhost.core.storage.upper_disks import UpperDisks
 from kwhost.core.storage.volume_store import VolumeStore
 from kwhost.core.store.database import Store
 from kwhost.core.store.schema import DATABASE
+from kwhost.core.supervise.images import HostedImages
 from kwhost.core.supervise.journal import Journal
 from kwhost.core.supervise.questions import Questions
 from kwhost.core.supervise.remembered import RememberedAnswers
@@ -131,6 +133,7 @@ class _Daemon:
             networks=networks,
             volumes=_volumes(plugins, host, journal),
             secrets=SecretStore(host.run_dir),
+            images=HostedImages(Images(host.state_dir, partial(lease_ids, host.uid_base))),
         )
         hosting = DaemonHosting(around, self._configuration, plugins, policies, networks)
         hosting.configure_plugins(self._configuration)

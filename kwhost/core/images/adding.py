@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from kwhost.core.errors import ImageError
+from kwhost.core.images.allowance import Allowance
 from kwhost.core.images.compression import HEAD, is_compressed
+from kwhost.core.images.contents import read_contents
 from kwhost.core.images.digests import Digest, hex_of, parse_digest
 from kwhost.core.images.documents import DOCUMENT_MAX, Configuration, Manifest, decode
 from kwhost.core.images.on_disk import sync_file_system_of
@@ -45,10 +47,11 @@ class Adder:
     lease_ids: LeaseIds
     place: Path
     report: Callable[[str], None]
+    allowance: Allowance
 
     def add(self, document: bytes, names: list[str]) -> ImageRecord:
         """Add an image by its manifest; the configuration's and all layers' blobs have come. Raises
-        ImageError, HostError."""
+        ImageError, HostError, QuotaExceeded."""
         manifest = decode(document, Manifest, "the image's manifest")
         manifest.check_layers()
         config = decode(
@@ -87,10 +90,12 @@ class Adder:
             if not (self.store.images / hex_of(record.manifest)).is_dir():
                 write_record(self.store, self.place, record, media_type, unpacked)
         read_record(self.store, record.manifest)
+        for blob, taken in read_contents(self.store.images, record.manifest).blobs.items():
+            self.allowance.count(blob, taken)
         self.store.set_names(self.owner, names, record.manifest, time.time())
 
     def unpack_layer(self, layer: Digest, what: str) -> UnpackedLayer:
-        """Have a layer's directory; its blob is there. Raises ImageError, HostError."""
+        """Have a layer's directory; its blob is there. Raises ImageError, HostError, QuotaExceeded."""
         target = self.store.layers / hex_of(layer)
         about = self.store.layers / f"{hex_of(layer)}.json"
         if target.is_dir() and not about.exists():  # what somebody who was killed left of it
@@ -100,7 +105,9 @@ class Adder:
             self.report(f"unpacking {what}")
             self._make_layer(layer, target, about)
         known = json.loads(about.read_bytes())
-        return UnpackedLayer(parse_digest(known["diff_id"]), int(known["size"]))
+        size = int(known["size"])
+        self.allowance.count(layer, self.store.blob(layer).stat().st_size + size)
+        return UnpackedLayer(parse_digest(known["diff_id"]), size)
 
     def _make_layer(self, layer: Digest, target: Path, about: Path) -> None:
         made = self.place / f"layer-{hex_of(layer)}"
@@ -109,7 +116,7 @@ class Adder:
             made.mkdir(mode=0o755)
             with self.store.blob(layer).open("rb") as blob:
                 compressed = is_compressed(os.pread(blob.fileno(), HEAD, 0))
-                bounds = room_for(self.place)
+                bounds = self.allowance.within(room_for(self.place), os.fstat(blob.fileno()).st_size)
                 result = unpack(blob.fileno(), made, bounds, self.lease_ids, digest=compressed)
             # A layer without compression is called what its blob is, whose content was checked.
             fields = {"diff_id": result.diff_id or layer, "size": result.size, "left_out": result.left_out}

@@ -38,13 +38,14 @@ _OPAQUE_BYTES_MAX = 1 << 20  # of all their paths
 
 class LayerBounds(NamedTuple):
     """The most that a layer may have: entries, bytes that it takes, bytes of one file with its holes,
-    directories within each other; and whether files may have holes."""
+    directories within each other; and whether files may have holes. `limit` says what bounds the size."""
 
     entries: int = 2_000_000
     size: int = 1 << 36
     file: int = 1 << 40
     depth: int = 256
     holes: bool = True
+    limit: str = "there is room for"
 
 
 class LayerResult(NamedTuple):
@@ -143,9 +144,7 @@ class _Writer:
         if self._entries > bounds.entries:
             raise ImageError(f"the layer has more than {bounds.entries} entries")
         if self._size > bounds.size:
-            raise ImageError(
-                f"the layer has more than {bounds.size} bytes, which is all that there is room for"
-            )
+            raise ImageError(f"the layer has more than {bounds.size} bytes, which is all {bounds.limit}")
         if entry.segments is not None and not bounds.holes:
             raise ImageError(f"the archive's {_shown(entry.name)} is a sparse file, which no image has")
         if entry.size > bounds.file:

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from kwhost.core.errors import ImageError, UsageError
 from kwhost.core.images.adding import Adder
+from kwhost.core.images.allowance import Allowance
 from kwhost.core.images.archive_layout import ArchivedImage, Directory, read_layout
 from kwhost.core.images.digests import Digest, digest_of, hash_file
 from kwhost.core.images.names import parse_name
@@ -26,23 +27,29 @@ _SUFFIXES = {b"\x1f\x8b": "+gzip", b"\x28\xb5": "+zstd"}
 
 
 class ImageWork(NamedTuple):
-    """Where images go to, whose they become, and who hears of the progress."""
+    """Where images go to, whose they become and how much that may be, and who hears of the progress."""
 
     store: ImageStore
     owner: Owner
     lease_ids: LeaseIds
+    allowance: Allowance
     report: Callable[[str], None] = lambda _line: None
 
     def adder(self, place: Path) -> Adder:
         """What adds them."""
         return Adder(
-            store=self.store, owner=self.owner, lease_ids=self.lease_ids, place=place, report=self.report
+            store=self.store,
+            owner=self.owner,
+            lease_ids=self.lease_ids,
+            place=place,
+            report=self.report,
+            allowance=self.allowance,
         )
 
 
 def load_archive(work: ImageWork, archive: int, name: str | None) -> list[str]:
     """Add the images of an opened archive, compressed or not; their names. `name` is what the only image of
-    the archive is called instead. Raises ImageError, HostError, UsageError."""
+    the archive is called instead. Raises ImageError, HostError, UsageError, QuotaExceeded."""
     wanted = parse_name(name).familiar if name else None
     with work.store.adding() as place, ExitStack() as ends:
         unpacked = place / "archive"
@@ -118,7 +125,7 @@ def _manifest(store: ImageStore, config: Digest, size: int, layers: list[Digest]
 
 def import_root(work: ImageWork, archive: int, name: str) -> list[str]:
     """Add an image of one layer, the opened archive of a root file system, compressed or not. Raises
-    ImageError, HostError, UsageError."""
+    ImageError, HostError, UsageError, QuotaExceeded."""
     wanted = parse_name(name).familiar
     with work.store.adding() as place:
         file = place / "layer.tar"

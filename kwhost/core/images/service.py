@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from kwhost.core.errors import NotFound, UsageError
 from kwhost.core.images.accounts import read_accounts
+from kwhost.core.images.allowance import Allowance, Take, unbounded
 from kwhost.core.images.collection import collect, in_use
 from kwhost.core.images.digests import hex_of, parse_digest
 from kwhost.core.images.image import Image
@@ -21,6 +22,7 @@ from kwhost.core.images.stored import describe, find_name, plan_stored
 from kwhost.core.model.image import StoredImage
 
 if TYPE_CHECKING:
+    from kwhost.core.images.loading import ImageWork
     from kwhost.core.images.unpack import LeaseIds
 
 __all__ = ["Images", "kept_image", "stored_image"]
@@ -41,22 +43,33 @@ class Images:
         self._lease_ids = lease_ids
 
     def load(
-        self, owner: Owner, archive: int, name: str | None, report: Report = _silent
+        self,
+        owner: Owner,
+        archive: int,
+        name: str | None,
+        report: Report = _silent,
+        take: Take = unbounded,
     ) -> tuple[StoredImage, ...]:
         """Add the images of an opened docker-archive or oci-archive."""
-        from kwhost.core.images.loading import ImageWork, load_archive  # brings msgspec
+        from kwhost.core.images.loading import load_archive  # brings msgspec
 
-        work = ImageWork(self.store, owner, self._lease_ids, report)
+        work = self._work(owner, report, take)
         return self._added(owner, lambda: load_archive(work, archive, name))
 
     def import_root(
-        self, owner: Owner, archive: int, name: str, report: Report = _silent
+        self, owner: Owner, archive: int, name: str, report: Report = _silent, take: Take = unbounded
     ) -> tuple[StoredImage, ...]:
         """Add an image out of the opened archive of a root file system."""
-        from kwhost.core.images.loading import ImageWork, import_root
+        from kwhost.core.images.loading import import_root
 
-        work = ImageWork(self.store, owner, self._lease_ids, report)
+        work = self._work(owner, report, take)
         return self._added(owner, lambda: import_root(work, archive, name))
+
+    def _work(self, owner: Owner, report: Report, take: Take) -> "ImageWork":
+        from kwhost.core.images.loading import ImageWork
+
+        own = () if take is unbounded else self.store.content(owner)
+        return ImageWork(self.store, owner, self._lease_ids, Allowance(owner, own, take), report)
 
     @contextmanager
     def spooling(self) -> Iterator[tuple[int, Callable[[bytes], None]]]:
@@ -99,6 +112,14 @@ class Images:
             if owners is None or owner in owners
             for name, named in sorted(self.store.names(owner).items())
         )
+
+    def sizes(self) -> dict[Owner, int]:
+        """The bytes that each owner's images take, each part once."""
+        return {owner: sum(self.store.content(owner).values()) for owner in self.store.owners()}
+
+    def size(self, owner: Owner) -> int:
+        """Those of one owner's."""
+        return sum(self.store.content(owner).values())
 
     def uses(self) -> dict[str, str]:
         """The digest of the image that each instance has, by the instances' ids."""

@@ -254,6 +254,15 @@ class ImageStore:
             return shared
         return shared | {name: (owner, named) for name, named in self.names(owner).items()}
 
+    def content(self, owner: Owner) -> dict[Digest, int]:
+        """All that the owner's own images consist of, each part once, with the bytes that it takes; what is
+        damaged is not known. Raises ImageError."""
+        found: dict[Digest, int] = {}
+        for digest in {named.digest for named in self.names(owner).values()}:
+            with suppress(ImageError):  # whoever uses it is told
+                found |= read_contents(self.images, digest).blobs
+        return found
+
     def set_names(self, owner: Owner, names: list[str], digest: Digest, added: float) -> None:
         """Have names mean an image, all or none of them. Raises HostError, ImageError."""
         with self._changing_names(owner) as entries:

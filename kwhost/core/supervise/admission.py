@@ -6,11 +6,12 @@ from typing import NamedTuple
 from kwhost.core.errors import QuotaExceeded
 from kwhost.core.model.definition import InstanceDefinition
 from kwhost.core.model.floors import isolation_of, meets
+from kwhost.core.model.ids import TenantName
 from kwhost.core.model.instance import Engine
 from kwhost.core.model.tenant import Tenant
 from kwhost.core.model.units import format_bytes
 
-__all__ = ["check_admission", "quota_use"]
+__all__ = ["check_admission", "check_storage", "quota_use"]
 
 
 class _Resource(NamedTuple):
@@ -35,13 +36,13 @@ _RESOURCES = (
 )
 
 
-def quota_use(tenant: Tenant, present: Sequence[InstanceDefinition], volumes: int = 0) -> dict[str, float]:
-    """What a tenant's instances have been promised, by the quota's name; `volumes`: the bytes that its
-    volumes have besides."""
+def quota_use(tenant: Tenant, present: Sequence[InstanceDefinition], kept: int = 0) -> dict[str, float]:
+    """What a tenant's instances have been promised, by the quota's name; `kept`: the bytes that its volumes
+    and images have besides."""
     use = {"max_instances": float(len(present))}
     for resource in _RESOURCES:
         use[resource.name] = sum(resource.of(definition) or 0 for definition in present)
-    use["storage"] += volumes
+    use["storage"] += kept
     return {name: value for name, value in use.items() if hasattr(tenant.quota, name)}
 
 
@@ -56,10 +57,10 @@ def _check_isolation(tenant: Tenant, definition: InstanceDefinition) -> None:
 
 
 def check_admission(
-    tenant: Tenant, definition: InstanceDefinition, present: Sequence[InstanceDefinition], volumes: int = 0
+    tenant: Tenant, definition: InstanceDefinition, present: Sequence[InstanceDefinition], kept: int = 0
 ) -> None:
-    """Raise QuotaExceeded, with the quota, what is used and what was asked, where it does not fit. `volumes`:
-    as in quota_use."""
+    """Raise QuotaExceeded, with the quota, what is used and what was asked, where it does not fit. `kept`: as
+    in quota_use."""
     _check_isolation(tenant, definition)
     allowed = tenant.quota.max_instances
     if allowed is not None and len(present) + 1 > allowed:
@@ -77,9 +78,18 @@ def check_admission(
                 f"tenant {tenant.name} has a quota of {resource.name}, so {definition.name} must say how "
                 f"much it needs: give it a limit ({resource.name} = ...)"
             )
-        used = quota_use(tenant, present, volumes)[resource.name]
+        used = quota_use(tenant, present, kept)[resource.name]
         if used + asked > quota:
             raise QuotaExceeded(
                 f"tenant {tenant.name} has {resource.show(used)} of {resource.show(quota)} {resource.name} "
                 f"in use; {definition.name} asks for {resource.show(asked)} more"
             )
+
+
+def check_storage(tenant: TenantName, used: int, quota: int | None, what: str, size: int) -> None:
+    """The same for what is no instance. `used`: by instances, volumes and images."""
+    if quota is not None and used + size > quota:
+        raise QuotaExceeded(
+            f"tenant {tenant} has {format_bytes(used)} of {format_bytes(quota)} storage in use; {what} asks "
+            f"for {format_bytes(size)} more"
+        )

@@ -38,6 +38,7 @@ from kwhost.core.supervise.processes import list_processes
 from kwhost.core.supervise.session import AttachedSession, Pipes
 from kwhost.core.supervise.storage_view import read_storage
 from kwhost.core.supervise.surroundings import Surroundings
+from kwhost.core.supervise.tenant_status import tenant_status
 from kwhost.core.supervise.usage import measure
 
 __all__ = ["DEFAULT_TENANT", "HostSupervisor"]
@@ -68,9 +69,13 @@ class HostSupervisor:
         self._closing = False
         self._readers = trio.CapacityLimiter(1)
         self.volumes = around.volumes
-        self.volumes.records = lambda: (instance.record for instance in self._instances.values())
-        self.volumes.quota = self._storage
+        self.images = around.images
+        self.volumes.records = self.images.records = self._records
+        self.volumes.quota = self.images.quota = self._storage
         self.policies = HostedPolicies(around.policies, around.questions, self.instance)
+
+    def _records(self) -> list[InstanceRecord]:
+        return [instance.record for instance in self._instances.values()]
 
     # Tasks.
 
@@ -108,7 +113,7 @@ class HostSupervisor:
 
     async def recover(self, records: tuple[InstanceRecord, ...]) -> None:
         """Take over what an earlier daemon left, and remove what belongs to nobody."""
-        await self.volumes.load()
+        await self._count_kept()
         for record in records:
             tenant = self._tenants.get(record.tenant, Tenant(name=record.tenant))
             await self._hold(HostedInstance(record, tenant, self._around))
@@ -119,6 +124,13 @@ class HostSupervisor:
         live = frozenset(each.record.id for each in self._instances.values() if each.is_live)
         await self._around.remove_leftovers(frozenset(self._instances), live)
         self.spawn(self._repair_volumes)
+
+    async def _count_kept(self) -> None:
+        await self.volumes.load()
+        try:
+            await self.images.load()
+        except KwhostError as error:
+            await self._around.journal.tell(EventKind.NOTICE, f"images are not counted: {error}")
 
     async def _repair_volumes(self) -> None:
         """What is about to start may still need what an earlier daemon mounted for it."""
@@ -144,28 +156,20 @@ class HostSupervisor:
 
     def tenants(self) -> tuple[TenantStatus, ...]:
         """See Hosting."""
-        return tuple(self._tenant_status(self._tenants[name]) for name in sorted(self._tenants))
-
-    def _tenant_status(self, tenant: Tenant) -> TenantStatus:
-        of = [instance for instance in self._instances.values() if instance.record.tenant == tenant.name]
-        # As admission counts: what has ended keeps what it was promised, since it may be started again.
-        volumes = self._around.volumes.promised(tenant.name)
-        use = quota_use(tenant, [instance.definition for instance in of], volumes)
-        return TenantStatus(
-            name=tenant.name,
-            users=tenant.users,
-            isolation=tenant.isolation.value,
-            instances=len(of),
-            running=sum(instance.record.state is InstanceState.RUNNING for instance in of),
-            used=use,
-            quota={name: getattr(tenant.quota, name) for name in use},
+        records = self._records()
+        return tuple(
+            tenant_status(self._tenants[name], records, self._kept(name)) for name in sorted(self._tenants)
         )
 
     def _storage(self, name: TenantName) -> tuple[int, int | None]:
-        """What of a tenant's is promised to instances, and what there is of it in all."""
+        """What a tenant has in use of its storage, and what there is of it."""
         tenant = self._tenants.get(name, Tenant(name=name))
         of = [each.definition for each in self._instances.values() if each.record.tenant == name]
-        return int(quota_use(tenant, of)["storage"]), tenant.quota.storage
+        return int(quota_use(tenant, of, self._kept(name))["storage"]), tenant.quota.storage
+
+    def _kept(self, name: TenantName) -> int:
+        """The bytes that a tenant has besides its instances."""
+        return self.volumes.promised(name) + self.images.promised(name)
 
     def instances(self) -> tuple[InstanceStatus, ...]:
         """See Hosting."""
@@ -269,8 +273,8 @@ class HostSupervisor:
         of_tenant = [each for each in self._instances.values() if each.record.tenant == tenant.name]
         if any(each.record.name == definition.name for each in of_tenant):
             raise Conflict(f"tenant {tenant.name} has an instance {definition.name} already; remove it first")
-        volumes = self._around.volumes.promised(tenant.name)
-        check_admission(tenant, definition, [each.definition for each in of_tenant], volumes)
+        present = [each.definition for each in of_tenant]
+        check_admission(tenant, definition, present, self._kept(tenant.name))
         engine = choose_engine(definition.engine, tenant.isolation).engine
         self._around.policies.configured(tenant, definition, confined=confined)  # there are such policies
         network = self._around.networks.choose(tenant, definition, engine.value, confined=confined)

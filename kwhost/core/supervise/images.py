@@ -6,16 +6,19 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Collection, Iterable
 from enum import Enum
 from functools import partial
-from typing import Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import trio
 
-from kwhost.core.errors import ImageError
+from kwhost.core.errors import ImageError, QuotaExceeded
 from kwhost.core.images.service import Images
 from kwhost.core.images.store import OPERATOR, Owner
 from kwhost.core.model.ids import TenantName
 from kwhost.core.model.image import StoredImage
-from kwhost.core.store.records import InstanceRecord
+from kwhost.core.supervise.admission import check_storage
+
+if TYPE_CHECKING:
+    from kwhost.core.store.records import InstanceRecord
 
 __all__ = ["ArchiveKind", "HostedImages", "ImageHosting"]
 
@@ -56,19 +59,43 @@ class ImageHosting(Protocol):
     async def add(
         self, owner: Owner, kind: ArchiveKind, name: str | None, archive: AsyncIterator[bytes]
     ) -> tuple[StoredImage, ...]:
-        """Add what an archive has: all of it, or nothing. Raises ImageError, UsageError, HostError."""
+        """Add what an archive has: all of it, or nothing. Raises ImageError, UsageError, HostError,
+        QuotaExceeded."""
 
 
 class HostedImages:
-    """See ImageHosting."""
+    """See ImageHosting. `records` and `quota` are as in HostedVolumes."""
 
-    def __init__(self, images: Images, records: Callable[[], Iterable[InstanceRecord]]) -> None:
-        """`records`: of all instances."""
+    def __init__(self, images: Images) -> None:
         self._images = images
-        self._records = records
+        self._sizes: dict[Owner, int] = {}
+        self._coming: dict[Owner, int] = defaultdict(int)
+        self.records: Callable[[], Iterable[InstanceRecord]] = tuple
+        self.quota: Callable[[TenantName], tuple[int, int | None]] = lambda _tenant: (0, None)
         self._adding = trio.CapacityLimiter(_ADDING_MAX)
         # Whoever sends slowly keeps nobody else waiting.
         self._sending: dict[Owner, trio.CapacityLimiter] = defaultdict(partial(trio.CapacityLimiter, 1))
+
+    async def load(self) -> None:
+        """Find out what everybody has; before anything else. Raises ImageError."""
+        self._sizes = await _call(self._images.sizes)
+
+    def promised(self, tenant: TenantName) -> int:
+        """The bytes that a tenant's images take, with what is being added."""
+        return self._sizes.get(tenant, 0) + self._coming[tenant]
+
+    def _take(self, owner: Owner, size: int) -> int | None:
+        """See images.allowance."""
+        if owner is None:
+            return None
+        used, quota = self.quota(owner)
+        check_storage(owner, used, quota, "the image", size)
+        self._coming[owner] += size
+        return None if quota is None else quota - used - size
+
+    async def _count(self, owner: Owner) -> None:
+        """What the owner has may have changed."""
+        self._sizes[owner] = await _call(lambda: self._images.size(owner))
 
     async def list(self, owner: Owner) -> tuple[StoredImage, ...]:
         """See ImageHosting."""
@@ -92,7 +119,7 @@ class HostedImages:
         """With those that are made of each, of these tenants or of all."""
         uses = await _call(self._images.uses)
         names: dict[str, list[str]] = {}
-        for record in self._records():
+        for record in self.records():
             if tenants is None or record.tenant in tenants:
                 names.setdefault(uses.get(record.id, ""), []).append(f"{record.tenant}/{record.name}")
         return tuple(image.with_instances(tuple(sorted(names.get(image.digest, ())))) for image in images)
@@ -100,12 +127,15 @@ class HostedImages:
     async def remove(self, owner: Owner, reference: str) -> StoredImage:
         """See ImageHosting."""
         removed = await _call(lambda: self._images.remove(owner, reference))
+        await self._count(owner)
         return (await self._with_instances((removed,), None if owner is None else (owner,)))[0]
 
     async def prune(self, owner: Owner) -> tuple[StoredImage, ...]:
         """See ImageHosting."""
-        wanted = {record.definition.image for record in self._records()}
-        return await _call(lambda: self._images.prune(owner, wanted))
+        wanted = {record.definition.image for record in self.records()}
+        removed = await _call(lambda: self._images.prune(owner, wanted))
+        await self._count(owner)
+        return removed
 
     async def let_go(self, digest: str) -> None:
         """An instance that had an image is no more. Raises ImageError, HostError."""
@@ -121,11 +151,33 @@ class HostedImages:
     ) -> tuple[StoredImage, ...]:
         """See ImageHosting."""
         async with self._sending[owner]:
+            if self._take(owner, 0) == 0:
+                raise QuotaExceeded(
+                    f"tenant {owner} has all of its storage in use: none is left for an image"
+                )
             with self._images.spooling() as (file, write):
                 await _keep(archive, write)
                 os.lseek(file, 0, os.SEEK_SET)
                 async with self._adding:
-                    return await _call(lambda: _add(self._images, owner, kind, name, file))
+                    return await self._add(owner, kind, name, file)
+
+    async def _add(
+        self, owner: Owner, kind: ArchiveKind, name: str | None, file: int
+    ) -> tuple[StoredImage, ...]:
+        def take(size: int) -> int | None:
+            return trio.from_thread.run_sync(self._take, owner, size)
+
+        def add() -> tuple[StoredImage, ...]:
+            if kind is ArchiveKind.ROOT:
+                return self._images.import_root(owner, file, name or "", take=take)
+            return self._images.load(owner, file, name, take=take)
+
+        try:
+            return await _call(add)
+        finally:
+            with trio.CancelScope(shield=True):
+                await self._count(owner)
+            self._coming[owner] = 0
 
 
 async def _keep(archive: AsyncIterator[bytes], write: Callable[[bytes], None]) -> None:
@@ -134,14 +186,6 @@ async def _keep(archive: AsyncIterator[bytes], write: Callable[[bytes], None]) -
             await _call(partial(write, piece))
     if slow.cancelled_caught:
         raise ImageError(f"the archive did not come within {_COMING_SECONDS / 3600:g} hours")
-
-
-def _add(
-    images: Images, owner: Owner, kind: ArchiveKind, name: str | None, file: int
-) -> tuple[StoredImage, ...]:
-    if kind is ArchiveKind.ROOT:
-        return images.import_root(owner, file, name or "")
-    return images.load(owner, file, name)
 
 
 async def _call(operation: Callable[[], _Result]) -> _Result:

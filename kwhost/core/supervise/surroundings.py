@@ -12,6 +12,7 @@ from kwhost.core.engines.instance_dirs import InstanceDirs
 from kwhost.core.images.image import Image
 from kwhost.core.model.ids import InstanceId
 from kwhost.core.model.instance import InstanceSpec, LogLimits
+from kwhost.core.supervise.images import HostedImages
 from kwhost.core.supervise.journal import Journal
 from kwhost.core.supervise.networking import Networks
 from kwhost.core.supervise.policies import PolicySource
@@ -41,6 +42,7 @@ class Surroundings:
     networks: Networks
     volumes: HostedVolumes
     secrets: SecretStore
+    images: HostedImages
 
     def dirs(self, instance: InstanceId) -> InstanceDirs:
         """The directories of an instance."""

@@ -10,7 +10,7 @@ from typing import NamedTuple, Protocol
 
 import trio
 
-from kwhost.core.errors import Conflict, HostError, KwhostError, NotFound, QuotaExceeded
+from kwhost.core.errors import Conflict, HostError, KwhostError, NotFound
 from kwhost.core.images.filling import fill_volume
 from kwhost.core.images.image import Image
 from kwhost.core.model.definition import Changes, InstanceDefinition
@@ -22,6 +22,7 @@ from kwhost.core.model.volume import DEFAULT_VOLUME_SIZE, IMAGE_VOLUME_SIZE, Sto
 from kwhost.core.storage.upper_disks import UpperDisks
 from kwhost.core.storage.volume_store import VolumeStore
 from kwhost.core.store.records import InstanceRecord
+from kwhost.core.supervise.admission import check_storage
 
 __all__ = ["HostedVolumes", "ShownVolumes", "VolumeHosting"]
 
@@ -60,7 +61,7 @@ class VolumeHosting(Protocol):
 
 class HostedVolumes:
     """See VolumeHosting. `records` and `quota` are for whoever knows instances and tenants to set: all
-    instances, and what of a tenant's storage is promised to instances and what there is of it in all."""
+    instances, and what a tenant has in use of its storage, these volumes too, and what there is of it."""
 
     def __init__(self, store: VolumeStore, disks: UpperDisks, tell: Callable[[str], Awaitable[None]]) -> None:
         self._store = store
@@ -140,19 +141,13 @@ class HostedVolumes:
             return volume
 
     def _check_quota(self, tenant: TenantName, name: str, size: int | None) -> None:
-        promised, quota = self.quota(tenant)
+        used, quota = self.quota(tenant)
         if quota is not None and size is None:
             raise HostError(
                 f"tenant {tenant} has {format_bytes(quota)} of storage, and what keeps volumes here holds no "
                 f"sizes: the volume {name} cannot be made"
             )
-        size = size or 0
-        used = promised + self.promised(tenant)
-        if quota is not None and used + size > quota:
-            raise QuotaExceeded(
-                f"tenant {tenant} has {format_bytes(used)} of {format_bytes(quota)} storage in use; the "
-                f"volume {name} asks for {format_bytes(size)} more"
-            )
+        check_storage(tenant, used, quota, f"the volume {name}", size or 0)
 
     async def remove(self, tenant: TenantName, name: str) -> StoredVolume:
         """See VolumeHosting."""
