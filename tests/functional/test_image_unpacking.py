@@ -6,7 +6,9 @@ import os
 import stat
 import subprocess
 import tarfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import zstandard
@@ -294,6 +296,33 @@ def test_a_decompression_bomb_is_refused_at_its_bound(compress: "object", layers
     assert "room" in layers.refuse(bomb, LayerBounds(size=1 << 20))
 
 
+def _with_attribute(number: int) -> dict[str, Any]:
+    return {"pax_headers": {"SCHILY.xattr.user.a": str(number) * 1000}}
+
+
+@pytest.mark.parametrize(
+    "add",
+    [
+        lambda archive, number: archive.add(f"f{number}", b"x"),
+        lambda archive, number: archive.directory(f"d{number}"),
+        lambda archive, number: archive.add(f"{number}/implied"),
+        lambda archive, number: archive.link(f"l{number}", "t" * 100),
+        lambda archive, number: archive.add(f"a{number}", **_with_attribute(number)),
+    ],
+    ids=["files", "directories", "implied-directories", "long-links", "attributes"],
+)
+def test_what_is_small_takes_room_too(add: Callable[[Archive, int], Archive], layers: Layers) -> None:
+    archive = Archive()
+    for number in range(10):
+        add(archive, number)
+
+    assert "room" in layers.refuse(archive, LayerBounds(size=39 << 10))
+
+
+def test_empty_files_and_short_links_are_free(layers: Layers) -> None:
+    assert layers.unpack(Archive().add("f").link("l", "f").hard_link("h", "f")).size == 0
+
+
 def test_a_layer_of_too_many_or_too_deep_entries_is_refused(layers: Layers) -> None:
     many = Archive()
     for number in range(20):
@@ -355,7 +384,7 @@ def test_gzip_in_several_parts_is_one_layer(layers: Layers) -> None:
     data = Archive().add("f", b"x" * 2000).data
     result = layers.unpack(gzip.compress(data[:700]) + gzip.compress(data[700:]))
 
-    assert (result.entries, result.size) == (1, 2000)
+    assert (result.entries, result.size) == (1, 4096)
 
 
 def test_the_digest_is_that_of_the_plain_archive(layers: Layers) -> None:

@@ -34,11 +34,14 @@ _NO_ID = 2**32 - 1  # means "leave it" to the kernel
 _LAST_SECOND = 2**33
 _OPAQUE_MAX = 10_000
 _OPAQUE_BYTES_MAX = 1 << 20  # of all their paths
+_BLOCK = 4096
+_SHORT_LINK = 59  # bytes, which an inode has itself
 
 
 class LayerBounds(NamedTuple):
-    """The most that a layer may have: entries, bytes that it takes, bytes of one file with its holes,
-    directories within each other; and whether files may have holes. `limit` says what bounds the size."""
+    """The most that a layer may have: entries, bytes that it takes of the disk, bytes of one file with its
+    holes, directories within each other; and whether files may have holes. `limit` says what bounds the
+    size."""
 
     entries: int = 2_000_000
     size: int = 1 << 36
@@ -49,8 +52,8 @@ class LayerBounds(NamedTuple):
 
 
 class LayerResult(NamedTuple):
-    """What was made: bytes of files, entries, those that were left out (devices), and the directories that
-    hide what the layers below have of them."""
+    """What was made: bytes that it takes, entries, those that were left out (devices), and the directories
+    that hide what the layers below have of them."""
 
     size: int
     entries: int
@@ -139,16 +142,20 @@ class _Writer:
 
     def _count(self, entry: Entry) -> None:
         self._entries += 1
-        self._size += entry.stored
         bounds = self._bounds
         if self._entries > bounds.entries:
             raise ImageError(f"the layer has more than {bounds.entries} entries")
-        if self._size > bounds.size:
-            raise ImageError(f"the layer has more than {bounds.size} bytes, which is all {bounds.limit}")
+        self._grow(_room(entry))
         if entry.segments is not None and not bounds.holes:
             raise ImageError(f"the archive's {_shown(entry.name)} is a sparse file, which no image has")
         if entry.size > bounds.file:
             raise ImageError(f"the layer's {_shown(entry.name)} claims to have {entry.size} bytes")
+
+    def _grow(self, size: int) -> None:
+        self._size += size
+        if self._size > self._bounds.size:
+            text = f"which is all {self._bounds.limit}"
+            raise ImageError(f"the layer takes more than {self._bounds.size} bytes, {text}")
 
     def _open_parent(self, parts: list[bytes]) -> int:
         """The directory of an entry, made where it is not there. It stays opened until the next one."""
@@ -160,6 +167,7 @@ class _Writer:
             fd = open_in_root(self._root, os.fsdecode(path) or ".", _DIRECTORY)
         except FileNotFoundError:
             above = self._open_parent(parts[:-1])
+            self._grow(_BLOCK)
             os.mkdir(parts[-1], 0o755, dir_fd=above)
             self.close()
             fd = open_in_root(self._root, os.fsdecode(path), _DIRECTORY)
@@ -328,11 +336,31 @@ class _Writer:
         os.chown(file, entry.uid, entry.gid, dir_fd=parent, follow_symlinks=isinstance(file, int))
 
     def _set_attributes(self, entry: Entry, file: int) -> None:
-        """Those that belong to users. Capabilities do nothing in an instance, access lists name ids, and
-        overlayfs's own would change what the layers show."""
-        for name, value in entry.xattrs.items():
-            if name.startswith(_USER) and not name.startswith(_OVERLAY):
-                os.setxattr(file, name, value)
+        for name, value in _users_attributes(entry):
+            os.setxattr(file, name, value)
+
+
+def _users_attributes(entry: Entry) -> list[tuple[bytes, bytes]]:
+    """Those that belong to users. Capabilities do nothing in an instance, access lists name ids, and
+    overlayfs's own would change what the layers show."""
+    return [
+        (name, value)
+        for name, value in entry.xattrs.items()
+        if name.startswith(_USER) and not name.startswith(_OVERLAY)
+    ]
+
+
+def _room(entry: Entry) -> int:
+    """The bytes that an entry takes of a disk, which file systems give away in blocks."""
+    size = entry.stored + -entry.stored % _BLOCK
+    if entry.segments is not None:
+        size += len(entry.segments) * _BLOCK  # each may begin within a block
+    if entry.kind is Kind.DIRECTORY or (entry.kind is Kind.SYMLINK and len(entry.link) > _SHORT_LINK):
+        size += _BLOCK
+    if entry.xattrs:
+        attributes = sum(len(name) + len(value) for name, value in _users_attributes(entry))
+        size += attributes + -attributes % _BLOCK
+    return size
 
 
 def _write(file: int, piece: memoryview) -> None:

@@ -32,7 +32,7 @@ class ImageSettings:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredImage:
     """One name of an image. `tenant` is None for an image of the operator, which all tenants may use. `size`
-    is what its layers have, unpacked, in bytes, with what it shares with others; `layers` are from the lowest
+    is what its layers take, unpacked, in bytes, with what it shares with others; `layers` are from the lowest
     up; `added` is a Unix time. `instances` are those that have it, as TENANT/NAME, where that was asked."""
 
     name: str
