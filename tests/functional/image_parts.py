@@ -11,6 +11,7 @@ from tests.unit.tar_parts import Archive
 __all__ = ["busybox_layer", "digest", "docker_archive", "image_config", "oci_archive"]
 
 LAYER = "application/vnd.oci.image.layer.v1.tar"
+INDEX = "application/vnd.oci.image.index.v1+json"
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 
 
@@ -49,11 +50,12 @@ def oci_archive(
     *,
     lie: bool = False,
     bare: bool = False,
+    indexed: bool = False,
     unknown: bytes = b'"unknown": 1',
     **fields: Any,
 ) -> bytes:
     """An OCI image layout; `lie`: a layer's content is not what its name says; `bare`: it has no layers, only
-    what names them; `unknown`: what the manifest has besides."""
+    what names them; `indexed`: an index leads to the image; `unknown`: what the manifest has besides."""
     archive = Archive().add("oci-layout", b'{"imageLayoutVersion":"1.0.0"}')
 
     def blob(content: bytes, kind: str) -> dict[str, Any]:
@@ -69,5 +71,8 @@ def oci_archive(
         "layers": [blob(layer, LAYER) for layer in layers],
     }
     entry = blob(json.dumps(manifest).encode()[:-1] + b", " + unknown + b"}", MANIFEST)
+    if indexed:
+        entry["platform"] = {"os": "linux", "architecture": "amd64"}
+        entry = blob(json.dumps({"schemaVersion": 2, "manifests": [entry]}).encode(), INDEX)
     entry["annotations"] = {"org.opencontainers.image.ref.name": name}
     return archive.add("index.json", json.dumps({"manifests": [entry]}).encode()).data

@@ -72,11 +72,19 @@ class Registry:
         self._process.terminate()
         self._process.wait(20)
 
-    def push(self, archive: bytes, name: str = "app:1") -> str:
+    def push(self, archive: bytes, name: str = "app:1", *options: str) -> str:
         """Have an image, brought by skopeo; its name in full."""
         file = self._directory / "archive.tar"
         file.write_bytes(archive)
-        copy = ["skopeo", "copy", "-q", "--dest-tls-verify=false", *self._creds, f"oci-archive:{file}"]
+        copy = [
+            "skopeo",
+            "copy",
+            "-q",
+            "--dest-tls-verify=false",
+            *self._creds,
+            *options,
+            f"oci-archive:{file}",
+        ]
         subprocess.run([*copy, f"docker://{self.host}/{name}"], check=True, timeout=60)
         return f"{self.host}/{name}"
 
@@ -155,6 +163,21 @@ def test_a_digest_in_the_name_is_what_comes(registry: Registry, image: Image) ->
     assert image("pull", f"{repository}@{found['digest']}", "--plain-http").returncode == 0
     missing = image("pull", f"{repository}@{digest(b'other')}", "--plain-http")
     assert "no such image" in missing.stderr
+
+
+def test_an_image_that_was_pinned_by_its_index_is_found_by_that(registry: Registry, image: Image) -> None:
+    name = registry.push(oci_archive([LAYER], "app:1", indexed=True), "app:1", "--all")
+    inspect = ["skopeo", "inspect", "--raw", "--tls-verify=false", f"docker://{name}"]
+    index = subprocess.run(inspect, capture_output=True, check=True, timeout=60).stdout
+    assert b"manifests" in index
+    pinned = f"{name}@{digest(index)}"
+
+    assert image("pull", pinned, "--plain-http").stdout == f"{name}\n"
+
+    (found,) = json.loads(image("inspect", pinned).stdout)
+    assert (found["name"], found["index"]) == (name, digest(index))
+    assert found["digest"] != found["index"]
+    assert image("rm", pinned).stdout == f"{name}\n"
 
 
 class Cutter:

@@ -1,5 +1,6 @@
 """The image store: what is loaded is there once, belongs to whoever brought it, and goes with its names."""
 
+import re
 import shutil
 import signal
 import subprocess
@@ -319,14 +320,38 @@ def test_what_a_manifest_says_besides_concerns_nobody_else(unknown: bytes, store
     assert store.names() == ["b:1"]
 
 
-def test_an_image_is_found_by_the_digest_that_it_was_pulled_by(store: Store) -> None:
-    index = f"registry.example/app@sha256:{'1' * 64}"
-    (image,) = store.load(docker_archive([BASE], "a:1"), name=index)
+INDEX = re.compile(rb'"digest": "(sha256:[0-9a-f]{64})"[^{]*"annotations"')
 
-    assert image.name == index
-    assert store.images.inspect(OPERATOR, index) == image
-    assert store.images.inspect(OPERATOR, f"registry.example/app@{image.digest}") == image
-    store.images.remove(OPERATOR, index)
+
+@pytest.mark.parametrize("tag", ["", ":1"])
+def test_an_image_is_found_by_the_digest_of_its_index(tag: str, store: Store) -> None:
+    archive = oci_archive([BASE], "app:1", indexed=True)
+    digest = re.findall(INDEX, archive)[-1].decode()
+    pulled_as = f"registry.example/app{tag}@{digest}"
+
+    (image,) = store.load(archive, name=pulled_as)
+
+    assert image.index == digest != image.digest
+    repository = "registry.example/app"
+    for reference in (
+        image.name,
+        pulled_as,
+        f"{repository}@{digest}",
+        f"{repository}@{image.digest}",
+        digest,
+    ):
+        assert store.images.inspect(OPERATOR, reference) == image
+    for other in (f"{repository}{tag}@sha256:{'1' * 64}", f"registry.example/other{tag}@{digest}"):
+        with pytest.raises(NotFound):
+            store.images.inspect(OPERATOR, other)
+    store.images.remove(OPERATOR, pulled_as)
+    assert store.names() == []
+
+
+@pytest.mark.parametrize("name", ["app", "app:1"])
+def test_an_image_is_not_called_by_a_digest_that_it_has_not(name: str, store: Store) -> None:
+    with pytest.raises(UsageError, match=f"and cannot be called app(:1)?@sha256:{'1' * 64}"):
+        store.load(docker_archive([BASE], "a:1"), name=f"{name}@sha256:{'1' * 64}")
     assert store.names() == []
 
 

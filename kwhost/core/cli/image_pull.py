@@ -39,7 +39,7 @@ def pull(access: ImageAccess, text: str, options: Namespace, *, shown: bool) -> 
     with alone_in(_cache(), report):
         pulled = fetch(registry, name, _cache(), report)
         archive = Archive(archive_of(pulled, name.familiar), None, shown=shown)
-        added = access.add(archive, name=name.familiar, root=False)
+        added = access.add(archive, name=name.full, root=False)
         for file in pulled.blobs.values():
             file.unlink(missing_ok=True)
         return added

@@ -23,7 +23,7 @@ from kwhost.core.images.platforms import check_platform
 from kwhost.core.images.records import ImageRecord, read_record, write_record
 from kwhost.core.images.room import room_for
 from kwhost.core.images.settings import settings_of
-from kwhost.core.images.store import ImageStore, Owner, telling_full_disk
+from kwhost.core.images.store import ImageStore, Named, Owner, telling_full_disk
 from kwhost.core.images.unpack import LeaseIds, unpack
 
 __all__ = ["Adder", "UnpackedLayer"]
@@ -49,9 +49,9 @@ class Adder:
     report: Callable[[str], None]
     allowance: Allowance
 
-    def add(self, document: bytes, names: list[str]) -> ImageRecord:
-        """Add an image by its manifest; the configuration's and all layers' blobs have come. Raises
-        ImageError, HostError, QuotaExceeded."""
+    def add(self, document: bytes, names: list[str], chosen_from: Digest | None = None) -> ImageRecord:
+        """Add an image by its manifest, with the digest of the index that led to it; the configuration's and
+        all layers' blobs have come. Raises ImageError, HostError, QuotaExceeded."""
         manifest = decode(document, Manifest, "the image's manifest")
         manifest.check_layers()
         config = decode(
@@ -80,19 +80,17 @@ class Adder:
             created=config.created,
             settings=settings,
         )
-        self._keep(record, manifest.known_type, unpacked, names)
+        self._keep(record, manifest.known_type, unpacked)
+        self.store.set_names(self.owner, names, Named(record.manifest, time.time(), chosen_from))
         return record
 
-    def _keep(
-        self, record: ImageRecord, media_type: str, unpacked: dict[Digest, int], names: list[str]
-    ) -> None:
+    def _keep(self, record: ImageRecord, media_type: str, unpacked: dict[Digest, int]) -> None:
         with telling_full_disk("keep an image"):
             if not (self.store.images / hex_of(record.manifest)).is_dir():
                 write_record(self.store, self.place, record, media_type, unpacked)
         read_record(self.store, record.manifest)
         for blob, taken in read_contents(self.store.images, record.manifest).blobs.items():
             self.allowance.count(blob, taken)
-        self.store.set_names(self.owner, names, record.manifest, time.time())
 
     def unpack_layer(self, layer: Digest, what: str) -> UnpackedLayer:
         """Have a layer's directory; its blob is there. Raises ImageError, HostError, QuotaExceeded."""

@@ -36,12 +36,14 @@ _NESTED_MAX = 3
 
 class ArchivedImage(NamedTuple):
     """One image: where its configuration and its layers are, from the lowest up, with the digests that are
-    promised; `manifest` is its own, where it has one; `names` are what the archive calls it."""
+    promised; `manifest` is its own, where it has one, and `chosen_from` the digest of the index that led
+    to it; `names` are what the archive calls it."""
 
     config: tuple[str, Digest | None]
     layers: tuple[tuple[str, Digest | None], ...]
     names: tuple[str, ...]
     manifest: bytes | None = None
+    chosen_from: Digest | None = None
 
 
 class Directory:
@@ -131,6 +133,7 @@ def _oci_images(directory: Directory) -> tuple[int, Iterator[ArchivedImage]]:
 def _oci_image(directory: Directory, descriptor: Descriptor) -> ArchivedImage:
     annotations = descriptor.annotations or {}
     names = _valid_names([annotations[key] for key in _NAME_KEYS if key in annotations])
+    first = descriptor.name
     for _ in range(_NESTED_MAX):
         document = directory.document(_blob(descriptor)[0])
         _check(document, descriptor.name)
@@ -146,6 +149,7 @@ def _oci_image(directory: Directory, descriptor: Descriptor) -> ArchivedImage:
         layers=tuple(map(_blob, manifest.layers)),
         names=names[:1],
         manifest=document,
+        chosen_from=first if first != descriptor.name else None,
     )
 
 

@@ -49,8 +49,9 @@ class ImageWork(NamedTuple):
 
 def load_archive(work: ImageWork, archive: int, name: str | None) -> list[str]:
     """Add the images of an opened archive, compressed or not; their names. `name` is what the only image of
-    the archive is called instead. Raises ImageError, HostError, UsageError, QuotaExceeded."""
-    wanted = parse_name(name).familiar if name else None
+    the archive is called instead; a digest in it must be the image's. Raises ImageError, HostError,
+    UsageError, QuotaExceeded."""
+    wanted = parse_name(name) if name else None
     with work.store.adding() as place, ExitStack() as ends:
         unpacked = place / "archive"
         with telling_full_disk("begin to unpack an archive"):
@@ -64,21 +65,28 @@ def load_archive(work: ImageWork, archive: int, name: str | None) -> list[str]:
         directory = Directory(fd)
         count, images = read_layout(directory)
         if wanted and count > 1:
-            raise UsageError(f"the archive has {count} images: they cannot all be called {wanted}")
+            raise UsageError(f"the archive has {count} images: they cannot all be called {wanted.familiar}")
         added: list[str] = []
         for image in images:
-            names = [wanted] if wanted else list(image.names)
+            names = [wanted.familiar] if wanted else list(image.names)
             if not names:
                 raise UsageError(
                     "the archive does not say what its image is called: name it with --name NAME:TAG"
                 )
             work.report(f"adding {names[0]}")
-            _add(work, place, directory, image, names)
+            _add(work, place, directory, image, names, wanted.digest if wanted else None)
             added += names
         return added
 
 
-def _add(work: ImageWork, place: Path, directory: Directory, image: ArchivedImage, names: list[str]) -> None:
+def _add(
+    work: ImageWork,
+    place: Path,
+    directory: Directory,
+    image: ArchivedImage,
+    names: list[str],
+    wanted: Digest | None,
+) -> None:
     path, promised = image.config
     document = directory.document(path)
     config = digest_of(document)
@@ -86,7 +94,9 @@ def _add(work: ImageWork, place: Path, directory: Directory, image: ArchivedImag
     layers = [_adopt(work.store, directory, path, promised) for path, promised in image.layers]
     work.store.add_blob(document)
     manifest = image.manifest or _manifest(work.store, config, len(document), layers)
-    work.adder(place).add(manifest, names)
+    if wanted not in (None, image.chosen_from, own := digest_of(manifest)):
+        raise UsageError(f"the archive's image is {own}, and cannot be called {names[0]}@{wanted}")
+    work.adder(place).add(manifest, names, image.chosen_from)
 
 
 def _check(digest: Digest, promised: Digest | None) -> None:
@@ -126,7 +136,9 @@ def _manifest(store: ImageStore, config: Digest, size: int, layers: list[Digest]
 def import_root(work: ImageWork, archive: int, name: str) -> list[str]:
     """Add an image of one layer, the opened archive of a root file system, compressed or not. Raises
     ImageError, HostError, UsageError, QuotaExceeded."""
-    wanted = parse_name(name).familiar
+    wanted = parse_name(name)
+    if wanted.digest:
+        raise UsageError(f"{name[:200]!r} has a digest, which nobody can know before the image is made")
     with work.store.adding() as place:
         file = place / "layer.tar"
         work.report("reading the root file system")
@@ -142,8 +154,8 @@ def import_root(work: ImageWork, archive: int, name: str) -> list[str]:
             {"architecture": "amd64", "os": "linux", "created": created, "rootfs": root}
         ).encode()
         config = work.store.add_blob(document)
-        work.adder(place).add(_manifest(work.store, config, len(document), [layer]), [wanted])
-    return [wanted]
+        work.adder(place).add(_manifest(work.store, config, len(document), [layer]), [wanted.familiar])
+    return [wanted.familiar]
 
 
 def _copy(source: int, target: int, watch: Watch) -> None:

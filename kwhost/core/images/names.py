@@ -29,6 +29,11 @@ class ImageName(NamedTuple):
         shown = f"{self.registry}/{self.repository}" if self.registry else self.repository
         return f"{shown}:{self.tag}" if self.tag else f"{shown}@{self.digest}"
 
+    @property
+    def full(self) -> str:
+        """With the digest, where it has one."""
+        return f"{self.familiar}@{self.digest}" if self.tag and self.digest else self.familiar
+
 
 def _split_registry(path: str) -> tuple[str, str]:
     first, slash, rest = path.partition("/")

@@ -38,13 +38,15 @@ _ACCEPT = ", ".join(
                  "docker.distribution.manifest.v2")
 )  # fmt: skip
 _MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+_INDEX = "application/vnd.oci.image.index.v1+json"
 
 
 class Pulled(NamedTuple):
-    """What has come: the manifest, and files of the blobs."""
+    """What has come: the manifest, files of the blobs, and what the manifest was chosen from, if anything."""
 
     manifest: bytes
     blobs: dict[Digest, Path]
+    chosen_from: bytes | None = None
 
 
 @contextmanager
@@ -66,24 +68,26 @@ def alone_in(cache: Path, report: Callable[[str], None]) -> Iterator[None]:
 def pull(registry: Registry, name: ImageName, cache: Path, report: Callable[[str], None]) -> Pulled:
     """Fetch an image into `cache`, where nobody else may be. What has come of a layer stays there where this
     fails, and is not fetched again. Raises ImageError, HostError."""
-    manifest = _manifest(registry, name)
+    manifest, index = _manifest(registry, name)
     parsed = decode(manifest, Manifest, "the registry's manifest")
     parsed.check_layers()
     wanted = {blob.name: blob for blob in (parsed.config, *parsed.layers)}
     with ThreadPoolExecutor(_PARALLEL) as threads:
         fetched = [threads.submit(_fetch, registry, blob, cache, report) for blob in wanted.values()]
         files = [each.result() for each in fetched]
-    return Pulled(manifest, dict(zip(wanted, files, strict=True)))
+    return Pulled(manifest, dict(zip(wanted, files, strict=True)), index)
 
 
-def _manifest(registry: Registry, name: ImageName) -> bytes:
+def _manifest(registry: Registry, name: ImageName) -> tuple[bytes, bytes | None]:
+    """The image's manifest, and the index that has it, if there is one."""
     document = registry.document(name.digest or name.tag, _ACCEPT)
     _check(document, name.digest)
-    if is_index(document):
-        chosen = choose(decode(document, Index, "the registry's index")).name
-        document = registry.document(chosen, _ACCEPT)
-        _check(document, chosen)
-    return document
+    if not is_index(document):
+        return document, None
+    chosen = choose(decode(document, Index, "the registry's index")).name
+    manifest = registry.document(chosen, _ACCEPT)
+    _check(manifest, chosen)
+    return manifest, document
 
 
 def _check(document: bytes, promised: Digest | None) -> None:
@@ -156,17 +160,18 @@ def _hash(file: Path) -> str:
 
 def archive_of(pulled: Pulled, name: str) -> Iterator[bytes]:
     """An OCI image layout as a tar archive, in pieces."""
-    manifest = digest_of(pulled.manifest)
+    documents = [pulled.manifest, *([pulled.chosen_from] if pulled.chosen_from else [])]
     entry = {
-        "mediaType": _MANIFEST,
-        "digest": manifest,
-        "size": len(pulled.manifest),
+        "mediaType": _INDEX if pulled.chosen_from else _MANIFEST,
+        "digest": digest_of(documents[-1]),
+        "size": len(documents[-1]),
         "annotations": {"org.opencontainers.image.ref.name": name},
     }
     index = json.dumps({"schemaVersion": 2, "manifests": [entry]}).encode()
     yield _member("oci-layout", b'{"imageLayoutVersion":"1.0.0"}')
     yield _member("index.json", index)
-    yield _member(f"blobs/sha256/{hex_of(manifest)}", pulled.manifest)
+    for document in documents:
+        yield _member(f"blobs/sha256/{hex_of(digest_of(document))}", document)
     for digest, file in pulled.blobs.items():
         with file.open("rb") as opened:
             size = os.fstat(opened.fileno()).st_size

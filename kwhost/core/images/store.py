@@ -51,10 +51,15 @@ _LAYOUT = b'{"imageLayoutVersion": "1.0.0"}\n'
 
 
 class Named(NamedTuple):
-    """What a name means, since when."""
+    """What a name means, since when; `chosen_from` is the digest of the index that led to it, if one did."""
 
     digest: Digest
     added: float
+    chosen_from: Digest | None = None
+
+    def has(self, digest: Digest) -> bool:
+        """Whether it may be called so: people name images by either."""
+        return digest in (self.digest, self.chosen_from)
 
 
 @contextmanager
@@ -233,7 +238,8 @@ class ImageStore:
         try:
             entries = json.loads(file.read_bytes())
             return {
-                name: Named(parse_digest(digest), float(added)) for name, (digest, added) in entries.items()
+                name: Named(parse_digest(digest), float(added), parse_digest(index) if index else None)
+                for name, (digest, added, index) in entries.items()
             }
         except FileNotFoundError:
             return {}
@@ -263,10 +269,10 @@ class ImageStore:
                 found |= read_contents(self.images, digest).blobs
         return found
 
-    def set_names(self, owner: Owner, names: list[str], digest: Digest, added: float) -> None:
+    def set_names(self, owner: Owner, names: list[str], named: Named) -> None:
         """Have names mean an image, all or none of them. Raises HostError, ImageError."""
         with self._changing_names(owner) as entries:
-            entries.update({name: Named(digest, added) for name in names})
+            entries.update(dict.fromkeys(names, named))
             if len(entries) > _NAMES_MAX:
                 raise ImageError(
                     f"there would be {len(entries)} names of images, more than {_NAMES_MAX}; remove some"

@@ -35,14 +35,17 @@ def find_name(store: ImageStore, owner: Owner, reference: str) -> tuple[str, Own
     visible = store.visible(owner)
     if short := _SHORT_DIGEST.fullmatch(reference):
         for name, (whose, named) in visible.items():
-            if hex_of(named.digest).startswith(short[1]):
+            if any(
+                hex_of(digest).startswith(short[1]) for digest in (named.digest, named.chosen_from) if digest
+            ):
                 return name, whose, named
     wanted = parse_name(reference)
-    # The digest of an index, by which an image was pulled, is not that of the image.
-    if not (wanted.tag and wanted.digest) and wanted.familiar in visible:
-        return wanted.familiar, *visible[wanted.familiar]
+    if wanted.familiar in visible:
+        whose, named = visible[wanted.familiar]
+        if wanted.digest is None or named.has(wanted.digest):
+            return wanted.familiar, whose, named
     for name, (whose, named) in visible.items():
-        if named.digest == wanted.digest and parse_name(name)[:2] == wanted[:2]:
+        if wanted.digest and named.has(wanted.digest) and parse_name(name)[:2] == wanted[:2]:
             return name, whose, named
     raise NotFound(f"there is no image {reference[:200]!r} here; kwhost image ls lists what there is")
 
@@ -80,6 +83,7 @@ def describe(store: ImageStore, name: str, owner: Owner, named: Named) -> Stored
     return StoredImage(
         name=name,
         digest=named.digest,
+        index=named.chosen_from,
         tenant=owner,
         size=record.size,
         layers=record.layers,

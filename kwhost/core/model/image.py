@@ -31,7 +31,8 @@ class ImageSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredImage:
-    """One name of an image. `tenant` is None for an image of the operator, which all tenants may use. `size`
+    """One name of an image. `index` is the digest of the list of images for several platforms that it was
+    chosen from, if any. `tenant` is None for an image of the operator, which all tenants may use. `size`
     is what its layers take, unpacked, in bytes, with what it shares with others; `layers` are from the lowest
     up; `added` is a Unix time. `instances` are those that have it, as TENANT/NAME, where that was asked."""
 
@@ -41,6 +42,7 @@ class StoredImage:
     size: int
     layers: tuple[str, ...]
     added: float
+    index: str | None = None
     created: str | None = None
     settings: ImageSettings = field(default_factory=ImageSettings)
     instances: tuple[str, ...] = ()
