@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import RunKwhost
-from tests.functional.hosting import eventually
+from tests.functional.hosting import StartDaemon, eventually
 from tests.functional.image_parts import busybox_layer, digest, oci_archive
 from tests.unit.tar_parts import Archive
 
@@ -263,7 +263,26 @@ def test_without_encryption_nothing_is_pulled_unless_the_user_says_so(
     pulled = image("pull", name)
 
     assert pulled.returncode != 0
+    assert "it has no encryption: --plain-http, or insecure_registries" in pulled.stderr
     assert json.loads(image("ls", "--json").stdout) == []
+
+
+def test_a_daemon_says_which_registries_need_no_encryption(
+    registry: Registry, guarded: Registry, image: Image, kwhostd: StartDaemon
+) -> None:
+    daemon = kwhostd(f"[host]\ninsecure_registries = ['{registry.host}']\n")
+    host = ("--host", str(daemon.socket))
+    listed = registry.push(oci_archive([LAYER], "app:1"))
+    other = guarded.push(oci_archive([LAYER], "app:1"))
+
+    assert image("pull", listed, *host).stdout == f"{listed}\n"
+    assert "it has no encryption" in image("pull", other, *host, "--creds", "alice:secret").stderr
+    assert "it has no encryption" in image("login", guarded.host, *host, typed="alice\nsecret\n").stderr
+
+    daemon.config.write_text(f"[host]\ninsecure_registries = ['{guarded.host}']\n")
+    assert daemon.run("reload").returncode == 0
+    assert image("login", guarded.host, *host, typed="alice\nsecret\n").returncode == 0
+    assert image("pull", other, *host).stdout == f"{other}\n"
 
 
 @pytest.mark.parametrize("name", ["app:1", "library/app", "app@" + digest(b"app")])

@@ -43,6 +43,18 @@ def test_the_file_overrides_defaults_and_the_environment_the_file(tmp_path: Path
     assert (config.state_dir, config.run_dir, config.uid_base) == (Path("/a"), Path("/c"), 655360)
 
 
+def test_registries_without_encryption_are_those_that_the_file_names(tmp_path: Path) -> None:
+    environment = write(tmp_path, '[host]\ninsecure_registries = ["registry.example:5000", "10.0.0.1"]')
+
+    assert load_host_config({}, 0).insecure_registries == ()
+    named = load_host_config(environment, 1000).insecure_registries
+    assert named == ("registry.example:5000", "10.0.0.1")
+
+    config_file(environment, 1000).write_text('[host]\ninsecure_registries = ["http://10.0.0.1/app"]')
+    with pytest.raises(ConfigErrors, match="write HOST or HOST:PORT"):
+        load_host_config(environment, 1000)
+
+
 def test_the_socket_is_in_the_run_directory_unless_it_is_named(tmp_path: Path) -> None:
     environment = write(tmp_path, "")
 

@@ -10,14 +10,14 @@ from urllib.parse import quote
 
 from kwhost.core.cli.connection import connect, daemon_answers
 from kwhost.core.cli.diagnostics import notice
-from kwhost.core.config.host import load_host_config
+from kwhost.core.config.host import HostConfig, load_host_config
 from kwhost.core.errors import HostError, UsageError
 
 if TYPE_CHECKING:
     from kwhost.core.api.client import Client
     from kwhost.core.images.service import Images
 
-__all__ = ["Archive", "ImageAccess", "open_access", "pack_directory", "read_archive"]
+__all__ = ["Archive", "ImageAccess", "daemon_is_used", "open_access", "pack_directory", "read_archive"]
 
 _PIECE = 1 << 20
 
@@ -150,11 +150,15 @@ def _plain(fields: dict[str, Any]) -> dict[str, Any]:
     return fields
 
 
+def daemon_is_used(host: str | None, settings: HostConfig) -> bool:
+    """Whether a command is about a daemon's images: one was named, or runs."""
+    return bool(host or os.environ.get("KWHOST_HOST")) or daemon_answers(settings.api)
+
+
 def open_access(host: str | None, tenant: str | None, *, shown: bool) -> ImageAccess:
     """A tenant's images; None: the operator's, or those of this user's only one. `shown`: progress is."""
     settings = load_host_config()
-    asked = host or os.environ.get("KWHOST_HOST")
-    if asked or daemon_answers(settings.api):
+    if daemon_is_used(host, settings):
         return _Daemon(connect(host), tenant)
     if tenant is not None:
         raise UsageError("--tenant needs a daemon: kwhost up -d CONFIG starts one")

@@ -6,10 +6,13 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
+from kwhost.core.cli.connection import connect
 from kwhost.core.cli.diagnostics import notice
-from kwhost.core.cli.image_access import Archive, ImageAccess
+from kwhost.core.cli.image_access import Archive, ImageAccess, daemon_is_used
+from kwhost.core.config.host import load_host_config
 from kwhost.core.errors import UsageError
 from kwhost.core.images.names import parse_name
+from kwhost.core.model.registries import registry_name
 
 __all__ = ["login", "pull"]
 
@@ -17,6 +20,18 @@ __all__ = ["login", "pull"]
 def _cache() -> Path:
     home = Path(os.environ.get("HOME") or "/")
     return Path(os.environ.get("XDG_CACHE_HOME") or home / ".cache") / "kwhost/pull"
+
+
+def _is_plain(registry: str, options: Namespace) -> bool:
+    """Whether the registry is asked without encryption: the user says so here, or in the configuration, or
+    the operator does for all who use the daemon."""
+    if options.plain_http:
+        return True
+    settings = load_host_config()
+    listed = set(settings.insecure_registries)
+    if daemon_is_used(options.host, settings):
+        listed |= set(connect(options.host).request("GET", "/v1/info")["insecure_registries"])
+    return registry.lower() in map(str.lower, listed)
 
 
 def pull(access: ImageAccess, text: str, options: Namespace, *, shown: bool) -> list[dict[str, Any]]:
@@ -30,7 +45,8 @@ def pull(access: ImageAccess, text: str, options: Namespace, *, shown: bool) -> 
     if not name.registry:
         raise UsageError(f"{text[:200]!r} names no registry: write REGISTRY/{name.familiar}")
     credentials = parse_credentials(options.creds) if options.creds else find_credentials(name.registry)
-    registry = Registry(name.registry, name.repository, credentials, plain=options.plain_http)
+    plain = _is_plain(name.registry, options)
+    registry = Registry(name.registry, name.repository, credentials, plain=plain)
 
     def report(line: str) -> None:
         if shown:
@@ -50,11 +66,10 @@ def login(registry: str, options: Namespace) -> str:
     from kwhost.core.images.credentials import Credentials, keep_credentials, parse_credentials
     from kwhost.core.images.registry import Registry
 
-    if "/" in registry:
-        raise UsageError(f"{registry!r} is no registry: write HOST or HOST:PORT")
+    registry_name(registry)
     given = parse_credentials(options.creds) if options.creds else None
     credentials = given or Credentials(*_ask(registry))
-    Registry(registry, "", credentials, plain=options.plain_http).check_login()
+    Registry(registry, "", credentials, plain=_is_plain(registry, options)).check_login()
     return f"credentials for {registry} are kept in {keep_credentials(registry, credentials)}\n"
 
 

@@ -15,7 +15,7 @@ from kwhost.core.model.tenant import Tenant
 __all__ = ["Difference", "HostChange", "InstanceKey", "compare"]
 
 # A running daemon can take these over; all other fields of HostConfig it has used already.
-_HOST_LIVE = ("log_level", "log")
+_HOST_LIVE = ("log_level", "log", "insecure_registries")
 
 
 class InstanceKey(NamedTuple):

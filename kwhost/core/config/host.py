@@ -51,6 +51,7 @@ class HostConfig(NamedTuple):
     block_plugins: tuple[str, ...] = ()
     require_plugins: tuple[str, ...] = ()
     volume_storage: str = ""
+    insecure_registries: tuple[str, ...] = ()
     uid_base: int = DEFAULT_UID_BASE
     subnet_pool: "tuple[Prefix, ...]" = ()
     allow_host_network: bool = False
@@ -107,6 +108,7 @@ def host_config(
         block_plugins=settings.get("block_plugins", ()),
         require_plugins=settings.get("require_plugins", ()),
         volume_storage=settings.get("volume_storage", ""),
+        insecure_registries=settings.get("insecure_registries", ()),
         uid_base=settings.get("uid_base", DEFAULT_UID_BASE),
         subnet_pool=settings.get("subnet_pool", ()),
         allow_host_network=settings.get("allow_host_network", False),

@@ -4,13 +4,14 @@ from kwhost.core.config.host import LogLevel
 from kwhost.core.config.kinds import Boolean, Choice, Number
 from kwhost.core.config.network_schema import SUBNET_POOL
 from kwhost.core.config.tables import Key, Table
-from kwhost.core.config.values import ABSOLUTE_PATH, PLUGIN_NAMES, PLUGINS, STORAGE, size
+from kwhost.core.config.values import ABSOLUTE_PATH, PLUGIN_NAMES, PLUGINS, REGISTRIES, STORAGE, size
 from kwhost.core.model.ids import DEFAULT_UID_BASE, FULL_RANGE, UID_LIMIT
 
 __all__ = ["HOST"]
 
 HOST = Table(
-    meaning="Of this host and its daemon. A change needs a restart of the daemon, but for the log_ keys.",
+    meaning="Of this host and its daemon. A change needs a restart of the daemon, but for the log_ keys and "
+    "insecure_registries.",
     keys=(
         Key(
             name="state_dir",
@@ -60,6 +61,14 @@ HOST = Table(
             kind=STORAGE,
             meaning="what keeps new volumes: ext4 (root's default), directory (a user's), or a plugin's",
             example='"ext4"',
+        ),
+        Key(
+            name="insecure_registries",
+            kind=REGISTRIES,
+            default="[]",
+            meaning="registries that images are pulled from without encryption, by this user and through the "
+            "daemon that has this file; all others, those of this host too, need it",
+            example='["registry.example:5000"]',
         ),
         Key(
             name="uid_base",

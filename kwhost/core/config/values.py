@@ -5,6 +5,7 @@ import re
 from kwhost.core.config.kinds import ListOf, Quantity, Text, TextTable
 from kwhost.core.errors import UsageError
 from kwhost.core.model.addresses import http_address, tcp_address
+from kwhost.core.model.registries import registry_name
 from kwhost.core.model.secrets import secret_name
 from kwhost.core.model.tmpfs import parse_visible
 from kwhost.core.model.units import format_bytes, format_duration, parse_bytes, parse_duration
@@ -19,6 +20,7 @@ __all__ = [
     "PATHS",
     "PLUGINS",
     "PLUGIN_NAMES",
+    "REGISTRIES",
     "SECRETS",
     "STORAGE",
     "TCP_ADDRESS",
@@ -108,6 +110,7 @@ PATHS = ListOf(words="a path, or a list of paths", element=PATH, or_one=True)
 USERS = ListOf(words="a list of user names", element=Text("a user name", _not_empty))
 PLUGINS = ListOf(words="a list of plugins", element=Text("a text such as MODULE", _plugin_source))
 PLUGIN_NAMES = ListOf(words="a list of names of plugins", element=Text("a plugin's name", plugin_name))
+REGISTRIES = ListOf(words="a list of registries", element=Text("HOST or HOST:PORT", registry_name))
 STORAGE = Text("the name of a storage", _not_empty)
 INSTANCES = ListOf(words="a list of instances", element=Text("an instance's name", _not_empty))
 SECRETS = TextTable('a table of files such as { key = "web.key" }', secret_name, PATH)

@@ -84,6 +84,7 @@ class DaemonHosting(HostSupervisor):
             instances=len(instances),
             running=sum(status.state is InstanceState.RUNNING for status in instances),
             lacking=_lacking(self._around.cgroups),
+            insecure_registries=self._configuration.host.insecure_registries,
         )
 
     def plugins(self) -> tuple[PluginStatus, ...]:

@@ -5,10 +5,10 @@ from typing import NamedTuple
 
 from kwhost.core.errors import ImageError, UsageError
 from kwhost.core.images.digests import Digest, parse_digest
+from kwhost.core.model.registries import REGISTRY
 
 __all__ = ["ImageName", "parse_name"]
 
-_REGISTRY = re.compile(r"(?:[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?)(?:\.[a-zA-Z0-9-]+)*(?::[0-9]{1,5})?")
 _PART = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*")
 _TAG = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9_.-]{0,127}")
 _NAME_MAX = 255
@@ -55,7 +55,7 @@ def parse_name(text: str) -> ImageName:
     valid = (
         len(text) <= _NAME_MAX + 80
         and len(repository) <= _NAME_MAX
-        and (not registry or _REGISTRY.fullmatch(registry))
+        and (not registry or REGISTRY.fullmatch(registry))
         and all(_PART.fullmatch(part) for part in parts)
         and (not tag or _TAG.fullmatch(tag))
         and bool(tag or at)

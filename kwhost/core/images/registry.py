@@ -26,6 +26,7 @@ _REDIRECTS_MAX = 5
 _PAUSES = (0.2, 0.4)  # seconds, each before another attempt
 _TOKEN_MAX = 64 * 1024
 _CHALLENGE = re.compile(r'([a-zA-Z]+)="([^"]*)"')
+_NO_ENCRYPTION = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE")  # by OpenSSL's version
 _REASONS = {401: "it wants credentials: kwhost image login, or --creds", 403: "it does not allow that",
             404: "it has no such image", 429: "it has had too many requests; try again later"}  # fmt: skip
 
@@ -136,7 +137,9 @@ class Registry:
                 time.sleep(pause)
             return self._ask_once(place, headers)
         except (OSError, http.client.HTTPException, ValueError) as error:
-            raise self._failure(f"{place.host}: {error}") from error
+            plain = isinstance(error, ssl.SSLError) and error.reason in _NO_ENCRYPTION
+            text = "it has no encryption: --plain-http, or insecure_registries in [host]" if plain else error
+            raise self._failure(f"{place.host}: {text}") from error
 
     def _ask_once(self, place: _Place, headers: dict[str, str]) -> http.client.HTTPResponse:
         connection: http.client.HTTPConnection

@@ -18,6 +18,7 @@ __all__ = [
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DaemonInfo:
     """Of the running daemon; `started` is seconds since 1970, `configuration` the file it hosts, if any.
+    From `insecure_registries` images may be pulled for it without encryption.
 
     `cgroups` is "v2", "v1" or "none"; `lacking` says in one line each what this host cannot hold.
     """
@@ -34,6 +35,7 @@ class DaemonInfo:
     instances: int
     running: int
     lacking: tuple[str, ...] = ()
+    insecure_registries: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
