@@ -401,14 +401,14 @@ def test_credentials_are_kept_for_this_user_alone(tmp_path: Path) -> None:
     environment = {"HOME": str(tmp_path)}
     file = tmp_path / ".docker/config.json"
     file.parent.mkdir()
-    file.write_text('{"auths": {"other": {"auth": "YTpi"}}, "credsStore": "kept"}')
+    file.write_text('{"auths": {"other": {"auth": "YTpi"}}, "HttpHeaders": {"a": "b"}}')
 
     keep_credentials("r:5000", SECRET, environment)
 
     assert find_credentials("r:5000", environment) == SECRET
     assert find_credentials("other", environment) == Credentials("a", "b")
     assert find_credentials("unknown", environment) is None
-    assert json.loads(file.read_text())["credsStore"] == "kept"
+    assert json.loads(file.read_text())["HttpHeaders"] == {"a": "b"}
     assert file.stat().st_mode & 0o777 == 0o600
 
 

@@ -255,6 +255,15 @@ def test_a_login_is_kept_once_the_registry_takes_it(guarded: Registry, image: Im
     assert image("pull", name, "--plain-http").stdout == f"{name}\n"
 
 
+def test_a_logout_forgets_it(guarded: Registry, image: Image) -> None:
+    name = guarded.push(oci_archive([LAYER], "app:1"))
+    image("login", guarded.host, "--plain-http", typed="alice\nsecret\n")
+
+    assert image("logout", guarded.host).stdout.startswith(f"credentials for {guarded.host} are removed")
+    assert "credentials" in image("pull", name, "--plain-http").stderr
+    assert image("logout", guarded.host).stderr == f"kwhost: there are no credentials for {guarded.host}\n"
+
+
 def test_without_encryption_nothing_is_pulled_unless_the_user_says_so(
     registry: Registry, image: Image
 ) -> None:

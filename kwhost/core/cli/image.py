@@ -18,8 +18,8 @@ from kwhost.core.model.units import format_bytes
 __all__ = ["format_images", "main"]
 
 _USAGE = (
-    "kwhost image load FILE|DIR | import DIR|FILE NAME | pull NAME | login REGISTRY | ls | inspect NAME... | "
-    "rm NAME... | prune [OPTIONS]"
+    "kwhost image load FILE|DIR | import DIR|FILE NAME | pull NAME | login REGISTRY | logout REGISTRY | ls | "
+    "inspect NAME... | rm NAME... | prune [OPTIONS]"
 )
 _DESCRIPTION = """The images that kwhost run --image and a configuration's `image` name. What an operator
 brings all tenants may use; with --tenant, or brought by a tenant's user, it is that tenant's alone.
@@ -29,6 +29,7 @@ load      add what an archive of docker save, podman save or skopeo has (docker-
 import    add an image out of a root file system: a directory, or a tar archive of one
 pull      fetch one from a registry, with this user's credentials; what has come is not fetched again
 login     keep a name and a password for a registry, where docker login and podman login find them too
+logout    forget them
 ls        list them
 inspect   show all about them, as JSON
 rm        forget names; what nothing else needs goes with them
@@ -139,19 +140,21 @@ _ACTIONS = {
 }
 
 
-def _login(options: Any) -> int:
+def _credentials(options: Any) -> int:
+    """Log in or out."""
     if len(options.names) != 1:
-        raise UsageError("write kwhost image login REGISTRY")
-    from kwhost.core.cli.image_pull import login
+        raise UsageError(f"write kwhost image {options.action} REGISTRY")
+    from kwhost.core.cli.image_pull import login, logout
 
-    show_result(login(options.names[0], options))
+    (registry,) = options.names
+    show_result(login(registry, options) if options.action == "login" else logout(registry))
     return 0
 
 
 def main(arguments: Sequence[str]) -> int:
     """Do it."""
     parser = CommandParser("image", _USAGE, _DESCRIPTION, _EPILOG)
-    actions = (*_ACTIONS, "login")
+    actions = (*_ACTIONS, "login", "logout")
     parser.add_argument("action", choices=actions, metavar="ACTION", help=", ".join(actions))
     parser.add_argument("names", nargs="*", metavar="NAME", help="of images or files, as above")
     parser.add_argument("--name", metavar="NAME[:TAG]", help="what load calls the image")
@@ -163,8 +166,8 @@ def main(arguments: Sequence[str]) -> int:
     options = parser.parse_intermixed_args(arguments)
     if options.name is not None and options.action != "load":
         raise UsageError("--name is for kwhost image load alone")
-    if options.action == "login":
-        return _login(options)
+    if options.action in ("login", "logout"):
+        return _credentials(options)
     shown = sys.stderr.isatty()
     access = open_access(options.host, options.tenant, shown=shown)
     _ACTIONS[options.action](access, options.names, options, shown=shown)

@@ -1,4 +1,4 @@
-"""`kwhost image pull` and `kwhost image login`: images from registries."""
+"""`kwhost image pull`, `login` and `logout`: images from registries."""
 
 import os
 import sys
@@ -10,11 +10,11 @@ from kwhost.core.cli.connection import connect
 from kwhost.core.cli.diagnostics import notice
 from kwhost.core.cli.image_access import Archive, ImageAccess, daemon_is_used
 from kwhost.core.config.host import load_host_config
-from kwhost.core.errors import UsageError
+from kwhost.core.errors import NotFound, UsageError
 from kwhost.core.images.names import parse_name
 from kwhost.core.model.registries import registry_name
 
-__all__ = ["login", "pull"]
+__all__ = ["login", "logout", "pull"]
 
 
 def _cache() -> Path:
@@ -71,6 +71,16 @@ def login(registry: str, options: Namespace) -> str:
     credentials = given or Credentials(*_ask(registry))
     Registry(registry, "", credentials, plain=_is_plain(registry, options)).check_login()
     return f"credentials for {registry} are kept in {keep_credentials(registry, credentials)}\n"
+
+
+def logout(registry: str) -> str:
+    """Forget a name and a password; lines about it. Raises KwhostError."""
+    from kwhost.core.images.credentials import forget_credentials
+
+    places = forget_credentials(registry_name(registry))
+    if not places:
+        raise NotFound(f"there are no credentials for {registry}")
+    return f"credentials for {registry} are removed from {', '.join(places)}\n"
 
 
 def _ask(registry: str) -> tuple[str, str]:
