@@ -1,11 +1,13 @@
 """What an image says about running it is checked when it is loaded, not when it is started."""
 
 import json
+import tracemalloc
+from typing import Any
 
 import pytest
 
 from kwhost.core.errors import ImageError
-from kwhost.core.images.documents import Configuration, decode
+from kwhost.core.images.documents import Configuration, decode, is_index
 from kwhost.core.images.settings import settings_of
 from kwhost.core.model.image import ImageSettings
 
@@ -54,3 +56,28 @@ def test_ports_that_cannot_be_are_passed_over() -> None:
     exposed = dict.fromkeys(["80", "8000-8010/udp", "0", "99999/tcp", "9-8", "x", "65535/tcp"])
 
     assert settings(ExposedPorts=exposed).ports == ("65535/tcp", "80", "8000-8010/udp")
+
+
+@pytest.mark.parametrize(
+    ("kind", "document"),
+    [
+        (Configuration, b'{"rootfs": {"diff_ids": []}, "config": {"ExposedPorts": {"1": [%b{}]}}}'),
+        (Configuration, b'{"rootfs": {"diff_ids": []}, "config": {"Volumes": {"/v": [%b{}]}}}'),
+        (Configuration, b'{"rootfs": {"diff_ids": []}, "unknown": [%b{}]}'),
+        (None, b'{"manifests": [%b{}]}'),
+    ],
+    ids=["ports", "volumes", "unknown", "manifests"],
+)
+def test_what_nobody_looks_at_is_not_made_into_objects(kind: Any, document: bytes) -> None:
+    document %= b"{}," * 200_000
+    tracemalloc.start()
+    try:
+        if kind:
+            decode(document, kind, "it")
+        else:
+            assert is_index(document)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert peak < 2 * len(document)

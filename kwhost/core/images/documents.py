@@ -4,7 +4,7 @@ They come from anybody: sizes are bounded before, types and values are checked h
 passed over, as the specification wants it. Source: OCI image specification 1.1.
 """
 
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, TypeVar
 
 import msgspec
 
@@ -40,6 +40,8 @@ _Text = Annotated[str, msgspec.Meta(max_length=4096)]
 _Long = Annotated[str, msgspec.Meta(max_length=128 * 1024)]
 _Size = Annotated[int, msgspec.Meta(ge=0, le=2**62)]
 _Words = Annotated[list[_Long], msgspec.Meta(max_length=10_000)]
+# What the keys have is of no interest, and may be anything: it is not made into objects.
+_Keys = Annotated[dict[_Text, msgspec.Raw], msgspec.Meta(max_length=10_000)]
 
 
 class Platform(msgspec.Struct, frozen=True):
@@ -110,8 +112,8 @@ class Process(msgspec.Struct, frozen=True, rename="pascal"):
     working_dir: _Text | None = None
     stop_signal: _Text | None = None
     healthcheck: _Health | None = None
-    exposed_ports: dict[_Text, Any] | None = None
-    volumes: dict[_Text, Any] | None = None
+    exposed_ports: _Keys | None = None
+    volumes: _Keys | None = None
 
 
 class _Root(msgspec.Struct, frozen=True):
@@ -151,10 +153,10 @@ def decode(data: bytes, kind: type[_Document], what: str) -> _Document:
 
 class _Kind(msgspec.Struct, frozen=True, rename={"media_type": "mediaType"}):
     media_type: _Text = ""
-    manifests: Any = None
+    manifests: msgspec.Raw = msgspec.Raw(b"null")
 
 
 def is_index(data: bytes) -> bool:
     """Whether a document names several images rather than being one. Raises ImageError."""
     kind = decode(data, _Kind, "the manifest")
-    return kind.media_type in _INDEX_TYPES or (not kind.media_type and kind.manifests is not None)
+    return kind.media_type in _INDEX_TYPES or (not kind.media_type and bytes(kind.manifests) != b"null")
