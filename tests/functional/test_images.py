@@ -365,6 +365,14 @@ def test_names_are_bounded(store: Store) -> None:
     assert len(store.names()) == 1000
 
 
+def test_a_load_comes_to_an_end(store: Store) -> None:
+    store.images.seconds = 0.0
+
+    with pytest.raises(ImageError, match="did not come to an end"):
+        store.load(docker_archive([BASE], "a:1"))
+    assert store.content() == []
+
+
 def test_an_archive_with_a_sparse_file_is_refused(store: Store) -> None:
     holes = {"GNU.sparse.size": str(1 << 36), "GNU.sparse.map": "0,1"}
     archive = Archive().add("layer.tar", b"x", pax_headers=holes)

@@ -16,6 +16,7 @@ from kwhost.core.errors import ImageError
 from kwhost.core.images.allowance import Allowance
 from kwhost.core.images.compression import HEAD, is_compressed
 from kwhost.core.images.contents import read_contents
+from kwhost.core.images.deadline import Deadline
 from kwhost.core.images.digests import Digest, hex_of, parse_digest
 from kwhost.core.images.documents import DOCUMENT_MAX, Configuration, Manifest, decode
 from kwhost.core.images.on_disk import sync_file_system_of
@@ -48,6 +49,7 @@ class Adder:
     place: Path
     report: Callable[[str], None]
     allowance: Allowance
+    deadline: Deadline
 
     def add(self, document: bytes, names: list[str], chosen_from: Digest | None = None) -> ImageRecord:
         """Add an image by its manifest, with the digest of the index that led to it; the configuration's and
@@ -76,7 +78,7 @@ class Adder:
             manifest=self.store.add_blob(document),
             config=manifest.config.name,
             layers=layers,
-            size=sum(unpacked[layer] for layer in layers),
+            size=sum(unpacked.values()),
             created=config.created,
             settings=settings,
         )
@@ -115,7 +117,8 @@ class Adder:
             with self.store.blob(layer).open("rb") as blob:
                 compressed = is_compressed(os.pread(blob.fileno(), HEAD, 0))
                 bounds = self.allowance.within(room_for(self.place), os.fstat(blob.fileno()).st_size)
-                result = unpack(blob.fileno(), made, bounds, self.lease_ids, digest=compressed)
+                left = self.deadline.left()
+                result = unpack(blob.fileno(), made, bounds, self.lease_ids, digest=compressed, seconds=left)
             # A layer without compression is called what its blob is, whose content was checked.
             fields = {"diff_id": result.diff_id or layer, "size": result.size, "left_out": result.left_out}
             sync_file_system_of(made)

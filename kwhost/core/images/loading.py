@@ -12,6 +12,7 @@ from kwhost.core.errors import ImageError, UsageError
 from kwhost.core.images.adding import Adder
 from kwhost.core.images.allowance import Allowance
 from kwhost.core.images.archive_layout import ArchivedImage, Directory, read_layout
+from kwhost.core.images.deadline import Deadline
 from kwhost.core.images.digests import Digest, digest_of, hash_file
 from kwhost.core.images.names import parse_name
 from kwhost.core.images.room import Watch, room_for
@@ -27,12 +28,13 @@ _SUFFIXES = {b"\x1f\x8b": "+gzip", b"\x28\xb5": "+zstd"}
 
 
 class ImageWork(NamedTuple):
-    """Where images go to, whose they become and how much that may be, and who hears of the progress."""
+    """Where images go to, whose they become, how much that may be, until when, and who hears of it."""
 
     store: ImageStore
     owner: Owner
     lease_ids: LeaseIds
     allowance: Allowance
+    deadline: Deadline
     report: Callable[[str], None] = lambda _line: None
 
     def adder(self, place: Path) -> Adder:
@@ -44,6 +46,7 @@ class ImageWork(NamedTuple):
             place=place,
             report=self.report,
             allowance=self.allowance,
+            deadline=self.deadline,
         )
 
 
@@ -59,7 +62,8 @@ def load_archive(work: ImageWork, archive: int, name: str | None) -> list[str]:
         work.report("reading the archive")
         bounds = room_for(place)
         # Holes cost an archive nothing, and whoever reads what is in it much.
-        unpack(archive, unpacked, bounds._replace(file=bounds.size, holes=False), work.lease_ids)
+        bounds = bounds._replace(file=bounds.size, holes=False)
+        unpack(archive, unpacked, bounds, work.lease_ids, seconds=work.deadline.left())
         fd = os.open(unpacked, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
         ends.callback(os.close, fd)
         directory = Directory(fd)
@@ -73,6 +77,7 @@ def load_archive(work: ImageWork, archive: int, name: str | None) -> list[str]:
                 raise UsageError(
                     "the archive does not say what its image is called: name it with --name NAME:TAG"
                 )
+            work.deadline.left()
             work.report(f"adding {names[0]}")
             _add(work, place, directory, image, names, wanted.digest if wanted else None)
             added += names

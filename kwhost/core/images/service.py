@@ -13,6 +13,7 @@ from kwhost.core.errors import NotFound, UsageError
 from kwhost.core.images.accounts import read_accounts
 from kwhost.core.images.allowance import Allowance, Take, unbounded
 from kwhost.core.images.collection import collect, in_use
+from kwhost.core.images.deadline import LOAD_SECONDS, Deadline
 from kwhost.core.images.digests import hex_of, parse_digest
 from kwhost.core.images.image import Image
 from kwhost.core.images.records import read_record
@@ -35,12 +36,13 @@ def _silent(_line: str) -> None:
 
 
 class Images:
-    """`lease_ids` gives the ids that an archive is unpacked with."""
+    """`lease_ids` gives the ids that an archive is unpacked with, for which there are so many `seconds`."""
 
     def __init__(self, state_dir: Path, lease_ids: "LeaseIds") -> None:
         self.store = ImageStore(state_dir / "images")
         self._instances = state_dir / "instances"
         self._lease_ids = lease_ids
+        self.seconds = LOAD_SECONDS
 
     def load(
         self,
@@ -69,7 +71,8 @@ class Images:
         from kwhost.core.images.loading import ImageWork
 
         own = () if take is unbounded else self.store.content(owner)
-        return ImageWork(self.store, owner, self._lease_ids, Allowance(owner, own, take), report)
+        allowance = Allowance(owner, own, take)
+        return ImageWork(self.store, owner, self._lease_ids, allowance, Deadline(self.seconds), report)
 
     @contextmanager
     def spooling(self) -> Iterator[tuple[int, Callable[[bytes], None]]]:

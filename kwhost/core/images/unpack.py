@@ -16,6 +16,7 @@ from typing import NamedTuple, Protocol
 from kwhost.core.abi import unpack_jail
 from kwhost.core.abi.openat2 import open_beneath
 from kwhost.core.errors import HostError, ImageError
+from kwhost.core.images.deadline import LOAD_SECONDS
 from kwhost.core.images.digests import Digest, parse_digest
 from kwhost.core.images.layer_writer import LayerBounds
 from kwhost.core.images.room import room_for
@@ -26,7 +27,6 @@ __all__ = ["Lease", "LeaseIds", "Unpacked", "unpack"]
 
 _MODULE = "kwhost.core.images.unpack_process"
 _READY_SECONDS = 60.0
-_WORK_SECONDS = 3600.0
 
 
 class Lease(Protocol):
@@ -54,9 +54,16 @@ class Unpacked(NamedTuple):
 
 
 def unpack(
-    archive: int, directory: Path, bounds: LayerBounds, lease_ids: LeaseIds, *, digest: bool = False
+    archive: int,
+    directory: Path,
+    bounds: LayerBounds,
+    lease_ids: LeaseIds,
+    *,
+    digest: bool = False,
+    seconds: float = LOAD_SECONDS,
 ) -> Unpacked:
-    """Unpack the opened archive in an empty directory; with `digest`, find out its digest uncompressed.
+    """Unpack the opened archive in an empty directory, for so many `seconds` at most; with `digest`, find out
+    its digest uncompressed.
     Owners on disk are the archive's where this process is root; an ordinary user's are those that the user's
     instances have. Whoever else writes to the disk, it ends once there is too little room. Raises ImageError,
     HostError."""
@@ -78,7 +85,7 @@ def unpack(
         ends.callback(_end, process)
         wish = {"bounds": bounds._asdict(), "one_owner": lease.ids.size == 1, "digest": digest}
         _let_begin(ours, process.pid, directory, wish, lease.ids)
-        result = read_answer(process, _WORK_SECONDS, partial(room_for, directory))
+        result = read_answer(process, seconds, partial(room_for, directory))
     return _finish(result, directory, digest=digest)
 
 
