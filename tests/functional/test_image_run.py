@@ -226,6 +226,15 @@ def test_a_tenants_images_count_for_its_storage(kwhostd: StartDaemon) -> None:
     assert "of 8.0 MiB storage in use" in volume.stderr
 
 
+def test_nothing_is_exposed_by_this_machine_and_by_directories(hosted: Hosted) -> None:
+    for root in ([], ["--image", "host"], ["--rootfs", "/srv"]):
+        done = hosted.run("run", "--rm", "-P", *root, "--", "/bin/true")
+        assert "image" not in done.stderr
+    assert hosted.run("run", "-P", "--name", "one", "--", "/bin/true").returncode == 0
+    (status,) = json.loads(hosted.run("ps", "-a", "--json").stdout)
+    assert status["ports"] == []
+
+
 def test_a_running_instance_keeps_its_image_and_exec_follows_it(hosted: Hosted) -> None:
     hosted.load(docker_archive([BASE], "app:1", Cmd=["sleep", "1000"], User="app", Env=["A=b"]))
     assert hosted.run("run", "-d", "--name", "one", "--image", "app:1").returncode == 0

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from kwhost.core.errors import UsageError
+from kwhost.core.model.instance import InstanceSpec
 from kwhost.core.model.network import PublishedPort, Transport
 
 if TYPE_CHECKING:
@@ -17,9 +18,12 @@ _MOST = 100  # an image's own word is no reason to take more of the host's ports
 _KINDS = {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM}
 
 
-def ask_exposed(client: "Client", image: str, tenant: str) -> list[str]:
-    """The ports that an image of a tenant's exposes, as in `8080/tcp`. Raises KwhostError."""
-    found = client.request("GET", f"/v1/images/{quote(image, safe='')}", {"tenant": tenant})
+def ask_exposed(client: "Client", spec: InstanceSpec, tenant: str) -> list[str]:
+    """The ports that what a tenant's instance is made of exposes, as in `8080/tcp`: this machine and
+    directories none. Raises KwhostError."""
+    if spec.rootfs is not None or spec.image == "host":
+        return []
+    found = client.request("GET", f"/v1/images/{quote(spec.image, safe='')}", {"tenant": tenant})
     ports: list[str] = found["settings"]["ports"]
     return ports
 

@@ -112,7 +112,7 @@ def run_hosted(spec: InstanceSpec, options: Namespace) -> int:
     """Run it; returns the exit status."""
     client = connect(options.host)
     if options.publish_all:
-        exposed = ask_exposed(client, spec.image, options.tenant or DEFAULT_TENANT)
+        exposed = ask_exposed(client, spec, options.tenant or DEFAULT_TENANT)
         options.publish = publish_exposed(exposed, options.publish)
     if options.detach:
         status = client.request("POST", "/v1/instances", {"start": True}, define(spec, options))
