@@ -99,6 +99,16 @@ def test_what_a_helper_does_not_know_may_be_in_the_file(home: Home) -> None:
     assert find_credentials(REGISTRY, home.environment) == SECRET
 
 
+def test_a_registry_may_be_called_by_its_address(home: Home) -> None:
+    home.configure(
+        auths={f"https://{REGISTRY}/v1/": {"auth": SECRET.basic()}, "https://o/": {"auth": "eA=="}}
+    )
+
+    assert find_credentials(REGISTRY, home.environment) == SECRET
+    assert forget_credentials(REGISTRY, home.environment) == (str(home.file),)
+    assert json.loads(home.file.read_text()) == {"auths": {"https://o/": {"auth": "eA=="}}}
+
+
 @pytest.mark.parametrize("name", ["../bin/sh", "", "a b", "-x", "a" * 65, "ö"])
 def test_a_helper_has_a_plain_name(name: str) -> None:
     with pytest.raises(HostError, match="is no name of a credential helper"):

@@ -203,6 +203,20 @@ def test_a_connection_that_breaks_off_before_the_answer_is_made_anew(
     assert len(fetch(fake, tmp_path).blobs) == 2
 
 
+def test_progress_is_told_in_tenths_of_all(fake: FakeRegistry, tmp_path: Path) -> None:
+    layer = os.urandom(4 << 20)
+    fake.put([layer])
+    (tmp_path / f"{digest(layer)[7:]}.part").write_bytes(layer[: 1 << 20])
+    told: list[str] = []
+
+    name = parse_name(f"{fake.host}/app:1")
+    pull(Registry(fake.host, "app", None, plain=True), name, tmp_path, told.append)
+
+    assert told == sorted(told, key=lambda line: int(line.split()[0]))
+    assert told[0] == "20 % of 4.0 MiB fetched"
+    assert told[-1] == "100 % of 4.0 MiB fetched"
+
+
 def test_two_pulls_take_turns(tmp_path: Path) -> None:
     told: list[str] = []
     released = threading.Event()

@@ -77,6 +77,13 @@ def _entries(content: dict[str, Any]) -> dict[str, Any]:
     return entries if isinstance(entries, dict) else {}
 
 
+def _keys(entries: dict[str, Any], registry: str) -> list[str]:
+    """Under which names a file has a registry: older programs wrote an address, https://HOST/v1/."""
+    return [
+        key for key in entries if key == registry or key.partition("://")[2].partition("/")[0] == registry
+    ]
+
+
 def _from_helper(helper: str, registry: str) -> Credentials | None:
     answer = ask_helper(helper, "get", registry)
     if answer is None:
@@ -109,8 +116,12 @@ def find_credentials(registry: str, environment: Mapping[str, str] | None = None
         content = _read(file)
         helper = _helper(content, registry)
         found = _from_helper(helper, registry) if helper else None
-        if found := found or _from_entry(_entries(content).get(registry), registry, file):
+        if found:
             return found
+        entries = _entries(content)
+        for key in sorted(_keys(entries, registry), key=len):  # the plain name first
+            if known := _from_entry(entries[key], registry, file):
+                return known
     return None
 
 
@@ -139,8 +150,8 @@ def forget_credentials(registry: str, environment: Mapping[str, str] | None = No
         if helper and ask_helper(helper, "get", registry) is not None:
             ask_helper(helper, "erase", registry)
             places.append(f"docker-credential-{helper}")
-        if registry in entries:
-            _write(file, {**content, "auths": {key: entries[key] for key in entries if key != registry}})
+        if keys := _keys(entries, registry):
+            _write(file, {**content, "auths": {key: entries[key] for key in entries if key not in keys}})
             places.append(str(file))
     return tuple(dict.fromkeys(places))
 

@@ -11,6 +11,7 @@ import io
 import json
 import os
 import tarfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -25,6 +26,7 @@ from kwhost.core.images.names import ImageName
 from kwhost.core.images.on_disk import locked
 from kwhost.core.images.platforms import choose
 from kwhost.core.images.registry import Registry
+from kwhost.core.model.units import format_bytes
 
 __all__ = ["Pulled", "alone_in", "archive_of", "pull"]
 
@@ -72,8 +74,9 @@ def pull(registry: Registry, name: ImageName, cache: Path, report: Callable[[str
     parsed = decode(manifest, Manifest, "the registry's manifest")
     parsed.check_layers()
     wanted = {blob.name: blob for blob in (parsed.config, *parsed.layers)}
+    progress = _Progress(sum(blob.size for blob in wanted.values()), report)
     with ThreadPoolExecutor(_PARALLEL) as threads:
-        fetched = [threads.submit(_fetch, registry, blob, cache, report) for blob in wanted.values()]
+        fetched = [threads.submit(_fetch, registry, blob, cache, progress) for blob in wanted.values()]
         files = [each.result() for each in fetched]
     return Pulled(manifest, dict(zip(wanted, files, strict=True)), index)
 
@@ -95,23 +98,45 @@ def _check(document: bytes, promised: Digest | None) -> None:
         raise ImageError(f"the registry's document {promised} has another content than its name says")
 
 
-def _fetch(registry: Registry, blob: Descriptor, cache: Path, report: Callable[[str], None]) -> Path:
+class _Progress:
+    """Tells how much of a pull has come, each tenth of it; several threads count."""
+
+    def __init__(self, size: int, report: Callable[[str], None]) -> None:
+        self._size = size
+        self._report = report
+        self._come = self._told = 0
+        self._counting = threading.Lock()
+
+    def count(self, size: int) -> None:
+        """So many bytes more are there; fewer, where something has to come once more."""
+        with self._counting:
+            self._come += size
+            tenths = self._come * 10 // max(self._size, 1)
+            if tenths > self._told:
+                self._told = tenths
+                self._report(f"{tenths * 10} % of {format_bytes(self._size)} fetched")
+
+
+def _fetch(registry: Registry, blob: Descriptor, cache: Path, progress: _Progress) -> Path:
     """Have a blob's file, all of it and as its name says."""
     file, part = cache / hex_of(blob.name), cache / f"{hex_of(blob.name)}.part"
     try:
-        if not file.exists():
-            _fetch_all(registry, blob, part)
+        if file.exists():
+            progress.count(blob.size)
+        else:
+            _fetch_all(registry, blob, part, progress)
             part.rename(file)
     except OSError as error:
         raise HostError(f"cannot keep what comes in {cache}: {error.strerror or error}") from error
-    report(f"fetched {blob.name[7:19]}, {blob.size} bytes")
     return file
 
 
-def _fetch_all(registry: Registry, blob: Descriptor, part: Path) -> None:
+def _fetch_all(registry: Registry, blob: Descriptor, part: Path, progress: _Progress) -> None:
+    if part.exists():
+        progress.count(part.stat().st_size)
     for attempt in range(_ATTEMPTS):
         time.sleep(_PAUSE_SECONDS * attempt)
-        if _fetch_more(registry, blob, part):
+        if _fetch_more(registry, blob, part, progress):
             break
     else:
         text = f"{part.stat().st_size} of {blob.size} bytes have come; the next attempt goes on there"
@@ -121,23 +146,27 @@ def _fetch_all(registry: Registry, blob: Descriptor, part: Path) -> None:
         raise ImageError(f"the registry's {blob.name} has another content than its name says")
 
 
-def _fetch_more(registry: Registry, blob: Descriptor, part: Path) -> bool:
+def _fetch_more(registry: Registry, blob: Descriptor, part: Path, progress: _Progress) -> bool:
     """Fetch what is missing, as far as it comes; whether that is all."""
     with part.open("ab") as target:
         start = target.tell()
         if start > blob.size:
+            progress.count(-start)
             start = target.truncate(0)
         if start < blob.size:
             response, goes_on = registry.blob(blob.name, start)
             with response:
                 if not goes_on:
-                    target.truncate(0)
-                _copy(response, target, blob.size - (start if goes_on else 0))
+                    progress.count(-start)
+                    start = target.truncate(0)
+                _copy(response, target, blob.size - start, progress)
         size = target.tell() if target.seek(0, os.SEEK_END) else 0
     return size == blob.size
 
 
-def _copy(response: http.client.HTTPResponse, target: io.BufferedWriter, left: int) -> None:
+def _copy(
+    response: http.client.HTTPResponse, target: io.BufferedWriter, left: int, progress: _Progress
+) -> None:
     """At most as much as was promised."""
     while left:
         try:
@@ -147,6 +176,7 @@ def _copy(response: http.client.HTTPResponse, target: io.BufferedWriter, left: i
         if not piece:
             return
         target.write(piece)
+        progress.count(len(piece))
         left -= len(piece)
     with suppress(OSError, http.client.HTTPException):  # all that was promised is there
         if response.read(1):
