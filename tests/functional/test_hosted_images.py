@@ -1,5 +1,6 @@
 """Images that come to a daemon from several at once."""
 
+import fcntl
 import zlib
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -10,6 +11,7 @@ import trio.testing
 
 from kwhost.core.engines.id_ranges import lease_ids
 from kwhost.core.errors import ImageError, QuotaExceeded
+from kwhost.core.images.on_disk import locked
 from kwhost.core.images.service import Images
 from kwhost.core.images.store import OPERATOR, Owner
 from kwhost.core.model.ids import DEFAULT_UID_BASE, TenantName
@@ -122,6 +124,18 @@ async def test_whoever_has_no_storage_left_need_not_send_anything(bounded: Hoste
     with pytest.raises(QuotaExceeded, match="all of its storage in use"):
         await bounded.add(ACME, ArchiveKind.IMAGES, None, stalled(begun))
     assert not begun.is_set()
+
+
+async def test_who_has_to_wait_keeps_few_threads(images: HostedImages, tmp_path: Path) -> None:
+    await add(images, ARCHIVE, OPERATOR)
+    async with trio.open_nursery() as nursery:
+        with locked(tmp_path / "images/removed.lock", fcntl.LOCK_EX):
+            for _ in range(100):
+                nursery.start_soon(images.prune, ACME)
+            await trio.testing.wait_all_tasks_blocked()
+            with trio.fail_after(60):
+                assert await trio.to_thread.run_sync(lambda: "free") == "free"
+                assert len(await images.list(OPERATOR)) == 1
 
 
 async def test_an_archive_that_never_comes_is_given_up(

@@ -1,5 +1,6 @@
 """The image store: what is loaded is there once, belongs to whoever brought it, and goes with its names."""
 
+import json
 import re
 import shutil
 import signal
@@ -363,6 +364,28 @@ def test_names_are_bounded(store: Store) -> None:
     with pytest.raises(ImageError, match="1001 names of images, more than 1000; remove some"):
         store.load(docker_archive([BASE], "one-more:1"))
     assert len(store.names()) == 1000
+
+
+def test_what_images_say_of_themselves_is_bounded_for_all_names_of_an_owner(store: Store) -> None:
+    store.load(docker_archive([BASE], *[f"a:{tag}" for tag in range(20)], Env=["A=" + "x" * 100_000]))
+
+    with pytest.raises(ImageError, match="would say more than 4194304 bytes of themselves; remove some"):
+        store.load(docker_archive([BASE], *[f"b:{tag}" for tag in range(30)], Env=["A=" + "x" * 100_000]))
+    assert len(store.names()) == 20
+    store.load(docker_archive([BASE], "b:1"), ACME)
+
+
+def test_of_an_archive_all_images_are_added_or_none(store: Store) -> None:
+    configs = {"good.json": image_config([BASE]), "bad.json": image_config([TOP])}
+    archive = Archive().add("layer.tar", BASE)
+    for name, config in configs.items():
+        archive.add(name, config)
+    entries = [{"Config": name, "RepoTags": [f"{name[:-5]}:1"], "Layers": ["layer.tar"]} for name in configs]
+
+    with pytest.raises(ImageError, match="layer 1 is not what"):
+        store.load(archive.add("manifest.json", json.dumps(entries).encode()).data)
+    assert store.names() == []
+    assert store.content() == []
 
 
 def test_a_load_comes_to_an_end(store: Store) -> None:

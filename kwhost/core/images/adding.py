@@ -6,7 +6,6 @@ Everything here blocks; a daemon calls it in a thread.
 import json
 import os
 import shutil
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +23,7 @@ from kwhost.core.images.platforms import check_platform
 from kwhost.core.images.records import ImageRecord, read_record, write_record
 from kwhost.core.images.room import room_for
 from kwhost.core.images.settings import settings_of
-from kwhost.core.images.store import ImageStore, Named, Owner, telling_full_disk
+from kwhost.core.images.store import ImageStore, telling_full_disk
 from kwhost.core.images.unpack import LeaseIds, unpack
 
 __all__ = ["Adder", "UnpackedLayer"]
@@ -39,21 +38,20 @@ class UnpackedLayer(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Adder:
-    """Adds images for one owner. `report` gets a line about each step; `place` is what `store.adding()` gave.
+    """Adds images. `report` gets a line about each step; `place` is what `store.adding()` gave.
     Whether a layer is there already counts only where the owner has it, or where its content has come: a
     digest alone opens nothing."""
 
     store: ImageStore
-    owner: Owner
     lease_ids: LeaseIds
     place: Path
     report: Callable[[str], None]
     allowance: Allowance
     deadline: Deadline
 
-    def add(self, document: bytes, names: list[str], chosen_from: Digest | None = None) -> ImageRecord:
-        """Add an image by its manifest, with the digest of the index that led to it; the configuration's and
-        all layers' blobs have come. Raises ImageError, HostError, QuotaExceeded."""
+    def add(self, document: bytes) -> Digest:
+        """Add an image by its manifest; the configuration's and all layers' blobs have come. It has no name
+        yet. Raises ImageError, HostError, QuotaExceeded."""
         manifest = decode(document, Manifest, "the image's manifest")
         manifest.check_layers()
         config = decode(
@@ -83,8 +81,7 @@ class Adder:
             settings=settings,
         )
         self._keep(record, manifest.known_type, unpacked)
-        self.store.set_names(self.owner, names, Named(record.manifest, time.time(), chosen_from))
-        return record
+        return record.manifest
 
     def _keep(self, record: ImageRecord, media_type: str, unpacked: dict[Digest, int]) -> None:
         with telling_full_disk("keep an image"):

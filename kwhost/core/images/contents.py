@@ -17,11 +17,12 @@ CONTENTS_FILE = "contents.json"
 
 
 class Contents(NamedTuple):
-    """`media_type` and `size` are the manifest's; `blobs` are all of the image's, each with the bytes that it
-    takes on disk, as it came and unpacked."""
+    """`media_type` and `size` are the manifest's; `said` is how long the record is; `blobs` are all of the
+    image's, each with the bytes that it takes on disk, as it came and unpacked."""
 
     media_type: str
     size: int
+    said: int
     blobs: dict[Digest, int]
 
     def encode(self) -> bytes:
@@ -33,8 +34,8 @@ def read_contents(images: Path, manifest: Digest) -> Contents:
     """Of one image, where a store has them. Raises ImageError."""
     file = images / hex_of(manifest) / CONTENTS_FILE
     try:
-        media_type, size, blobs = json.loads(file.read_bytes())
-        taken = {parse_digest(digest): int(size) for digest, size in blobs.items()}
-        return Contents(str(media_type), int(size), taken)
+        media_type, size, said, blobs = json.loads(file.read_bytes())
+        taken = {parse_digest(digest): int(room) for digest, room in blobs.items()}
+        return Contents(str(media_type), int(size), int(said), taken)
     except (OSError, ValueError, TypeError, AttributeError) as error:
         raise ImageError(f"the image {manifest} is damaged ({file}: {error}); load it again") from error

@@ -2,6 +2,7 @@
 
 import json
 import os
+import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from datetime import UTC, datetime
@@ -14,9 +15,9 @@ from kwhost.core.images.allowance import Allowance
 from kwhost.core.images.archive_layout import ArchivedImage, Directory, read_layout
 from kwhost.core.images.deadline import Deadline
 from kwhost.core.images.digests import Digest, digest_of, hash_file
-from kwhost.core.images.names import parse_name
+from kwhost.core.images.names import ImageName, parse_name
 from kwhost.core.images.room import Watch, room_for
-from kwhost.core.images.store import ImageStore, Owner, telling_full_disk
+from kwhost.core.images.store import ImageStore, Named, Owner, telling_full_disk
 from kwhost.core.images.unpack import LeaseIds, unpack
 
 __all__ = ["ImageWork", "import_root", "load_archive"]
@@ -41,7 +42,6 @@ class ImageWork(NamedTuple):
         """What adds them."""
         return Adder(
             store=self.store,
-            owner=self.owner,
             lease_ids=self.lease_ids,
             place=place,
             report=self.report,
@@ -51,9 +51,9 @@ class ImageWork(NamedTuple):
 
 
 def load_archive(work: ImageWork, archive: int, name: str | None) -> list[str]:
-    """Add the images of an opened archive, compressed or not; their names. `name` is what the only image of
-    the archive is called instead; a digest in it must be the image's. Raises ImageError, HostError,
-    UsageError, QuotaExceeded."""
+    """Add the images of an opened archive, compressed or not, all of them or none; their names. `name` is
+    what the only image of the archive is called instead; a digest in it must be the image's. Raises
+    ImageError, HostError, UsageError, QuotaExceeded."""
     wanted = parse_name(name) if name else None
     with work.store.adding() as place, ExitStack() as ends:
         unpacked = place / "archive"
@@ -70,7 +70,7 @@ def load_archive(work: ImageWork, archive: int, name: str | None) -> list[str]:
         count, images = read_layout(directory)
         if wanted and count > 1:
             raise UsageError(f"the archive has {count} images: they cannot all be called {wanted.familiar}")
-        added: list[str] = []
+        added: dict[str, Named] = {}
         for image in images:
             names = [wanted.familiar] if wanted else list(image.names)
             if not names:
@@ -79,19 +79,15 @@ def load_archive(work: ImageWork, archive: int, name: str | None) -> list[str]:
                 )
             work.deadline.left()
             work.report(f"adding {names[0]}")
-            _add(work, place, directory, image, names, wanted.digest if wanted else None)
-            added += names
-        return added
+            digest = _add(work, place, directory, image, wanted)
+            added |= dict.fromkeys(names, Named(digest, time.time(), image.chosen_from))
+        work.store.set_names(work.owner, added)
+        return list(added)
 
 
 def _add(
-    work: ImageWork,
-    place: Path,
-    directory: Directory,
-    image: ArchivedImage,
-    names: list[str],
-    wanted: Digest | None,
-) -> None:
+    work: ImageWork, place: Path, directory: Directory, image: ArchivedImage, wanted: ImageName | None
+) -> Digest:
     path, promised = image.config
     document = directory.document(path)
     config = digest_of(document)
@@ -99,9 +95,10 @@ def _add(
     layers = [_adopt(work.store, directory, path, promised) for path, promised in image.layers]
     work.store.add_blob(document)
     manifest = image.manifest or _manifest(work.store, config, len(document), layers)
-    if wanted not in (None, image.chosen_from, own := digest_of(manifest)):
-        raise UsageError(f"the archive's image is {own}, and cannot be called {names[0]}@{wanted}")
-    work.adder(place).add(manifest, names, image.chosen_from)
+    own = digest_of(manifest)
+    if wanted and wanted.digest not in (None, image.chosen_from, own):
+        raise UsageError(f"the archive's image is {own}, and cannot be called {wanted.full}")
+    return work.adder(place).add(manifest)
 
 
 def _check(digest: Digest, promised: Digest | None) -> None:
@@ -159,7 +156,8 @@ def import_root(work: ImageWork, archive: int, name: str) -> list[str]:
             {"architecture": "amd64", "os": "linux", "created": created, "rootfs": root}
         ).encode()
         config = work.store.add_blob(document)
-        work.adder(place).add(_manifest(work.store, config, len(document), [layer]), [wanted.familiar])
+        digest = work.adder(place).add(_manifest(work.store, config, len(document), [layer]))
+        work.store.set_names(work.owner, {wanted.familiar: Named(digest, time.time())})
     return [wanted.familiar]
 
 

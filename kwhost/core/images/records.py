@@ -22,6 +22,7 @@ from kwhost.core.model.image import ImageSettings
 
 __all__ = ["ImageRecord", "read_record", "write_record"]
 
+_RECORD_FILE = "image.json"
 _ACCOUNTS = ("passwd", "group")
 _ACCOUNTS_MAX = 1024 * 1024
 _NAME_ONLY = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -41,7 +42,7 @@ class ImageRecord:
 
 def read_record(store: ImageStore, manifest: Digest) -> ImageRecord:
     """Raises ImageError."""
-    file = store.images / hex_of(manifest) / "image.json"
+    file = store.images / hex_of(manifest) / _RECORD_FILE
     try:
         return _decode(json.loads(file.read_bytes()))
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -78,7 +79,7 @@ def write_record(
     fields = asdict(record)
     if record.settings.healthcheck:
         fields["settings"]["healthcheck"]["kind"] = record.settings.healthcheck.kind.value
-    (made / "image.json").write_bytes(json.dumps(fields).encode())
+    (made / _RECORD_FILE).write_bytes(json.dumps(fields).encode())
     contents = _contents(store, record, media_type, unpacked, made)
     (made / CONTENTS_FILE).write_bytes(contents.encode())
     sync_file_system_of(made)
@@ -98,7 +99,7 @@ def _contents(
     taken = {layer: store.blob(layer).stat().st_size + unpacked[layer] for layer in record.layers}
     taken[record.config] = store.blob(record.config).stat().st_size
     taken[record.manifest] = size + sum(file.stat().st_size for file in made.rglob("*") if file.is_file())
-    return Contents(media_type, size, taken)
+    return Contents(media_type, size, (made / _RECORD_FILE).stat().st_size, taken)
 
 
 def _find_accounts(store: ImageStore, layers: tuple[Digest, ...], name: str) -> bytes:

@@ -19,7 +19,7 @@ import fcntl
 import json
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -47,6 +47,7 @@ OPERATOR: Owner = None
 _OPERATORS_FILE = "_operator"  # no tenant can be called so
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 _NAMES_MAX = 1000
+_SAID_MAX = 4 * 1024 * 1024  # of all names: a list has all of it
 _LAYOUT = b'{"imageLayoutVersion": "1.0.0"}\n'
 
 
@@ -269,14 +270,25 @@ class ImageStore:
                 found |= read_contents(self.images, digest).blobs
         return found
 
-    def set_names(self, owner: Owner, names: list[str], named: Named) -> None:
-        """Have names mean an image, all or none of them. Raises HostError, ImageError."""
+    def set_names(self, owner: Owner, names: Mapping[str, Named]) -> None:
+        """Have names mean images, all or none of them. Raises HostError, ImageError."""
         with self._changing_names(owner) as entries:
-            entries.update(dict.fromkeys(names, named))
+            entries.update(names)
             if len(entries) > _NAMES_MAX:
                 raise ImageError(
                     f"there would be {len(entries)} names of images, more than {_NAMES_MAX}; remove some"
                 )
+            said = {each.digest: self._said(each.digest) for each in entries.values()}
+            if sum(said[each.digest] for each in entries.values()) > _SAID_MAX:
+                raise ImageError(
+                    f"the images would say more than {_SAID_MAX} bytes of themselves; remove some"
+                )
+
+    def _said(self, digest: Digest) -> int:
+        try:
+            return read_contents(self.images, digest).said
+        except ImageError:  # whoever uses a damaged image is told
+            return 0
 
     def remove_name(self, owner: Owner, name: str) -> Named | None:
         """Forget a name; what it meant. Raises HostError, ImageError."""

@@ -24,6 +24,8 @@ __all__ = ["ArchiveKind", "HostedImages", "ImageHosting"]
 
 # At once: each needs a processor and writes to the disk as fast as it goes.
 _ADDING_MAX = 2
+# Of an owner's at once.
+_THREADS_MAX = 4
 # For an archive to come.
 _COMING_SECONDS = 4 * 3600.0
 
@@ -68,6 +70,9 @@ class HostedImages:
 
     def __init__(self, images: Images) -> None:
         self._images = images
+        self._threads: dict[Owner | tuple[Owner, ...], trio.CapacityLimiter] = defaultdict(
+            partial(trio.CapacityLimiter, _THREADS_MAX)
+        )
         self._sizes: dict[Owner, int] = {}
         self._coming: dict[Owner, int] = defaultdict(int)
         self.records: Callable[[], Iterable[InstanceRecord]] = tuple
@@ -76,9 +81,13 @@ class HostedImages:
         # Whoever sends slowly keeps nobody else waiting.
         self._sending: dict[Owner, trio.CapacityLimiter] = defaultdict(partial(trio.CapacityLimiter, 1))
 
+    async def _call(self, who: Owner | tuple[Owner, ...], operation: Callable[[], _Result]) -> _Result:
+        """Whoever has to wait for something keeps few of the daemon's threads."""
+        return await trio.to_thread.run_sync(operation, limiter=self._threads[who])
+
     async def load(self) -> None:
         """Find out what everybody has; before anything else. Raises ImageError."""
-        self._sizes = await _call(self._images.sizes)
+        self._sizes = await self._call(None, self._images.sizes)
 
     def promised(self, tenant: TenantName) -> int:
         """The bytes that a tenant's images take, with what is being added."""
@@ -95,29 +104,29 @@ class HostedImages:
 
     async def _count(self, owner: Owner) -> None:
         """What the owner has may have changed."""
-        self._sizes[owner] = await _call(lambda: self._images.size(owner))
+        self._sizes[owner] = await self._call(owner, lambda: self._images.size(owner))
 
     async def list(self, owner: Owner) -> tuple[StoredImage, ...]:
         """See ImageHosting."""
-        found = await _call(lambda: self._images.list(owner))
+        found = await self._call(owner, lambda: self._images.list(owner))
         return await self._with_instances(found, None if owner is None else (owner,))
 
     async def list_all(self, tenants: Collection[TenantName] | None) -> tuple[StoredImage, ...]:
         """See ImageHosting."""
         owners = None if tenants is None else (OPERATOR, *tenants)
-        found = await _call(lambda: self._images.list_all(owners))
+        found = await self._call(owners, lambda: self._images.list_all(owners))
         return await self._with_instances(found, tenants)
 
     async def inspect(self, owner: Owner, reference: str) -> StoredImage:
         """See ImageHosting."""
-        found = await _call(lambda: self._images.inspect(owner, reference))
+        found = await self._call(owner, lambda: self._images.inspect(owner, reference))
         return (await self._with_instances((found,), None if owner is None else (owner,)))[0]
 
     async def _with_instances(
         self, images: tuple[StoredImage, ...], tenants: Collection[TenantName] | None
     ) -> tuple[StoredImage, ...]:
         """With those that are made of each, of these tenants or of all."""
-        uses = await _call(self._images.uses)
+        uses = await self._call(None if tenants is None else tuple(tenants), self._images.uses)
         names: dict[str, list[str]] = {}
         for record in self.records():
             if tenants is None or record.tenant in tenants:
@@ -126,25 +135,25 @@ class HostedImages:
 
     async def remove(self, owner: Owner, reference: str) -> StoredImage:
         """See ImageHosting."""
-        removed = await _call(lambda: self._images.remove(owner, reference))
+        removed = await self._call(owner, lambda: self._images.remove(owner, reference))
         await self._count(owner)
         return (await self._with_instances((removed,), None if owner is None else (owner,)))[0]
 
     async def prune(self, owner: Owner) -> tuple[StoredImage, ...]:
         """See ImageHosting."""
         wanted = {record.definition.image for record in self.records()}
-        removed = await _call(lambda: self._images.prune(owner, wanted))
+        removed = await self._call(owner, lambda: self._images.prune(owner, wanted))
         await self._count(owner)
         return removed
 
     async def let_go(self, digest: str) -> None:
         """An instance that had an image is no more. Raises ImageError, HostError."""
-        await _call(lambda: self._images.let_go(digest))
+        await self._call(None, lambda: self._images.let_go(digest))
 
     async def repair(self) -> None:
         """Remove what a daemon left that was killed while it added or removed an image. Raises ImageError,
         HostError."""
-        await _call(self._images.repair)
+        await self._call(None, self._images.repair)
 
     async def add(
         self, owner: Owner, kind: ArchiveKind, name: str | None, archive: AsyncIterator[bytes]
@@ -173,7 +182,7 @@ class HostedImages:
             return self._images.load(owner, file, name, take=take)
 
         try:
-            return await _call(add)
+            return await self._call(owner, add)
         finally:
             with trio.CancelScope(shield=True):
                 await self._count(owner)
@@ -183,10 +192,6 @@ class HostedImages:
 async def _keep(archive: AsyncIterator[bytes], write: Callable[[bytes], None]) -> None:
     with trio.move_on_after(_COMING_SECONDS) as slow:
         async for piece in archive:
-            await _call(partial(write, piece))
+            await trio.to_thread.run_sync(write, piece)
     if slow.cancelled_caught:
         raise ImageError(f"the archive did not come within {_COMING_SECONDS / 3600:g} hours")
-
-
-async def _call(operation: Callable[[], _Result]) -> _Result:
-    return await trio.to_thread.run_sync(operation)
