@@ -98,6 +98,8 @@ long call_dispatch(struct call *call) {
         } while (unlikely(question_settle(call->thread, &result)));
     if (unlikely(call->thread->answer_count))
         question_forget(call->thread, result);
+    if (unlikely(result == -EDQUOT)) /* that of a volume is its size; guests know no quotas */
+        result = -ENOSPC;
     stats_end(call->nr, began, result, refused);
     return result;
 }
