@@ -15,7 +15,7 @@ test: setup-test lint ## run every test; those that need KVM are skipped without
 
 test-hw: setup-hardware ## run the named subset of the tests on hardware-style KVM, emulated
 	$(BIN)/python -m tests.engine.workshop # a compiler is slow in there
-	KWHOST_MUST=kvm,net tests/hw/run.sh --timeout 1800 -- $(BIN)/python -m pytest -m hw --timeout 300 -p no:cacheprovider
+	KWHOST_MUST=kvm,net,quota tests/hw/run.sh --timeout 1800 -- $(BIN)/python -m pytest -m hw --timeout 300 -p no:cacheprovider
 	plugins-contrib/prepare kwhost-net-wireguard # this machine's own kernel may have no WireGuard
 	cd plugins-contrib/kwhost-net-wireguard && KWHOST_MUST=wireguard ../../tests/hw/run.sh --timeout 300 -- \
 		../../build/plugins-contrib/kwhost-net-wireguard/bin/python -m pytest -m hw -p no:cacheprovider

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from kwhost.core.cli.doctor import format_report
+from kwhost.core.config.host import HostConfig
 from kwhost.core.hostcheck.kvm import check_kvm
 from kwhost.core.hostcheck.report import Verdict, can_run
 from kwhost.core.hostcheck.resources import _check_address_layout
@@ -79,9 +80,22 @@ def test_where_namespaces_are_refused_it_says_what_does_not_hold(
 
 @pytest.mark.root
 def test_what_volumes_lack_is_named(tmp_path: Path) -> None:
-    (finding,) = check_volumes(tmp_path)
+    host = HostConfig(tmp_path, tmp_path, tmp_path, volume_storage="ext4")
 
-    assert (finding.verdict, "modprobe loop" in finding.advice) == (Verdict.WEAKER, True)
+    (finding,) = check_volumes(host, devices=tmp_path)
+
+    assert (finding.verdict, finding.seen) == (Verdict.WEAKER, "cannot be made")
+    assert "modprobe loop" in finding.advice
+
+
+@pytest.mark.root
+def test_volumes_that_are_not_bounded_are_told(tmp_path: Path) -> None:
+    host = HostConfig(tmp_path, tmp_path, tmp_path, volume_storage="directory")
+
+    (finding,) = check_volumes(host)
+
+    assert (finding.verdict, finding.seen) == (Verdict.WEAKER, "directories, unbounded")
+    assert "volume_storage" in finding.advice
 
 
 def test_what_is_missing_comes_with_advice(tmp_path: Path) -> None:

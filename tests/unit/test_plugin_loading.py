@@ -64,7 +64,7 @@ def test_the_built_in_plugins_offer_what_the_contract_names() -> None:
     assert [plugin.version for plugin in registry.plugins.values()] == [__version__] * len(BUILT_IN)
     assert registry.offers("engines").keys() == {"direct", "process"}
     assert registry.offers("image_sources").keys() == {"host", "rootfs", "store"}
-    assert registry.offers("storages").keys() == {"ext4", "directory"}
+    assert registry.offers("storages").keys() == {"quota", "ext4", "directory"}
     assert registry.offers("networks").keys() == {"none", "tenant", "host"}
 
 

@@ -10,7 +10,7 @@ from cffi import FFI
 
 _BEGIN, _END = "/* cdef: begin */", "/* cdef: end */"
 _package = Path(__file__).resolve().parents[2]
-_unpack_jail = Path(__file__).resolve().parent / "unpack_jail.c"
+_PARTS = [Path(__file__).resolve().parent / name for name in ("unpack_jail.c", "project_quota.c")]
 _HEADERS = (
     "monitor/abi/kw_abi.h",
     "monitor/abi/kw_policy.h",
@@ -82,6 +82,8 @@ for declaration in (
     "int kw_sync_file_system(int fd)",
     "int kw_mount_disk(const char *device, const char *place)",
     "int kw_unmount(const char *place)",
+    "int kw_project_quota(int fd, unsigned command, unsigned project, void *data)",
+    "int kw_exceed_quotas(bool may)",
 ):
     ffi.cdef(f"{declaration};")
-ffi.set_source("kwhost.core.abi._abi", _SOURCE + _unpack_jail.read_text(encoding="utf-8"))
+ffi.set_source("kwhost.core.abi._abi", _SOURCE + "".join(part.read_text(encoding="utf-8") for part in _PARTS))

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from kwhost.core.errors import ConfigError
 from kwhost.core.model.ids import DEFAULT_UID_BASE, UID_LIMIT
 from kwhost.core.model.instance import LogLimits
+from kwhost.core.model.volume import AUTO_STORAGE
 
 if TYPE_CHECKING:  # it brings ipaddress
     from kwhost.core.model.network import Prefix
@@ -50,7 +51,7 @@ class HostConfig(NamedTuple):
     plugins: tuple[str, ...] = ()
     block_plugins: tuple[str, ...] = ()
     require_plugins: tuple[str, ...] = ()
-    volume_storage: str = ""
+    volume_storage: str = AUTO_STORAGE
     insecure_registries: tuple[str, ...] = ()
     uid_base: int = DEFAULT_UID_BASE
     subnet_pool: "tuple[Prefix, ...]" = ()
@@ -107,7 +108,7 @@ def host_config(
         plugins=settings.get("plugins", ()),
         block_plugins=settings.get("block_plugins", ()),
         require_plugins=settings.get("require_plugins", ()),
-        volume_storage=settings.get("volume_storage", ""),
+        volume_storage=settings.get("volume_storage", AUTO_STORAGE),
         insecure_registries=settings.get("insecure_registries", ()),
         uid_base=settings.get("uid_base", DEFAULT_UID_BASE),
         subnet_pool=settings.get("subnet_pool", ()),

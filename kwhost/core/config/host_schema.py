@@ -59,7 +59,9 @@ HOST = Table(
         Key(
             name="volume_storage",
             kind=STORAGE,
-            meaning="what keeps new volumes: ext4 (root's default), directory (a user's), or a plugin's",
+            default='"auto"',
+            meaning="what keeps new volumes: quota (a directory that the file system bounds), ext4 (in a "
+            "file), directory, or a plugin's; auto takes the first of them that can be had here",
             example='"ext4"',
         ),
         Key(

@@ -31,6 +31,7 @@ from kwhost.core.images.image import Image
 from kwhost.core.images.service import Images
 from kwhost.core.model.events import Event, EventKind
 from kwhost.core.model.instance import InstanceSpec
+from kwhost.core.model.volume import AUTO_STORAGE
 from kwhost.core.pluginmgr.discovery import Selection
 from kwhost.core.pluginmgr.loading import load_plugins
 from kwhost.core.pluginmgr.manager import Plugins
@@ -217,7 +218,7 @@ def _volumes(plugins: Plugins, host: HostConfig, journal: Journal) -> HostedVolu
 
 def _storages(plugins: Plugins, host: HostConfig) -> dict[str, StorageKind]:
     kinds = {name: StorageKind(offer.backing, offer.least) for name, offer in plugins.storages().items()}
-    if host.volume_storage and host.volume_storage not in kinds:
+    if host.volume_storage not in (AUTO_STORAGE, *kinds):
         raise UsageError(
             f"volume_storage is {host.volume_storage!r}, and there is no such storage; "
             f"there are {', '.join(sorted(kinds))}"

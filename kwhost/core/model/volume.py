@@ -7,6 +7,7 @@ from kwhost.core.errors import UsageError
 from kwhost.core.model.places import place_in_instance
 
 __all__ = [
+    "AUTO_STORAGE",
     "DEFAULT_VOLUME_SIZE",
     "IMAGE_VOLUME_SIZE",
     "StoredVolume",
@@ -15,6 +16,8 @@ __all__ = [
     "volume_name",
 ]
 
+# The best that there is on this host keeps new volumes.
+AUTO_STORAGE = "auto"
 # Of a volume that is made without saying how large.
 DEFAULT_VOLUME_SIZE = 1 << 30
 # Of one that an instance has because its image wants it: every instance has its own.
@@ -39,11 +42,11 @@ class Volume:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredVolume:
-    """A volume of a tenant. `kind` is the storage that keeps it: ext4 (in a file of its own), directory, or a
-    plugin's. `size` is what it can hold, in bytes, with what its file system needs (None:
-    there is no bound); `created` is a Unix time. `instances` are those that have it; `used` is how many bytes
-    its files take (None: not asked). `instance` is the id of the one that it was made for because its image
-    wants it: it goes with that one."""
+    """A volume of a tenant. `kind` is the storage that keeps it: quota (a directory that the file system
+    bounds), ext4 (in a file of its own), directory, or a plugin's. `size` is what it can hold, in bytes, with
+    what its file system needs (None: there is no bound); `created` is a Unix time. `instances` are those that
+    have it; `used` is how many bytes its files take (None: not asked). `instance` is the id of the one that
+    it was made for because its image wants it: it goes with that one."""
 
     name: str
     tenant: str

@@ -25,6 +25,8 @@ def promise_filling(place: Path) -> None:
 def fill_once(place: Path, files: Path, fill: Callable[[Path], None]) -> None:
     """Call `fill`, unless somebody has done so, or put anything into the volume; wait for whoever is doing
     it. What one that was killed, or failed, had begun is begun anew. Raises OSError and what `fill` does."""
+    from kwhost.core.abi.project_quota import within_quotas  # brings cffi
+
     unfilled = place / _UNFILLED
     if not unfilled.exists():
         return
@@ -36,7 +38,8 @@ def fill_once(place: Path, files: Path, fill: Callable[[Path], None]) -> None:
         if not os.listdir(files):
             unfilled.write_bytes(b"begun\n")
             sync(unfilled)
-            fill(files)
+            with within_quotas():
+                fill(files)
             if os.listdir(files):
                 sync_file_system_of(files)
         unfilled.unlink()

@@ -2,11 +2,13 @@
 
 import os
 from collections.abc import Mapping
+from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 from kwhost.core.storage.directory import DirectoryBacking
 from kwhost.core.storage.disk import DISK_LEAST, DiskBacking
+from kwhost.core.storage.project import PROJECT_LEAST, ProjectBacking, holds_bounds
 
 if TYPE_CHECKING:
     from kwhost.core.model.volume_backing import VolumeBacking
@@ -24,11 +26,14 @@ class StorageKind(NamedTuple):
 BUILT_IN: Mapping[str, StorageKind] = MappingProxyType(
     {
         "ext4": StorageKind(DiskBacking(), DISK_LEAST),
+        "quota": StorageKind(ProjectBacking(), PROJECT_LEAST),
         "directory": StorageKind(DirectoryBacking()),
     }
 )
 
 
-def usual_kind() -> str:
-    """What this user's volumes are where nothing else is chosen."""
-    return "ext4" if os.geteuid() == 0 else "directory"
+def usual_kind(directory: Path) -> str:
+    """What this user's volumes in a directory are where nothing else is chosen. Raises OSError."""
+    if os.geteuid() != 0:
+        return "directory"
+    return "quota" if holds_bounds(directory) else "ext4"

@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,7 +27,7 @@ from kwhost.core.images.on_disk import locked, sync
 from kwhost.core.images.removal import remove_tree
 from kwhost.core.model.ids import InstanceId, TenantName
 from kwhost.core.model.units import format_bytes
-from kwhost.core.model.volume import DEFAULT_VOLUME_SIZE, StoredVolume, volume_name
+from kwhost.core.model.volume import AUTO_STORAGE, DEFAULT_VOLUME_SIZE, StoredVolume, volume_name
 from kwhost.core.storage.first_files import fill_once, promise_filling
 from kwhost.core.storage.kinds import BUILT_IN, StorageKind, usual_kind
 
@@ -51,21 +52,41 @@ def _telling(what: str) -> Iterator[None]:
 
 class VolumeStore:
     """The volumes of one state directory, for several processes at once. `kinds` are the storages that there
-    are, `usual` is that of new volumes."""
+    are, `usual` is that of new volumes, or AUTO_STORAGE."""
 
     def __init__(
-        self, state_dir: Path, run_dir: Path, kinds: Mapping[str, StorageKind] = BUILT_IN, usual: str = ""
+        self,
+        state_dir: Path,
+        run_dir: Path,
+        kinds: Mapping[str, StorageKind] = BUILT_IN,
+        usual: str = AUTO_STORAGE,
     ) -> None:
         self._path = state_dir / "volumes"
         self._places = run_dir / "volumes"
         self._kinds = kinds
-        self._usual = usual or usual_kind()
+        self._chosen = usual
+
+    def _prepare(self) -> None:
+        with _telling(f"use the volumes in {self._path}"):
+            self._path.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    @cached_property
+    def _usual(self) -> str:
+        """What keeps new volumes."""
+        if self._chosen != AUTO_STORAGE:
+            return self._chosen
+        self._prepare()
+        with _telling(f"find out what can keep volumes in {self._path}"):
+            return usual_kind(self._path)
+
+    def choose(self) -> None:
+        """Find out now what keeps new volumes. Raises HostError."""
+        self._kind(self._usual)
 
     @contextmanager
     def _changing(self) -> Iterator[None]:
         """One at a time; it takes milliseconds."""
-        with _telling(f"use the volumes in {self._path}"):
-            self._path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._prepare()
         with locked(self._path / ".lock", fcntl.LOCK_EX):
             yield
 

@@ -85,6 +85,10 @@ class HostedVolumes:
             await self._tell(problem)
         for volume in volumes:
             self._sizes[volume.tenant, volume.name] = volume.size or 0
+        try:
+            await trio.to_thread.run_sync(self._store.choose)  # not when an instance waits for it
+        except HostError as error:
+            await self._tell(str(error))
 
     async def repair(self) -> None:
         """Take away what an earlier daemon left. Raises HostError."""
