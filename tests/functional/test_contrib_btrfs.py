@@ -67,7 +67,7 @@ def daemon(
 
 
 def test_an_instance_has_its_volume_as_large_as_it_is_and_finds_it_again(daemon: Daemon) -> None:
-    eventually(lambda: daemon.run("logs", "job").stdout == "found [] 0\nEDQUOT\n", "a full volume")
+    eventually(lambda: daemon.run("logs", "job").stdout == "found [] 0\nENOSPC\n", "a full volume")
     daemon.wait_state("acme/job", "exited")
 
     daemon.run("restart", "job")
@@ -92,3 +92,16 @@ def test_nothing_is_left_of_a_volume_that_is_removed(daemon: Daemon) -> None:
     assert daemon.run("volume", "rm", "--tenant", "acme", "data").returncode == 0
 
     assert list((daemon.state_dir / "volumes/acme").iterdir()) == []
+
+
+def test_a_reset_leaves_no_subvolume_and_no_quota_group(daemon: Daemon) -> None:
+    daemon.wait_state("acme/job", "exited")
+
+    assert daemon.run("system", "reset", "--yes").returncode == 0
+
+    shown = subprocess.run(
+        ["btrfs", "qgroup", "show", daemon.state_dir / "volumes"], check=True, capture_output=True, text=True
+    )
+    groups = [line.split()[0] for line in shown.stdout.splitlines() if line.startswith("0/")]
+    assert groups == ["0/5"]
+    assert list((daemon.state_dir / "volumes").iterdir()) == []

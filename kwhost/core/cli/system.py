@@ -77,7 +77,7 @@ def _reset(*, yes: bool) -> int:
 
     if yes:
         _end_daemon()
-    if reset(load_host_config(), _tell if yes else _ask, _DAEMON_SECONDS if yes else 0.0):
+    if reset(load_host_config(), _tell if yes else _ask, _DAEMON_SECONDS if yes else 0.0, notice):
         return 0
     notice("nothing was removed")
     return 1

@@ -22,6 +22,7 @@ from kwhost.core.daemon.networks import DaemonNetworks
 from kwhost.core.daemon.notify import notify_service_manager
 from kwhost.core.daemon.output import log_event, set_up_log
 from kwhost.core.daemon.policies import DaemonPolicies
+from kwhost.core.daemon.storages import storage_kinds
 from kwhost.core.engines.base import Engine
 from kwhost.core.engines.id_ranges import IdLease, lease_ids
 from kwhost.core.engines.kernel_version import check_kernel
@@ -217,7 +218,7 @@ def _volumes(plugins: Plugins, host: HostConfig, journal: Journal) -> HostedVolu
 
 
 def _storages(plugins: Plugins, host: HostConfig) -> dict[str, StorageKind]:
-    kinds = {name: StorageKind(offer.backing, offer.least) for name, offer in plugins.storages().items()}
+    kinds = storage_kinds(plugins.storages())
     if host.volume_storage not in (AUTO_STORAGE, *kinds):
         raise UsageError(
             f"volume_storage is {host.volume_storage!r}, and there is no such storage; "

@@ -17,6 +17,7 @@ from kwhost.core.abi.messages import stop
 from kwhost.core.cgroups.groups import Cgroups
 from kwhost.core.config.host import HostConfig
 from kwhost.core.daemon.lock import hold_state
+from kwhost.core.daemon.storages import load_storages
 from kwhost.core.engines.instance_dirs import InstanceDirs
 from kwhost.core.errors import HostError
 from kwhost.core.images.removal import remove_tree
@@ -85,9 +86,12 @@ def _removed(record: InstanceRecord) -> Event:
     )
 
 
-def reset(host: HostConfig, confirm: Callable[[Inventory], bool], patience: float) -> bool:
+def reset(
+    host: HostConfig, confirm: Callable[[Inventory], bool], patience: float, report: Callable[[str], None]
+) -> bool:
     """Stop all instances and remove everything that kwhost made for them, if `confirm` agrees to it; whether
-    it did. What still runs afterwards is an error, and then its files stay.
+    it did. What still runs afterwards is an error, and then its files stay. `report` gets a line for each
+    thing that could be removed in part only.
 
     Raises Conflict where a daemon runs for `patience` seconds, HostError.
     """
@@ -100,17 +104,33 @@ def reset(host: HostConfig, confirm: Callable[[Inventory], bool], patience: floa
         if left := [each for each in found.running if _is_running(host, each)]:
             raise HostError(f"instances {' '.join(left)} do not end; nothing was removed")
         UpperDisks(host.state_dir, host.run_dir).repair()  # nothing is mounted any more afterwards
-        VolumeStore(host.state_dir, host.run_dir).repair()
+        _remove_volumes(host, report)
         for instance in found.instances:
             _dirs(host, instance).remove()
         SecretStore(host.run_dir).remove_others(())
         for file in found.files:
-            remove_tree(file)
+            _remove(file)
         (host.state_dir / "lock").unlink()
     for directory in (host.run_dir / "instances", host.state_dir / "instances", host.run_dir, host.state_dir):
         with suppress(OSError):  # not empty: something in it is not kwhost's
             directory.rmdir()
     return True
+
+
+def _remove_volumes(host: HostConfig, report: Callable[[str], None]) -> None:
+    if not (host.state_dir / "volumes").exists():
+        return
+    store = VolumeStore(host.state_dir, host.run_dir, load_storages(host, report))
+    for problem in store.remove_all():
+        report(f"of a volume only its directory is removed: {problem}")
+
+
+def _remove(file: Path) -> None:
+    try:
+        remove_tree(file)
+    except OSError as error:
+        if not os.path.ismount(file):  # else the operator mounted something there, which is empty now
+            raise HostError(f"cannot remove {file}: {error.strerror}") from error
 
 
 def _dirs(host: HostConfig, instance: InstanceId) -> InstanceDirs:

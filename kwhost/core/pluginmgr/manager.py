@@ -2,7 +2,6 @@
 reported, and disabled after FAULTS_MAX failures in a row. Where one decides, its failure means refusal."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from functools import partial
 from ipaddress import IPv4Network, IPv6Network
 from typing import TYPE_CHECKING, cast
@@ -25,7 +24,7 @@ from kwhost.core.pluginmgr.plugin import Plugin
 from kwhost.core.pluginmgr.policies import ANSWERS_MAX, PolicyPlugins
 from kwhost.core.pluginmgr.registry import Registry
 from kwhost.core.pluginmgr.sections import SectionProblem, read_section
-from kwhost.core.pluginmgr.storages import GuardedBacking
+from kwhost.core.pluginmgr.storages import guarded_storages
 from kwhost.hookspecs import (
     DEADLINE_SECONDS,
     EngineOffer,
@@ -109,19 +108,11 @@ class Plugins:
 
     def storages(self) -> Mapping[str, StorageOffer]:
         """The storages for volumes that are offered, by name; those of plugins are for worker threads."""
-        offers = cast("Mapping[str, StorageOffer]", self._registry.offers("storages"))
-        return {name: self._guarded(offer) for name, offer in offers.items()}
-
-    def _guarded(self, offer: StorageOffer) -> StorageOffer:
-        plugin = self._registry.owner("storages", offer.name)
-        assert plugin
-        if plugin.built_in:
-            return offer
 
         def blame(plugin: Plugin, fault: PluginFault) -> None:
             trio.from_thread.run_sync(self._fault, plugin, "storages", fault)
 
-        return replace(offer, backing=GuardedBacking(plugin, offer.backing, blame))
+        return guarded_storages(self._registry, blame)
 
     def networks(self) -> Mapping[str, NetworkOffer]:
         """The networks that are offered, by name."""

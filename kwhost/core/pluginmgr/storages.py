@@ -1,31 +1,34 @@
 """Plugins' storages for whoever keeps volumes: no call holds anybody up for long, and what comes back is what
 it is to be."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from kwhost.core.errors import HostError, KwhostError
 from kwhost.core.model.volume_backing import VolumeBacking
 from kwhost.core.pluginmgr.faults import PluginFault, call_bounded
 from kwhost.core.pluginmgr.plugin import Plugin
+from kwhost.core.pluginmgr.registry import Registry
+from kwhost.hookspecs import StorageOffer
 
-__all__ = ["STORAGE_SECONDS", "GuardedBacking"]
+__all__ = ["STORAGE_SECONDS", "GuardedBacking", "guarded_storages"]
 
 # Making a file system may take a while; nobody else makes or shows volumes meanwhile.
 STORAGE_SECONDS = 60.0
 
 T = TypeVar("T")
 
+Blame = Callable[[Plugin, PluginFault], None]
+
 
 class GuardedBacking:
     """See VolumeBacking: `backing` is a plugin's. Whatever else than OSError and KwhostError it
     raises, and nonsense, is its fault, which `blame` is told of, and which is a HostError for the caller."""
 
-    def __init__(
-        self, plugin: Plugin, backing: VolumeBacking, blame: Callable[[Plugin, PluginFault], None]
-    ) -> None:
+    def __init__(self, plugin: Plugin, backing: VolumeBacking, blame: Blame) -> None:
         self._plugin = plugin
         self._backing = backing
         self._blame = blame
@@ -82,3 +85,14 @@ def _checked(answer: object, kind: type[T]) -> T:
     if isinstance(answer, Path) and not (answer.is_absolute() and answer.is_dir()):
         raise PluginFault(f"{str(answer)[:100]!r} is no directory")
     return answer
+
+
+def guarded_storages(registry: Registry, blame: Blame) -> dict[str, StorageOffer]:
+    """All that are offered, by name; those of plugins are for worker threads."""
+    offers = cast("Mapping[str, StorageOffer]", registry.offers("storages"))
+    guarded = dict(offers)
+    for name, offer in offers.items():
+        plugin = registry.owner("storages", name)
+        if plugin and not plugin.built_in:
+            guarded[name] = replace(offer, backing=GuardedBacking(plugin, offer.backing, blame))
+    return guarded

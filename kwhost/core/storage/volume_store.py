@@ -227,6 +227,17 @@ class VolumeStore:
                 return True
         return False
 
+    def remove_all(self) -> tuple[str, ...]:
+        """Remove all volumes; a line for each that cannot be: it may be damaged, or kept by a plugin that is
+        not here. Raises HostError."""
+        if not self._path.is_dir():
+            return ()
+        problems = list(self.repair())
+        for file in sorted(self._path.glob("[!.]*/*/volume.json")):
+            with _noting(problems):
+                self.remove(TenantName(file.parent.parent.name), file.parent.name)
+        return tuple(problems)
+
     def _discard(self, place: Path) -> None:
         """Remove what there is of a volume. Raises OSError, HostError."""
         with suppress(FileNotFoundError):  # then nothing was made
