@@ -1,11 +1,14 @@
 """A tenant's bound for its storage, where volumes cannot be held to any."""
 
+import sys
 from pathlib import Path
 
 import pytest
 
 from kwhost.core.errors import HostError
+from kwhost.core.images.removal import remove_tree
 from kwhost.core.model.ids import TenantName
+from kwhost.core.storage.directory import DirectoryBacking
 from kwhost.core.storage.upper_disks import UpperDisks
 from kwhost.core.storage.volume_store import VolumeStore
 from kwhost.core.supervise.volumes import HostedVolumes
@@ -24,3 +27,37 @@ async def test_volumes_without_sizes_are_not_for_who_has_a_bound(tmp_path: Path)
     with pytest.raises(HostError, match=r"tenant acme has 64\.0 MiB of storage, and what keeps volumes here"):
         await volumes.create(ACME, "data", None)
     assert (await volumes.create(FREE, "data", None)).size is None
+
+
+async def test_what_they_hold_counts_for_who_gets_a_bound_later(tmp_path: Path) -> None:
+    said: list[str] = []
+
+    async def tell(line: str) -> None:
+        said.append(line)
+
+    store = VolumeStore(tmp_path / "state", tmp_path / "run", usual="directory")
+    for tenant in (ACME, FREE):
+        store.create(tenant, "data")
+        with store.using(tenant, "data") as files:
+            (files / "f").write_bytes(bytes(1 << 20))
+    volumes = HostedVolumes(store, UpperDisks(tmp_path / "state", tmp_path / "run"), tell)
+    volumes.quota = lambda tenant: (0, 64 << 20 if tenant == ACME else None)
+    await volumes.load()
+
+    await volumes.count_unbounded()
+
+    assert (volumes.promised(ACME), volumes.promised(FREE)) == (1 << 20, 0)
+    (line,) = said
+    assert line.startswith("the volume data of tenant acme has no size: the 1.0 MiB that it holds now count")
+
+
+def test_directories_however_deep_are_counted(tmp_path: Path) -> None:
+    deep = tmp_path
+    for _ in range(sys.getrecursionlimit() + 100):
+        deep = deep / "d"
+        deep.mkdir()
+    (deep / "f").write_bytes(bytes(1 << 20))
+    try:
+        assert DirectoryBacking().count_used(tmp_path) >= 1 << 20
+    finally:
+        remove_tree(tmp_path / "d")

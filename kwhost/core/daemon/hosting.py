@@ -156,6 +156,7 @@ class DaemonHosting(HostSupervisor):
             difference = compare(before, configuration)
             self._configuration = configuration
             self.set_tenants({tenant.name: tenant for tenant in configuration.tenants})
+            self.spawn(self.volumes.count_unbounded)
             self._policies.library = configured_policies(configuration)
             await self._networks.set_tenants(self.configured_tenants())
             changes = await self._refresh_policies(await self._change(difference))

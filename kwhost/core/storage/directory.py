@@ -27,11 +27,14 @@ class DirectoryBacking:
     def count_used(self, files: Path) -> int:
         """See VolumeBacking. What cannot be read counts nothing."""
         seen: dict[tuple[int, int], int] = {}
-        for folder, _, names in os.walk(files):
-            for name in names:
-                with suppress(OSError):
-                    status = (Path(folder) / name).lstat()
+        waiting = [str(files)]
+        while waiting:
+            with suppress(OSError), os.scandir(waiting.pop()) as entries:
+                for entry in entries:
+                    status = entry.stat(follow_symlinks=False)
                     seen[status.st_dev, status.st_ino] = status.st_blocks * 512
+                    if entry.is_dir(follow_symlinks=False):
+                        waiting.append(entry.path)
         return sum(seen.values())
 
     def is_busy(self, place: Path) -> bool:  # noqa: ARG002 - the kernel does not say

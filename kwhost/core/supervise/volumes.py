@@ -100,6 +100,29 @@ class HostedVolumes:
         for volume in volumes:
             if volume.instance is not None and volume.instance not in known:
                 await self._discard(TenantName(volume.tenant), volume.name)
+        await self.count_unbounded()
+
+    async def count_unbounded(self) -> None:
+        """What volumes without a size hold now counts for tenants that have a bound."""
+        volumes, _ = await trio.to_thread.run_sync(self._store.all)
+        for volume in volumes:
+            tenant = TenantName(volume.tenant)
+            if volume.size is None and self.quota(tenant)[1] is not None:
+                try:
+                    found = await trio.to_thread.run_sync(self._store.inspect, tenant, volume.name)
+                except KwhostError as error:
+                    await self._tell(str(error))
+                else:
+                    await self._count(found)
+
+    async def _count(self, volume: StoredVolume) -> None:
+        key, used = (volume.tenant, volume.name), volume.used or 0
+        if key in self._sizes:
+            self._sizes[key] = used
+            await self._tell(
+                f"the volume {volume.name} of tenant {volume.tenant} has no size: the {format_bytes(used)} "
+                "that it holds now count for the tenant's storage, and nothing keeps it from growing"
+            )
 
     def promised(self, tenant: TenantName) -> int:
         """The bytes that a tenant's volumes have."""
