@@ -140,6 +140,28 @@ def test_very_many_names_are_not_remembered(tmp_path: Path) -> None:
     assert peak < 1_000_000
 
 
+def test_names_of_one_file_stay_one_file(fill: Any, tmp_path: Path) -> None:
+    layer = Archive().directory("data").directory("data/inner").add("data/inner/one", b"both")
+    layer.hard_link("data/two", "data/inner/one").add("elsewhere", b"x")
+    layer.hard_link("data/outside", "elsewhere")
+
+    assert fill(layer) == {"inner": None, "inner/one": "both", "outside": "x", "two": "both"}
+
+    one, two = tmp_path / "files/inner/one", tmp_path / "files/two"
+    assert one.samefile(two)
+    assert (one.stat().st_nlink, (tmp_path / "files/outside").stat().st_nlink) == (2, 1)
+
+
+def test_attributes_of_users_are_kept(fill: Any, tmp_path: Path) -> None:
+    kind = {"SCHILY.xattr.user.kind": "kept", "SCHILY.xattr.security.capability": "left out"}
+
+    fill(Archive().directory("data", pax_headers=kind).add("data/file", pax_headers=kind))
+
+    for path in (tmp_path / "files", tmp_path / "files/file"):
+        assert os.listxattr(path) == ["user.kind"]
+        assert os.getxattr(path, "user.kind") == b"kept"
+
+
 def test_holes_stay_holes(fill: Any, tmp_path: Path) -> None:
     sparse = {"GNU.sparse.size": str(1 << 30), "GNU.sparse.map": f"{1 << 20},6"}
 

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from kwhost.core.abi.openat2 import open_beneath
 from kwhost.core.errors import HostError
 from kwhost.core.images.image import Image
 from kwhost.core.model.mounts import MountKind
@@ -21,6 +22,10 @@ __all__ = ["fill_volume"]
 # Directories in each other; more than any program needs.
 _DEPTH_MAX = 200
 _LINKS_MAX = 40  # as the kernel has it
+# Bytes that are remembered of files with several names; names of others become files of their own.
+_REMEMBERED_MAX, _ENTRY = 16 << 20, 300
+# Attributes that layers keep, and those among them that are notes of overlayfs's.
+_USER, _OVERLAY = "user.", "user.overlay."
 _OPAQUE = "user.overlay.opaque"
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -36,7 +41,7 @@ def fill_volume(files: Path, image: Image, target: str) -> None:
     try:
         if sources := _found(layers, target):
             with _opened(files, _DIRECTORY) as volume:
-                _fill_directory(volume, sources, 0)
+                _Filling(volume).fill(volume, sources)
     except OSError as error:
         reason = error.strerror or error
         raise HostError(f"cannot copy what the image has at {target} into the volume: {reason}") from error
@@ -112,24 +117,51 @@ def _shown(directories: Sequence[Path]) -> Iterator[tuple[str, Path]]:
 # What is made of it.
 
 
-def _fill_directory(target: int, sources: Sequence[Path], depth: int) -> None:
-    if depth > _DEPTH_MAX:
-        raise OSError(errno.ENAMETOOLONG, f"more than {_DEPTH_MAX} directories in each other")
-    for name, source in _shown(sources):
-        status = source.lstat()
-        if stat.S_ISDIR(status.st_mode):
-            os.mkdir(name, 0o700, dir_fd=target)
-            with _opened(name, _DIRECTORY, target) as made:
-                _fill_directory(made, _merged(sources, name), depth + 1)
-        elif stat.S_ISREG(status.st_mode):
-            with _opened(source, _FILE) as content, _opened(name, _NEW_FILE, target) as made:
+class _Filling:
+    """Copies into the opened directory `root`, once."""
+
+    def __init__(self, root: int) -> None:
+        self._root = root
+        self._links: dict[tuple[int, int], tuple[str, str]] = {}  # where a file with several names is
+        self._room = _REMEMBERED_MAX
+
+    def fill(self, target: int, sources: Sequence[Path], path: str = ".", depth: int = 0) -> None:
+        if depth > _DEPTH_MAX:
+            raise OSError(errno.ENAMETOOLONG, f"more than {_DEPTH_MAX} directories in each other")
+        for name, source in _shown(sources):
+            status = source.lstat()
+            if stat.S_ISDIR(status.st_mode):
+                os.mkdir(name, 0o700, dir_fd=target)
+                with _opened(name, _DIRECTORY, target) as made:
+                    self.fill(made, _merged(sources, name), f"{path}/{name}", depth + 1)
+            elif stat.S_ISREG(status.st_mode):
+                self._make_file(source, target, path)
+            elif stat.S_ISLNK(status.st_mode):
+                os.symlink(source.readlink(), name, dir_fd=target)
+                os.chown(name, status.st_uid, status.st_gid, dir_fd=target, follow_symlinks=False)
+                os.utime(name, ns=_times(status), dir_fd=target, follow_symlinks=False)
+        with _opened(sources[0], _DIRECTORY) as uppermost:
+            _finish(uppermost, target)
+
+    def _make_file(self, source: Path, target: int, path: str) -> None:
+        with _opened(source, _FILE) as content:
+            status = os.fstat(content)
+            if known := self._links.get((status.st_dev, status.st_ino)):
+                self._add_name(*known, source.name, target)
+                return
+            with _opened(source.name, _NEW_FILE, target) as made:
                 _copy(content, made, status.st_size)
-                _own(made, status)
-        elif stat.S_ISLNK(status.st_mode):
-            os.symlink(source.readlink(), name, dir_fd=target)
-            os.chown(name, status.st_uid, status.st_gid, dir_fd=target, follow_symlinks=False)
-            os.utime(name, ns=_times(status), dir_fd=target, follow_symlinks=False)
-    _own(target, sources[0].lstat())
+                _finish(content, made)
+        if status.st_nlink > 1 and self._room > 0:
+            self._room -= len(path) + len(source.name) + _ENTRY
+            self._links[status.st_dev, status.st_ino] = path, source.name
+
+    def _add_name(self, path: str, known: str, name: str, target: int) -> None:
+        directory = open_beneath(self._root, path, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW)
+        try:
+            os.link(known, name, src_dir_fd=directory, dst_dir_fd=target, follow_symlinks=False)
+        finally:
+            os.close(directory)
 
 
 @contextmanager
@@ -158,9 +190,14 @@ def _copy(source: int, target: int, size: int) -> None:
             at += sent
 
 
-def _own(target: int, status: os.stat_result) -> None:
+def _finish(source: int, target: int) -> None:
+    """Give an opened file what another one has besides its content."""
+    status = os.fstat(source)
     os.fchown(target, status.st_uid, status.st_gid)
     os.fchmod(target, stat.S_IMODE(status.st_mode))
+    for name in os.listxattr(source):
+        if name.startswith(_USER) and not name.startswith(_OVERLAY):
+            os.setxattr(target, name, os.getxattr(source, name))
     os.utime(target, ns=_times(status))
 
 
