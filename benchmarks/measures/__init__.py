@@ -9,6 +9,7 @@ from benchmarks.measures.bridge import measure_bridge
 from benchmarks.measures.calls import measure_calls
 from benchmarks.measures.command import measure_command
 from benchmarks.measures.compute import measure_clock, measure_compute
+from benchmarks.measures.disks import measure_disks
 from benchmarks.measures.files import measure_files
 from benchmarks.measures.forward import measure_forward
 from benchmarks.measures.hosting import measure_hosting
@@ -48,6 +49,7 @@ MEASURES: dict[str, Callable[[Bench], list[Figure]]] = {
     "images": measure_images,
     "image-starts": measure_image_starts,
     "image-sharing": measure_image_sharing,
+    "disks": measure_disks,
     "starts": measure_starts,
     "hosting": measure_hosting,
     "attach": measure_attach,

@@ -16,7 +16,7 @@ from benchmarks.processes import descendants, mapped_sizes
 from benchmarks.requests import answer_of, ask_all, request_text
 from benchmarks.rounds import Sample, interleave
 
-__all__ = ["measure_image_sharing", "measure_image_starts", "measure_images"]
+__all__ = ["load_command", "measure_image_sharing", "measure_image_starts", "measure_images"]
 
 _LOADS, _STARTS, _SHARING = "loading images", "starting from images", "instances of one image"
 _REFERENCE = "tar -x, sha256sum"
@@ -35,7 +35,7 @@ _SHARED_FILE = "/usr/share/directory-0/file-0"
 _ONCE_TARGET = Target(limit=1.1)
 
 
-def _load(archive: ImageArchive, state: Path, run: Path | None = None) -> Command:
+def load_command(archive: ImageArchive, state: Path, run: Path | None = None) -> Command:
     """The command; without a daemon, or with the one of `run`."""
     script = Path(sys.executable).with_name("kwhost")
     kwhost = [script] if script.exists() else [Path(sys.executable), "-m", "kwhost"]
@@ -74,7 +74,7 @@ def measure_images(bench: Bench) -> list[Figure]:
         made = make_archive(root, "app", (), files, size)
         fresh = partial(_new_directory, root, count())
         samples: dict[str, Sample] = {
-            KWHOST: _timed(lambda made=made, fresh=fresh: _load(made, fresh())),  # type: ignore[misc]
+            KWHOST: _timed(lambda made=made, fresh=fresh: load_command(made, fresh())),  # type: ignore[misc]
             _REFERENCE: _timed(
                 lambda made=made, fresh=fresh: ["sh", "-c", tar, "sh", made.layer, fresh()]  # type: ignore[misc]
             ),
@@ -92,7 +92,7 @@ def measure_image_starts(bench: Bench) -> list[Figure]:
     samples: dict[str, Sample] = {}
     for label, name, (files, size) in (("small image", "small", (0, 0)), (KWHOST, "large", _MANY_FILES)):
         archive = make_archive(root, name, (busybox,), files, size)
-        time_command(_load(archive, root / "state"))
+        time_command(load_command(archive, root / "state"))
         plan = bench.launcher.plan(("/bin/busybox", "true"), image=archive.name, state_dir=root / "state")
         samples[label] = lambda plan=plan: {"wall": bench.launcher.run(plan).wall_ns}  # type: ignore[misc]
     table = interleave(samples, 4 * bench.rounds)
@@ -144,7 +144,7 @@ def measure_image_sharing(bench: Bench) -> list[Figure]:
     archive = make_archive(root, "shared", programs, _SHARED_FILES, _SHARED_BYTES)
     directory = root / "daemon"
     with HostingDaemon(directory) as daemon:
-        time_command(_load(archive, directory / "state", directory / "run"))
+        time_command(load_command(archive, directory / "state", directory / "run"))
         before = _disk_space(directory)
         _start_all(daemon, archive.name)
         if (proportional := _mapped(daemon)[1]) < _SHARED_BYTES // 2:
