@@ -87,8 +87,55 @@ def test_a_volume_that_an_instance_has_is_not_removed(daemon: Daemon) -> None:
     daemon.run("stop", "one")
     assert daemon.run("volume", "prune").stdout == ""
     daemon.run("rm", "one")
-    assert daemon.run("volume", "prune").stdout == "data\n"
+    assert daemon.run("volume", "prune", "--yes").stdout == "data\n"
     assert volumes(daemon) == []
+
+
+def test_volumes_are_not_pruned_unasked(daemon: Daemon) -> None:
+    daemon.run("volume", "create", "data", "--size", "16M")
+
+    assert "--yes does it without asking" in daemon.run("volume", "prune").stderr
+    assert [volume["name"] for volume in volumes(daemon)] == ["data"]
+
+
+def test_one_that_cannot_be_removed_keeps_no_other(daemon: Daemon) -> None:
+    daemon.run("volume", "create", "data", "--size", "16M")
+
+    done = daemon.run("volume", "rm", "nothing", "data")
+
+    assert (done.stdout, done.returncode) == ("data\n", 125)
+    assert "there is no volume nothing" in done.stderr
+
+
+def test_what_is_used_is_listed_when_asked_for(daemon: Daemon) -> None:
+    daemon.run("volume", "create", "data", "--size", "16M")
+    sh(daemon, "head -c 4M /dev/zero >/data/f", "-v", "data:/data")
+
+    assert volumes(daemon)[0]["used"] is None
+    assert 4 << 20 < volumes(daemon, "--used")[0]["used"] < 5 << 20
+    assert daemon.run("volume", "ls", "--used").stdout.split()[:5] == [
+        "NAME", "TENANT", "KIND", "SIZE", "USED",
+    ]  # fmt: skip
+
+
+def test_files_are_copied_into_and_out_of_a_volume(daemon: Daemon) -> None:
+    source, back = daemon.directory / "source", daemon.directory / "back"
+    (source / "below").mkdir(parents=True)
+    (source / "below/f").write_text("content")
+    (daemon.directory / "large").write_bytes(bytes(32 << 20))
+    daemon.run("volume", "create", "data", "--size", "16M")
+    for name, volume in (("one", "data:/data"), ("reader", "data:/data:ro")):
+        daemon.run("run", "-d", "--name", name, "-v", volume, "--", "sleep", "1000")
+
+    assert daemon.run("cp", str(source), "one:/data/copy").returncode == 0
+    refused = daemon.run("cp", str(source), "reader:/data/other")
+    assert daemon.run("cp", "reader:/data/copy", str(back)).returncode == 0
+    full = daemon.run("cp", str(daemon.directory / "large"), "one:/data/large")
+
+    assert (back / "below/f").read_text() == "content"
+    assert "is on a read-only file system of the instance" in refused.stderr
+    assert "the instance's file system is full" in full.stderr
+    assert daemon.run("exec", "one", "--", "ls", "/data").stdout == "copy\n"
 
 
 def test_a_name_is_another_volume_for_another_tenant(daemon: Daemon) -> None:

@@ -32,8 +32,11 @@ class VolumeAccess(Protocol):
     def remove(self, name: str) -> dict[str, Any]:
         """Remove one with its files."""
 
+    def unused(self) -> list[dict[str, Any]]:
+        """Those that no instance has."""
+
     def prune(self) -> list[dict[str, Any]]:
-        """Remove those that no instance has."""
+        """Remove them; which they were."""
 
 
 class _Daemon:
@@ -61,6 +64,10 @@ class _Daemon:
         """See VolumeAccess."""
         removed: dict[str, Any] = self._client.request("DELETE", _path(name), self._query)
         return removed
+
+    def unused(self) -> list[dict[str, Any]]:
+        """See VolumeAccess."""
+        return [volume for volume in self.all_volumes() if not volume["instances"]]
 
     def prune(self) -> list[dict[str, Any]]:
         """See VolumeAccess."""
@@ -91,6 +98,10 @@ class _Local:
     def remove(self, name: str) -> dict[str, Any]:
         """See VolumeAccess."""
         return asdict(self._store.remove(DEFAULT_TENANT, name))
+
+    def unused(self) -> list[dict[str, Any]]:
+        """Which instances have volumes a daemon alone knows."""
+        return self.prune()
 
     def prune(self) -> list[dict[str, Any]]:
         """Which instances have volumes a daemon alone knows."""
