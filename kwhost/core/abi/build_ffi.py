@@ -10,7 +10,7 @@ from cffi import FFI
 
 _BEGIN, _END = "/* cdef: begin */", "/* cdef: end */"
 _package = Path(__file__).resolve().parents[2]
-_PARTS = [Path(__file__).resolve().parent / name for name in ("unpack_jail.c", "project_quota.c")]
+_PARTS = [Path(__file__).resolve().parent / name for name in ("unpack_jail.c", "owners.c", "project_quota.c")]
 _HEADERS = (
     "monitor/abi/kw_abi.h",
     "monitor/abi/kw_policy.h",
@@ -85,6 +85,7 @@ for declaration in (
     "int kw_unmount(const char *place)",
     "int kw_project_quota(int fd, unsigned command, unsigned project, void *data)",
     "int kw_exceed_quotas(bool may)",
+    "long kw_map_owners(int directory)",
 ):
     ffi.cdef(f"{declaration};")
 ffi.set_source("kwhost.core.abi._abi", _SOURCE + "".join(part.read_text(encoding="utf-8") for part in _PARTS))

@@ -1,10 +1,11 @@
 """Mounting file systems on disks, for whoever may. Every function raises OSError."""
 
+import errno
 import os
 
 from kwhost.core.abi._abi import lib
 
-__all__ = ["mount_disk", "unmount"]
+__all__ = ["maps_owners", "mount_disk", "unmount"]
 
 
 def _check(result: int) -> None:
@@ -15,6 +16,15 @@ def _check(result: int) -> None:
 def mount_disk(device: str, place: str) -> None:
     """Mount the ext4 of a device, without devices and set-user-ID bits; an error in it ends all writing."""
     _check(lib.kw_mount_disk(os.fsencode(device), os.fsencode(place)))
+
+
+def maps_owners(directory: int) -> bool:
+    """Whether the file system of an opened directory can show files with other owners (id-mapped mounts)."""
+    result = lib.kw_map_owners(directory)
+    if result == -errno.EINVAL:
+        return False
+    _check(result)
+    return True
 
 
 def unmount(place: str) -> None:

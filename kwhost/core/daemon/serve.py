@@ -26,6 +26,7 @@ from kwhost.core.daemon.storages import storage_kinds
 from kwhost.core.engines.base import Engine
 from kwhost.core.engines.id_ranges import IdLease, lease_ids
 from kwhost.core.engines.kernel_version import check_kernel
+from kwhost.core.engines.shared_ids import SharedRanges
 from kwhost.core.errors import HostError, KwhostError, StoreError, UsageError
 from kwhost.core.images.accounts import Accounts, read_accounts
 from kwhost.core.images.image import Image
@@ -66,6 +67,7 @@ class _Daemon:
     ) -> None:
         self._configuration = configuration
         self._ready = ready
+        self._ranges = SharedRanges(configuration.host.uid_base)
         self._log = set_up_log(configuration.host.log_level, log_file)
 
     def _make_directories(self) -> None:
@@ -92,6 +94,7 @@ class _Daemon:
             plugins = Plugins(load_plugins(selection, self._log.warning), self._log.warning, self._log.info)
             cgroups = Cgroups.open(host.state_dir)
             held.callback(cgroups.close)
+            held.callback(self._ranges.close)
             listener = listen_api(host.api)
             held.callback(host.api.unlink, missing_ok=True)
             store = await Store.open(host.state_dir / DATABASE)
@@ -133,7 +136,7 @@ class _Daemon:
             policies=policies,
             questions=questions,
             networks=networks,
-            volumes=_volumes(plugins, host, journal),
+            volumes=_volumes(plugins, host, journal, self._ranges),
             secrets=SecretStore(host.run_dir),
             images=HostedImages(Images(host.state_dir, partial(lease_ids, host.uid_base))),
         )
@@ -209,9 +212,9 @@ def _tap_queues(plugins: Plugins, engine: str) -> int | None:
     return offer.tap_queues if offer else None
 
 
-def _volumes(plugins: Plugins, host: HostConfig, journal: Journal) -> HostedVolumes:
+def _volumes(plugins: Plugins, host: HostConfig, journal: Journal, ranges: SharedRanges) -> HostedVolumes:
     return HostedVolumes(
-        VolumeStore(host.state_dir, host.run_dir, _storages(plugins, host), host.volume_storage),
+        VolumeStore(host.state_dir, host.run_dir, _storages(plugins, host), host.volume_storage, ranges),
         UpperDisks(host.state_dir, host.run_dir),
         partial(journal.tell, EventKind.NOTICE),
     )

@@ -22,7 +22,15 @@ from kwhost.core.config.host import UID_LIMIT
 from kwhost.core.errors import HostError
 from kwhost.core.model.ids import FULL_RANGE, IdRange
 
-__all__ = ["IdLease", "lease_ids", "own_ids", "subordinate_ranges", "user_ids"]
+__all__ = [
+    "IdLease",
+    "lease_again",
+    "lease_for_several",
+    "lease_ids",
+    "own_ids",
+    "subordinate_ranges",
+    "user_ids",
+]
 
 _LOCK_FILE = Path("/run/kwhost/ids.lock")
 _SUBORDINATE_FILES = (Path("/etc/subuid"), Path("/etc/subgid"))
@@ -87,9 +95,9 @@ def _fits(start: int, mapped: list[range]) -> bool:
     return any(ids.start <= start and start + FULL_RANGE <= ids.stop for ids in mapped)
 
 
-def _lock_slot(fd: int, slot: int) -> bool:
+def _lock_slot(fd: int, slot: int, kind: int = fcntl.F_WRLCK) -> bool:
     try:
-        fcntl.fcntl(fd, fcntl.F_OFD_SETLK, _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, slot, 1, 0))
+        fcntl.fcntl(fd, fcntl.F_OFD_SETLK, _FLOCK.pack(kind, os.SEEK_SET, slot, 1, 0))
     except OSError as error:
         if error.errno in (errno.EAGAIN, errno.EACCES):
             return False
@@ -175,6 +183,25 @@ def lease_ids(
     if os.geteuid() == 0:
         return _lease_slot(uid_base, lock_file, subordinate_ranges(subordinate_files), _mapped_ranges())
     return IdLease(own_ids(subordinate_files))
+
+
+def lease_for_several(uid_base: int, *, lock_file: Path = _LOCK_FILE) -> IdLease:
+    """A range that several instances may have at once (`lease_again`), and nobody else. Raises HostError."""
+    lease = lease_ids(uid_base, lock_file=lock_file)
+    if lease.ids.size < FULL_RANGE or lease.fd < 0:
+        lease.close()
+        raise HostError(f"there is no range of {FULL_RANGE} ids here that instances could share")
+    _lock_slot(lease.fd, lease.ids.uid_base // FULL_RANGE, fcntl.F_RDLCK)
+    return lease
+
+
+def lease_again(first: int, *, lock_file: Path = _LOCK_FILE) -> IdLease:
+    """One more lease of a range for several. Raises HostError where an instance has it for itself."""
+    fd = _open_lock_file(lock_file)
+    if not _lock_slot(fd, first // FULL_RANGE, fcntl.F_RDLCK):
+        os.close(fd)
+        raise HostError(f"the ids from {first} belong to a tenant's volumes, and another instance has them")
+    return IdLease(IdRange(uid_base=first, gid_base=first, size=FULL_RANGE), fd)
 
 
 def own_ids(subordinate_files: tuple[Path, Path] = _SUBORDINATE_FILES) -> IdRange:

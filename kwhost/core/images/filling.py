@@ -32,16 +32,17 @@ _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
-def fill_volume(files: Path, image: Image, target: str) -> None:
-    """Give an empty volume the files that the image has at `target`, with their owners. An ordinary user, who
-    may not give files away, gets an empty one. Raises HostError, with what is done by then."""
+def fill_volume(files: Path, image: Image, target: str, first_id: int = 0) -> None:
+    """Give an empty volume the files that the image has at `target`, with their owners, counted from
+    `first_id`. An ordinary user, who may not give files away, gets an empty one. Raises HostError, with what
+    is done by then."""
     if os.geteuid() != 0 or not image.digest or image.mounts[0].kind is not MountKind.OVERLAY:
         return
     layers = [Path(layer) for layer in (image.mounts[0].source or "").split(":")]
     try:
         if sources := _found(layers, target):
             with _opened(files, _DIRECTORY) as volume:
-                _Filling(volume).fill(volume, sources)
+                _Filling(volume, first_id).fill(volume, sources)
     except OSError as error:
         reason = error.strerror or error
         raise HostError(f"cannot copy what the image has at {target} into the volume: {reason}") from error
@@ -118,10 +119,11 @@ def _shown(directories: Sequence[Path]) -> Iterator[tuple[str, Path]]:
 
 
 class _Filling:
-    """Copies into the opened directory `root`, once."""
+    """Copies into the opened directory `root`, once; owners are counted from `first_id`."""
 
-    def __init__(self, root: int) -> None:
+    def __init__(self, root: int, first_id: int) -> None:
         self._root = root
+        self._first = first_id
         self._links: dict[tuple[int, int], tuple[str, str]] = {}  # where a file with several names is
         self._room = _REMEMBERED_MAX
 
@@ -138,10 +140,10 @@ class _Filling:
                 self._make_file(source, target, path)
             elif stat.S_ISLNK(status.st_mode):
                 os.symlink(source.readlink(), name, dir_fd=target)
-                os.chown(name, status.st_uid, status.st_gid, dir_fd=target, follow_symlinks=False)
+                os.chown(name, *self._owner(status), dir_fd=target, follow_symlinks=False)
                 os.utime(name, ns=_times(status), dir_fd=target, follow_symlinks=False)
         with _opened(sources[0], _DIRECTORY) as uppermost:
-            _finish(uppermost, target)
+            self._finish(uppermost, target)
 
     def _make_file(self, source: Path, target: int, path: str) -> None:
         with _opened(source, _FILE) as content:
@@ -151,7 +153,7 @@ class _Filling:
                 return
             with _opened(source.name, _NEW_FILE, target) as made:
                 _copy(content, made, status.st_size)
-                _finish(content, made)
+                self._finish(content, made)
         if status.st_nlink > 1 and self._room > 0:
             self._room -= len(path) + len(source.name) + _ENTRY
             self._links[status.st_dev, status.st_ino] = path, source.name
@@ -162,6 +164,19 @@ class _Filling:
             os.link(known, name, src_dir_fd=directory, dst_dir_fd=target, follow_symlinks=False)
         finally:
             os.close(directory)
+
+    def _finish(self, source: int, target: int) -> None:
+        """Give an opened file what another one has besides its content."""
+        status = os.fstat(source)
+        os.fchown(target, *self._owner(status))
+        os.fchmod(target, stat.S_IMODE(status.st_mode))
+        for name in os.listxattr(source):
+            if name.startswith(_USER) and not name.startswith(_OVERLAY):
+                os.setxattr(target, name, os.getxattr(source, name))
+        os.utime(target, ns=_times(status))
+
+    def _owner(self, status: os.stat_result) -> tuple[int, int]:
+        return self._first + status.st_uid, self._first + status.st_gid
 
 
 @contextmanager
@@ -188,17 +203,6 @@ def _copy(source: int, target: int, size: int) -> None:
         os.lseek(target, at, os.SEEK_SET)
         while at < end and (sent := os.sendfile(target, source, at, end - at)):
             at += sent
-
-
-def _finish(source: int, target: int) -> None:
-    """Give an opened file what another one has besides its content."""
-    status = os.fstat(source)
-    os.fchown(target, status.st_uid, status.st_gid)
-    os.fchmod(target, stat.S_IMODE(status.st_mode))
-    for name in os.listxattr(source):
-        if name.startswith(_USER) and not name.startswith(_OVERLAY):
-            os.setxattr(target, name, os.getxattr(source, name))
-    os.utime(target, ns=_times(status))
 
 
 def _times(status: os.stat_result) -> tuple[int, int]:

@@ -46,7 +46,8 @@ class StoredVolume:
     bounds), ext4 (in a file of its own), directory, or a plugin's. `size` is what it can hold, in bytes, with
     what its file system needs (None: there is no bound); `created` is a Unix time. `instances` are those that
     have it; `used` is how many bytes its files take (None: not asked). `instance` is the id of the one that
-    it was made for because its image wants it: it goes with that one."""
+    it was made for because its image wants it: it goes with that one. `first_id` is the host's id of those
+    that are 0 inside, where the file system cannot map owners (None: it can, or nobody had the volume)."""
 
     name: str
     tenant: str
@@ -56,6 +57,7 @@ class StoredVolume:
     instances: tuple[str, ...] = ()
     used: int | None = None
     instance: str | None = None
+    first_id: int | None = None
 
     def with_instances(self, names: tuple[str, ...]) -> "StoredVolume":
         """The same, with who has it."""

@@ -17,16 +17,18 @@ __all__ = ["BUILT_IN", "StorageKind", "usual_kind"]
 
 
 class StorageKind(NamedTuple):
-    """What keeps volumes of a kind, and how many bytes the smallest has; None: sizes are not held."""
+    """What keeps volumes of a kind, and how many bytes the smallest has; None: sizes are not held.
+    `maps_owners`: its file systems can for certain."""
 
     backing: "VolumeBacking"
     least: int | None = None
+    maps_owners: bool = False
 
 
 BUILT_IN: Mapping[str, StorageKind] = MappingProxyType(
     {
-        "ext4": StorageKind(DiskBacking(), DISK_LEAST),
-        "quota": StorageKind(ProjectBacking(), PROJECT_LEAST),
+        "ext4": StorageKind(DiskBacking(), DISK_LEAST, maps_owners=True),
+        "quota": StorageKind(ProjectBacking(), PROJECT_LEAST, maps_owners=True),
         "directory": StorageKind(DirectoryBacking()),
     }
 )

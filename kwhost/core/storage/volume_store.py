@@ -1,8 +1,10 @@
 """Where volumes are kept, in the state directory:
 
+    TENANT/ids                the ids of the tenant's files where owners cannot be mapped (owner_ids)
     TENANT/NAME/volume.json   what it is
     TENANT/NAME/use.lock      held, shared, while something starts with it
-    TENANT/NAME/...           its files, as its kind has them (VolumeBacking), and what first_files has
+    TENANT/NAME/...           its files, as its kind has them (VolumeBacking), and what first_files and
+                              owner_ids have
     .new-..., .gone-...       what is being made or removed; gone with whoever does it
 
 and mounted, for as long as something starts with them, in the run directory: TENANT/NAME. An instance has a
@@ -13,6 +15,7 @@ Every method blocks.
 import errno
 import fcntl
 import json
+import os
 import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -30,6 +33,7 @@ from kwhost.core.model.units import format_bytes
 from kwhost.core.model.volume import AUTO_STORAGE, DEFAULT_VOLUME_SIZE, StoredVolume, volume_name
 from kwhost.core.storage.first_files import fill_once, promise_filling
 from kwhost.core.storage.kinds import BUILT_IN, StorageKind, usual_kind
+from kwhost.core.storage.owner_ids import IdRanges, own_files, read_ids
 
 if TYPE_CHECKING:
     from kwhost.core.model.volume_backing import VolumeBacking
@@ -52,7 +56,8 @@ def _telling(what: str) -> Iterator[None]:
 
 class VolumeStore:
     """The volumes of one state directory, for several processes at once. `kinds` are the storages that there
-    are, `usual` is that of new volumes, or AUTO_STORAGE."""
+    are, `usual` is that of new volumes, or AUTO_STORAGE;
+    `ranges` are for volumes whose owners cannot be mapped (None: there can be none)."""
 
     def __init__(
         self,
@@ -60,11 +65,13 @@ class VolumeStore:
         run_dir: Path,
         kinds: Mapping[str, StorageKind] = BUILT_IN,
         usual: str = AUTO_STORAGE,
+        ranges: IdRanges | None = None,
     ) -> None:
         self._path = state_dir / "volumes"
         self._places = run_dir / "volumes"
         self._kinds = kinds
         self._chosen = usual
+        self._ranges = ranges
 
     def _prepare(self) -> None:
         with _telling(f"use the volumes in {self._path}"):
@@ -124,6 +131,7 @@ class VolumeStore:
                 size=fields["size"],
                 created=fields["created"],
                 instance=fields["instance"],
+                first_id=read_ids(file.parent),
             )
         except (ValueError, KeyError, TypeError) as error:
             raise HostError(f"the volume {file.parent} is damaged: {error!r}") from error
@@ -256,9 +264,26 @@ class VolumeStore:
         with ExitStack() as held:
             files = self._take(tenant, name, held)
             if fill is not None:
+                self._own(tenant, name, files)
                 with _telling(f"fill the volume {name}"):
                     fill_once(self._path / tenant / name, files, fill)
             yield files
+
+    def _own(self, tenant: TenantName, name: str, files: Path) -> None:
+        """See to it that who is 0 in an instance owns what is given away."""
+        if os.geteuid() != 0 or self._kind(self.find(tenant, name).kind).maps_owners:
+            return
+        with self._changing(), _telling(f"give the volume {name} to its tenant"):
+            own_files(self._path / tenant / name, files, self._ranges)
+
+    def hold_ids(self) -> tuple[str, ...]:
+        """Have the ids of all tenants whose volumes need them; a line for each whose ids cannot be had."""
+        problems: list[str] = []
+        for first in {volume.first_id for volume in self.all()[0]} - {None}:
+            with _noting(problems):
+                if self._ranges and first is not None:
+                    self._ranges.hold(first)
+        return tuple(problems)
 
     def _take(self, tenant: TenantName, name: str, held: ExitStack) -> Path:
         """A volume's files, shown until `held` is closed."""

@@ -3,6 +3,7 @@
 import os
 import socket
 import subprocess
+from collections.abc import Container
 from contextlib import AsyncExitStack, ExitStack
 from dataclasses import replace
 from functools import partial
@@ -12,7 +13,7 @@ import trio
 
 from kwhost.core.cgroups.group import Cgroup
 from kwhost.core.engines.base import HostedEnds, PolicyFds
-from kwhost.core.engines.id_ranges import lease_ids
+from kwhost.core.engines.id_ranges import lease_again, lease_ids
 from kwhost.core.engines.launch import ceiling_file, new_statistics_file, policy_file
 from kwhost.core.errors import HostError, KvmError, KwhostError, UsageError
 from kwhost.core.images.image import Image
@@ -107,6 +108,14 @@ def _on_disk(mounts: tuple[Mount, ...], disk: str) -> tuple[Mount, ...]:
     return (root._replace(source=f"{disk}:{root.source}", flags=root.flags | MountFlag.UPPER), *others)
 
 
+def _unmapped(mounts: tuple[Mount, ...], sources: Container[str]) -> tuple[Mount, ...]:
+    """The same mounts, where the owners of files from some sources are the instance's already."""
+    return tuple(
+        mount._replace(flags=mount.flags & ~MountFlag.ID_MAPPED) if mount.source in sources else mount
+        for mount in mounts
+    )
+
+
 def _root_status(plan: LaunchPlan, storage: int | None) -> RootStatus:
     kind, flags = plan.mounts[0].kind, plan.mounts[0].flags
     if plan.bare:
@@ -130,6 +139,8 @@ def _plan(around: Surroundings, start: Start, image: Image, ids: IdRange, shorta
     limits = start.definition.limits
     within = start.tenant.binds if start.confined else None
     plan = plan_instance(start.spec(), image, ids, None, within, start.shown.files)
+    if start.shown.unmapped:
+        plan = replace(plan, mounts=_unmapped(plan.mounts, start.shown.unmapped))
     if start.shown.disk:
         plan = replace(plan, mounts=_on_disk(plan.mounts, start.shown.disk))
     return replace(
@@ -153,7 +164,8 @@ def _launch(
             ends.callback(os.close, fd)
             return fd
 
-        lease = lease_ids(around.uid_base)
+        first = start.shown.first_id
+        lease = lease_ids(around.uid_base) if first is None else lease_again(first)
         ends.callback(lease.close)
         plan, protections = _plan(around, start, image, lease.ids, shortage), None
         if start.engine is Engine.PROCESS:

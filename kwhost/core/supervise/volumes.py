@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack, asynccontextmanager, suppress
 from functools import partial
+from pathlib import Path
 from typing import NamedTuple, Protocol
 
 import trio
@@ -33,11 +34,14 @@ _SHOWING_MAX = 4
 class ShownVolumes(NamedTuple):
     """All that one instance has, its image's too, in the order in which they are mounted, and where the files
     of the named ones are while it starts; `disk` is an empty disk's directory for its changes to its root, or
-    ""."""
+    "". Where owners of `unmapped` cannot be mapped, their files are those of `first_id` and on, and so has
+    the instance to be."""
 
     volumes: tuple[Volume, ...] = ()
     files: Mapping[str, str] = {}
     disk: str = ""
+    unmapped: frozenset[str] = frozenset()
+    first_id: int | None = None
 
 
 class VolumeHosting(Protocol):
@@ -85,6 +89,8 @@ class HostedVolumes:
             await self._tell(problem)
         for volume in volumes:
             self._sizes[volume.tenant, volume.name] = volume.size or 0
+        for problem in await trio.to_thread.run_sync(self._store.hold_ids):
+            await self._tell(problem)
         try:
             await trio.to_thread.run_sync(self._store.choose)  # not when an instance waits for it
         except HostError as error:
@@ -233,8 +239,10 @@ class HostedVolumes:
             disk = ""
             if on_disk:
                 disk = await trio.to_thread.run_sync(self._show_disk, held, record.definition)
+            owned = await trio.to_thread.run_sync(self._first_ids, tenant.name, files)
+            unmapped = frozenset(files[name] for name in owned)
             try:
-                yield ShownVolumes(wanted, files, disk)
+                yield ShownVolumes(wanted, files, disk, unmapped, next(iter(owned.values()), None))
             finally:
                 with trio.CancelScope(shield=True):
                     await self._hide(held.pop_all())
@@ -255,9 +263,18 @@ class HostedVolumes:
         files = {}
         for volume in named:
             if volume.source not in files:
-                fill = partial(fill_volume, image=image, target=volume.target)
+                fill = partial(self._fill, tenant, volume, image)
                 files[volume.source] = str(held.enter_context(self._store.using(tenant, volume.source, fill)))
         return files
+
+    def _fill(self, tenant: TenantName, volume: Volume, image: Image, files: Path) -> None:
+        first = self._store.find(tenant, volume.source).first_id
+        fill_volume(files, image, volume.target, first or 0)
+
+    def _first_ids(self, tenant: TenantName, names: Iterable[str]) -> dict[str, int]:
+        """Of those whose owners cannot be mapped."""
+        found = {name: self._store.find(tenant, name).first_id for name in names}
+        return {name: first for name, first in found.items() if first is not None}
 
     def _show_disk(self, held: ExitStack, definition: InstanceDefinition) -> str:
         return str(held.enter_context(self._disks.fresh(definition.limits.storage or DEFAULT_VOLUME_SIZE)))

@@ -1,0 +1,123 @@
+"""Volumes whose file system cannot map owners, here an overlayfs: their ids stay those of the tenant."""
+
+import json
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kwhost.core.engines.id_ranges import lease_again, lease_for_several, lease_ids
+from kwhost.core.errors import HostError
+from kwhost.core.model.ids import DEFAULT_UID_BASE, TenantName
+from kwhost.core.storage.volume_store import VolumeStore
+from tests.functional.hosting import Daemon, StartDaemon
+from tests.functional.image_parts import busybox_layer, docker_archive
+
+pytestmark = pytest.mark.root
+
+CONFIGURATION = '[host]\nvolume_storage = "directory"\n[tenants.acme]\n[tenants.other]\n'
+WRITES = "id -u; echo kept >/data/f; chown 7 /data/f; stat -c %u /data /data/f"
+
+
+def mount_overlay(directory: Path, place: Path) -> None:
+    for name in ("lower", "upper", "work"):
+        (directory / name).mkdir()
+    place.mkdir(parents=True, exist_ok=True)
+    options = f"lowerdir={directory}/lower,upperdir={directory}/upper,workdir={directory}/work"
+    subprocess.run(["mount", "-t", "overlay", "none", "-o", options, place], check=True)
+
+
+@pytest.fixture
+def daemon(kwhostd: StartDaemon) -> Iterator[Daemon]:
+    daemon = kwhostd(CONFIGURATION)
+    volumes = daemon.state_dir / "volumes"
+    mount_overlay(daemon.directory, volumes)
+    try:
+        yield daemon
+    finally:
+        subprocess.run(["umount", "-l", volumes], check=True)
+
+
+def sh(daemon: Daemon, program: str, *options: str) -> "subprocess.CompletedProcess[str]":
+    return daemon.run("run", "--rm", *options, "-v", "data:/data", "--", "sh", "-c", program)
+
+
+def first_id(daemon: Daemon, tenant: str) -> int:
+    (found,) = json.loads(daemon.run("volume", "inspect", "data", "--tenant", tenant).stdout)
+    assert isinstance(found["first_id"], int)
+    return found["first_id"]
+
+
+def owner(daemon: Daemon, path: str) -> int:
+    return (daemon.state_dir / "volumes" / path).stat().st_uid
+
+
+@pytest.mark.kvm
+def test_an_instance_owns_its_volume_and_finds_it_again(daemon: Daemon) -> None:
+    assert sh(daemon, WRITES, "--tenant", "acme").stdout == "0\n0\n7\n"
+    daemon.kill()
+    daemon.start()
+
+    done = sh(daemon, "cat /data/f; stat -c %u /data /data/f; echo more >>/data/f", "--tenant", "acme")
+
+    assert (done.stdout, done.stderr) == ("kept\n0\n7\n", "")
+    first = first_id(daemon, "acme")
+    assert first >= DEFAULT_UID_BASE
+    assert (owner(daemon, "acme/data/data"), owner(daemon, "acme/data/data/f")) == (first, first + 7)
+
+
+@pytest.mark.kvm
+def test_instances_of_one_tenant_share_it_and_other_tenants_have_other_ids(daemon: Daemon) -> None:
+    for name in ("one", "two"):
+        daemon.run("run", "-d", "--name", name, "--tenant", "acme", "-v", "data:/data", "--", "sleep", "1000")
+    assert sh(daemon, "echo other >/data/f", "--tenant", "other").returncode == 0
+
+    assert daemon.run("exec", "acme/one", "--", "sh", "-c", "echo both >/data/f").returncode == 0
+    assert daemon.run("exec", "acme/two", "--", "cat", "/data/f").stdout == "both\n"
+    assert first_id(daemon, "acme") != first_id(daemon, "other")
+
+
+@pytest.mark.kvm
+def test_what_the_image_has_there_belongs_to_the_same_users(daemon: Daemon) -> None:
+    layer = busybox_layer("stat").directory("data", uid=5).add("data/f", b"given", uid=6)
+    archive = daemon.directory / "archive.tar"
+    archive.write_bytes(docker_archive([layer.data], "app:1"))
+    assert daemon.run("image", "load", str(archive)).returncode == 0
+
+    done = sh(daemon, "stat -c %u /data /data/f; cat /data/f", "--tenant", "acme", "--image", "app:1")
+
+    assert done.stdout == "5\n6\ngiven"
+
+
+def test_without_a_daemon_there_are_none(tmp_path: Path) -> None:
+    volumes = tmp_path / "state/volumes"
+    mount_overlay(tmp_path, volumes)
+    try:
+        store = VolumeStore(tmp_path / "state", tmp_path / "run", usual="directory")
+        store.create(TenantName("acme"), "data")
+
+        def fill(_files: Path) -> Any:
+            pytest.fail("nobody gets it")
+
+        with (
+            pytest.raises(HostError, match="cannot map owners: its volumes need root's daemon"),
+            store.using(TenantName("acme"), "data", fill),
+        ):
+            pytest.fail("nobody gets it")
+    finally:
+        subprocess.run(["umount", "-l", volumes], check=True)
+
+
+def test_no_other_instance_gets_ids_that_several_have(tmp_path: Path) -> None:
+    locks, base = tmp_path / "ids.lock", 2**31 - 2 * 65536
+    shared = lease_for_several(base, lock_file=locks)
+    again = lease_again(shared.ids.uid_base, lock_file=locks)
+    alone = lease_ids(base, lock_file=locks)
+
+    assert shared.ids == again.ids != alone.ids
+    with pytest.raises(HostError, match="another instance has them"):
+        lease_again(alone.ids.uid_base, lock_file=locks)
+    for lease in (shared, again, alone):
+        lease.close()
