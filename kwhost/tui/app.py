@@ -222,7 +222,7 @@ class KwhostApp(App[None], inherit_bindings=False):
     def _open_start(self, message: messages.OpenStart) -> None:
         from kwhost.tui.screens.start import StartScreen
 
-        self.push_screen(StartScreen(self.host, message.tenant))
+        self.push_screen(StartScreen(self.host, message.tenant, message.image))
 
     @on(messages.Started)
     def _started(self, message: messages.Started) -> None:

@@ -1,21 +1,24 @@
-"""What is written into the form for a new instance, read as the command line and the API read it. Pure."""
+"""What is written into the form for a new instance, read as the command line and the API read it, and what an
+image has to say about its lines. Pure."""
 
 import re
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from kwhost.core.api.definitions import check_definition
 from kwhost.core.errors import KwhostError, UsageError
+from kwhost.core.images.names import parse_name
 from kwhost.core.model.definition import InstanceDefinition, Limits, Restart
 from kwhost.core.model.ids import instance_name, tenant_name
+from kwhost.core.model.image import StoredImage
 from kwhost.core.model.instance import Engine
 from kwhost.core.model.policy import policy_name
 from kwhost.core.model.ports import parse_port
 from kwhost.core.model.tmpfs import parse_visible, split_visible
 from kwhost.core.model.units import parse_bytes
 
-__all__ = ["FIELDS", "Draft", "DraftField", "read_command", "read_draft"]
+__all__ = ["FIELDS", "Draft", "DraftField", "hints_of", "image_of", "read_command", "read_draft"]
 
 
 class DraftField(NamedTuple):
@@ -88,13 +91,13 @@ def _each(read: Callable[[str], Any]) -> Callable[[str], tuple[Any, ...]]:
 FIELDS = (
     DraftField("tenant", "tenant", "whose it is", tenant_name, required=True),
     DraftField("name", "name", "its name and host name", instance_name, required=True),
-    DraftField("image", "image", "host, or a directory as its root", _image),
-    DraftField("command", "command", "python3 -m http.server 8000", read_command, required=True),
+    DraftField("image", "image", "host, an image, or a directory as its root", _image),
+    DraftField("command", "command", "python3 -m http.server 8000", read_command),
     DraftField("policy", "policy", "what calls it may make: default, strict, web, ...", policy_name),
     DraftField("engine", "engine", "auto", _one_of(Engine)),
     DraftField("network", "network", "none, tenant, host; the tenant's default", str),
     DraftField("ports", "ports", "8080:80 [IP:]HOST:GUEST[/udp] ...", _each(parse_port)),
-    DraftField("volumes", "volumes", "/srv/data:/data:ro ...", _each(parse_visible)),
+    DraftField("volumes", "volumes", "data:/var/lib/data /srv/in:/in:ro tmpfs:/tmp", _each(parse_visible)),
     DraftField("memory", "memory", "256M", parse_bytes),
     DraftField("cpus", "cpus", "1.5", _number),
     DraftField("pids", "pids", "processes and threads", _count),
@@ -104,7 +107,7 @@ FIELDS = (
 
 def read_draft(texts: Mapping[str, str]) -> Draft:
     """By the names of FIELDS."""
-    values: dict[str, Any] = {}
+    values: dict[str, Any] = {"command": ()}
     problems: dict[str, str] = {}
     for field in FIELDS:
         text = texts.get(field.name, "").strip()
@@ -115,6 +118,8 @@ def read_draft(texts: Mapping[str, str]) -> Draft:
                 problems[field.name] = "needed"
         except KwhostError as error:
             problems[field.name] = str(error)
+    if not texts.get("command", "").strip() and texts.get("image", "").strip() in ("", "host"):
+        problems["command"] = "needed"  # another image may say what to run
     if problems:
         return Draft(None, "", problems)
     limits = {name: values.pop(name) for name in ("memory", "cpus", "pids") if name in values}
@@ -141,4 +146,31 @@ def _command_line(definition: InstanceDefinition, texts: Mapping[str, str]) -> s
     for option, name in (("-p", "ports"), ("-v", "volumes")):
         for text in _words(texts.get(name, "")):
             words += [option, text]
-    return shlex.join([*words, "--", *definition.command])
+    return shlex.join([*words, "--", *definition.command] if definition.command else words)
+
+
+def image_of(text: str, tenant: str, images: Sequence[StoredImage]) -> StoredImage | None:
+    """The image that a tenant means by what is written; its own come before those that all share."""
+    try:
+        name = parse_name(text.strip()).familiar
+    except KwhostError:
+        return None
+    found = (image for image in images if image.name == name and image.tenant in (tenant, None))
+    return max(found, key=lambda image: image.tenant is not None, default=None)
+
+
+def hints_of(image: StoredImage | None) -> dict[str, str]:
+    """What stands in the lines while they are empty: what the image does there, or wants."""
+    hints = {field.name: field.hint for field in FIELDS}
+    if image is None:
+        return hints
+    settings = image.settings
+    if program := settings.program(None, ()):
+        hints["command"] = f"the image's: {shlex.join(program)}"
+    if settings.ports:
+        hints["ports"] = (
+            f"the image exposes {' '.join(settings.ports)}: 8080:{settings.ports[0].removesuffix('/tcp')}"
+        )
+    if settings.volumes:
+        hints["volumes"] = f"the image keeps {' '.join(settings.volumes)}: NAME:{settings.volumes[0]}"
+    return hints

@@ -167,11 +167,12 @@ class OpenHost(Message):
 
 
 class OpenStart(Message):
-    """The operator wants to start another instance, perhaps one of `tenant`."""
+    """The operator wants to start another instance, perhaps one of `tenant` and of an image."""
 
-    def __init__(self, tenant: str) -> None:
+    def __init__(self, tenant: str, image: str = "host") -> None:
         super().__init__()
         self.tenant = tenant
+        self.image = image
 
 
 class Started(Message):

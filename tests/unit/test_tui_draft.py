@@ -2,6 +2,7 @@
 
 import json
 import shlex
+from typing import Any
 
 import msgspec
 import pytest
@@ -10,7 +11,8 @@ from kwhost.core.api.bodies import decode_body
 from kwhost.core.api.types import NewInstance
 from kwhost.core.cli.run import parse_run
 from kwhost.core.cli.run_hosted import define
-from kwhost.tui.draft import FIELDS, read_draft
+from kwhost.core.model.image import ImageSettings, StoredImage
+from kwhost.tui.draft import FIELDS, hints_of, image_of, read_draft
 
 FILLED = {
     "tenant": "acme",
@@ -51,5 +53,40 @@ def test_what_is_wrong_is_said_of_its_field(name: str) -> None:
     assert list(draft.problems) == [name]
 
 
-def test_what_is_missing_is_said() -> None:
-    assert set(read_draft({}).problems) == {"tenant", "name", "command"}
+@pytest.mark.parametrize("image", ["", "host"])
+def test_what_is_missing_is_said(image: str) -> None:
+    assert set(read_draft({"image": image}).problems) == {"tenant", "name", "command"}
+
+
+def test_an_image_may_say_what_is_run() -> None:
+    draft = read_draft({"tenant": "acme", "name": "shop", "image": "shop:1"})
+
+    assert draft.command == "kwhost run -d --tenant acme --name shop --image shop:1"
+
+
+def image(name: str, tenant: str | None, **settings: Any) -> StoredImage:
+    return StoredImage(
+        name=name, digest="sha256:0", tenant=tenant, size=1, layers=(), added=0.0,
+        settings=ImageSettings(**settings),
+    )  # fmt: skip
+
+
+def test_a_tenants_own_image_comes_before_the_shared_one() -> None:
+    shared, own, others = image("a:latest", None), image("a:latest", "acme"), image("b:1", "rival")
+    images = (shared, own, others)
+
+    assert image_of("a", "acme", images) is own
+    assert image_of(" a:latest ", "rival", images) is shared
+    assert image_of("b:1", "acme", images) is None
+    assert image_of("/srv/root", "acme", images) is None
+
+
+def test_what_an_image_says_stands_in_the_lines() -> None:
+    told = hints_of(
+        image("a:1", None, entrypoint=("/srv/app",), ports=("80/tcp", "53/udp"), volumes=("/data",))
+    )
+
+    assert told["command"] == "the image's: /srv/app"
+    assert told["ports"] == "the image exposes 80/tcp 53/udp: 8080:80"
+    assert told["volumes"] == "the image keeps /data: NAME:/data"
+    assert told["memory"] == hints_of(None)["memory"]

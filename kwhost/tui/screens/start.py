@@ -11,10 +11,11 @@ from textual.widgets import Static
 
 from kwhost.core.errors import KwhostError
 from kwhost.core.model.definition import Restart
+from kwhost.core.model.image import StoredImage
 from kwhost.core.model.instance import Engine
 from kwhost.core.model.status import InstanceStatus
 from kwhost.core.model.text import clean
-from kwhost.tui.draft import FIELDS, Draft, read_draft
+from kwhost.tui.draft import FIELDS, Draft, DraftField, hints_of, image_of, read_draft
 from kwhost.tui.host import Host
 from kwhost.tui.keys import bindings
 from kwhost.tui.messages import Started
@@ -39,9 +40,12 @@ class StartScreen(HostScreen):
     """
     BINDINGS: ClassVar[list[BindingType]] = bindings("start")
 
-    def __init__(self, host: Host, tenant: str) -> None:
+    def __init__(self, host: Host, tenant: str, image: str) -> None:
         super().__init__(host)
-        self._form = Form([_line(field.name, host, tenant) for field in FIELDS])
+        values = {"tenant": tenant, "image": image}
+        self._form = Form([_line(field, host, values.get(field.name, "")) for field in FIELDS])
+        self._images: tuple[StoredImage, ...] = ()
+        self._offered = ""
         self._command = Static("", id="command", markup=False)
         self._trouble = Static("", id="trouble", markup=False)
         self._draft: Draft = read_draft({})
@@ -60,6 +64,7 @@ class StartScreen(HostScreen):
         self._form.begin()
         self._read()
         self._learn_policies()
+        self._learn_images()
 
     @work
     async def _learn_policies(self) -> None:
@@ -70,8 +75,28 @@ class StartScreen(HostScreen):
             return
         self._form.know("policy", names)
 
+    @work
+    async def _learn_images(self) -> None:
+        try:
+            answer = await self.host.client.request("GET", "/v1/images", {"all": True})
+            self._images = read(answer, tuple[StoredImage, ...])
+        except KwhostError:  # the names of what runs are offered nevertheless
+            return
+        self._offer_images()
+
+    def _offer_images(self) -> None:
+        """Those of the tenant; and what the one that is chosen says of other lines."""
+        values = self._form.values
+        tenant = values["tenant"].strip()
+        if self._images and tenant != self._offered:
+            self._offered = tenant
+            names = {image.name for image in self._images if image.tenant in (tenant, None)}
+            self._form.know("image", sorted(names | {"host"}))
+        self._form.hint(hints_of(image_of(values["image"], tenant, self._images)))
+
     @on(Form.Changed)
     def _read(self) -> None:
+        self._offer_images()
         self._draft = read_draft(self._form.values)
         problems = self._draft.problems
         self._form.show_problems(problems)
@@ -108,8 +133,7 @@ class StartScreen(HostScreen):
         self.dismiss()
 
 
-def _line(name: str, host: Host, tenant: str) -> Line:
-    field = next(field for field in FIELDS if field.name == name)
+def _line(field: DraftField, host: Host, value: str) -> Line:
     # What a line would show otherwise is no name that one wants to write.
     images = {row.status.image for row in host.fleet.rows() if clean(row.status.image) == row.status.image}
     known: dict[str, Sequence[str]] = {
@@ -120,5 +144,4 @@ def _line(name: str, host: Host, tenant: str) -> Line:
         "network": ("none", "tenant", "host"),
         "restart": [each.value for each in Restart],
     }
-    value = {"tenant": tenant, "image": "host"}.get(name, "")
-    return Line(name, field.label, field.hint, value, known.get(name, ()))
+    return Line(field.name, field.label, field.hint, value, known.get(field.name, ()))

@@ -80,6 +80,11 @@ class Form(VerticalScroll, can_focus=False):
         """Offer these from now on."""
         self._inputs[name].suggester = SuggestFromList(known)
 
+    def hint(self, hints: Mapping[str, str]) -> None:
+        """What stands in lines while they are empty, from now on."""
+        for name, text in hints.items():
+            self._inputs[name].placeholder = clean(text)
+
     def show_problems(self, problems: Mapping[str, str]) -> None:
         """Only these."""
         for name, place in self._problems.items():
