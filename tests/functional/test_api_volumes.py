@@ -56,6 +56,13 @@ async def test_an_operator_has_any_tenants(world: World) -> None:
     assert await names(world, tenant="rival") == ["theirs"]
 
 
+async def test_all_are_those_that_one_may_see(world: World) -> None:
+    assert sorted(await names(world, all="true")) == ["ours", "plain", "theirs"]
+
+    world.caller = ALICE
+    assert await names(world, all="true") == ["ours"]
+
+
 @pytest.mark.parametrize("body", [{}, {"name": "a", "size": 0}, {"name": "a", "sizes": 1}, {"name": 1}])
 async def test_what_is_made_must_be_said(world: World, body: dict[str, object]) -> None:
     with pytest.raises(UsageError):

@@ -21,6 +21,11 @@ class FakeVolumes:
     async def list(self, tenant: TenantName) -> tuple[StoredVolume, ...]:
         return tuple(volume for (whose, _), volume in self.stored.items() if whose == tenant)
 
+    async def list_all(self, tenants: Container[TenantName] | None) -> tuple[StoredVolume, ...]:
+        return tuple(
+            volume for (whose, _), volume in self.stored.items() if tenants is None or whose in tenants
+        )
+
     async def inspect(self, tenant: TenantName, name: str) -> StoredVolume:
         try:
             return self.stored[tenant, name]

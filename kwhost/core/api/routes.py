@@ -286,7 +286,14 @@ ROUTES: tuple[Route, ...] = (
         query=(_WHOSE,),
         changes=True,
     ),
-    _read("volumes", "/v1/volumes", tuple[StoredVolume, ...], "a tenant's volumes", _OWNER),
+    _read(
+        "volumes",
+        "/v1/volumes",
+        tuple[StoredVolume, ...],
+        "a tenant's volumes",
+        _OWNER,
+        Parameter("all", bool, "those of all tenants that the caller may see instead"),
+    ),
     Route(
         name="volume-create",
         method="POST",

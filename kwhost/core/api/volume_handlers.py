@@ -23,6 +23,8 @@ def _named(call: Call) -> tuple[TenantName, str]:
 
 
 async def _volumes(call: Call) -> tuple[StoredVolume, ...]:
+    if call.query.get("all"):
+        return await call.hosting.volumes.list_all(call.visible())
     return await call.hosting.volumes.list(_owner(call))
 
 

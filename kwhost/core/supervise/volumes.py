@@ -3,7 +3,7 @@ starts of instances."""
 
 import hashlib
 from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import ExitStack, asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -49,6 +49,9 @@ class VolumeHosting(Protocol):
 
     async def list(self, tenant: TenantName) -> tuple[StoredVolume, ...]:
         """All of a tenant's, by name. Raises HostError."""
+
+    async def list_all(self, tenants: Collection[TenantName] | None) -> tuple[StoredVolume, ...]:
+        """All of these tenants', or of everybody, but those that are damaged. Raises HostError."""
 
     async def inspect(self, tenant: TenantName, name: str) -> StoredVolume:
         """One of them, with what is used of it. Raises NotFound, HostError, UsageError."""
@@ -138,6 +141,13 @@ class HostedVolumes:
         """See VolumeHosting."""
         found = await trio.to_thread.run_sync(self._store.list, tenant)
         return tuple(self._described(volume) for volume in found)
+
+    async def list_all(self, tenants: Collection[TenantName] | None) -> tuple[StoredVolume, ...]:
+        """See VolumeHosting."""
+        found, _ = await trio.to_thread.run_sync(self._store.all)
+        return tuple(
+            self._described(volume) for volume in found if tenants is None or volume.tenant in tenants
+        )
 
     async def inspect(self, tenant: TenantName, name: str) -> StoredVolume:
         """See VolumeHosting."""
