@@ -162,13 +162,14 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--json", action="store_true", help="print the list as JSON")
     parser.add_argument("--creds", metavar="USER:PASSWORD", help="for pull and login; others see them in ps")
     parser.add_argument("--plain-http", action="store_true", help="the registry has no encryption")
+    parser.add_argument("--progress", action="store_true", help="tell how far it is, not on terminals alone")
     add_host_option(parser)
     options = parser.parse_intermixed_args(arguments)
     if options.name is not None and options.action != "load":
         raise UsageError("--name is for kwhost image load alone")
     if options.action in ("login", "logout"):
         return _credentials(options)
-    shown = sys.stderr.isatty()
+    shown = options.progress or sys.stderr.isatty()
     access = open_access(options.host, options.tenant, shown=shown)
     _ACTIONS[options.action](access, options.names, options, shown=shown)
     return 0
