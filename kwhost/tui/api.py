@@ -18,7 +18,7 @@ from kwhost.tui.sse import EventParser
 if TYPE_CHECKING:
     from kwhost.core.api.client import Stream
 
-__all__ = ["AsyncClient"]
+__all__ = ["AsyncClient", "Query"]
 
 _CONNECT_SECONDS = 10.0
 # What is read before keys have their turn: a key needs several turns until it shows.

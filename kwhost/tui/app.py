@@ -243,6 +243,13 @@ class KwhostApp(App[None], inherit_bindings=False):
 
             self.run_worker(choose_call(self, self.host.client, message))
 
+    @on(messages.Bring)
+    def _bring(self, message: messages.Bring) -> None:
+        if not self.host.read_only and not self.host.errand:
+            from kwhost.tui.operations import bring
+
+            self.run_worker(bring(self, self.host, message.words))
+
     @on(messages.Answered)
     def _answered(self) -> None:
         self._look()
@@ -260,6 +267,13 @@ class KwhostApp(App[None], inherit_bindings=False):
 
         if isinstance(self.screen, HostScreen) and not isinstance(self.screen, ImagesScreen):
             self.push_screen(ImagesScreen(self.host))
+
+    def action_volumes(self) -> None:
+        """The volumes of the host that is shown."""
+        from kwhost.tui.screens.volumes import VolumesScreen
+
+        if isinstance(self.screen, HostScreen) and not isinstance(self.screen, VolumesScreen):
+            self.push_screen(VolumesScreen(self.host))
 
     def action_next_theme(self) -> None:
         """Another theme."""

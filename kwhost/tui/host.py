@@ -15,6 +15,7 @@ from kwhost.tui.fleet import Fleet
 
 if TYPE_CHECKING:
     from kwhost.hookspecs import TuiPanel
+    from kwhost.tui.errand import Errand
 
 __all__ = ["Host"]
 
@@ -24,7 +25,7 @@ _EVENTS_MAX = 5000
 @dataclass(slots=True, kw_only=True)
 class Host:
     """`name` is how the operator calls it. `clock` gives seconds since 1970; `trouble` is why the daemon does
-    not answer, "" while it does."""
+    not answer, "" while it does; `errand` is under way for it."""
 
     name: str
     client: AsyncClient
@@ -35,6 +36,7 @@ class Host:
     fleet: Fleet = field(default_factory=Fleet)
     tenants: Sequence[TenantStatus] = ()
     questions: Sequence[Question] = ()
+    errand: "Errand | None" = None
     panels: "Sequence[TuiPanel]" = ()
     columns: Sequence[PluginColumn] = ()
     events: deque[Event] = field(default_factory=lambda: deque(maxlen=_EVENTS_MAX))

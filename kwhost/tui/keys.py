@@ -27,6 +27,8 @@ SCOPES = {
     "start": "A new instance",
     "hosts": "Hosts",
     "images": "Images",
+    "image": "An image",
+    "volumes": "Volumes",
     "questions": "Questions",
 }
 
@@ -42,6 +44,8 @@ _TOGETHER = (
     ("everywhere", "start"),
     ("everywhere", "table", "hosts"),
     ("everywhere", "table", "images"),
+    ("everywhere", "image"),
+    ("everywhere", "table", "volumes"),
 )
 
 
@@ -90,6 +94,7 @@ KEYS = (
     Key("everywhere.questions", "a", "questions", "Asked", "the calls that wait for an answer"),
     Key("everywhere.hosts", "h", "hosts", "Hosts", "other hosts, and the instances of all"),
     Key("everywhere.images", "I", "images", "Images", "the images, and who has them"),
+    Key("everywhere.volumes", "V", "volumes", "Volumes", "the volumes, and how full they are"),
     Key("everywhere.theme", "T", "next_theme", "Theme", "the next theme: dark, light, no colour"),
     Key("everywhere.reload", "ctrl+r", "reload", "Reload", "read the configuration again", changes=True),
     Key("everywhere.quit", "q,ctrl+c", "leave", "Quit", "leave; instances go on", show=True),
@@ -149,8 +154,20 @@ KEYS = (
     Key("hosts.open", "enter", "open", "Open", "go to the host, or the instance", show=True),
     *_state_control("hosts"),
     Key("hosts.back", "escape", "back", "Back", "stay where one was", show=True),
+    Key("images.open", "enter", "open", "Open", "show all about it", show=True),
+    Key("images.load", "l", "bring('load')", "Load", "load an archive", show=True, changes=True),
+    Key("images.pull", "p", "bring('pull')", "Pull", "fetch one from a registry", show=True, changes=True),
+    Key("images.import", "i", "bring('import')", "Import", "make one of a root file system", changes=True),
+    Key("images.give_up", "c", "give_up", "End", "end what is under way", changes=True),
+    Key("images.new", "N", "new", "New", "start an instance of it", show=True, changes=True),
     Key("images.remove", "D", "remove", "Remove", "forget the image's name", show=True, changes=True),
+    Key("images.prune", "X", "prune", "Prune", "forget all that no instance has", show=True, changes=True),
     Key("images.back", "escape", "back", "Back", "back to where one was", show=True),
+    Key("image.back", "escape,backspace", "back", "Back", "back to the images", show=True),
+    Key("volumes.create", "n", "create", "Make", "make a volume", show=True, changes=True),
+    Key("volumes.remove", "D", "remove", "Remove", "remove it with its files", show=True, changes=True),
+    Key("volumes.prune", "X", "prune", "Prune", "remove all that no instance has", show=True, changes=True),
+    Key("volumes.back", "escape", "back", "Back", "back to where one was", show=True),
     Key("questions.once", "y", "answer(True,'once')", "Once", "allow this call", show=True, changes=True),
     Key(
         "questions.instance",

@@ -175,6 +175,14 @@ class OpenStart(Message):
         self.image = image
 
 
+class Bring(Message):
+    """The operator wants an image to be brought by the command of these words, behind `kwhost`."""
+
+    def __init__(self, words: Sequence[str]) -> None:
+        super().__init__()
+        self.words = words
+
+
 class Started(Message):
     """An instance was made and started; `command` does the same."""
 

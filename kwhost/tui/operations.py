@@ -11,6 +11,8 @@ from kwhost.core.errors import KwhostError
 from kwhost.core.model.daemon import Changes, change_lines
 from kwhost.core.model.text import clean
 from kwhost.tui.actions import Action, command_line
+from kwhost.tui.bringing import BRINGING
+from kwhost.tui.errand import Errand
 from kwhost.tui.fleet import Row
 from kwhost.tui.host import Host
 from kwhost.tui.records import read
@@ -21,6 +23,7 @@ __all__ = ["perform", "reload"]
 # At once, of what is done with several instances.
 _REQUESTS_MAX = 8
 _LINES_MAX = 12
+_LONG = 15  # seconds
 
 
 async def perform(app: App[Any], host: Host, action: Action, rows: Sequence[Row], place: str = "") -> None:
@@ -52,6 +55,22 @@ async def perform(app: App[Any], host: Host, action: Action, rows: Sequence[Row]
         app.notify(clean(f"$ {command[:200]}"), title=f"{what} {action.done}", markup=False)
 
 
+async def bring(app: App[Any], host: Host, words: Sequence[str]) -> None:
+    """Bring an image as the command does, and say what came; it goes on whatever is looked at."""
+    way = BRINGING[words[1]]
+    errand = host.errand = Errand(words, host.client.path, host.clock())
+    try:
+        brought = await errand.run()
+    except KwhostError as error:
+        title = f"Not {way.done.lower()}"
+        app.notify(clean(str(error)), title=title, severity="error", markup=False, timeout=_LONG)
+    else:
+        names = ", ".join(brought[:_LINES_MAX])
+        app.notify(clean(f"$ {errand.command}"), title=clean(f"{way.done} {names}"), markup=False)
+    finally:
+        host.errand = None
+
+
 async def reload(app: App[Any], host: Host) -> None:
     """Have the daemon read its configuration again, and say what that did."""
     source = (host.info.configuration if host.info else None) or "no file"
@@ -66,4 +85,4 @@ async def reload(app: App[Any], host: Host) -> None:
         return
     lines = change_lines(asdict(changes)) or ["nothing changed"]
     text = "\n".join(map(clean, lines[:_LINES_MAX]))
-    app.notify(text, title="$ kwhost reload", timeout=15, markup=False)
+    app.notify(text, title="$ kwhost reload", timeout=_LONG, markup=False)

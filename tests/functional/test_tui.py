@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from textual.widgets import Static
@@ -19,6 +20,7 @@ from kwhost.tui.widgets.log_view import LogView
 from kwhost.tui.widgets.table import RowTable
 from kwhost.tui.widgets.terminal import Terminal
 from tests.functional.hosting import Daemon, StartDaemon, eventually
+from tests.functional.image_parts import busybox_layer, docker_archive
 from tests.functional.network_hosting import network_daemon
 from tests.tui.replay import Hands, play, wait_for
 
@@ -253,3 +255,24 @@ def test_without_a_terminal_it_says_so(kwhostd: StartDaemon) -> None:
 
     assert done.returncode == 125
     assert "needs a terminal" in done.stderr
+
+
+@pytest.mark.root
+def test_an_image_is_loaded_and_run(kwhostd: StartDaemon, tmp_path: Path) -> None:
+    daemon = kwhostd(CONFIGURATION)
+    archive = tmp_path / "app.tar"
+    archive.write_bytes(docker_archive([busybox_layer().data], "app:1", Cmd=["sleep", "600"]))
+
+    async def look() -> None:
+        app = open_app(daemon)
+        async with app.run_test(size=(100, 30)):
+            pilot = Hands(app)
+            await wait_for(lambda: row(app, "acme/web") == "running", "running")
+            await pilot.press("I", "l", *str(archive), "space", *"--tenant=acme", "enter")
+            table = app.screen.query_one("#images", RowTable)
+            await wait_for(lambda: [image.name for image in table.rows] == ["app:1"], "the image")
+            await pilot.press("N", *"shop", "ctrl+s")
+            await wait_for(lambda: row(app, "acme/shop") == "running", "its start")
+
+    play(look)
+    assert daemon.instance("acme/shop")["image"] == "app:1"

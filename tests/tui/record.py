@@ -114,6 +114,8 @@ read_only = true
 """
 _WRITES = "dd if=/dev/zero of=/var/lib/orders/all bs=1M count=30; dd if=/dev/zero of=/new bs=1M count=23"
 
+_ALL = ("/v1/instances", "/v1/images", "/v1/volumes")
+
 # What it says of the machine that it was recorded on is nobody's business.
 _INFO: dict[str, Any] = {
     "state_dir": "/var/lib/kwhost",
@@ -143,9 +145,12 @@ def record(client: Client) -> dict[str, Any]:
     """Answers by path, and streams of events; `time` is when."""
     streams = {"/v1/stats": list(_streamed(client, "/v1/stats", _STATS, follow=True))}
     answers = {
-        path: client.request("GET", path, {"all": True} if path.endswith(("instances", "images")) else None)
-        for path in ("/v1/info", "/v1/instances", "/v1/tenants", "/v1/questions", "/v1/images")
+        path: client.request("GET", path, {"all": True} if path.endswith(_ALL) else None)
+        for path in ("/v1/info", "/v1/tenants", "/v1/questions", *_ALL)
     }
+    for volume in answers["/v1/volumes"]:
+        path = f"/v1/volumes/{volume['name']}"
+        answers[path] = client.request("GET", path, {"tenant": volume["tenant"]})
     streams["/v1/events"] = list(_streamed(client, "/v1/events", None))[-_EVENTS:]
     answers["/v1/audit"] = client.request("GET", "/v1/audit")
     answers["/v1/info"] |= _INFO
@@ -209,7 +214,8 @@ def _record_images(daemon: NetworkDaemon) -> dict[str, Any]:
         file.write_bytes(archive)
         daemon.run("image", "load", str(file), *(["--tenant", tenant] if tenant else []))
         file.unlink()
-    daemon.client.request("POST", "/v1/volumes", {"tenant": "acme"}, {"name": "orders", "size": 40 << 20})
+    for volume in ("orders", "archive"):
+        daemon.client.request("POST", "/v1/volumes", {"tenant": "acme"}, {"name": volume, "size": 40 << 20})
     daemon.config.write_text(IMAGES_SCENE)
     daemon.run("reload")
     for name in ("acme/app", "acme/host"):

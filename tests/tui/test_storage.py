@@ -1,15 +1,19 @@
-"""The tab of an instance's files, and the screen of images."""
+"""The tab of an instance's files, and the screens of images and volumes."""
 
+import json
 from collections.abc import Callable
 from typing import Any
 
 import pytest
-from textual.widgets import Button, Static
+from textual.widgets import Button, Input, Static
 
 from kwhost.tui.app import KwhostApp
 from kwhost.tui.screens.confirm import Confirm
 from kwhost.tui.screens.images import ImagesScreen
 from kwhost.tui.screens.overview import Overview
+from kwhost.tui.screens.prompt import Prompt
+from kwhost.tui.screens.start import StartScreen
+from kwhost.tui.screens.volumes import VolumesScreen
 from kwhost.tui.widgets.table import RowTable
 from tests.tui.replay import Replay, interface, load, play, wait_for
 
@@ -21,11 +25,30 @@ def table(app: KwhostApp, name: str) -> RowTable[Any]:
     return app.screen.query_one(f"#{name}", RowTable)
 
 
-# Keys that lead to a screen, and the table that makes it complete.
+def full(name: str) -> Callable[[KwhostApp], object]:
+    return lambda app: table(app, name).rows
+
+
+def used(app: KwhostApp) -> object:
+    return "40M" in str(app.screen.query_one("#detail", Static).content)
+
+
+def written_into(app: KwhostApp) -> object:
+    """The form knows the image."""
+    lines = {line.placeholder for line in app.screen.query(Input)}
+    return isinstance(app.focused, Input) and any("the image's" in line for line in lines)
+
+
+# Keys that lead to a screen, and what makes it complete.
 SCREENS = {
-    "storage": (TAB, "mount-table"),
-    "storage-host": (f"j {TAB}", "mount-table"),
-    "images": ("I j j", "images"),
+    "storage": (TAB, full("mount-table")),
+    "storage-host": (f"j {TAB}", full("mount-table")),
+    "images": ("I j j", full("images")),
+    "image": ("I j j enter", lambda app: app.screen.query("#about")),
+    "prune": ("I j X", lambda app: isinstance(app.screen, Confirm)),
+    "pull": ("I p x", lambda app: isinstance(app.screen, Prompt)),
+    "volumes": ("V j", used),
+    "start-image": ("I j N", written_into),
 }
 
 
@@ -37,10 +60,11 @@ def test_a_screen_looks_as_it_should(name: str, snapshot: Callable[[str, str], N
         async with interface(load("images"), size=SIZES[0]) as (app, pilot, _):
             first, *others = keys.split()
             await pilot.press(first)
-            await wait_for(lambda: first != "I" or table(app, complete).rows, "the images")
+            if first in "IV":
+                await wait_for(lambda: full("images" if first == "I" else "volumes")(app), "the list")
             for key in others:
                 await pilot.press(key)
-            await wait_for(lambda: table(app, complete).rows, name)
+            await wait_for(lambda: complete(app), name)
             for columns, rows in SIZES:
                 await pilot.resize_terminal(columns, rows)
                 for theme in ("dark", "light"):
@@ -107,14 +131,102 @@ def test_what_instances_have_is_told_before_it_is_removed() -> None:
     play(look)
 
 
-def test_no_key_removes_an_image_in_read_only_mode() -> None:
+def test_no_key_changes_images_in_read_only_mode() -> None:
     async def look() -> None:
         async with interface(load("images"), read_only=True) as (app, pilot, replay):
             await open_images(app, pilot)
-            await pilot.press("D", "enter", "escape")
+            await pilot.press("D", "X", "l", "p", "i", "N", "escape")
             await wait_for(lambda: isinstance(app.screen, Overview), "the overview")
 
             assert changes(replay) == []
+
+    play(look)
+
+
+def test_what_goes_is_asked_before_images_are_pruned() -> None:
+    async def look() -> None:
+        async with interface(load("images")) as (app, pilot, replay):
+            await open_images(app, pilot)
+            await pilot.press("j", "X")
+            await wait_for(lambda: isinstance(app.screen, Confirm), "the question")
+            told = "".join(str(each.content) for each in app.screen.query(Static))
+            assert "kwhost image rm --tenant acme shop:1" in told
+            assert "shop:2" not in told, "an instance has it"
+
+            app.screen.query_one("#go", Button).press()
+            await wait_for(lambda: changes(replay), "the request")
+            assert changes(replay) == ["DELETE /v1/images/shop%3A1?tenant=acme"]
+
+    play(look)
+
+
+def test_an_instance_of_an_image_needs_no_command() -> None:
+    async def look() -> None:
+        async with interface(load("images")) as (app, pilot, replay):
+            replay.changes["POST /v1/instances"] = replay.answers["/v1/instances"][0]
+            await open_images(app, pilot)
+            await pilot.press("j", "N")
+            await wait_for(lambda: isinstance(app.screen, StartScreen), "the form")
+            await pilot.press(*"shop", "ctrl+s")
+            await wait_for(lambda: len(bodies(replay)) == 1, "the start")
+
+            (body,) = bodies(replay)
+            assert (body["tenant"], body["image"], body["command"]) == ("acme", "shop:1", [])
+
+    play(look)
+
+
+def bodies(replay: Replay) -> list[Any]:
+    """What came with the requests that were no mere looking."""
+    return [json.loads(body) for asked, body in replay.asked if not asked.startswith("GET ")]
+
+
+async def open_volumes(app: KwhostApp, pilot: Any) -> RowTable[Any]:
+    await pilot.press("V")
+    await wait_for(
+        lambda: isinstance(app.screen, VolumesScreen) and table(app, "volumes").rows, "the volumes"
+    )
+    return table(app, "volumes")
+
+
+def test_a_volume_is_made_of_a_line() -> None:
+    async def look() -> None:
+        async with interface(load("images")) as (app, pilot, replay):
+            await open_volumes(app, pilot)
+            await pilot.press("n", *"more", "space", *"--size=1G", "enter")
+            await wait_for(lambda: changes(replay), "the request")
+
+            assert changes(replay) == ["POST /v1/volumes?tenant=acme"]
+            assert bodies(replay) == [{"name": "more", "size": 1 << 30}]
+
+    play(look)
+
+
+def test_a_volume_is_removed_once_that_is_confirmed() -> None:
+    async def look() -> None:
+        async with interface(load("images")) as (app, pilot, replay):
+            await open_volumes(app, pilot)
+            await pilot.press("D")
+            await wait_for(lambda: isinstance(app.screen, Confirm), "the question")
+            assert changes(replay) == []
+            app.screen.query_one("#go", Button).press()
+            await wait_for(lambda: changes(replay), "the request")
+
+            assert changes(replay) == ["DELETE /v1/volumes/archive?tenant=acme"]
+
+    play(look)
+
+
+def test_only_volumes_that_no_instance_has_are_pruned() -> None:
+    async def look() -> None:
+        async with interface(load("images")) as (app, pilot, _):
+            await open_volumes(app, pilot)
+            await pilot.press("X")
+            await wait_for(lambda: isinstance(app.screen, Confirm), "the question")
+
+            told = "".join(str(each.content) for each in app.screen.query(Static))
+            assert "kwhost volume rm --tenant acme archive" in told
+            assert "orders" not in told
 
     play(look)
 

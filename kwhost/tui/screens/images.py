@@ -1,31 +1,27 @@
 """The images that there are, and who has them."""
 
-import asyncio
 import shlex
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import ClassVar
-from urllib.parse import quote
 
-from textual import on, work
+from textual import on
 from textual.binding import BindingType
 from textual.content import Content
-from textual.widget import Widget
-from textual.widgets import Static
 
-from kwhost.core.errors import ApiError, KwhostError
 from kwhost.core.model.image import StoredImage
 from kwhost.core.model.text import clean
+from kwhost.tui.draft import image_of
 from kwhost.tui.format import age, size
 from kwhost.tui.host import Host
 from kwhost.tui.keys import bindings
-from kwhost.tui.records import read
-from kwhost.tui.screens.base import HostScreen
-from kwhost.tui.screens.confirm import Confirm
+from kwhost.tui.messages import OpenStart
+from kwhost.tui.screens.bring import ask_image
+from kwhost.tui.screens.image import ImageScreen, program_of
+from kwhost.tui.screens.listing import Listing, lines
 from kwhost.tui.widgets.table import Cell, Column, RowTable, Tone
 
-__all__ = ["ImagesScreen"]
+__all__ = ["ImagesScreen", "unused"]
 
-_SECONDS = 2.0
 _DIGITS = 12
 _SHARED = "all tenants"
 _NAMES_SHOWN = 8
@@ -58,107 +54,88 @@ def _users(image: StoredImage) -> Cell:
     return Cell(str(len(image.instances)), Tone.GOOD) if image.instances else Cell("·", Tone.DIM)
 
 
-class ImagesScreen(HostScreen):
-    """Those of the operator and of all tenants that one may see; nothing is removed without a question."""
+class ImagesScreen(Listing[StoredImage]):
+    """Those of the operator and of all tenants that one may see."""
 
-    DEFAULT_CSS = """
-    ImagesScreen RowTable { height: 1fr; }
-    ImagesScreen #detail {
-        height: auto; min-height: 6; padding: 1 2; background: $surface; text-wrap: nowrap;
-        text-overflow: ellipsis;
-    }
-    """
     BINDINGS: ClassVar[list[BindingType]] = bindings("images")
 
     def __init__(self, host: Host) -> None:
-        super().__init__(host)
-        self.table = RowTable[StoredImage](
+        table = RowTable[StoredImage](
             _columns(host.clock), lambda image: (image.tenant, image.name), sort="image",
-            empty="No images: kwhost image load, import or pull brings some.", id="images",
+            empty="No images: l loads an archive, p pulls from a registry.", id="images",
         )  # fmt: skip
-        self._detail = Static("", id="detail", markup=False)
-        self._changed = asyncio.Event()
+        super().__init__(host, table, "/v1/images", StoredImage)
 
-    def content(self) -> Iterable[Widget]:
-        """The images, and more about the one with the cursor."""
-        yield self.table
-        yield self._detail
+    async def describe(self, row: StoredImage) -> Content:
+        """What it runs and wants, and who has it."""
+        names = ", ".join(row.instances[:_NAMES_SHOWN])
+        more = len(row.instances) - _NAMES_SHOWN
+        settings = row.settings
+        return lines([
+            ("digest", row.digest),
+            ("runs", program_of(row)),
+            ("as", f"{settings.user or 'root'} in {settings.workdir}"),
+            ("wants", "  ".join((*settings.ports, *settings.volumes)) or "no ports, no volumes"),
+            ("used by", f"{names} and {more} more" if more > 0 else names or "no instance"),
+        ])  # fmt: skip
 
-    def on_mount(self) -> None:
-        """Keys are the table's."""
-        super().on_mount()
-        self.set_focus(self.table)
-        self._follow()
+    @on(RowTable.Chosen)
+    def action_open(self) -> None:
+        """All about it."""
+        if image := self.table.current:
+            self.app.push_screen(ImageScreen(self.host, image))
 
-    @work
-    async def _follow(self) -> None:
-        """Somebody else may bring and remove images, too."""
-        told = ""
-        while True:
-            self._changed.clear()
-            try:
-                answer = await self.host.client.request("GET", "/v1/images", {"all": True})
-                self.table.set_rows(read(answer, tuple[StoredImage, ...]))
-                self._show_detail()
-                told = ""
-            except KwhostError as error:
-                # Of a daemon that is gone the first line of the screen tells.
-                if told != str(error) and not (isinstance(error, ApiError) and self.host.trouble):
-                    self.notify(clean(str(error)), severity="warning", markup=False)
-                told = str(error)
-            try:
-                async with asyncio.timeout(_SECONDS):
-                    await self._changed.wait()
-            except TimeoutError:
-                pass
+    def action_new(self) -> None:
+        """An instance of it."""
+        if image := self.table.current:
+            tenants = self.host.tenants
+            owner = image.tenant or (tenants[0].name if tenants else "default")
+            self.post_message(OpenStart(owner, image.name))
 
-    @on(RowTable.Highlighted)
-    def _show_detail(self) -> None:
-        image = self.table.current
-        self._detail.update(_describe(image) if image else "")
+    def action_bring(self, verb: str) -> None:
+        """Ask for one to be brought."""
+        if self.host.errand:
+            self.notify("One comes already: c ends that.", severity="warning")
+        else:
+            ask_image(self, verb)
+
+    def action_give_up(self) -> None:
+        """End what is under way."""
+        if self.host.errand:
+            self.host.errand.cancel()
 
     def action_remove(self) -> None:
         """Ask, and forget the name with the cursor."""
         if image := self.table.current:
-            self._remove(image)
+            self._remove("Remove this image?", [image], _warning(image))
 
-    @work
-    async def _remove(self, image: StoredImage) -> None:
-        owner = ["--tenant", image.tenant] if image.tenant else []
-        command = shlex.join(["kwhost", "image", "rm", *owner, image.name])
-        question = Confirm("remove", [image.name], _warning(image), command, title="Remove this image?")
-        if not await self.app.push_screen_wait(question):
+    def action_prune(self) -> None:
+        """Ask, and forget those of the same owner that nobody needs."""
+        if not (image := self.table.current):
             return
-        query = {"tenant": image.tenant} if image.tenant else None
-        try:
-            await self.host.client.request("DELETE", f"/v1/images/{quote(image.name, safe='')}", query)
-        except KwhostError as error:
-            self.notify(clean(str(error)), title="Could not remove", severity="error", markup=False)
+        wanted = [row.status.image for row in self.host.fleet.rows()]
+        if found := unused(self.table.rows, image.tenant, wanted):
+            whose = f"of {image.tenant}" if image.tenant else "of all tenants"
+            count = "an image" if len(found) == 1 else f"{len(found)} images"
+            self._remove(f"Remove {count} {whose} that no instance has?", found, _warning(found[0]))
         else:
-            self.notify(clean(f"$ {command}"), title="Removed", markup=False)
-        self._changed.set()
+            self.notify(f"An instance has each image of {clean(image.tenant or _SHARED)}.")
 
-    def action_back(self) -> None:
-        """Back to where one was."""
-        self.dismiss()
+    def _remove(self, title: str, images: list[StoredImage], warning: str) -> None:
+        tenant = images[0].tenant
+        names = [image.name for image in images]
+        command = shlex.join(["kwhost", "image", "rm", *(["--tenant", tenant] if tenant else []), *names])
+        self.ask_remove(title, names, warning, command, {"tenant": tenant} if tenant else None)
+
+
+def unused(images: Sequence[StoredImage], owner: str | None, wanted: Iterable[str]) -> list[StoredImage]:
+    """The owner's own that no instance has, or is to have by the name that is `wanted`."""
+    used = {image.digest for image in images if image.instances}
+    used |= {found.digest for text in wanted if (found := image_of(text, owner or "", images))}
+    return [image for image in images if image.tenant == owner and image.digest not in used]
 
 
 def _warning(image: StoredImage) -> str:
     if image.instances:
         return "Instances have it: only its name goes, and no new one can be made of it by this name."
     return "What no other name and no instance needs of it is deleted."
-
-
-def _describe(image: StoredImage) -> Content:
-    settings = image.settings
-    names = ", ".join(image.instances[:_NAMES_SHOWN])
-    more = len(image.instances) - _NAMES_SHOWN
-    parts = [
-        ("digest", image.digest),
-        ("runs", shlex.join(settings.program(None, ())) or "-"),
-        ("as", f"{settings.user or 'root'} in {settings.workdir}"),
-        ("wants", "  ".join((*settings.ports, *settings.volumes)) or "no ports, no volumes"),
-        ("used by", f"{names} and {more} more" if more > 0 else names or "no instance"),
-    ]
-    lines = [Content.assemble((f"{name:>8}  ", "$muted"), clean(text)) for name, text in parts]
-    return Content("\n").join(lines)
