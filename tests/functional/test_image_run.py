@@ -125,6 +125,15 @@ def test_the_images_volumes_can_be_written_where_the_root_cannot(load: Any, run_
     assert "can't create /f: Read-only file system" in done.stderr
 
 
+def test_the_place_of_an_images_volume_is_made_where_no_layer_has_it(
+    load: Any, run_kwhost: RunKwhost
+) -> None:
+    program = "echo made >/data/f && cat /data/f"
+    load(docker_archive([BASE], "app:1", Cmd=["sh", "-c", program], Volumes={"/data": {}}))
+
+    assert run_kwhost(["--image", "app:1"]).stdout == "made\n"
+
+
 def test_what_the_command_line_says_comes_first(load: Any, run_kwhost: RunKwhost) -> None:
     load(
         docker_archive([BASE], "app:1", Cmd=["/bin/false"], Env=["A=1", "B=2"], WorkingDir="/etc", User="app")

@@ -136,15 +136,16 @@ def _directory(spec: InstanceSpec, image: Image) -> str:
 
 
 def _of_image(spec: InstanceSpec, image: Image) -> tuple[Mount, ...]:
-    """What the image wants besides its layers: its working directory, which none of them may have, and to
-    write to its volumes where the root cannot be written to."""
+    """What the image wants besides its layers: its working directory and the places of its volumes, which
+    none of them may have, and to write to its volumes where the root cannot be written to."""
     if image.settings is None:
         return ()
     directory = image.settings.workdir
     made = (Mount(MountKind.DIRECTORY, directory),) if spec.workdir is None and directory != "/" else ()
     taken = {volume.target for volume in spec.volumes} | {tmpfs.target for tmpfs in spec.tmpfs}
-    writable = [path for path in image.settings.volumes if spec.read_only and path not in taken]
-    return made + tuple(Mount(MountKind.TMPFS, path, data="mode=755") for path in writable)
+    kind, data = (MountKind.TMPFS, "mode=755") if spec.read_only else (MountKind.DIRECTORY, None)
+    places = (path for path in image.settings.volumes if path not in taken)
+    return made + tuple(Mount(kind, path, data=data) for path in places)
 
 
 def _visible(
