@@ -1,5 +1,7 @@
 """`kwhost service`: the unit, and what is asked of systemd."""
 
+import errno
+import os
 import shutil
 import socket
 import subprocess
@@ -164,4 +166,16 @@ def test_a_state_directory_has_one_holder(tmp_path: Path) -> None:
         with hold_state(tmp_path / "other"):
             pass
     with hold_state(tmp_path / "state"):
+        pass
+
+
+def test_a_full_disk_keeps_nobody_from_a_state_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "pwrite", full)
+
+    with hold_state(tmp_path), pytest.raises(Conflict, match="process unknown"), hold_state(tmp_path):
         pass

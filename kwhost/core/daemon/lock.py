@@ -4,7 +4,7 @@ import fcntl
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from kwhost.core.errors import Conflict, HostError
@@ -48,8 +48,9 @@ def hold_state(state_dir: Path, patience: float = 0.0) -> Iterator[None]:
                 f"{state_dir} is in use by another kwhost (process {holder or 'unknown'}): "
                 "kwhost down ends it, and another host.state_dir goes beside it"
             )
-        os.ftruncate(fd, 0)
-        os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
+        with suppress(OSError):  # on a full disk nobody is told who holds it
+            os.ftruncate(fd, 0)
+            os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
         yield
     finally:
         os.close(fd)
