@@ -101,15 +101,19 @@ class VolumeStore:
 
     def list(self, tenant: TenantName) -> tuple[StoredVolume, ...]:
         """A tenant's volumes, by name. Raises HostError."""
-        places = sorted((self._path / tenant).glob("*/volume.json"))
-        return tuple(self._read(file) for file in places)
+        volumes = []
+        for file in sorted((self._path / tenant).glob("*/volume.json")):
+            with suppress(FileNotFoundError):  # somebody has just removed it
+                volumes.append(self._read(file))
+        return tuple(volumes)
 
     def all(self) -> tuple[tuple[StoredVolume, ...], tuple[str, ...]]:
         """All tenants' volumes, and a line for each that is damaged."""
         volumes, problems = [], []
         for file in sorted(self._path.glob("[!.]*/*/volume.json")):
             try:
-                volumes.append(self._read(file))
+                with suppress(FileNotFoundError):
+                    volumes.append(self._read(file))
             except HostError as error:
                 problems.append(str(error))
         return tuple(volumes), tuple(problems)
