@@ -189,6 +189,17 @@ def test_an_image_that_is_not_there_or_says_nothing_to_run_is_an_error(
     assert "give a command" in run_kwhost(["--image", "app:1"]).stderr
 
 
+def test_what_is_wrong_with_a_file_names_it(kwhost_command: list[str], tmp_path: Path) -> None:
+    file = tmp_path / "app.tar"
+    file.write_bytes(Archive().add("f", b"no image").data)
+
+    load = [*kwhost_command, "image", "load", str(file)]
+    done = subprocess.run(load, capture_output=True, text=True, timeout=60, check=False)
+
+    assert done.stderr.startswith(f"kwhost: {file}: the archive is none of an image")
+    assert done.returncode == 125
+
+
 class Hosted:
     """A daemon, and images for its tenants."""
 

@@ -1,7 +1,8 @@
 """`kwhost image`: images that instances are made of."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from kwhost.core.cli.options import CommandParser
 from kwhost.core.cli.results import output_width, show_json, show_result
 from kwhost.core.cli.tables import format_table
 from kwhost.core.cli.times import format_when
-from kwhost.core.errors import UsageError
+from kwhost.core.errors import ImageError, UsageError
 from kwhost.core.model.units import format_bytes
 
 __all__ = ["format_images", "main"]
@@ -66,7 +67,17 @@ def format_images(images: Sequence[dict[str, Any]]) -> str:
 def _load(access: ImageAccess, names: Sequence[str], options: Any, *, shown: bool) -> None:
     if len(names) != 1:
         raise UsageError("write kwhost image load FILE|DIR; - is standard input")
-    _show_added(access.add(_archive(names[0], shown=shown), name=options.name, root=False))
+    with _about(names[0]):
+        _show_added(access.add(_archive(names[0], shown=shown), name=options.name, root=False))
+
+
+@contextmanager
+def _about(source: str) -> Iterator[None]:
+    """What is wrong with what is brought names it: whoever finds that out has not seen its name."""
+    try:
+        yield
+    except ImageError as error:
+        raise ImageError(f"{'standard input' if source == '-' else source}: {error}") from error
 
 
 def _archive(source: str, *, shown: bool) -> Archive:
@@ -79,7 +90,8 @@ def _archive(source: str, *, shown: bool) -> Archive:
 def _import(access: ImageAccess, names: Sequence[str], _options: Any, *, shown: bool) -> None:
     if len(names) != 2:
         raise UsageError("write kwhost image import DIR|FILE NAME[:TAG]")
-    _show_added(access.add(_archive(names[0], shown=shown), name=names[1], root=True))
+    with _about(names[0]):
+        _show_added(access.add(_archive(names[0], shown=shown), name=names[1], root=True))
 
 
 def _pull(access: ImageAccess, names: Sequence[str], options: Any, *, shown: bool) -> None:
