@@ -18,7 +18,7 @@ from kwhost.core.model.ports import parse_port
 from kwhost.core.model.tmpfs import parse_visible, split_visible
 from kwhost.core.model.units import parse_bytes
 
-__all__ = ["FIELDS", "Draft", "DraftField", "hints_of", "image_of", "read_command", "read_draft"]
+__all__ = ["FIELDS", "Draft", "DraftField", "hints_of", "image_of", "places_of", "read_command", "read_draft"]
 
 
 class DraftField(NamedTuple):
@@ -174,3 +174,9 @@ def hints_of(image: StoredImage | None) -> dict[str, str]:
     if settings.volumes:
         hints["volumes"] = f"the image keeps {' '.join(settings.volumes)}: NAME:{settings.volumes[0]}"
     return hints
+
+
+def places_of(image: StoredImage | None, volumes: Sequence[str]) -> list[str]:
+    """What may be written to have one of these volumes where the image wants one, or anywhere."""
+    places = image.settings.volumes if image else ()
+    return [f"{name}:{place}" for name in volumes for place in places or ("/",)]

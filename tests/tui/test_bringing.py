@@ -1,11 +1,13 @@
 """Images that are brought from the interface: what is told of them, and how that is ended."""
 
+import asyncio
 import socket
 from typing import Any
 
 from textual.widgets import Static
 
 from kwhost.tui.app import KwhostApp
+from tests.patience import SECONDS
 from tests.tui.replay import interface, load, play, wait_for
 from tests.tui.test_storage import open_images
 
@@ -36,6 +38,22 @@ def test_what_is_under_way_is_told_and_can_be_ended() -> None:
                 await pilot.press("c")
                 await wait_for(lambda: "Not pulled: it was ended" in told(app), "its end")
                 assert app.host.errand is None
+
+    play(look)
+
+
+def test_it_ends_with_the_interface() -> None:
+    async def look() -> None:
+        with socket.create_server(("127.0.0.1", 0)) as silent:
+            silent.settimeout(SECONDS)
+            async with interface(load("images")) as (app, pilot, _):
+                await pull(app, pilot, f"127.0.0.1:{silent.getsockname()[1]}")
+                connection, _ = await asyncio.to_thread(silent.accept)
+                assert connection.recv(3) == b"GET"
+            with connection:
+                connection.settimeout(SECONDS)
+                while connection.recv(1000):
+                    pass
 
     play(look)
 

@@ -12,7 +12,7 @@ from kwhost.core.api.types import NewInstance
 from kwhost.core.cli.run import parse_run
 from kwhost.core.cli.run_hosted import define
 from kwhost.core.model.image import ImageSettings, StoredImage
-from kwhost.tui.draft import FIELDS, hints_of, image_of, read_draft
+from kwhost.tui.draft import FIELDS, hints_of, image_of, places_of, read_draft
 
 FILLED = {
     "tenant": "acme",
@@ -90,3 +90,8 @@ def test_what_an_image_says_stands_in_the_lines() -> None:
     assert told["ports"] == "the image exposes 80/tcp 53/udp: 8080:80"
     assert told["volumes"] == "the image keeps /data: NAME:/data"
     assert told["memory"] == hints_of(None)["memory"]
+
+
+def test_volumes_are_offered_where_the_image_keeps_something() -> None:
+    assert places_of(image("a:1", None, volumes=("/data",)), ["x", "y"]) == ["x:/data", "y:/data"]
+    assert places_of(None, ["x"]) == ["x:/"]

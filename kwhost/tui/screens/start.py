@@ -15,7 +15,8 @@ from kwhost.core.model.image import StoredImage
 from kwhost.core.model.instance import Engine
 from kwhost.core.model.status import InstanceStatus
 from kwhost.core.model.text import clean
-from kwhost.tui.draft import FIELDS, Draft, DraftField, hints_of, image_of, read_draft
+from kwhost.core.model.volume import StoredVolume
+from kwhost.tui.draft import FIELDS, Draft, DraftField, hints_of, image_of, places_of, read_draft
 from kwhost.tui.host import Host
 from kwhost.tui.keys import bindings
 from kwhost.tui.messages import Started
@@ -45,7 +46,8 @@ class StartScreen(HostScreen):
         values = {"tenant": tenant, "image": image}
         self._form = Form([_line(field, host, values.get(field.name, "")) for field in FIELDS])
         self._images: tuple[StoredImage, ...] = ()
-        self._offered = ""
+        self._volumes: tuple[StoredVolume, ...] = ()
+        self._offered = ("", "")
         self._command = Static("", id="command", markup=False)
         self._trouble = Static("", id="trouble", markup=False)
         self._draft: Draft = read_draft({})
@@ -64,7 +66,7 @@ class StartScreen(HostScreen):
         self._form.begin()
         self._read()
         self._learn_policies()
-        self._learn_images()
+        self._learn_files()
 
     @work
     async def _learn_policies(self) -> None:
@@ -76,27 +78,34 @@ class StartScreen(HostScreen):
         self._form.know("policy", names)
 
     @work
-    async def _learn_images(self) -> None:
+    async def _learn_files(self) -> None:
+        """Images and volumes."""
+        ask = self.host.client.request
         try:
-            answer = await self.host.client.request("GET", "/v1/images", {"all": True})
-            self._images = read(answer, tuple[StoredImage, ...])
-        except KwhostError:  # the names of what runs are offered nevertheless
-            return
-        self._offer_images()
+            self._images = read(await ask("GET", "/v1/images", {"all": True}), tuple[StoredImage, ...])
+            self._volumes = read(await ask("GET", "/v1/volumes", {"all": True}), tuple[StoredVolume, ...])
+        except KwhostError:
+            pass  # what is not offered can still be written
+        self._offered = ("", "")
+        self._offer_files()
 
-    def _offer_images(self) -> None:
-        """Those of the tenant; and what the one that is chosen says of other lines."""
+    def _offer_files(self) -> None:
+        """Those of the tenant; and what the image that is chosen says of other lines."""
         values = self._form.values
-        tenant = values["tenant"].strip()
-        if self._images and tenant != self._offered:
-            self._offered = tenant
-            names = {image.name for image in self._images if image.tenant in (tenant, None)}
-            self._form.know("image", sorted(names | {"host"}))
-        self._form.hint(hints_of(image_of(values["image"], tenant, self._images)))
+        tenant, text = offered = values["tenant"].strip(), values["image"].strip()
+        if offered == self._offered:
+            return
+        self._offered = offered
+        image = image_of(text, tenant, self._images)
+        self._form.hint(hints_of(image))
+        names = {each.name for each in self._images if each.tenant in (tenant, None)}
+        self._form.know("image", sorted(names | _running(self.host)))
+        volumes = [each.name for each in self._volumes if each.tenant == tenant and each.instance is None]
+        self._form.know("volumes", places_of(image, volumes))
 
     @on(Form.Changed)
     def _read(self) -> None:
-        self._offer_images()
+        self._offer_files()
         self._draft = read_draft(self._form.values)
         problems = self._draft.problems
         self._form.show_problems(problems)
@@ -134,14 +143,17 @@ class StartScreen(HostScreen):
 
 
 def _line(field: DraftField, host: Host, value: str) -> Line:
-    # What a line would show otherwise is no name that one wants to write.
-    images = {row.status.image for row in host.fleet.rows() if clean(row.status.image) == row.status.image}
     known: dict[str, Sequence[str]] = {
         "tenant": [each.name for each in host.tenants],
-        "image": sorted(images | {"host"}),
         "policy": _POLICIES,
         "engine": [each.value for each in Engine],
         "network": ("none", "tenant", "host"),
         "restart": [each.value for each in Restart],
     }
     return Line(field.name, field.label, field.hint, value, known.get(field.name, ()))
+
+
+def _running(host: Host) -> set[str]:
+    """The images of what there is. What a line would show otherwise is no name that one wants to write."""
+    names = {row.status.image for row in host.fleet.rows()}
+    return {name for name in names if clean(name) == name} | {"host"}
