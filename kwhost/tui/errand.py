@@ -3,9 +3,12 @@ as if it were typed. The interface shows what it says."""
 
 import asyncio
 import shlex
+import subprocess
 import sys
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import IO
 
 from kwhost.core.errors import ApiError
 
@@ -22,43 +25,41 @@ class Errand:
         self.command = shlex.join(["kwhost", *words])
         self.begun = begun
         self.said = ""
-        self._words = words
-        self._socket = socket
-        self._process: asyncio.subprocess.Process | None = None
+        self._words = [sys.executable, "-P", "-m", "kwhost", *words, "--progress", "--host", str(socket)]
+        self._process: subprocess.Popen[str] | None = None
         self._cancelled = False
 
     async def run(self) -> list[str]:
         """Until it has ended; the lines that it printed. Raises ApiError with what it failed of."""
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-P", "-m", "kwhost", *self._words, "--progress", "--host", str(self._socket),
-            stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-            limit=_LINE_MAX, start_new_session=True,
+        with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as printed:
+            process = self._process = self._start(printed)
+            try:
+                status = await asyncio.to_thread(self._follow, process)
+            finally:
+                process.terminate()
+            if self._cancelled:
+                raise ApiError(
+                    "it was ended; what has come of a pull is kept, and the next one goes on there"
+                )
+            if status:
+                raise ApiError(self.said or f"it ended with {status}")
+            printed.seek(0)
+            return printed.read().splitlines()
+
+    def _start(self, printed: IO[str]) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            self._words, stdin=subprocess.DEVNULL, stdout=printed, stderr=subprocess.PIPE,
+            encoding="utf-8", errors="replace", start_new_session=True,
         )  # fmt: skip
-        self._process = process
-        try:
-            printed, _ = await asyncio.gather(self._read(process.stdout), self._follow(process.stderr))
-            status = await process.wait()
-        finally:
-            self._end()
-            await process.wait()
-        if self._cancelled:
-            raise ApiError("it was ended; what has come of a pull is kept, and the next one goes on there")
-        if status:
-            raise ApiError(self.said or f"it ended with {status}")
-        return printed.decode("utf-8", "replace").splitlines()
 
-    async def _read(self, stream: asyncio.StreamReader | None) -> bytes:
-        return await stream.read() if stream else b""
-
-    async def _follow(self, stream: asyncio.StreamReader | None) -> None:
-        while stream and (line := await stream.readline()):
-            self.said = line.decode("utf-8", "replace").strip().removeprefix(_SAYS)
+    def _follow(self, process: subprocess.Popen[str]) -> int:
+        with process:
+            while process.stderr and (line := process.stderr.readline(_LINE_MAX)):
+                self.said = line.strip().removeprefix(_SAYS)
+        return process.returncode
 
     def cancel(self) -> None:
         """Have it end."""
         self._cancelled = True
-        self._end()
-
-    def _end(self) -> None:
-        if self._process and self._process.returncode is None:
+        if self._process:
             self._process.terminate()

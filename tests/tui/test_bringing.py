@@ -2,13 +2,15 @@
 
 import asyncio
 import socket
+from collections.abc import Callable
 from typing import Any
 
 from textual.widgets import Static
 
 from kwhost.tui.app import KwhostApp
+from kwhost.tui.errand import Errand
 from tests.patience import SECONDS
-from tests.tui.replay import interface, load, play, wait_for
+from tests.tui.replay import SOCKET, interface, load, play, wait_for
 from tests.tui.test_storage import open_images
 
 
@@ -38,6 +40,23 @@ def test_what_is_under_way_is_told_and_can_be_ended() -> None:
                 await pilot.press("c")
                 await wait_for(lambda: "Not pulled: it was ended" in told(app), "its end")
                 assert app.host.errand is None
+
+    play(look)
+
+
+def test_a_pull_looks_as_it_should(snapshot: Callable[[str, str], None]) -> None:
+    async def look() -> None:
+        async with interface(load("images"), size=(80, 24)) as (app, pilot, _):
+            await open_images(app, pilot)
+            app.host.errand = Errand(
+                ["image", "pull", "registry.example/debian:12"], SOCKET, app.host.clock() - 12
+            )
+            app.host.errand.said = "40 % of 120.0 MiB fetched"
+            for theme in ("dark", "light"):
+                app.theme = f"kwhost-{theme}"
+                app._show()
+                await pilot.pause()
+                snapshot(f"errand-80x24-{theme}", app.export_screenshot())
 
     play(look)
 

@@ -78,8 +78,9 @@ class Listing(HostScreen, Generic[R]):
         errand = self.host.errand
         self._errand.set_class(errand is not None, "-runs")
         if errand:
-            took = age(self.host.clock() - errand.begun)
-            self._errand.update(clean(f"{took}  $ {errand.command}   {errand.said}"))
+            took, key = age(self.host.clock() - errand.begun), self._key("images.give_up")
+            ends = f"   {key} ends it" if key else ""
+            self._errand.update(clean(f"{took}  {errand.said or 'begins'}{ends}   $ {errand.command}"))
 
     def look(self) -> None:
         """Ask the daemon at once."""
