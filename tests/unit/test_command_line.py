@@ -131,6 +131,11 @@ def test_a_misspelt_command_is_answered_with_the_nearest_one(capsys: pytest.Capt
     assert capsys.readouterr().err == "kwhost: there is no command 'rnu'; did you mean 'run'?\n"
 
 
+def test_what_others_call_otherwise_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["images"]) == 125
+    assert capsys.readouterr().err == "kwhost: there is no command 'images'; did you mean 'image ls'?\n"
+
+
 def test_help_and_version_are_results(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([]) == main(["--help"]) == main(["--version"]) == 0
     output = capsys.readouterr()

@@ -97,7 +97,8 @@ def _import(access: ImageAccess, names: Sequence[str], _options: Any, *, shown: 
 def _pull(access: ImageAccess, names: Sequence[str], options: Any, *, shown: bool) -> None:
     from kwhost.core.cli.image_pull import pull  # brings http
 
-    _some(names, "pull")
+    if not names:
+        raise UsageError("write kwhost image pull REGISTRY/NAME[:TAG]...")
     for name in names:
         _show_added(pull(access, name, options, shown=shown))
 

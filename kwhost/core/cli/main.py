@@ -25,6 +25,11 @@ kwhost COMMAND --help explains a command. --host or KWHOST_HOST name the daemon'
   kwhost run -it -- bash
   kwhost up -d config.toml && kwhost ps
 """
+# What other programs' commands are called here.
+_ELSEWHERE = {
+    "pull": "image pull", "load": "image load", "import": "image import", "login": "image login",
+    "images": "image ls", "rmi": "image rm",
+}  # fmt: skip
 
 
 def _help() -> str:
@@ -40,11 +45,16 @@ def _find_command(name: str) -> Callable[[Sequence[str]], int]:
 
     if found := find_plugin_command(name):
         return found
+    raise UsageError(f"there is no command {name!r}; {_hint(name)}")
+
+
+def _hint(name: str) -> str:
+    if meant := _ELSEWHERE.get(name):
+        return f"did you mean {meant!r}?"
     import difflib
 
     near = difflib.get_close_matches(name, list(COMMANDS), n=1)
-    hint = f"did you mean {near[0]!r}?" if near else "kwhost --help lists them"
-    raise UsageError(f"there is no command {name!r}; {hint}")
+    return f"did you mean {near[0]!r}?" if near else "kwhost --help lists them"
 
 
 def _take_global_options(arguments: Sequence[str]) -> list[str]:
