@@ -258,7 +258,7 @@ def test_without_a_terminal_it_says_so(kwhostd: StartDaemon) -> None:
 
 
 @pytest.mark.root
-def test_an_image_is_loaded_and_run(kwhostd: StartDaemon, tmp_path: Path) -> None:
+def test_an_image_is_loaded_run_and_removed(kwhostd: StartDaemon, tmp_path: Path) -> None:
     daemon = kwhostd(CONFIGURATION)
     archive = tmp_path / "app.tar"
     archive.write_bytes(docker_archive([busybox_layer().data], "app:1", Cmd=["sleep", "600"]))
@@ -273,6 +273,8 @@ def test_an_image_is_loaded_and_run(kwhostd: StartDaemon, tmp_path: Path) -> Non
             await wait_for(lambda: [image.name for image in table.rows] == ["app:1"], "the image")
             await pilot.press("N", *"shop", "ctrl+s")
             await wait_for(lambda: row(app, "acme/shop") == "running", "its start")
+            await pilot.press("D", "right", "enter")
+            await wait_for(lambda: not table.rows, "its removal")
 
     play(look)
     assert daemon.instance("acme/shop")["image"] == "app:1"

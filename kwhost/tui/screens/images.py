@@ -125,7 +125,15 @@ class ImagesScreen(Listing[StoredImage]):
         tenant = images[0].tenant
         names = [image.name for image in images]
         command = shlex.join(["kwhost", "image", "rm", *(["--tenant", tenant] if tenant else []), *names])
-        self.ask_remove(title, names, warning, command, {"tenant": tenant} if tenant else None)
+        self.ask_remove(title, images, warning, command, {"tenant": tenant} if tenant else None)
+
+    def name_of(self, row: StoredImage) -> str:
+        """Its name."""
+        return row.name
+
+    def reference_to(self, row: StoredImage) -> str:
+        """A name may have moved, or be that of a tenant's own image before the shared one."""
+        return row.name if "@" in row.name else f"{row.name}@{row.digest}"
 
 
 def unused(images: Sequence[StoredImage], owner: str | None, wanted: Iterable[str]) -> list[StoredImage]:

@@ -119,10 +119,20 @@ class Listing(HostScreen, Generic[R]):
         """More about a row."""
         raise NotImplementedError
 
-    def ask_remove(self, title: str, names: Sequence[str], warning: str, command: str, query: Query) -> None:
+    def ask_remove(self, title: str, rows: Sequence[R], warning: str, command: str, query: Query) -> None:
         """Ask, and remove these of one owner, who is in `query`: no others, whatever comes meanwhile."""
-        question = Confirm("remove", list(names), warning, command, title=title)
-        self.run_worker(self._remove_once_confirmed(question, names, command, query))
+        names = [self.name_of(row) for row in rows]
+        question = Confirm("remove", names, warning, command, title=title)
+        references = [self.reference_to(row) for row in rows]
+        self.run_worker(self._remove_once_confirmed(question, references, command, query))
+
+    def name_of(self, row: R) -> str:
+        """What a row is called."""
+        raise NotImplementedError
+
+    def reference_to(self, row: R) -> str:
+        """What means this one alone, should its name come to mean another."""
+        return self.name_of(row)
 
     async def _remove_once_confirmed(
         self, question: Confirm, names: Sequence[str], command: str, query: Query

@@ -95,7 +95,11 @@ class VolumesScreen(Listing[StoredVolume]):
         tenant = volumes[0].tenant
         names = [volume.name for volume in volumes]
         command = shlex.join(["kwhost", "volume", "rm", "--tenant", tenant, *names])
-        self.ask_remove(title, names, "All files in it are deleted.", command, {"tenant": tenant})
+        self.ask_remove(title, volumes, "All files in it are deleted.", command, {"tenant": tenant})
+
+    def name_of(self, row: StoredVolume) -> str:
+        """Its name."""
+        return row.name
 
 
 def _fill(volume: StoredVolume) -> str:
