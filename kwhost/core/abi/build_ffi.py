@@ -59,6 +59,10 @@ static int kw_mount_disk(const char *device, const char *place) {
     return mount(device, place, "ext4", MS_NOSUID | MS_NODEV, options) < 0 ? -errno : 0;
 }
 
+static int kw_mount(const char *type, const char *place, const char *options) {
+    return mount(type, place, type, MS_NOSUID | MS_NODEV, options) < 0 ? -errno : 0;
+}
+
 static int kw_unmount(const char *place) {
     return umount2(place, MNT_DETACH | UMOUNT_NOFOLLOW) < 0 ? -errno : 0;
 }
@@ -82,6 +86,7 @@ for declaration in (
     "int kw_end_with_parent(void)",
     "int kw_sync_file_system(int fd)",
     "int kw_mount_disk(const char *device, const char *place)",
+    "int kw_mount(const char *type, const char *place, const char *options)",
     "int kw_unmount(const char *place)",
     "int kw_project_quota(int fd, unsigned command, unsigned project, void *data)",
     "int kw_exceed_quotas(bool may)",

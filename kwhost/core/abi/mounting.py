@@ -5,7 +5,7 @@ import os
 
 from kwhost.core.abi._abi import lib
 
-__all__ = ["maps_owners", "mount_disk", "unmount"]
+__all__ = ["maps_owners", "mount_disk", "mount_new", "unmount"]
 
 
 def _check(result: int) -> None:
@@ -16,6 +16,11 @@ def _check(result: int) -> None:
 def mount_disk(device: str, place: str) -> None:
     """Mount the ext4 of a device, without devices and set-user-ID bits; an error in it ends all writing."""
     _check(lib.kw_mount_disk(os.fsencode(device), os.fsencode(place)))
+
+
+def mount_new(kind: str, place: str, options: str) -> None:
+    """Mount a file system of a kind that needs no device, without devices and set-user-ID bits."""
+    _check(lib.kw_mount(kind.encode(), os.fsencode(place), os.fsencode(options)))
 
 
 def maps_owners(directory: int) -> bool:

@@ -23,7 +23,7 @@ from kwhost.core.images.room import room_for
 from kwhost.core.images.unpack_answer import read_answer
 from kwhost.core.model.ids import IdRange
 
-__all__ = ["Lease", "LeaseIds", "Unpacked", "unpack"]
+__all__ = ["Lease", "LeaseIds", "Unpacked", "unpack", "write_id_maps"]
 
 _MODULE = "kwhost.core.images.unpack_process"
 _READY_SECONDS = 60.0
@@ -124,7 +124,7 @@ def _let_begin(
             "the process that unpacks images did not begin; is this host out of memory?"
         ) from None
     rootless = os.geteuid() != 0
-    _write_id_maps(pid, ids, rootless=rootless)
+    write_id_maps(pid, ids, rootless=rootless)
     with ExitStack() as ends:
         fds = []
         if not rootless:
@@ -150,7 +150,8 @@ def _mapped_mount(pid: int, directory: Path) -> int:
             raise HostError(f"images cannot be unpacked in {directory}: {text}") from error
 
 
-def _write_id_maps(pid: int, ids: IdRange, *, rootless: bool) -> None:
+def write_id_maps(pid: int, ids: IdRange, *, rootless: bool) -> None:
+    """Give a process that is in a new user namespace its ids. Raises HostError, OSError."""
     places = (("uid", os.geteuid(), ids.uid_base), ("gid", os.getegid(), ids.gid_base))
     if rootless and ids.size > 1:
         for kind, own, base in places:

@@ -23,7 +23,7 @@ from kwhost.core.images.compression import plain_stream
 from kwhost.core.images.layer_writer import LayerBounds, write_layer
 from kwhost.core.images.tar_reader import TarReader
 
-__all__ = ["main"]
+__all__ = ["become_root", "main"]
 
 _MEMORY_MAX = 768 * 1024 * 1024
 _PROCESSOR_SECONDS = 3600
@@ -39,8 +39,8 @@ def _bound_itself() -> None:
     os.umask(0)
 
 
-def _become_root() -> None:
-    """Of the own user namespace, whose ids are there now."""
+def become_root() -> None:
+    """Of the own user namespace, whose ids are there now. Raises OSError."""
     with open("/proc/self/setgroups", encoding="ascii") as file:
         if file.read().strip() == "allow":
             os.setgroups([])
@@ -57,7 +57,7 @@ def _enter(control: socket.socket, path: str) -> dict[str, Any]:
     if not request:
         sys.exit(1)  # whoever wanted it is gone
     control.close()
-    _become_root()
+    become_root()
     unpack_jail.end_with_parent()  # forgotten with the change of ids
     unpack_jail.own_mounts()
     tree = fds[0] if fds else unpack_jail.mount_of(os.open(path, os.O_RDONLY | os.O_DIRECTORY))
