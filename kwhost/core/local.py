@@ -20,6 +20,7 @@ from kwhost.core.engines.launch import ceiling_file, policy_file
 from kwhost.core.errors import KvmError, UsageError
 from kwhost.core.images.image import Image
 from kwhost.core.model.instance import Engine, GuestLimits, InstanceSpec, LaunchPlan, TerminalSize
+from kwhost.core.model.mounts import MountKind
 from kwhost.core.model.policy import DEFAULT_POLICY
 from kwhost.core.model.rules import PROCESS_RULES
 from kwhost.core.operator.signals import hold_signals, release_signals
@@ -68,7 +69,7 @@ def run_instance(  # noqa: PLR0913 - what there is to say about a run
     held = ExitStack()
     try:
         size = terminal.size() if terminal else None
-        plan = _plan_root(spec, host, lease, size, held)
+        plan = _plan_root(spec, host, lease, size, held, report)
         plan = replace(
             plan,
             limits=limits,
@@ -97,12 +98,21 @@ def run_instance(  # noqa: PLR0913 - what there is to say about a run
 
 
 def _plan_root(
-    spec: InstanceSpec, host: HostConfig, lease: IdLease, size: TerminalSize | None, held: ExitStack
+    spec: InstanceSpec,
+    host: HostConfig,
+    lease: IdLease,
+    size: TerminalSize | None,
+    held: ExitStack,
+    report: Callable[[str], None],
 ) -> LaunchPlan:
     """The instance on its image, with its volumes, which stay until `held` is closed."""
     image = local_image(spec, host.state_dir)
     held.callback(image.close)
     named = _show_volumes(spec, host, image, held)
+    if image.mounts[0].kind is MountKind.OVERLAY and image.mounts[0].target == "/":
+        from kwhost.core.local_roots import choose_root  # not for the usual `host`
+
+        image = choose_root(host, image, held, report)
     return plan_instance(spec, image, lease.ids, size, named=named)
 
 

@@ -9,7 +9,6 @@ from kwhost.core.errors import HostError
 from kwhost.core.images.removal import remove_tree
 from kwhost.core.model.ids import TenantName
 from kwhost.core.storage.directory import DirectoryBacking
-from kwhost.core.storage.upper_disks import UpperDisks
 from kwhost.core.storage.volume_store import VolumeStore
 from kwhost.core.supervise.volumes import HostedVolumes
 
@@ -21,7 +20,7 @@ async def test_volumes_without_sizes_are_not_for_who_has_a_bound(tmp_path: Path)
         pytest.fail("nothing is wrong")
 
     store = VolumeStore(tmp_path / "state", tmp_path / "run", usual="directory")
-    volumes = HostedVolumes(store, UpperDisks(tmp_path / "state", tmp_path / "run"), tell)
+    volumes = HostedVolumes(store, tell)
     volumes.quota = lambda tenant: (0, 64 << 20 if tenant == ACME else None)
 
     with pytest.raises(HostError, match=r"tenant acme has 64\.0 MiB of storage, and what keeps volumes here"):
@@ -40,7 +39,7 @@ async def test_what_they_hold_counts_for_who_gets_a_bound_later(tmp_path: Path) 
         store.create(tenant, "data")
         with store.using(tenant, "data") as files:
             (files / "f").write_bytes(bytes(1 << 20))
-    volumes = HostedVolumes(store, UpperDisks(tmp_path / "state", tmp_path / "run"), tell)
+    volumes = HostedVolumes(store, tell)
     volumes.quota = lambda tenant: (0, 64 << 20 if tenant == ACME else None)
     await volumes.load()
 

@@ -16,7 +16,6 @@ from kwhost.core.model.ids import InstanceId, InstanceName, TenantName
 from kwhost.core.model.status import InstanceState
 from kwhost.core.model.tenant import Tenant
 from kwhost.core.model.volume import Volume
-from kwhost.core.storage.upper_disks import UpperDisks
 from kwhost.core.storage.volume_store import VolumeStore
 from kwhost.core.store.records import InstanceRecord
 from kwhost.core.supervise.volumes import HostedVolumes
@@ -58,7 +57,7 @@ async def test_who_waits_for_volumes_leaves_the_threads_to_others(tmp_path: Path
             started.append(number)
 
     store = Slow(tmp_path / "state", tmp_path / "run", usual="directory")
-    volumes = HostedVolumes(store, UpperDisks(tmp_path / "state", tmp_path / "run"), tell)
+    volumes = HostedVolumes(store, tell)
     await volumes.create(ACME, "data", None)
     started: list[int] = []
     async with trio.open_nursery() as nursery:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from kwhost.core.errors import ConfigError
 from kwhost.core.model.ids import DEFAULT_UID_BASE, UID_LIMIT
 from kwhost.core.model.instance import LogLimits
+from kwhost.core.model.roots import RootStorage
 from kwhost.core.model.volume import AUTO_STORAGE
 
 if TYPE_CHECKING:  # it brings ipaddress
@@ -52,6 +53,7 @@ class HostConfig(NamedTuple):
     block_plugins: tuple[str, ...] = ()
     require_plugins: tuple[str, ...] = ()
     volume_storage: str = AUTO_STORAGE
+    root_storage: RootStorage = RootStorage.AUTO
     insecure_registries: tuple[str, ...] = ()
     uid_base: int = DEFAULT_UID_BASE
     subnet_pool: "tuple[Prefix, ...]" = ()
@@ -109,6 +111,7 @@ def host_config(
         block_plugins=settings.get("block_plugins", ()),
         require_plugins=settings.get("require_plugins", ()),
         volume_storage=settings.get("volume_storage", AUTO_STORAGE),
+        root_storage=settings.get("root_storage", RootStorage.AUTO),
         insecure_registries=settings.get("insecure_registries", ()),
         uid_base=settings.get("uid_base", DEFAULT_UID_BASE),
         subnet_pool=settings.get("subnet_pool", ()),

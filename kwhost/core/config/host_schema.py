@@ -6,6 +6,7 @@ from kwhost.core.config.network_schema import SUBNET_POOL
 from kwhost.core.config.tables import Key, Table
 from kwhost.core.config.values import ABSOLUTE_PATH, PLUGIN_NAMES, PLUGINS, REGISTRIES, STORAGE, size
 from kwhost.core.model.ids import DEFAULT_UID_BASE, FULL_RANGE, UID_LIMIT
+from kwhost.core.model.roots import RootStorage
 
 __all__ = ["HOST"]
 
@@ -63,6 +64,14 @@ HOST = Table(
             meaning="what keeps new volumes: quota (a directory that the file system bounds), ext4 (in a "
             "file), directory, or a plugin's; auto takes the first of them that can be had here",
             example='"ext4"',
+        ),
+        Key(
+            name="root_storage",
+            kind=Choice(RootStorage),
+            default='"auto"',
+            meaning="what an instance's root is: an overlay over the image's layers, a copy of them, or "
+            "auto: a copy where the kernel refuses an overlay",
+            example='"auto"',
         ),
         Key(
             name="insecure_registries",

@@ -4,7 +4,7 @@ import os
 import resource
 import signal
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import ExitStack, suppress
 from functools import partial
 from pathlib import Path
@@ -39,6 +39,8 @@ from kwhost.core.pluginmgr.loading import load_plugins
 from kwhost.core.pluginmgr.manager import Plugins
 from kwhost.core.policy.configured import configured_policies
 from kwhost.core.storage.kinds import StorageKind
+from kwhost.core.storage.overlays import Overlays
+from kwhost.core.storage.root_copies import RootCopies
 from kwhost.core.storage.upper_disks import UpperDisks
 from kwhost.core.storage.volume_store import VolumeStore
 from kwhost.core.store.database import Store
@@ -47,6 +49,7 @@ from kwhost.core.supervise.images import HostedImages
 from kwhost.core.supervise.journal import Journal
 from kwhost.core.supervise.questions import Questions
 from kwhost.core.supervise.remembered import RememberedAnswers
+from kwhost.core.supervise.roots import HostedRoots
 from kwhost.core.supervise.secrets import SecretStore
 from kwhost.core.supervise.surroundings import Surroundings
 from kwhost.core.supervise.volumes import HostedVolumes
@@ -139,6 +142,7 @@ class _Daemon:
             volumes=_volumes(plugins, host, journal, self._ranges),
             secrets=SecretStore(host.run_dir),
             images=HostedImages(Images(host.state_dir, partial(lease_ids, host.uid_base))),
+            roots=_roots(host, partial(journal.tell, EventKind.NOTICE)),
         )
         hosting = DaemonHosting(around, self._configuration, plugins, policies, networks)
         hosting.configure_plugins(self._configuration)
@@ -215,7 +219,6 @@ def _tap_queues(plugins: Plugins, engine: str) -> int | None:
 def _volumes(plugins: Plugins, host: HostConfig, journal: Journal, ranges: SharedRanges) -> HostedVolumes:
     return HostedVolumes(
         VolumeStore(host.state_dir, host.run_dir, _storages(plugins, host), host.volume_storage, ranges),
-        UpperDisks(host.state_dir, host.run_dir),
         partial(journal.tell, EventKind.NOTICE),
     )
 
@@ -228,6 +231,13 @@ def _storages(plugins: Plugins, host: HostConfig) -> dict[str, StorageKind]:
             f"there are {', '.join(sorted(kinds))}"
         )
     return kinds
+
+
+def _roots(host: HostConfig, tell: Callable[[str], Awaitable[None]]) -> HostedRoots:
+    ids = partial(lease_ids, host.uid_base)
+    disks = UpperDisks(host.state_dir, host.run_dir)
+    copies = RootCopies(host.state_dir, ids)
+    return HostedRoots(host.root_storage, Overlays(host.run_dir), disks, copies, ids, tell)
 
 
 async def _find_image(plugins: Plugins, state_dir: Path, spec: InstanceSpec, digest: str) -> Image:

@@ -8,6 +8,7 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,12 +19,14 @@ from kwhost.core.cgroups.groups import Cgroups
 from kwhost.core.config.host import HostConfig
 from kwhost.core.daemon.lock import hold_state
 from kwhost.core.daemon.storages import load_storages
+from kwhost.core.engines.id_ranges import lease_ids
 from kwhost.core.engines.instance_dirs import InstanceDirs
 from kwhost.core.errors import HostError
 from kwhost.core.images.removal import remove_tree
 from kwhost.core.model.events import Event, EventKind
 from kwhost.core.model.ids import InstanceId
 from kwhost.core.model.status import InstanceState
+from kwhost.core.storage.root_copies import RootCopies
 from kwhost.core.storage.upper_disks import UpperDisks
 from kwhost.core.storage.volume_store import VolumeStore
 from kwhost.core.store.records import InstanceRecord
@@ -35,7 +38,7 @@ from kwhost.core.supervise.secrets import SecretStore
 __all__ = ["Inventory", "prune", "reset"]
 
 _DATABASE_FILES = (DATABASE, f"{DATABASE}-wal", f"{DATABASE}-shm")
-_STORES = ("images", "uppers", "volumes")
+_STORES = ("images", "overlays", "roots", "uppers", "volumes")
 _ID = re.compile("[0-9a-f]{12}")
 _ENDED = frozenset({InstanceState.EXITED, InstanceState.FAILED})
 
@@ -105,6 +108,7 @@ def reset(
             raise HostError(f"instances {' '.join(left)} do not end; nothing was removed")
         UpperDisks(host.state_dir, host.run_dir).repair()  # nothing is mounted any more afterwards
         _remove_volumes(host, report)
+        RootCopies(host.state_dir, partial(lease_ids, host.uid_base)).repair(lambda _instance: False)
         for instance in found.instances:
             _dirs(host, instance).remove()
         SecretStore(host.run_dir).remove_others(())

@@ -44,8 +44,9 @@ class EndReason(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RootStatus:
-    """How an instance's root is made: `kind` is overlay (over an image's layers, or a directory), tmpfs (this
-    host's programs in it), bind or bare (without mounts). What it writes to it goes to `changes`: memory,
+    """How an instance's root is made: `kind` is overlay (over an image's layers, or a directory), reflink or
+    copy (of them, where no overlay is to be had), tmpfs (this host's programs in it), bind or bare (without
+    mounts). What it writes to it goes to `changes`: memory,
     disk, directory, or nowhere; `size` is the most that it may take, in bytes (None: as much as there is, or
     its memory)."""
 

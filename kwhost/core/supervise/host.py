@@ -138,9 +138,14 @@ class HostSupervisor:
             while instance.record.state is InstanceState.STARTING:
                 await instance.changed.wait()
         try:
+            await self._around.roots.repair(self._has_run)
             await self.volumes.repair()
         except KwhostError as error:
             await self._around.journal.tell(EventKind.NOTICE, f"volumes were not repaired: {error}")
+
+    def _has_run(self, id: str) -> bool:  # noqa: A002
+        instance = self._instances.get(InstanceId(id))
+        return instance is not None and instance.is_live
 
     # What there is.
 

@@ -120,9 +120,13 @@ class HostedInstance(InstanceLife):
                 policy = await self.policy.prepare()
                 if (addresses := await self.attachment.plan()) != self.record.addresses:
                     await self._note(addresses=addresses)
-                async with self._around.volumes.using(self.record, self.tenant, image) as shown:
+                async with (
+                    self._around.volumes.using(self.record, self.tenant, image) as shown,
+                    self._around.roots.using(self.record, self.tenant, image, self._is_starting) as root,
+                ):
                     # Work that others share.
-                    start = start._replace(attached=await self.attachment.make(), shown=shown)
+                    attached = await self.attachment.make()
+                    start = start._replace(attached=attached, shown=shown, root=root)
                     async with STARTS:
                         await self._launch(start, image, policy)
                         with trio.move_on_after(START_SECONDS):
@@ -134,6 +138,9 @@ class HostedInstance(InstanceLife):
             finally:
                 if image:
                     image.close()
+
+    def _is_starting(self) -> bool:
+        return self.record.state is S.STARTING
 
     async def _launch(self, start: Start, image: Image, policy: StartPolicy) -> None:
         try:
@@ -261,12 +268,19 @@ class HostedInstance(InstanceLife):
             if not self.has_monitors:
                 await self._sweep()
             self._dirs.remove_run()
+            await self._remove_root()
             self.run = None
             await self._end(
                 end,
                 started=None if end.reason is EndReason.FAILED else started,
                 ended=found.ended_ns / 1e9 if found else None,
             )
+
+    async def _remove_root(self) -> None:
+        try:
+            await self._around.roots.remove_of(self.record.id)
+        except KwhostError as error:  # the next daemon tries again
+            await self.on_notice(str(error))
 
     def _describe(self, run: InstanceRun) -> End:
         found = self._dirs.read_exit()

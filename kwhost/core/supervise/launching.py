@@ -25,7 +25,6 @@ from kwhost.core.model.network import NO_NETWORK
 from kwhost.core.model.protections import Protections
 from kwhost.core.model.status import RootStatus
 from kwhost.core.model.tenant import Tenant
-from kwhost.core.model.volume import DEFAULT_VOLUME_SIZE
 from kwhost.core.supervise.choosing import advise_without_kvm
 from kwhost.core.supervise.held_limits import Shortage, find_shortage, guest_limits, guest_tasks
 from kwhost.core.supervise.hosting import StdioFds
@@ -33,6 +32,7 @@ from kwhost.core.supervise.networking import Attached
 from kwhost.core.supervise.planning import plan_instance, spec_of
 from kwhost.core.supervise.policies import StartPolicy
 from kwhost.core.supervise.protecting import check_probe, protect
+from kwhost.core.supervise.roots import ShownRoot
 from kwhost.core.supervise.run_image import kept_settings
 from kwhost.core.supervise.surroundings import Surroundings
 from kwhost.core.supervise.volumes import ShownVolumes
@@ -48,7 +48,8 @@ __all__ = [
 class Start(NamedTuple):
     """One run of an instance: the instance, what it is to be, whose it is, the engine that was chosen for it,
     the digest of the image that it is to have again ("": the one that its name means), its first attachment,
-    whether it may only use what its tenant's users may, its way into a network, and its volumes."""
+    whether it may only use what its tenant's users may, its way into a network, its volumes, and how its root
+    is made."""
 
     instance: InstanceId
     definition: InstanceDefinition
@@ -59,6 +60,7 @@ class Start(NamedTuple):
     confined: bool = False
     attached: Attached = Attached()
     shown: ShownVolumes = ShownVolumes()
+    root: ShownRoot = ShownRoot()
 
     def guest_tasks(self) -> int | None:
         """See held_limits."""
@@ -100,14 +102,6 @@ def _bound_storage(mounts: tuple[Mount, ...], size: int | None) -> tuple[Mount, 
     return tuple(map(bound, mounts))
 
 
-def _on_disk(mounts: tuple[Mount, ...], disk: str) -> tuple[Mount, ...]:
-    """The same mounts, where what an instance writes to its root goes to the directory `disk`."""
-    root, *others = mounts
-    if root.kind is not MountKind.OVERLAY:
-        raise UsageError("changes on a disk need an image or a rootfs: the root of `host` is in memory")
-    return (root._replace(source=f"{disk}:{root.source}", flags=root.flags | MountFlag.UPPER), *others)
-
-
 def _unmapped(mounts: tuple[Mount, ...], sources: Container[str]) -> tuple[Mount, ...]:
     """The same mounts, where the owners of files from some sources are the instance's already."""
     return tuple(
@@ -116,17 +110,17 @@ def _unmapped(mounts: tuple[Mount, ...], sources: Container[str]) -> tuple[Mount
     )
 
 
-def _root_status(plan: LaunchPlan, storage: int | None) -> RootStatus:
-    kind, flags = plan.mounts[0].kind, plan.mounts[0].flags
+def _root_status(plan: LaunchPlan, root: ShownRoot, storage: int | None) -> RootStatus:
+    kind, name = plan.mounts[0].kind, root.kind or plan.mounts[0].kind.name.lower()
     if plan.bare:
         return RootStatus(kind="bare", changes="directory", size=None)
     if plan.read_only:
-        return RootStatus(kind=kind.name.lower(), changes="nowhere", size=None)
-    if MountFlag.UPPER in flags:
-        return RootStatus(kind="overlay", changes="disk", size=storage or DEFAULT_VOLUME_SIZE)
+        return RootStatus(kind=name, changes="nowhere", size=None)
+    if root.size is not None:
+        return RootStatus(kind=name, changes="disk", size=root.size)
     if kind in (MountKind.OVERLAY, MountKind.TMPFS):
-        return RootStatus(kind=kind.name.lower(), changes="memory", size=storage)
-    return RootStatus(kind=kind.name.lower(), changes="directory", size=None)
+        return RootStatus(kind=name, changes="memory", size=storage)
+    return RootStatus(kind=name, changes="directory", size=None)
 
 
 def _files(start: Start, mounts: tuple[Mount, ...]) -> list[Mount]:
@@ -141,8 +135,7 @@ def _plan(around: Surroundings, start: Start, image: Image, ids: IdRange, shorta
     plan = plan_instance(start.spec(), image, ids, None, within, start.shown.files)
     if start.shown.unmapped:
         plan = replace(plan, mounts=_unmapped(plan.mounts, start.shown.unmapped))
-    if start.shown.disk:
-        plan = replace(plan, mounts=_on_disk(plan.mounts, start.shown.disk))
+    plan = replace(plan, mounts=start.root.mounts(plan.mounts))
     return replace(
         plan,
         hosted=True,
@@ -173,7 +166,7 @@ def _launch(
             spec = replace(start.spec(), network=start.definition.network or NO_NETWORK)
             plan, protections = protect(plan, spec, start.instance, around.cgroups, unheld)
             check_probe(protections, start.definition.healthcheck)
-            if plan.bare and start.shown.disk:
+            if plan.bare and start.root.disk:
                 raise UsageError("changes on a disk need mounts, which cannot be had here")
         stats = new_statistics_file()
         undo.callback(os.close, stats)
@@ -211,7 +204,7 @@ def _launch(
         process = around.engine(start.engine.value, lease).launch_hosted(plan, given)
         undo.pop_all()
         dirs.keep_exit()
-        root = _root_status(plan, start.definition.limits.storage)
+        root = _root_status(plan, start.root, start.definition.limits.storage)
         return Launch(process, connection, stats, group, root, shortage.notices(start.engine), protections)
 
 

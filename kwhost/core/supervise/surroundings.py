@@ -17,6 +17,7 @@ from kwhost.core.supervise.journal import Journal
 from kwhost.core.supervise.networking import Networks
 from kwhost.core.supervise.policies import PolicySource
 from kwhost.core.supervise.questions import Questions
+from kwhost.core.supervise.roots import HostedRoots
 from kwhost.core.supervise.secrets import SecretStore
 from kwhost.core.supervise.volumes import HostedVolumes
 
@@ -43,6 +44,7 @@ class Surroundings:
     volumes: HostedVolumes
     secrets: SecretStore
     images: HostedImages
+    roots: HostedRoots
 
     def dirs(self, instance: InstanceId) -> InstanceDirs:
         """The directories of an instance."""

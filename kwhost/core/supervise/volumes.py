@@ -14,13 +14,11 @@ import trio
 from kwhost.core.errors import Conflict, HostError, KwhostError, NotFound
 from kwhost.core.images.filling import fill_volume
 from kwhost.core.images.image import Image
-from kwhost.core.model.definition import Changes, InstanceDefinition
 from kwhost.core.model.ids import InstanceId, TenantName
 from kwhost.core.model.tenant import Tenant
 from kwhost.core.model.tmpfs import by_place
 from kwhost.core.model.units import format_bytes
 from kwhost.core.model.volume import DEFAULT_VOLUME_SIZE, IMAGE_VOLUME_SIZE, StoredVolume, Volume
-from kwhost.core.storage.upper_disks import UpperDisks
 from kwhost.core.storage.volume_store import VolumeStore
 from kwhost.core.store.records import InstanceRecord
 from kwhost.core.supervise.admission import check_storage
@@ -33,13 +31,11 @@ _SHOWING_MAX = 4
 
 class ShownVolumes(NamedTuple):
     """All that one instance has, its image's too, in the order in which they are mounted, and where the files
-    of the named ones are while it starts; `disk` is an empty disk's directory for its changes to its root, or
-    "". Where owners of `unmapped` cannot be mapped, their files are those of `first_id` and on, and so has
-    the instance to be."""
+    of the named ones are while it starts. Where owners of `unmapped` cannot be mapped, their files are those
+    of `first_id` and on, and so has the instance to be."""
 
     volumes: tuple[Volume, ...] = ()
     files: Mapping[str, str] = {}
-    disk: str = ""
     unmapped: frozenset[str] = frozenset()
     first_id: int | None = None
 
@@ -70,9 +66,8 @@ class HostedVolumes:
     """See VolumeHosting. `records` and `quota` are for whoever knows instances and tenants to set: all
     instances, and what a tenant has in use of its storage, these volumes too, and what there is of it."""
 
-    def __init__(self, store: VolumeStore, disks: UpperDisks, tell: Callable[[str], Awaitable[None]]) -> None:
+    def __init__(self, store: VolumeStore, tell: Callable[[str], Awaitable[None]]) -> None:
         self._store = store
-        self._disks = disks
         self._tell = tell
         self._changing = trio.Lock()
         self._sizes: dict[tuple[str, str], int] = {}
@@ -101,7 +96,6 @@ class HostedVolumes:
 
     async def repair(self) -> None:
         """Take away what an earlier daemon left. Raises HostError."""
-        await trio.to_thread.run_sync(self._disks.repair)
         for problem in await trio.to_thread.run_sync(self._store.repair):
             await self._tell(problem)
         known = frozenset(record.id for record in self.records())
@@ -237,8 +231,7 @@ class HostedVolumes:
         of_image = _image_volumes(record, image) if self._store.holds_sizes else ()
         wanted = tuple(sorted((*record.definition.volumes, *of_image), key=lambda volume: volume.target))
         named = [volume for volume in wanted if volume.is_named]
-        on_disk = record.definition.changes is Changes.DISK and not record.definition.read_only
-        if not named and not on_disk:  # as most have it: no thread is needed
+        if not named:  # as most have it: no thread is needed
             yield ShownVolumes(wanted)
             return
         for volume in named:
@@ -246,13 +239,10 @@ class HostedVolumes:
         with ExitStack() as held:
             show = partial(self._show, held, tenant.name, named, image)
             files = await trio.to_thread.run_sync(show, limiter=self._showing[tenant.name])
-            disk = ""
-            if on_disk:
-                disk = await trio.to_thread.run_sync(self._show_disk, held, record.definition)
             owned = await trio.to_thread.run_sync(self._first_ids, tenant.name, files)
             unmapped = frozenset(files[name] for name in owned)
             try:
-                yield ShownVolumes(wanted, files, disk, unmapped, next(iter(owned.values()), None))
+                yield ShownVolumes(wanted, files, unmapped, next(iter(owned.values()), None))
             finally:
                 with trio.CancelScope(shield=True):
                     await self._hide(held.pop_all())
@@ -285,9 +275,6 @@ class HostedVolumes:
         """Of those whose owners cannot be mapped."""
         found = {name: self._store.find(tenant, name).first_id for name in names}
         return {name: first for name, first in found.items() if first is not None}
-
-    def _show_disk(self, held: ExitStack, definition: InstanceDefinition) -> str:
-        return str(held.enter_context(self._disks.fresh(definition.limits.storage or DEFAULT_VOLUME_SIZE)))
 
     async def _hide(self, held: ExitStack) -> None:
         """What is left is taken away by the next start with it, or the next daemon."""

@@ -1,0 +1,132 @@
+"""Roots that are copies of an image's layers, where no overlay is to be had, in the state directory:
+
+    roots/NAME/files    of a hosted instance, by its id, or of a run without a daemon, which holds a lock
+    roots/.gone-...     what is being removed; gone with whoever does it
+
+They have no bound. Each is its run's, whose end removes it; what is left of killed ones a repair takes away.
+Every method blocks.
+"""
+
+import errno
+import fcntl
+import os
+import secrets
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+
+from kwhost.core.errors import HostError, KwhostError
+from kwhost.core.images.removal import remove_tree
+from kwhost.core.images.room import room_for
+from kwhost.core.images.root_work import copy_layers, empty_tree
+from kwhost.core.images.tree_copy import Copied
+from kwhost.core.images.unpack import LeaseIds
+
+__all__ = ["RootCopies", "copied_kind", "copy_root"]
+
+_RUN = "run-"
+
+
+def copy_root(
+    layers: Sequence[str], target: Path, lease_ids: LeaseIds, look: Callable[[], object], full: str
+) -> Copied:
+    """Copy layers into an empty directory. `full`: what is said where there is too little room. Raises
+    HostError, ImageError, and what `look` raises."""
+    try:
+        return copy_layers(layers, target, lease_ids, look)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise HostError(full) from error
+        raise HostError(f"cannot copy the image for an instance's root: {error.strerror}") from error
+
+
+def copied_kind(copied: Copied) -> str:
+    """How a copy was made, as `inspect` names it."""
+    return "reflink" if copied.reflinked else "copy"
+
+
+class RootCopies:
+    """Of one state directory."""
+
+    def __init__(self, state_dir: Path, lease_ids: LeaseIds) -> None:
+        self._path = state_dir / "roots"
+        self._lease_ids = lease_ids
+
+    def make(self, name: str, layers: Sequence[str], look: Callable[[], object]) -> tuple[Path, Copied]:
+        """A copy by a name that nobody else has; what an earlier run left by it goes. Raises as `copy_root`,
+        with nothing left."""
+        self.remove(name)
+        return self._make(name, layers, look)
+
+    def _make(self, name: str, layers: Sequence[str], look: Callable[[], object]) -> tuple[Path, Copied]:
+        files = self._path / name / "files"
+
+        def look_at_both() -> None:
+            look()
+            room_for(self._path)
+
+        full = f"there is too little room for the copy of an image in {self._path}; free some space"
+        try:
+            files.mkdir(mode=0o700, parents=True)
+            room_for(self._path)
+            return files, copy_root(layers, files, self._lease_ids, look_at_both, full)
+        except BaseException as error:
+            with suppress(KwhostError):  # a repair tries again
+                self.remove(name)
+            if isinstance(error, OSError):
+                raise HostError(f"cannot make {files}: {error.strerror}") from error
+            raise
+
+    @contextmanager
+    def held(self, layers: Sequence[str]) -> Iterator[tuple[Path, Copied]]:
+        """One until the end of a run of this process. Raises as `make`."""
+        name = f"{_RUN}{secrets.token_hex(8)}"
+        place = self._path / name
+        with ExitStack() as held:
+            try:
+                place.mkdir(mode=0o700, parents=True)
+                held.callback(self.remove, name)
+                held.enter_context(_locked(place))
+            except OSError as error:
+                raise HostError(f"cannot make {place}: {error.strerror}") from error
+            yield self._make(name, layers, lambda: None)
+
+    def is_there(self, name: str) -> bool:
+        """Whether there is a copy of that name."""
+        return (self._path / name).exists()
+
+    def remove(self, name: str) -> None:
+        """Remove one, if it is there and nobody has it. Raises HostError, ImageError."""
+        gone = self._path / f".gone-{secrets.token_hex(8)}"
+        try:
+            with _locked(self._path / name):
+                (self._path / name).rename(gone)
+                self._discard(gone)
+        except (FileNotFoundError, BlockingIOError):
+            pass
+        except OSError as error:
+            raise HostError(f"cannot remove an instance's root, {gone}: {error.strerror}") from error
+
+    def _discard(self, gone: Path) -> None:
+        files = gone / "files"
+        if os.geteuid() != 0 and files.is_dir():  # some of them may belong to ids of the user's
+            empty_tree(files, self._lease_ids)
+        remove_tree(gone)
+
+    def repair(self, is_live: Callable[[str], bool] | None = None) -> None:
+        """Take away what was left: copies of instances that do not live, or only of runs without a daemon.
+        Raises HostError, ImageError."""
+        for place in self._path.glob("*"):
+            if place.name.startswith((_RUN, ".")) or (is_live and not is_live(place.name)):
+                self.remove(place.name)
+
+
+@contextmanager
+def _locked(place: Path) -> Iterator[None]:
+    """Hold a lock on a directory. Raises FileNotFoundError, BlockingIOError where somebody else holds it."""
+    fd = os.open(place, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(fd)
