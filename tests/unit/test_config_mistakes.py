@@ -38,7 +38,6 @@ def test_an_unknown_key_is_answered_with_the_nearest_one(tmp_path: Path, text: s
     ("text", "key"),
     [
         ("[host]\nmetrics = ':9090'", "2: host.metrics"),
-        ("[tenants.t]\nprivate_images = true", "2: tenants.t.private_images"),
         ("[tenants.t]\nisolation = 'kernel'", "2: tenants.t.isolation"),
         (INSTANCE + "engine = 'kernel'", "3: tenants.t.instances.web.engine"),
     ],

@@ -141,7 +141,7 @@ def declare_tenant(name: str, settings: Settings, place: Place, folder: Path) ->
         name=TenantName(name),
         quota=Quota(**_chosen(settings, _QUOTA)),
         network=tenant_network(settings["network"]) if "network" in settings else None,
-        **_chosen(settings, ("users", "isolation", "binds", "policy")),
+        **_chosen(settings, ("users", "isolation", "binds", "policy", "private_images")),
     )
     instances = tuple(
         _declare_instance(instance, table, tenant.name, place.below("instances", instance), folder)

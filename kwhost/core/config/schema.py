@@ -9,7 +9,7 @@ from pathlib import Path
 from kwhost.core.config.document import parse_document
 from kwhost.core.config.host_schema import HOST
 from kwhost.core.config.instance_schema import INSTANCE
-from kwhost.core.config.kinds import Choice, Number
+from kwhost.core.config.kinds import Boolean, Choice, Number
 from kwhost.core.config.network_schema import TENANT_NETWORK
 from kwhost.core.config.policy_schema import POLICIES, TENANT_POLICY
 from kwhost.core.config.positions import KeyPath
@@ -67,6 +67,14 @@ TENANT = Table(
             meaning="host directories whose files the tenant's users may have as volumes",
             example='["/srv/acme"]',
         ),
+        Key(
+            name="private_images",
+            kind=Boolean(),
+            default="false",
+            meaning="whether its instances have copies of images of their own, so that nobody else can tell "
+            "by the time that a read takes what they have read; they count for its storage",
+            example="true",
+        ),
         TENANT_POLICY,
         Key(
             name="network",
@@ -81,7 +89,6 @@ TENANT = Table(
             example='{ web = { command = ["python3", "-m", "http.server"] } }',
         ),
     ),
-    later=("private_images",),
 )
 
 CONFIGURATION = Table(

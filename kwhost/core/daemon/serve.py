@@ -40,6 +40,7 @@ from kwhost.core.pluginmgr.manager import Plugins
 from kwhost.core.policy.configured import configured_policies
 from kwhost.core.storage.kinds import StorageKind
 from kwhost.core.storage.overlays import Overlays
+from kwhost.core.storage.private_images import PrivateImages
 from kwhost.core.storage.root_copies import RootCopies
 from kwhost.core.storage.upper_disks import UpperDisks
 from kwhost.core.storage.volume_store import VolumeStore
@@ -47,6 +48,7 @@ from kwhost.core.store.database import Store
 from kwhost.core.store.schema import DATABASE
 from kwhost.core.supervise.images import HostedImages
 from kwhost.core.supervise.journal import Journal
+from kwhost.core.supervise.private_images import HostedPrivateImages
 from kwhost.core.supervise.questions import Questions
 from kwhost.core.supervise.remembered import RememberedAnswers
 from kwhost.core.supervise.roots import HostedRoots
@@ -237,7 +239,8 @@ def _roots(host: HostConfig, tell: Callable[[str], Awaitable[None]]) -> HostedRo
     ids = partial(lease_ids, host.uid_base)
     disks = UpperDisks(host.state_dir, host.run_dir)
     copies = RootCopies(host.state_dir, ids)
-    return HostedRoots(host.root_storage, Overlays(host.run_dir), disks, copies, ids, tell)
+    private = HostedPrivateImages(PrivateImages(host.state_dir, ids), Images(host.state_dir, ids))
+    return HostedRoots(host.root_storage, Overlays(host.run_dir), disks, copies, private, tell)
 
 
 async def _find_image(plugins: Plugins, state_dir: Path, spec: InstanceSpec, digest: str) -> Image:

@@ -26,6 +26,7 @@ from kwhost.core.images.removal import remove_tree
 from kwhost.core.model.events import Event, EventKind
 from kwhost.core.model.ids import InstanceId
 from kwhost.core.model.status import InstanceState
+from kwhost.core.storage.private_images import PrivateImages
 from kwhost.core.storage.root_copies import RootCopies
 from kwhost.core.storage.upper_disks import UpperDisks
 from kwhost.core.storage.volume_store import VolumeStore
@@ -38,7 +39,7 @@ from kwhost.core.supervise.secrets import SecretStore
 __all__ = ["Inventory", "prune", "reset"]
 
 _DATABASE_FILES = (DATABASE, f"{DATABASE}-wal", f"{DATABASE}-shm")
-_STORES = ("images", "overlays", "roots", "uppers", "volumes")
+_STORES = ("images", "overlays", "private", "roots", "uppers", "volumes")
 _ID = re.compile("[0-9a-f]{12}")
 _ENDED = frozenset({InstanceState.EXITED, InstanceState.FAILED})
 
@@ -106,9 +107,14 @@ def reset(
         _remove_networks(host)
         if left := [each for each in found.running if _is_running(host, each)]:
             raise HostError(f"instances {' '.join(left)} do not end; nothing was removed")
+        ids = partial(lease_ids, host.uid_base)
         UpperDisks(host.state_dir, host.run_dir).repair()  # nothing is mounted any more afterwards
         _remove_volumes(host, report)
-        RootCopies(host.state_dir, partial(lease_ids, host.uid_base)).repair(lambda _instance: False)
+        RootCopies(host.state_dir, ids).repair(lambda _instance: False)
+        private = PrivateImages(host.state_dir, ids)
+        for tenant, digest in private.sizes():
+            private.remove(tenant, digest)
+        private.repair()
         for instance in found.instances:
             _dirs(host, instance).remove()
         SecretStore(host.run_dir).remove_others(())

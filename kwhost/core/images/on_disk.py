@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["locked", "sync", "sync_file_system_of"]
+__all__ = ["locked", "locked_directory", "sync", "sync_file_system_of"]
 
 
 @contextmanager
@@ -16,6 +16,17 @@ def locked(file: Path, operation: int) -> Iterator[None]:
     fd = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
         fcntl.flock(fd, operation)
+        yield
+    finally:
+        os.close(fd)
+
+
+@contextmanager
+def locked_directory(directory: Path) -> Iterator[None]:
+    """Hold a lock on a directory. Raises FileNotFoundError, BlockingIOError where somebody else holds it."""
+    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield
     finally:
         os.close(fd)

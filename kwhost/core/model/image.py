@@ -34,7 +34,8 @@ class StoredImage:
     """One name of an image. `index` is the digest of the list of images for several platforms that it was
     chosen from, if any. `tenant` is None for an image of the operator, which all tenants may use. `size`
     is what its layers take, unpacked, in bytes, with what it shares with others; `layers` are from the lowest
-    up; `added` is a Unix time. `instances` are those that have it, as TENANT/NAME, where that was asked."""
+    up; `added` is a Unix time. `instances` are those that have it, as TENANT/NAME, where that was asked;
+    `private` are the tenants whose instances have a copy of their own."""
 
     name: str
     digest: str
@@ -46,7 +47,12 @@ class StoredImage:
     created: str | None = None
     settings: ImageSettings = field(default_factory=ImageSettings)
     instances: tuple[str, ...] = ()
+    private: tuple[str, ...] = ()
 
     def with_instances(self, names: tuple[str, ...]) -> "StoredImage":
         """The same, with who has it."""
         return replace(self, instances=names)
+
+    def with_private(self, tenants: tuple[str, ...]) -> "StoredImage":
+        """The same, with who has a copy."""
+        return replace(self, private=tenants)

@@ -26,7 +26,8 @@ class Quota:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tenant:
     """An owner. `users` are names of this host's users; `binds` are directories they may bind. `policy` holds
-    for all instances, besides their own; None: none. `network` None: none was configured."""
+    for all instances, besides their own; None: none. `network` None: none was configured. `private_images`:
+    no page of an image's is shared with anybody else's instances."""
 
     name: TenantName
     users: tuple[str, ...] = ()
@@ -35,3 +36,4 @@ class Tenant:
     binds: tuple[str, ...] = ()
     policy: str | None = None
     network: TenantNetwork | None = None
+    private_images: bool = False

@@ -8,7 +8,6 @@ Every method blocks.
 """
 
 import errno
-import fcntl
 import os
 import secrets
 from collections.abc import Callable, Iterator, Sequence
@@ -16,13 +15,14 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from kwhost.core.errors import HostError, KwhostError
+from kwhost.core.images.on_disk import locked_directory
 from kwhost.core.images.removal import remove_tree
 from kwhost.core.images.room import room_for
 from kwhost.core.images.root_work import copy_layers, empty_tree
 from kwhost.core.images.tree_copy import Copied
 from kwhost.core.images.unpack import LeaseIds
 
-__all__ = ["RootCopies", "copied_kind", "copy_root"]
+__all__ = ["RootCopies", "clear_copy", "copied_kind", "copy_root"]
 
 _RUN = "run-"
 
@@ -38,6 +38,13 @@ def copy_root(
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise HostError(full) from error
         raise HostError(f"cannot copy the image for an instance's root: {error.strerror}") from error
+
+
+def clear_copy(files: Path, lease_ids: LeaseIds) -> None:
+    """Remove what a copy has that the user cannot remove, as it belongs to other ids of the user's. Raises
+    HostError, ImageError, OSError."""
+    if os.geteuid() != 0 and files.is_dir():
+        empty_tree(files, lease_ids)
 
 
 def copied_kind(copied: Copied) -> str:
@@ -57,6 +64,10 @@ class RootCopies:
         with nothing left."""
         self.remove(name)
         return self._make(name, layers, look)
+
+    def copy(self, layers: Sequence[str], files: Path, look: Callable[[], object], full: str) -> Copied:
+        """One elsewhere, in an empty directory. Raises as `copy_root`."""
+        return copy_root(layers, files, self._lease_ids, look, full)
 
     def _make(self, name: str, layers: Sequence[str], look: Callable[[], object]) -> tuple[Path, Copied]:
         files = self._path / name / "files"
@@ -86,7 +97,7 @@ class RootCopies:
             try:
                 place.mkdir(mode=0o700, parents=True)
                 held.callback(self.remove, name)
-                held.enter_context(_locked(place))
+                held.enter_context(locked_directory(place))
             except OSError as error:
                 raise HostError(f"cannot make {place}: {error.strerror}") from error
             yield self._make(name, layers, lambda: None)
@@ -99,19 +110,14 @@ class RootCopies:
         """Remove one, if it is there and nobody has it. Raises HostError, ImageError."""
         gone = self._path / f".gone-{secrets.token_hex(8)}"
         try:
-            with _locked(self._path / name):
+            with locked_directory(self._path / name):
                 (self._path / name).rename(gone)
-                self._discard(gone)
+                clear_copy(gone / "files", self._lease_ids)
+                remove_tree(gone)
         except (FileNotFoundError, BlockingIOError):
             pass
         except OSError as error:
             raise HostError(f"cannot remove an instance's root, {gone}: {error.strerror}") from error
-
-    def _discard(self, gone: Path) -> None:
-        files = gone / "files"
-        if os.geteuid() != 0 and files.is_dir():  # some of them may belong to ids of the user's
-            empty_tree(files, self._lease_ids)
-        remove_tree(gone)
 
     def repair(self, is_live: Callable[[str], bool] | None = None) -> None:
         """Take away what was left: copies of instances that do not live, or only of runs without a daemon.
@@ -119,14 +125,3 @@ class RootCopies:
         for place in self._path.glob("*"):
             if place.name.startswith((_RUN, ".")) or (is_live and not is_live(place.name)):
                 self.remove(place.name)
-
-
-@contextmanager
-def _locked(place: Path) -> Iterator[None]:
-    """Hold a lock on a directory. Raises FileNotFoundError, BlockingIOError where somebody else holds it."""
-    fd = os.open(place, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield
-    finally:
-        os.close(fd)

@@ -72,6 +72,9 @@ class HostSupervisor:
         self.images = around.images
         self.volumes.records = self.images.records = self._records
         self.volumes.quota = self.images.quota = self._storage
+        private = around.roots.private
+        private.records, private.quota = self._records, self._storage
+        self.images.private = private.tenants_of
         self.policies = HostedPolicies(around.policies, around.questions, self.instance)
 
     def _records(self) -> list[InstanceRecord]:
@@ -127,6 +130,7 @@ class HostSupervisor:
 
     async def _count_kept(self) -> None:
         await self.volumes.load()
+        await self._around.roots.private.load()
         try:
             await self.images.load()
         except KwhostError as error:
@@ -174,7 +178,8 @@ class HostSupervisor:
 
     def _kept(self, name: TenantName) -> int:
         """The bytes that a tenant has besides its instances."""
-        return self.volumes.promised(name) + self.images.promised(name)
+        private = self._around.roots.private
+        return self.volumes.promised(name) + self.images.promised(name) + private.promised(name)
 
     def instances(self) -> tuple[InstanceStatus, ...]:
         """See Hosting."""
@@ -400,6 +405,13 @@ class HostSupervisor:
         await self.volumes.remove_of(instance.record.tenant, instance.record.id)
         await trio.to_thread.run_sync(self._around.dirs(instance.record.id).remove)
         await trio.to_thread.run_sync(self._around.secrets.remove, instance.record.id)
+        await self._collect_private(instance.record.tenant)
+
+    async def _collect_private(self, tenant: TenantName) -> None:
+        try:
+            await self._around.roots.private.collect(tenant)
+        except KwhostError as error:  # the next removal tries again
+            await self._around.journal.tell(EventKind.NOTICE, str(error))
 
     def _drop(self, instance: HostedInstance) -> None:
         self._instances.pop(instance.record.id, None)

@@ -77,6 +77,7 @@ class HostedImages:
         self._coming: dict[Owner, int] = defaultdict(int)
         self.records: Callable[[], Iterable[InstanceRecord]] = tuple
         self.quota: Callable[[TenantName], tuple[int, int | None]] = lambda _tenant: (0, None)
+        self.private: Callable[[str], tuple[TenantName, ...]] = lambda _digest: ()  # who has a copy
         self._adding = trio.CapacityLimiter(_ADDING_MAX)
         # Whoever sends slowly keeps nobody else waiting.
         self._sending: dict[Owner, trio.CapacityLimiter] = defaultdict(partial(trio.CapacityLimiter, 1))
@@ -131,7 +132,13 @@ class HostedImages:
         for record in self.records():
             if tenants is None or record.tenant in tenants:
                 names.setdefault(uses.get(record.id, ""), []).append(f"{record.tenant}/{record.name}")
-        return tuple(image.with_instances(tuple(sorted(names.get(image.digest, ())))) for image in images)
+        told = (image.with_instances(tuple(sorted(names.get(image.digest, ())))) for image in images)
+        return tuple(
+            image.with_private(
+                tuple(each for each in self.private(image.digest) if tenants is None or each in tenants)
+            )
+            for image in told
+        )
 
     async def remove(self, owner: Owner, reference: str) -> StoredImage:
         """See ImageHosting."""

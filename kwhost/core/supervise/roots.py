@@ -12,7 +12,6 @@ import trio
 from kwhost.core.engines.bare import jail_refused
 from kwhost.core.errors import Conflict, HostError, UsageError
 from kwhost.core.images.image import Image
-from kwhost.core.images.unpack import LeaseIds
 from kwhost.core.model.definition import Changes
 from kwhost.core.model.ids import InstanceId
 from kwhost.core.model.mounts import Mount, MountFlag, MountKind
@@ -21,9 +20,10 @@ from kwhost.core.model.tenant import Tenant
 from kwhost.core.model.units import format_bytes
 from kwhost.core.model.volume import DEFAULT_VOLUME_SIZE
 from kwhost.core.storage.overlays import Overlays
-from kwhost.core.storage.root_copies import RootCopies, copied_kind, copy_root
+from kwhost.core.storage.root_copies import RootCopies, copied_kind
 from kwhost.core.storage.upper_disks import UpperDisks
 from kwhost.core.store.records import InstanceRecord
+from kwhost.core.supervise.private_images import HostedPrivateImages
 
 __all__ = ["HostedRoots", "ShownRoot"]
 
@@ -31,22 +31,24 @@ __all__ = ["HostedRoots", "ShownRoot"]
 class ShownRoot(NamedTuple):
     """How an instance's root is made: `kind` is overlay, reflink or copy, or "" for what the image's own
     steps make. `files` is the copy's directory, `disk` that of an empty disk for changes to an overlay;
-    `size` is what the disk has, also where the copy is on one."""
+    `size` is what the disk has, also where the copy is on one. `lower` is what the overlay is over instead of
+    the image's layers, or ""."""
 
     kind: str = ""
     files: str = ""
     disk: str = ""
     size: int | None = None
+    lower: str = ""
 
     def mounts(self, mounts: tuple[Mount, ...]) -> tuple[Mount, ...]:
         """The image's steps with this root."""
         root, *others = mounts
         if self.files:
             return (Mount(MountKind.BIND, "/", self.files, root.flags), *others)
+        lower, flags = self.lower or root.source, root.flags
         if self.disk:
-            upper = f"{self.disk}:{root.source}"
-            return (root._replace(source=upper, flags=root.flags | MountFlag.UPPER), *others)
-        return mounts
+            lower, flags = f"{self.disk}:{lower}", flags | MountFlag.UPPER
+        return (root._replace(source=lower, flags=flags), *others)
 
 
 class HostedRoots:
@@ -58,20 +60,21 @@ class HostedRoots:
         overlays: Overlays,
         disks: UpperDisks,
         copies: RootCopies,
-        lease_ids: LeaseIds,
+        private: HostedPrivateImages,
         tell: Callable[[str], Awaitable[None]],
     ) -> None:
         self._storage = storage
         self._overlays = overlays
         self._disks = disks
         self._copies = copies
-        self._lease_ids = lease_ids
+        self.private = private
         self._tell = tell
 
     async def repair(self, is_live: Callable[[str], bool]) -> None:
         """Take away what an earlier daemon left. Raises KwhostError."""
         await trio.to_thread.run_sync(self._disks.repair)
         await trio.to_thread.run_sync(self._copies.repair, is_live)
+        await self.private.repair()
 
     async def remove_of(self, instance: InstanceId) -> None:
         """A run has ended: nothing is left of its root. Raises KwhostError."""
@@ -91,12 +94,20 @@ class HostedRoots:
                 raise UsageError(
                     "changes on a disk need an image or a rootfs: the root of `host` is in memory"
                 )
+            if tenant.private_images:
+                raise UsageError(
+                    f"tenant {tenant.name} has private_images: the image {definition.image} is this host's "
+                    "own files, which all share; use another"
+                )
             yield ShownRoot()
             return
         layers = (root.source or "").split(":")
         refused = await self._refusal(layers)
+        lower = ""
+        if tenant.private_images and not refused:  # a copy is private anyhow
+            lower = await self.private.lower(tenant, record, image.digest, layers, is_wanted=is_wanted)
         if not refused and not on_disk:  # as most have it: no thread is needed
-            yield ShownRoot("overlay")
+            yield ShownRoot("overlay", lower=lower)
             return
         size = definition.limits.storage
         if on_disk or tenant.quota.storage is not None:
@@ -104,7 +115,7 @@ class HostedRoots:
         with ExitStack() as held:
             make = partial(self._make, held, record, layers, size, refused, is_wanted)
             try:
-                yield await trio.to_thread.run_sync(make)
+                yield (await trio.to_thread.run_sync(make))._replace(lower=lower)
             except BaseException:
                 with trio.CancelScope(shield=True):
                     await self.remove_of(record.id)
@@ -156,7 +167,7 @@ class HostedRoots:
         files = held.enter_context(self._disks.fresh(size)) / "root"
         files.mkdir(mode=0o700)
         full = f"the copy of the image does not fit into the {format_bytes(size)} of storage of {record.name}"
-        copied = copy_root(layers, files, self._lease_ids, look, f"{full}: give it more")
+        copied = self._copies.copy(layers, files, look, f"{full}: give it more")
         return ShownRoot(copied_kind(copied), files=str(files), size=size)
 
     async def _close(self, held: ExitStack) -> None:

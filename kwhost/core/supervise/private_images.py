@@ -1,0 +1,112 @@
+"""What instances of tenants with `private_images` have instead of images' shared layers."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+
+import trio
+
+from kwhost.core.errors import Conflict, QuotaExceeded, UsageError
+from kwhost.core.images.digests import parse_digest
+from kwhost.core.images.records import read_record
+from kwhost.core.images.service import Images
+from kwhost.core.images.volumes import check_within
+from kwhost.core.model.ids import TenantName
+from kwhost.core.model.status import InstanceState
+from kwhost.core.model.tenant import Tenant
+from kwhost.core.model.units import format_bytes
+from kwhost.core.storage.private_images import PrivateImages
+from kwhost.core.store.records import InstanceRecord
+
+__all__ = ["HostedPrivateImages"]
+
+
+class HostedPrivateImages:
+    """`records` and `quota` are for whoever knows instances and tenants to set: all instances, and what a
+    tenant has in use of its storage, these copies too, and what there is of it."""
+
+    def __init__(self, private: PrivateImages, images: Images) -> None:
+        self._private = private
+        self._images = images
+        self._sizes: dict[tuple[TenantName, str], int] = {}
+        self._changing: dict[TenantName, trio.Lock] = defaultdict(trio.Lock)
+        self.records: Callable[[], Iterable[InstanceRecord]] = tuple
+        self.quota: Callable[[TenantName], tuple[int, int | None]] = lambda _tenant: (0, None)
+
+    async def load(self) -> None:
+        """Find those that there are; before anything else. Raises HostError."""
+        self._sizes = await trio.to_thread.run_sync(self._private.sizes)
+
+    async def repair(self) -> None:
+        """Take away what an earlier daemon left. Raises HostError, ImageError."""
+        await trio.to_thread.run_sync(self._private.repair)
+        for tenant in {tenant for tenant, _ in self._sizes}:
+            await self.collect(tenant)
+
+    def promised(self, tenant: TenantName) -> int:
+        """The bytes that a tenant's copies have."""
+        return sum(size for (whose, _), size in self._sizes.items() if whose == tenant)
+
+    def tenants_of(self, digest: str) -> tuple[TenantName, ...]:
+        """Who has a copy of an image."""
+        return tuple(sorted(tenant for tenant, known in self._sizes if known == digest))
+
+    async def lower(
+        self,
+        tenant: Tenant,
+        record: InstanceRecord,
+        digest: str,
+        layers: Sequence[str],
+        *,
+        is_wanted: Callable[[], bool],
+    ) -> str:
+        """What an overlay of the tenant's is to be over, made where it is not there; "" for a directory that
+        is the tenant's own already. Raises KwhostError."""
+        definition = record.definition
+        if definition.rootfs is not None:
+            check_within(definition.rootfs, tenant.binds)
+            return ""
+        if not digest:
+            raise UsageError(
+                f"tenant {tenant.name} has private_images, and the image {definition.image} cannot be "
+                "copied: it is not of kwhost's own store"
+            )
+
+        def look() -> None:
+            if not is_wanted():
+                raise Conflict(f"{record.name} was stopped before its image was copied")
+
+        async with self._changing[tenant.name]:
+            files = await trio.to_thread.run_sync(self._private.files, tenant.name, digest)
+            if files is None:
+                await self._collect(tenant.name)
+                await self._check_quota(tenant.name, digest)
+                make = partial(self._private.make, tenant.name, digest, layers, look)
+                files, self._sizes[tenant.name, digest] = await trio.to_thread.run_sync(make)
+            return str(files)
+
+    async def _check_quota(self, tenant: TenantName, digest: str) -> None:
+        record = await trio.to_thread.run_sync(read_record, self._images.store, parse_digest(digest))
+        used, quota = self.quota(tenant)
+        if quota is not None and used + record.size > quota:
+            raise QuotaExceeded(
+                f"tenant {tenant} has {format_bytes(used)} of {format_bytes(quota)} storage in use; its "
+                f"private copy of the image asks for {format_bytes(record.size)} more"
+            )
+
+    async def collect(self, tenant: TenantName) -> None:
+        """Remove a tenant's copies that none of its instances has. Raises HostError, ImageError."""
+        if self.promised(tenant):
+            async with self._changing[tenant]:
+                await self._collect(tenant)
+
+    async def _collect(self, tenant: TenantName) -> None:
+        uses = await trio.to_thread.run_sync(self._images.uses)
+        of = [record for record in self.records() if record.tenant == tenant]
+        if any(record.state is InstanceState.STARTING for record in of):
+            return  # what it is about to have is not noted yet; whoever ends later collects
+        used = {uses.get(record.id) for record in of}
+        for whose, digest in list(self._sizes):
+            if whose == tenant and digest not in used:
+                await trio.to_thread.run_sync(self._private.remove, tenant, digest)
+                del self._sizes[whose, digest]
