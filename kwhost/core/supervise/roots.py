@@ -2,6 +2,7 @@
 is to be had; and the disks that what they write goes to."""
 
 import os
+from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import ExitStack, asynccontextmanager
 from functools import partial
@@ -26,6 +27,9 @@ from kwhost.core.store.records import InstanceRecord
 from kwhost.core.supervise.private_images import HostedPrivateImages
 
 __all__ = ["HostedRoots", "ShownRoot"]
+
+# Roots of one tenant's that are made at once.
+_MAKING_MAX = 4
 
 
 class ShownRoot(NamedTuple):
@@ -69,6 +73,10 @@ class HostedRoots:
         self._copies = copies
         self.private = private
         self._tell = tell
+        # Whose copies take long keeps nobody else's threads.
+        self._making: dict[str, trio.CapacityLimiter] = defaultdict(
+            partial(trio.CapacityLimiter, _MAKING_MAX)
+        )
 
     async def repair(self, is_live: Callable[[str], bool]) -> None:
         """Take away what an earlier daemon left. Raises KwhostError."""
@@ -115,7 +123,8 @@ class HostedRoots:
         with ExitStack() as held:
             make = partial(self._make, held, record, layers, size, refused, is_wanted)
             try:
-                yield (await trio.to_thread.run_sync(make))._replace(lower=lower)
+                made = await trio.to_thread.run_sync(make, limiter=self._making[tenant.name])
+                yield made._replace(lower=lower)
             except BaseException:
                 with trio.CancelScope(shield=True):
                     await self.remove_of(record.id)
