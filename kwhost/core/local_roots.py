@@ -9,6 +9,7 @@ from functools import partial
 
 from kwhost.core.config.host import HostConfig
 from kwhost.core.engines.id_ranges import lease_ids
+from kwhost.core.errors import HostError
 from kwhost.core.images.image import Image
 from kwhost.core.model.mounts import Mount, MountKind
 from kwhost.core.model.roots import RootStorage
@@ -24,15 +25,17 @@ def choose_root(host: HostConfig, image: Image, held: ExitStack, report: Callabl
     layers = (root.source or "").split(":")
     if not (refused := _refusal(host, layers)):
         return image
-    from kwhost.core.storage.root_copies import RootCopies, copied_kind  # few hosts need one
+    from kwhost.core.storage.root_copies import RootCopies, describe_copy  # few hosts need one
 
     copies = RootCopies(host.state_dir, partial(lease_ids, host.uid_base))
     copies.repair()
+    if not copies.is_usable():
+        raise HostError(
+            f"the root has to be a copy ({refused}), and the file system of {host.state_dir} has no "
+            "id-mapped mounts; keep host.state_dir on ext4, xfs or btrfs"
+        )
     files, copied = held.enter_context(copies.held(layers))
-    left_out = (
-        f"; {copied.left_out} of its files cannot be copied, and are left out" if copied.left_out else ""
-    )
-    report(f"the root is a {copied_kind(copied)} of the image: {refused}{left_out}")
+    report(describe_copy(copied, refused))
     return image._replace(mounts=(Mount(MountKind.BIND, "/", str(files), root.flags), *others))
 
 
@@ -43,7 +46,7 @@ def _refusal(host: HostConfig, layers: list[str]) -> str:
     if host.root_storage is RootStorage.COPY:
         refused = "root_storage is copy"
     elif not overlays.is_known(layers) and (error := overlays.refusal(layers)):
-        refused = f"no overlay can be had ({error})"
+        refused = f"no overlay can be had: {error}"
     else:
         return ""
     from kwhost.core.engines.bare import jail_refused

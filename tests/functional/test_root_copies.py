@@ -208,3 +208,48 @@ def test_who_wants_overlays_alone_gets_no_copy(kwhostd: StartDaemon, stacked: Pa
     done = daemon.run("run", "--rm", "--rootfs", str(stacked), "--", "true")
 
     assert "the image cannot be a layer of an overlay" in done.stderr
+
+
+def test_who_stops_an_instance_does_not_wait_for_its_copy(daemon: Daemon, tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    root.mkdir()
+    for number in range(20_000):
+        (root / f"{number}").touch()
+    command = daemon.command("run", "--name", "one", "--rootfs", str(root), "--", "true")
+
+    with subprocess.Popen(command, env=daemon.environment, stderr=subprocess.PIPE, text=True) as starting:
+        eventually(lambda: copies(daemon), "the beginning of a copy")
+        stopped = daemon.run("stop", "one")
+        _, said = starting.communicate(timeout=60)
+
+    assert stopped.returncode == 0, stopped.stderr
+    assert "one was stopped before its root was copied" in said
+    assert copies(daemon) == []
+
+
+def test_a_copy_is_on_a_disk_where_owners_cannot_be_mapped(stacked: Path, tmp_path: Path) -> None:
+    daemon = Daemon()
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "more").mkdir()
+    with stacked_overlays(tmp_path / "empty", tmp_path / "more") as place:
+        daemon.state_dir = place / "state"
+        daemon.environment["KWHOST_STATE_DIR"] = str(daemon.state_dir)
+        try:
+            daemon.start()
+            rootfs = ("--rootfs", str(stacked))
+            done = daemon.run("run", "-d", "--name", "one", *rootfs, "--", "sleep", "1000")
+            assert done.returncode == 0, done.stderr
+            root = daemon.wait_state("one", "running")["root"]
+            shown = daemon.run("exec", "one", "--", "sh", "-c", "touch /made; stat -c '%u %g' /srv/f /made")
+            told = daemon.run("events", "--json").stdout
+            daemon.run("rm", "-f", "one")
+            daemon.kill()
+            daemon.environment["KWHOST_HOST"] = ""
+            local = daemon.run("run", *rootfs, "--", "true")
+        finally:
+            daemon.close()
+
+    assert root == {"kind": "copy", "changes": "disk", "size": 1 << 30}
+    assert shown.stdout == "7 8\n0 0\n"
+    assert "its root is a copy: no overlay can be had: Invalid argument" in told
+    assert "has no id-mapped mounts; keep host.state_dir on ext4, xfs or btrfs" in local.stderr

@@ -71,7 +71,7 @@ def test_a_run_without_a_daemon_has_a_copy_and_says_so(engine: str, user: Daemon
     done = user.run("run", "--image", "app:1", *options, "--", "sh", "-c", SHOWS)
 
     assert done.stdout == SHOWN
-    assert "the root is a copy of the image: no overlay can be had (Invalid argument)" in done.stderr
+    assert "its root is a copy: no overlay can be had: Invalid argument" in done.stderr
     assert roots(user) == []
 
 

@@ -4,6 +4,7 @@
     roots/.gone-...     what is being removed; gone with whoever does it
 
 They have no bound. Each is its run's, whose end removes it; what is left of killed ones a repair takes away.
+Where the file system has no id-mapped mounts, root's instances have a disk instead.
 Every method blocks.
 """
 
@@ -18,11 +19,11 @@ from kwhost.core.errors import HostError, KwhostError
 from kwhost.core.images.on_disk import locked_directory
 from kwhost.core.images.removal import remove_tree
 from kwhost.core.images.room import room_for
-from kwhost.core.images.root_work import copy_layers, empty_tree
+from kwhost.core.images.root_work import copy_layers, empty_tree, maps_owners
 from kwhost.core.images.tree_copy import Copied
 from kwhost.core.images.unpack import LeaseIds
 
-__all__ = ["RootCopies", "clear_copy", "copied_kind", "copy_root"]
+__all__ = ["RootCopies", "clear_copy", "copied_kind", "copy_root", "describe_copy"]
 
 _RUN = "run-"
 
@@ -52,12 +53,28 @@ def copied_kind(copied: Copied) -> str:
     return "reflink" if copied.reflinked else "copy"
 
 
+def describe_copy(copied: Copied, why: str) -> str:
+    """What there is to say about a root that is one."""
+    left_out = (
+        f"; {copied.left_out} of its files cannot be copied, and are left out" if copied.left_out else ""
+    )
+    return f"its root is a {copied_kind(copied)}: {why}{left_out}"
+
+
 class RootCopies:
     """Of one state directory."""
 
     def __init__(self, state_dir: Path, lease_ids: LeaseIds) -> None:
         self._path = state_dir / "roots"
         self._lease_ids = lease_ids
+
+    def is_usable(self) -> bool:
+        """Whether root's instances can have directories here as theirs. Raises HostError, ImageError."""
+        try:
+            self._path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise HostError(f"cannot make {self._path}: {error.strerror}") from error
+        return maps_owners(self._path, self._lease_ids)
 
     def make(self, name: str, layers: Sequence[str], look: Callable[[], object]) -> tuple[Path, Copied]:
         """A copy by a name that nobody else has; what an earlier run left by it goes. Raises as `copy_root`,

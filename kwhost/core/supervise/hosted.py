@@ -127,6 +127,8 @@ class HostedInstance(InstanceLife):
                     # Work that others share.
                     attached = await self.attachment.make()
                     start = start._replace(attached=attached, shown=shown, root=root)
+                    if root.notice:
+                        await self.on_notice(root.notice)
                     async with STARTS:
                         await self._launch(start, image, policy)
                         with trio.move_on_after(START_SECONDS):

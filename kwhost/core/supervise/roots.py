@@ -21,7 +21,7 @@ from kwhost.core.model.tenant import Tenant
 from kwhost.core.model.units import format_bytes
 from kwhost.core.model.volume import DEFAULT_VOLUME_SIZE
 from kwhost.core.storage.overlays import Overlays
-from kwhost.core.storage.root_copies import RootCopies, copied_kind
+from kwhost.core.storage.root_copies import RootCopies, copied_kind, describe_copy
 from kwhost.core.storage.upper_disks import UpperDisks
 from kwhost.core.store.records import InstanceRecord
 from kwhost.core.supervise.private_images import HostedPrivateImages
@@ -36,13 +36,14 @@ class ShownRoot(NamedTuple):
     """How an instance's root is made: `kind` is overlay, reflink or copy, or "" for what the image's own
     steps make. `files` is the copy's directory, `disk` that of an empty disk for changes to an overlay;
     `size` is what the disk has, also where the copy is on one. `lower` is what the overlay is over instead of
-    the image's layers, or ""."""
+    the image's layers, or "". `notice` is what is to be told of it, or ""."""
 
     kind: str = ""
     files: str = ""
     disk: str = ""
     size: int | None = None
     lower: str = ""
+    notice: str = ""
 
     def mounts(self, mounts: tuple[Mount, ...]) -> tuple[Mount, ...]:
         """The image's steps with this root."""
@@ -165,9 +166,11 @@ class HostedRoots:
             if not is_wanted():
                 raise Conflict(f"{record.name} was stopped before its root was copied")
 
+        if size is None and not self._copies.is_usable():
+            size = DEFAULT_VOLUME_SIZE
         if size is None:
             files, copied = self._copies.make(record.id, layers, look)
-            return ShownRoot(copied_kind(copied), files=str(files))
+            return ShownRoot(copied_kind(copied), str(files), notice=describe_copy(copied, refused))
         if os.geteuid() != 0:
             raise UsageError(
                 f"{record.name} has a bound on its storage, and its root has to be a copy ({refused}): only "
@@ -177,7 +180,8 @@ class HostedRoots:
         files.mkdir(mode=0o700)
         full = f"the copy of the image does not fit into the {format_bytes(size)} of storage of {record.name}"
         copied = self._copies.copy(layers, files, look, f"{full}: give it more")
-        return ShownRoot(copied_kind(copied), files=str(files), size=size)
+        notice = describe_copy(copied, refused)
+        return ShownRoot(copied_kind(copied), str(files), size=size, notice=notice)
 
     async def _close(self, held: ExitStack) -> None:
         """What is left is taken away by the next daemon."""
