@@ -178,6 +178,14 @@ def test_directories_deep_in_each_other_are_copied_as_far_as_layers_go(
     assert (tmp_path / "copy" / "/".join(["d"] * 255)).is_dir()
 
 
+def test_what_lies_deeper_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "copy").mkdir()
+    (tmp_path / "root" / "/".join(["d"] * 300)).mkdir(parents=True)
+
+    with pytest.raises(OSError, match="more than 256 directories in each other"):
+        copy_layers([str(tmp_path / "root")], tmp_path / "copy", ids)
+
+
 def test_a_copy_that_nobody_wants_any_more_ends(tmp_path: Path) -> None:
     root, copy = tmp_path / "root", tmp_path / "copy"
     root.mkdir()

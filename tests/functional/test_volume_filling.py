@@ -194,12 +194,3 @@ def test_whoever_changes_the_volume_meanwhile_leads_nothing_out_of_it(
         with pytest.raises(HostError, match="cannot copy what the image has at /data into the volume"):
             fill(layer)
     assert list(host.iterdir()) == []
-
-
-def test_what_is_too_deep_is_an_error(fill: Any) -> None:
-    deep = Archive()
-    for depth in range(1, 220):
-        deep.directory("data/" + "d/" * depth)
-
-    with pytest.raises(HostError, match="in each other"):
-        fill(deep)

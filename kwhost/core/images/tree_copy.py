@@ -20,6 +20,8 @@ __all__ = ["Copied", "TreeCopy"]
 # Directories in each other, as layers may have them; and directories that may be open for that at once.
 _DEPTH_MAX = 256
 _OPEN_MAX = 2000
+# Bytes that are remembered of files with several names; names of others become files of their own.
+_REMEMBERED_MAX, _ENTRY = 16 << 20, 300
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _NEW_FILE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -44,13 +46,15 @@ class Copied(NamedTuple):
 
 
 class TreeCopy:
-    """Copies into the opened directory `root`, once. `owners`: files get those that they have; otherwise they
-    are this process's own, who cannot give files away."""
+    """Copies into the opened directory `root`, once. `owners`: files get those that they have, counted from
+    `first_id`; otherwise they are this process's own, who cannot give files away."""
 
-    def __init__(self, root: int, *, owners: bool = True) -> None:
+    def __init__(self, root: int, *, owners: bool = True, first_id: int = 0) -> None:
         self._root = root
         self._owners = owners
+        self._first = first_id
         self._links: dict[tuple[int, int], tuple[str, str]] = {}  # where a file with several names is
+        self._room = _REMEMBERED_MAX
         self._clones = True
         self._copied = False
         self._size = self._left_out = self._open = 0
@@ -64,7 +68,7 @@ class TreeCopy:
     def _fill(self, target: int, sources: Sequence[int], path: str, depth: int) -> None:
         if depth > _DEPTH_MAX:
             raise OSError(errno.ENAMETOOLONG, f"more than {_DEPTH_MAX} directories in each other")
-        for name, source in _shown(sources).items():
+        for name, source in _shown(sources):
             with suppress(FileNotFoundError):  # it went meanwhile
                 self._copy(name, source, target, sources, path, depth)
         self._finish(sources[0], target, _DIRECTORY_MODES)
@@ -141,7 +145,8 @@ class TreeCopy:
             self._copy_content(content, made, status.st_size)
             self._size += status.st_size
             self._finish(content, made, _FILE_MODES)
-        if status.st_nlink > 1:
+        if status.st_nlink > 1 and self._room > 0:
+            self._room -= len(path) + len(name) + _ENTRY
             self._links[place] = path, name
 
     def _link(self, path: str, known: str, name: str, target: int) -> None:
@@ -183,15 +188,29 @@ class TreeCopy:
             return
         follow = isinstance(file, int)
         try:
-            os.chown(file, status.st_uid, status.st_gid, dir_fd=directory, follow_symlinks=follow)
+            uid, gid = self._first + status.st_uid, self._first + status.st_gid
+            os.chown(file, uid, gid, dir_fd=directory, follow_symlinks=follow)
         except OSError as error:
             if error.errno != errno.EINVAL:  # somebody who has no number in this user namespace
                 raise
 
 
-def _shown(directories: Sequence[int]) -> dict[str, int]:
-    """All names in merged directories, each with the uppermost that has it: what takes it away, too."""
-    return {name: directory for directory in reversed(directories) for name in os.listdir(directory)}
+def _shown(directories: Sequence[int]) -> Iterator[tuple[str, int]]:
+    """All names in merged directories, each with the uppermost that has it: what takes it away, too. There
+    may be millions: none is remembered."""
+    for number, directory in enumerate(directories):
+        with os.scandir(directory) as entries:
+            for entry in entries:
+                if not any(_has(above, entry.name) for above in directories[:number]):
+                    yield entry.name, directory
+
+
+def _has(directory: int, name: str) -> bool:
+    try:
+        os.stat(name, dir_fd=directory, follow_symlinks=False)
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def _is_opaque(directory: int) -> bool:
