@@ -32,13 +32,15 @@ _NOTES = "user.overlay."
 # Set-user-ID bits do nothing in an instance, and might elsewhere. Of a directory they mean something else.
 _FILE_MODES = stat.S_ISVTX | 0o777
 _DIRECTORY_MODES = stat.S_ISVTX | stat.S_ISGID | 0o777
+_BLOCK = 4096
 _FICLONE = 0x40049409  # from <linux/fs.h>
 _CANNOT_CLONE = (errno.EOPNOTSUPP, errno.EXDEV, errno.EINVAL, errno.ENOTTY, errno.ETXTBSY)
 
 
 class Copied(NamedTuple):
-    """What was copied: the bytes of files, how many were left out (devices, sockets, and what may not be
-    read), and whether the contents of all files are shared with the layers' on the disk (reflinks)."""
+    """What was copied: the bytes of files without their holes, how many were left out (devices, sockets, and
+    what may not be read), and whether the contents of all files are shared with the layers' on the disk
+    (reflinks)."""
 
     size: int
     left_out: int
@@ -143,7 +145,7 @@ class TreeCopy:
                 return
             made = held.enter_context(_opened(name, _NEW_FILE, target))
             self._copy_content(content, made, status.st_size)
-            self._size += status.st_size
+            self._size += min(status.st_size, max(status.st_blocks * 512, _BLOCK))
             self._finish(content, made, _FILE_MODES)
         if status.st_nlink > 1 and self._room > 0:
             self._room -= len(path) + len(name) + _ENTRY

@@ -97,7 +97,8 @@ class RootCopies:
         try:
             files.mkdir(mode=0o700, parents=True)
             room_for(self._path)
-            return files, copy_root(layers, files, self._lease_ids, look_at_both, full)
+            copied = copy_root(layers, files, self._lease_ids, look_at_both, full)
+            return files.resolve(), copied  # the jail follows no links on the way to it
         except BaseException as error:
             with suppress(KwhostError):  # a repair tries again
                 self.remove(name)

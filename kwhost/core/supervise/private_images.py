@@ -11,7 +11,7 @@ from kwhost.core.images.digests import parse_digest
 from kwhost.core.images.records import read_record
 from kwhost.core.images.service import Images
 from kwhost.core.images.volumes import check_within
-from kwhost.core.model.ids import TenantName
+from kwhost.core.model.ids import InstanceId, TenantName
 from kwhost.core.model.status import InstanceState
 from kwhost.core.model.tenant import Tenant
 from kwhost.core.model.units import format_bytes
@@ -79,7 +79,7 @@ class HostedPrivateImages:
         async with self._changing[tenant.name]:
             files = await trio.to_thread.run_sync(self._private.files, tenant.name, digest)
             if files is None:
-                await self._collect(tenant.name)
+                await self._collect(tenant.name, record.id)
                 await self._check_quota(tenant.name, digest)
                 make = partial(self._private.make, tenant.name, digest, layers, look)
                 files, self._sizes[tenant.name, digest] = await trio.to_thread.run_sync(make)
@@ -100,11 +100,12 @@ class HostedPrivateImages:
             async with self._changing[tenant]:
                 await self._collect(tenant)
 
-    async def _collect(self, tenant: TenantName) -> None:
-        uses = await trio.to_thread.run_sync(self._images.uses)
+    async def _collect(self, tenant: TenantName, starting: InstanceId | None = None) -> None:
         of = [record for record in self.records() if record.tenant == tenant]
-        if any(record.state is InstanceState.STARTING for record in of):
+        if any(record.state is InstanceState.STARTING and record.id != starting for record in of):
             return  # what it is about to have is not noted yet; whoever ends later collects
+        # What starts from now on waits for us before it is given one.
+        uses = await trio.to_thread.run_sync(self._images.uses)
         used = {uses.get(record.id) for record in of}
         for whose, digest in list(self._sizes):
             if whose == tenant and digest not in used:

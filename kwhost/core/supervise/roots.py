@@ -111,7 +111,7 @@ class HostedRoots:
             yield ShownRoot()
             return
         layers = (root.source or "").split(":")
-        refused = await self._refusal(layers)
+        refused = await self._refusal(layers, definition.rootfs)
         lower = ""
         if tenant.private_images and not refused:  # a copy is private anyhow
             lower = await self.private.lower(tenant, record, image.digest, layers, is_wanted=is_wanted)
@@ -134,13 +134,14 @@ class HostedRoots:
                 with trio.CancelScope(shield=True):
                     await self._close(held.pop_all())
 
-    async def _refusal(self, layers: list[str]) -> str:
-        """Why the root is to be a copy; "" for an overlay."""
+    async def _refusal(self, layers: list[str], rootfs: str | None) -> str:
+        """Why the root is to be a copy; "" for an overlay. Only of our own directories it is certain that
+        looking at them takes no time."""
         if self._storage is RootStorage.OVERLAY:
             return ""
         if self._storage is RootStorage.COPY:
             refused = "root_storage is copy"
-        elif self._overlays.is_known(layers):
+        elif rootfs is None and self._overlays.is_known(layers):
             return ""
         elif error := await trio.to_thread.run_sync(self._overlays.refusal, layers):
             refused = f"no overlay can be had: {error}"
