@@ -106,13 +106,14 @@ def test_what_one_reads_is_in_nobody_elses_memory(daemon: Daemon) -> None:
 
 
 def test_a_private_image_is_as_the_image_and_there_once(daemon: Daemon) -> None:
-    for name in ("one", "two"):
-        assert begin(daemon, "acme", name).returncode == 0
+    for name, options in (("one", ()), ("two", ("--changes", "disk", "--storage", "32M"))):
+        assert begin(daemon, "acme", name, *options).returncode == 0
     program = "ls / | grep -c gone; cat /new; touch /data /made"
 
     shown = daemon.run("exec", "acme/one", "--", "sh", "-c", program.replace("grep -c gone", "cat >/l"))
 
     assert (shown.stdout, shown.stderr) == ("new\n", "")
+    assert daemon.run("exec", "acme/two", "--", "sh", "-c", program).stdout == "0\nnew\n"
     assert len(copies(daemon)) == 1
     assert not (copies(daemon)[0] / "gone").exists()
     assert not (copies(daemon)[0] / "made").exists()
