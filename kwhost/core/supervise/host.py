@@ -142,14 +142,10 @@ class HostSupervisor:
             while instance.record.state is InstanceState.STARTING:
                 await instance.changed.wait()
         try:
-            await self._around.roots.repair(self._has_run)
+            await self._around.roots.repair()
             await self.volumes.repair()
         except KwhostError as error:
             await self._around.journal.tell(EventKind.NOTICE, f"volumes were not repaired: {error}")
-
-    def _has_run(self, id: str) -> bool:  # noqa: A002
-        instance = self._instances.get(InstanceId(id))
-        return instance is not None and instance.is_live
 
     # What there is.
 
@@ -405,13 +401,7 @@ class HostSupervisor:
         await self.volumes.remove_of(instance.record.tenant, instance.record.id)
         await trio.to_thread.run_sync(self._around.dirs(instance.record.id).remove)
         await trio.to_thread.run_sync(self._around.secrets.remove, instance.record.id)
-        await self._collect_private(instance.record.tenant)
-
-    async def _collect_private(self, tenant: TenantName) -> None:
-        try:
-            await self._around.roots.private.collect(tenant)
-        except KwhostError as error:  # the next removal tries again
-            await self._around.journal.tell(EventKind.NOTICE, str(error))
+        await self._around.roots.let_go(instance.record.tenant)
 
     def _drop(self, instance: HostedInstance) -> None:
         self._instances.pop(instance.record.id, None)

@@ -11,10 +11,10 @@ from typing import NamedTuple
 import trio
 
 from kwhost.core.engines.bare import jail_refused
-from kwhost.core.errors import Conflict, HostError, UsageError
+from kwhost.core.errors import Conflict, HostError, KwhostError, UsageError
 from kwhost.core.images.image import Image
 from kwhost.core.model.definition import Changes
-from kwhost.core.model.ids import InstanceId
+from kwhost.core.model.ids import InstanceId, TenantName
 from kwhost.core.model.mounts import Mount, MountFlag, MountKind
 from kwhost.core.model.roots import RootStorage
 from kwhost.core.model.tenant import Tenant
@@ -24,6 +24,7 @@ from kwhost.core.storage.overlays import Overlays
 from kwhost.core.storage.root_copies import RootCopies, copied_kind, describe_copy
 from kwhost.core.storage.upper_disks import UpperDisks
 from kwhost.core.store.records import InstanceRecord
+from kwhost.core.supervise.lifecycle import LIVE_STATES
 from kwhost.core.supervise.private_images import HostedPrivateImages
 
 __all__ = ["HostedRoots", "ShownRoot"]
@@ -79,16 +80,28 @@ class HostedRoots:
             partial(trio.CapacityLimiter, _MAKING_MAX)
         )
 
-    async def repair(self, is_live: Callable[[str], bool]) -> None:
+    async def repair(self) -> None:
         """Take away what an earlier daemon left. Raises KwhostError."""
         await trio.to_thread.run_sync(self._disks.repair)
-        await trio.to_thread.run_sync(self._copies.repair, is_live)
+        await trio.to_thread.run_sync(
+            self._copies.repair, lambda name: trio.from_thread.run_sync(self._is_live, name)
+        )
         await self.private.repair()
+
+    def _is_live(self, instance: str) -> bool:
+        return any(each.id == instance and each.state in LIVE_STATES for each in self.private.records())
 
     async def remove_of(self, instance: InstanceId) -> None:
         """A run has ended: nothing is left of its root. Raises KwhostError."""
         if self._copies.is_there(instance):
             await trio.to_thread.run_sync(self._copies.remove, instance)
+
+    async def let_go(self, tenant: TenantName) -> None:
+        """A tenant has one instance less: what that alone had goes, now or with the next one."""
+        try:
+            await self.private.collect(tenant)
+        except KwhostError as error:
+            await self._tell(str(error))
 
     @asynccontextmanager
     async def using(
