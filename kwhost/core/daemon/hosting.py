@@ -65,6 +65,7 @@ class DaemonHosting(HostSupervisor):
         self._histories = Histories()
         self._networks = networks
         networks.records = lambda: (instance.record for instance in self.hosted())
+        self.images.private = around.roots.private.tenants_of
 
     # What it is.
 
@@ -116,6 +117,7 @@ class DaemonHosting(HostSupervisor):
     async def _forget(self, instance: HostedInstance) -> None:
         digest = self._around.dirs(instance.record.id).read_image()
         await super()._forget(instance)
+        await self._around.roots.let_go(instance.record.tenant)
         if digest:
             self.spawn(self._let_go, digest)
 

@@ -74,7 +74,6 @@ class HostSupervisor:
         self.volumes.quota = self.images.quota = self._storage
         private = around.roots.private
         private.records, private.quota = self._records, self._storage
-        self.images.private = private.tenants_of
         self.policies = HostedPolicies(around.policies, around.questions, self.instance)
 
     def _records(self) -> list[InstanceRecord]:
@@ -174,8 +173,7 @@ class HostSupervisor:
 
     def _kept(self, name: TenantName) -> int:
         """The bytes that a tenant has besides its instances."""
-        private = self._around.roots.private
-        return self.volumes.promised(name) + self.images.promised(name) + private.promised(name)
+        return self.volumes.promised(name) + self.images.promised(name) + self._around.roots.promised(name)
 
     def instances(self) -> tuple[InstanceStatus, ...]:
         """See Hosting."""
@@ -401,7 +399,6 @@ class HostSupervisor:
         await self.volumes.remove_of(instance.record.tenant, instance.record.id)
         await trio.to_thread.run_sync(self._around.dirs(instance.record.id).remove)
         await trio.to_thread.run_sync(self._around.secrets.remove, instance.record.id)
-        await self._around.roots.let_go(instance.record.tenant)
 
     def _drop(self, instance: HostedInstance) -> None:
         self._instances.pop(instance.record.id, None)

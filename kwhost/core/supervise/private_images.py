@@ -6,7 +6,7 @@ from functools import partial
 
 import trio
 
-from kwhost.core.errors import Conflict, QuotaExceeded, UsageError
+from kwhost.core.errors import Conflict, UsageError
 from kwhost.core.images.digests import parse_digest
 from kwhost.core.images.records import read_record
 from kwhost.core.images.service import Images
@@ -14,9 +14,9 @@ from kwhost.core.images.volumes import check_within
 from kwhost.core.model.ids import InstanceId, TenantName
 from kwhost.core.model.status import InstanceState
 from kwhost.core.model.tenant import Tenant
-from kwhost.core.model.units import format_bytes
 from kwhost.core.storage.private_images import PrivateImages
 from kwhost.core.store.records import InstanceRecord
+from kwhost.core.supervise.admission import check_storage
 
 __all__ = ["HostedPrivateImages"]
 
@@ -88,11 +88,7 @@ class HostedPrivateImages:
     async def _check_quota(self, tenant: TenantName, digest: str) -> None:
         record = await trio.to_thread.run_sync(read_record, self._images.store, parse_digest(digest))
         used, quota = self.quota(tenant)
-        if quota is not None and used + record.size > quota:
-            raise QuotaExceeded(
-                f"tenant {tenant} has {format_bytes(used)} of {format_bytes(quota)} storage in use; its "
-                f"private copy of the image asks for {format_bytes(record.size)} more"
-            )
+        check_storage(tenant, used, quota, "its private copy of the image", record.size)
 
     async def collect(self, tenant: TenantName) -> None:
         """Remove a tenant's copies that none of its instances has. Raises HostError, ImageError."""

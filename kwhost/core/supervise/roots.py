@@ -96,6 +96,10 @@ class HostedRoots:
         if self._copies.is_there(instance):
             await trio.to_thread.run_sync(self._copies.remove, instance)
 
+    def promised(self, tenant: TenantName) -> int:
+        """The bytes that a tenant has in copies of images, besides its instances."""
+        return self.private.promised(tenant)
+
     async def let_go(self, tenant: TenantName) -> None:
         """A tenant has one instance less: what that alone had goes, now or with the next one."""
         try:
