@@ -1,12 +1,11 @@
 """The process that makes, removes and tries roots: `root_process CONTROL WISH`.
 
 WISH is JSON. `action` is `copy` (to the empty directory `target`, of the opened directories `layers`),
-`empty` (the directory `target`), `try` (an overlay over the paths `layers`), or `nothing` (but have a user
-namespace). An ordinary user's process works in a user namespace, where it may give files away and read all
-that belongs to the user's ids: with `namespace` it tells on the socket CONTROL that it is in one, and waits
-until its ids are there. Before it touches anything of an image's it has nothing in reach but `target`, the
-layers, and the capabilities for files. What came of it goes to standard output as JSON: `refused` with
-`errno`, or what the action answers.
+`empty` (the directory `target`), or `try` (an overlay over the paths `layers`). An ordinary user's process
+works in a user namespace, where it may give files away and read all that belongs to the user's ids: with
+`namespace` it tells on the socket CONTROL that it is in one, and waits until its ids are there. Before it
+touches anything of an image's it has nothing in reach but `target`, the layers, and the capabilities for
+files. What came of it goes to standard output as JSON: `refused` with `errno`, or what the action answers.
 """
 
 import json
@@ -83,11 +82,7 @@ def _try(wish: dict[str, Any]) -> dict[str, Any]:
     return {}
 
 
-def _nothing(_wish: dict[str, Any]) -> dict[str, Any]:
-    return {}
-
-
-_ACTIONS = {"copy": _copy, "empty": _empty, "nothing": _nothing, "try": _try}
+_ACTIONS = {"copy": _copy, "empty": _empty, "try": _try}
 
 
 def main(arguments: list[str]) -> None:

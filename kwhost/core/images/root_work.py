@@ -7,15 +7,15 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from kwhost.core.errors import HostError, ImageError
 from kwhost.core.images.tree_copy import Copied
-from kwhost.core.images.unpack import LeaseIds, mapped_mount, write_id_maps
+from kwhost.core.images.unpack import LeaseIds, write_id_maps
 from kwhost.core.images.unpack_answer import read_answer
 
-__all__ = ["copy_layers", "empty_tree", "maps_owners", "overlay_refusal"]
+__all__ = ["copy_layers", "empty_tree", "overlay_refusal"]
 
 _MODULE = "kwhost.core.images.root_process"
 _COPY_SECONDS = 3600.0
@@ -59,23 +59,6 @@ def overlay_refusal(layers: Sequence[str]) -> str:
         return str(read_answer(process, _TRY_SECONDS).get("refused", ""))
 
 
-def maps_owners(directory: Path, lease_ids: LeaseIds) -> bool:
-    """Whether root's instances can have what is on the file system of a directory with their own ids; it is
-    tried. An ordinary user's need nothing for that. Raises HostError, ImageError."""
-    if os.geteuid() != 0:
-        return True
-    mapped = []
-
-    def try_it(pid: int) -> None:
-        with suppress(HostError):
-            os.close(mapped_mount(pid, directory))
-            mapped.append(directory)
-
-    with _running({"action": "nothing"}, lease_ids, ready=try_it) as process:
-        read_answer(process, _TRY_SECONDS)
-    return bool(mapped)
-
-
 def _answer(
     process: "subprocess.Popen[bytes]", seconds: float, look: Callable[[], object] = lambda: None
 ) -> dict[str, object]:
@@ -88,17 +71,13 @@ def _answer(
 
 @contextmanager
 def _running(
-    wish: dict[str, object],
-    lease_ids: LeaseIds | None,
-    fds: Sequence[int] = (),
-    ready: Callable[[int], object] | None = None,
+    wish: dict[str, object], lease_ids: LeaseIds | None, fds: Sequence[int] = ()
 ) -> Iterator["subprocess.Popen[bytes]"]:
-    """The process, which has begun. An ordinary user's gets the ids that the user's instances have, and so
-    does one that `ready` is called for then, with its number."""
+    """The process, which has begun. An ordinary user's gets the ids that the user's instances have."""
     with ExitStack() as held:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         held.callback(ours.close)
-        namespace = lease_ids is not None and (os.geteuid() != 0 or ready is not None)
+        namespace = lease_ids is not None and os.geteuid() != 0
         order = json.dumps({**wish, "namespace": namespace})
         with theirs:
             process = subprocess.Popen(
@@ -113,13 +92,11 @@ def _running(
         held.callback(_end, process)
         if namespace:
             assert lease_ids
-            _give_ids(ours, process.pid, lease_ids, ready)
+            _give_ids(ours, process.pid, lease_ids)
         yield process
 
 
-def _give_ids(
-    control: socket.socket, pid: int, lease_ids: LeaseIds, ready: Callable[[int], object] | None
-) -> None:
+def _give_ids(control: socket.socket, pid: int, lease_ids: LeaseIds) -> None:
     control.settimeout(_READY_SECONDS)
     try:
         if not control.recv(64):
@@ -128,9 +105,7 @@ def _give_ids(
         raise HostError("the process for roots did not begin; is this host out of memory?") from None
     lease = lease_ids()
     try:
-        write_id_maps(pid, lease.ids, rootless=os.geteuid() != 0)
-        if ready:
-            ready(pid)
+        write_id_maps(pid, lease.ids, rootless=True)
     finally:
         lease.close()
     control.send(b"ids")

@@ -23,7 +23,7 @@ from kwhost.core.images.room import room_for
 from kwhost.core.images.unpack_answer import read_answer
 from kwhost.core.model.ids import IdRange
 
-__all__ = ["Lease", "LeaseIds", "Unpacked", "mapped_mount", "unpack", "write_id_maps"]
+__all__ = ["Lease", "LeaseIds", "Unpacked", "unpack", "write_id_maps"]
 
 _MODULE = "kwhost.core.images.unpack_process"
 _READY_SECONDS = 60.0
@@ -128,13 +128,13 @@ def _let_begin(
     with ExitStack() as ends:
         fds = []
         if not rootless:
-            fds.append(mapped_mount(pid, directory))
+            fds.append(_mapped_mount(pid, directory))
             ends.callback(os.close, fds[0])
         with suppress(BrokenPipeError, ConnectionResetError):
             socket.send_fds(control, [json.dumps(wish).encode()], fds)
 
 
-def mapped_mount(pid: int, directory: Path) -> int:
+def _mapped_mount(pid: int, directory: Path) -> int:
     """The directory with owners as the process has them: what it makes for its id 0 belongs to 0 on disk.
     Raises HostError."""
     with ExitStack() as ends:

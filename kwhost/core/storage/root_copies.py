@@ -15,11 +15,12 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
+from kwhost.core.abi.mounting import maps_owners
 from kwhost.core.errors import HostError, KwhostError
 from kwhost.core.images.on_disk import locked_directory
 from kwhost.core.images.removal import remove_tree
 from kwhost.core.images.room import room_for
-from kwhost.core.images.root_work import copy_layers, empty_tree, maps_owners
+from kwhost.core.images.root_work import copy_layers, empty_tree
 from kwhost.core.images.tree_copy import Copied
 from kwhost.core.images.unpack import LeaseIds
 
@@ -69,12 +70,19 @@ class RootCopies:
         self._lease_ids = lease_ids
 
     def is_usable(self) -> bool:
-        """Whether root's instances can have directories here as theirs. Raises HostError, ImageError."""
+        """Whether instances can have directories here as theirs: root's need id-mapped mounts. It is tried.
+        Raises HostError."""
+        if os.geteuid() != 0:
+            return True
         try:
             self._path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            fd = os.open(self._path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            try:
+                return maps_owners(fd)
+            finally:
+                os.close(fd)
         except OSError as error:
-            raise HostError(f"cannot make {self._path}: {error.strerror}") from error
-        return maps_owners(self._path, self._lease_ids)
+            raise HostError(f"cannot use {self._path}: {error.strerror}") from error
 
     def make(self, name: str, layers: Sequence[str], look: Callable[[], object]) -> tuple[Path, Copied]:
         """A copy by a name that nobody else has; what an earlier run left by it goes. Raises as `copy_root`,
