@@ -1,5 +1,6 @@
 """The reader of tar archives: what programs write is read, and what is no archive is an ImageError."""
 
+import io
 import subprocess
 import tarfile
 from contextlib import suppress
@@ -126,6 +127,29 @@ def test_only_octal_digits_are_a_number(text: bytes) -> None:
     header[124:136] = text.ljust(12, b"\0")
 
     assert "number" in refused(with_sum(header) + bytes(1024))
+
+
+def test_what_pax_says_is_not_looked_for_in_the_header() -> None:
+    data = bytearray(Archive().add("a", pax_headers={"uid": "5", "gid": "6", "mtime": "7.5"}).data)
+    header = data[1024:1536]
+    header[108:124] = b"elsewhe\0" * 2
+    header[136:148] = b"elsewhere\0\0\0"
+    data[1024:1536] = with_sum(header)
+
+    ((entry, _),) = read(bytes(data))
+
+    assert (entry.name, entry.uid, entry.gid, entry.mtime) == (b"a", 5, 6, 7)
+
+
+@pytest.mark.parametrize("size", [1, 7, 512, 513, 10_240])
+def test_an_archive_is_read_in_whatever_pieces_it_comes(size: int) -> None:
+    archive = Archive().add("a", b"x" * 700).directory("d").add("d/" + "n" * 150, b"y" * 512).data
+    stream = io.BytesIO(archive)
+    reader = TarReader(lambda most: stream.read(min(most, size)))
+
+    found = [(entry.name, b"".join(reader.pieces())) for entry in reader.entries()]
+
+    assert found == [(entry.name, content) for entry, content in read(archive)]
 
 
 @pytest.mark.parametrize("kind", [b"x", b"g", b"L", b"K"])

@@ -8,11 +8,14 @@ from kwhost.core.errors import ImageError
 
 __all__ = [
     "BLOCK",
+    "Ending",
     "Segment",
     "check_sum",
     "checked_segments",
     "decimal",
+    "ending",
     "number",
+    "owner",
     "pax_records",
     "size_of",
     "text",
@@ -42,10 +45,10 @@ def number(field: bytes) -> int:
         value = int.from_bytes(field, "big", signed=True) if field[0] == 0xFF else _binary(field)
         value = max(value, 0)
     else:
-        digits = field.strip(b" \0")
-        if digits and not (digits.isdigit() and b"8" not in digits and b"9" not in digits):
+        digits = field.strip(b" \0") or b"0"
+        if not digits.isdigit() or b"8" in digits or b"9" in digits:
             raise ImageError(f"a tar header has {digits[:24]!r} for a number")
-        value = int(digits or b"0", 8)
+        value = int(digits, 8)
     if value > _NUMBER_MAX:
         raise ImageError("a tar header has a number of more than 63 bits")
     return value
@@ -62,10 +65,30 @@ def _binary(field: bytes) -> int:
     return int.from_bytes(bytes((field[0] & 0x7F,)) + field[1:], "big")
 
 
+class Ending(NamedTuple):
+    """What a header has behind its sum: where a link leads, what its name begins with, and the sum of it."""
+
+    link: bytes
+    prefix: bytes
+    sum: int
+
+
+@lru_cache(maxsize=256)  # most headers end like the one before
+def ending(data: bytes) -> Ending:
+    """Of a header from its 156th byte on."""
+    prefix = text(data[189:344]) if data[101:107] == b"ustar\0" else b""
+    return Ending(text(data[1:101]), prefix and prefix + b"/", _sum(data[:256]) + _sum(data[256:]))
+
+
+@lru_cache(maxsize=256)
+def owner(data: bytes) -> tuple[int, int, int]:
+    """Mode, user and group, which are a header's bytes from 100 to 124."""
+    return number(data[:8]) & 0o7777, number(data[8:16]), number(data[16:])
+
+
 def check_sum(header: bytes) -> None:
     """Compare the header's sum, in which its own place counts as spaces."""
-    field = header[148:156]
-    if _sum(header[:256]) + _sum(header[256:]) - sum(field) + 8 * 32 != number(field):
+    if _sum(header[:148]) + 8 * 32 + ending(header[156:]).sum != number(header[148:156]):
         raise ImageError("it is no tar archive, or damaged: a header's check sum is wrong")
 
 

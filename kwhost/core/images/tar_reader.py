@@ -4,7 +4,7 @@ Python's tarfile is not used: it trusts what headers say of sizes and order, dec
 several times as long for an entry.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from enum import Enum
 from types import MappingProxyType
 from typing import NamedTuple
@@ -16,7 +16,9 @@ from kwhost.core.images.tar_fields import (
     check_sum,
     checked_segments,
     decimal,
+    ending,
     number,
+    owner,
     pax_records,
     size_of,
     text,
@@ -31,6 +33,7 @@ _MAP_BLOCKS_MAX = 4096
 _XATTR = b"SCHILY.xattr."
 _SPARSE_KEYS = (b"GNU.sparse.offset", b"GNU.sparse.numbytes")
 _ZEROS = bytes(BLOCK)
+_EXTENDED = b"xgLK"
 
 
 class Kind(Enum):
@@ -45,6 +48,7 @@ class Kind(Enum):
     FIFO = "pipe"
 
 
+_FILE, _DIRECTORY = Kind.FILE, Kind.DIRECTORY  # looking a member up takes Python long
 _KINDS = {
     b"0": Kind.FILE, b"\0": Kind.FILE, b"7": Kind.FILE, b"S": Kind.FILE, b"1": Kind.LINK, b"2": Kind.SYMLINK,
     b"3": Kind.CHARACTER, b"4": Kind.BLOCK, b"5": Kind.DIRECTORY, b"6": Kind.FIFO,
@@ -88,8 +92,14 @@ class TarReader:
             if entry is not None:
                 yield entry
 
-    def pieces(self) -> Iterator[memoryview]:
+    def pieces(self) -> Iterable[memoryview]:
         """What the archive has of the entry that came last."""
+        if (piece := self._stream.piece_ahead(self._left)) is None:
+            return self._pieces()
+        self._left = 0
+        return (piece,)
+
+    def _pieces(self) -> Iterator[memoryview]:
         for piece in self._stream.pieces(self._left):
             self._left -= len(piece)
             yield piece
@@ -101,19 +111,25 @@ class TarReader:
             for _ in self.pieces():
                 pass
         padding, self._padding = self._padding, 0
+        header = self._stream.take_ahead(padding, BLOCK) or self._take_header(padding)
+        if not header:
+            return b""
+        self._begun = True
+        if header == _ZEROS:
+            self._stream.read_to_end()
+            return b""
+        check_sum(header)
+        return header
+
+    def _take_header(self, padding: int) -> bytes:
+        """The next header where not all of it has been read; nothing at the stream's end."""
         if padding and not self._stream.skip(padding):
             return b""
         if not self._stream.begins():
             if not self._begun:
                 raise ImageError("the archive is empty, or cut off at its beginning")
             return b""
-        self._begun = True
-        header = self._stream.take(BLOCK)
-        if header == _ZEROS:
-            self._stream.read_to_end()
-            return b""
-        check_sum(header)
-        return header
+        return self._stream.take(BLOCK)
 
     def _begin_content(self, size: int) -> None:
         self._left = size
@@ -131,7 +147,8 @@ class TarReader:
         pax: dict[bytes, bytes] = {}
         sparse: list[tuple[bytes, bytes]] = []
         name = link = b""
-        while (kind := header[156:157]) in (b"x", b"g", b"L", b"K"):
+        while header[156] in _EXTENDED:
+            kind = header[156:157]
             content = self._content(header)
             if kind == b"L":
                 name = text(content)
@@ -159,26 +176,22 @@ class TarReader:
         kind = _KINDS.get(header[156:157])
         if kind is None:
             raise ImageError(f"the archive has an entry of the unknown kind {header[156:157]!r}")
-        name = pax.get(b"path") or name or _full_name(header)
+        rest = ending(header[156:])
+        name = pax.get(b"path") or name or rest.prefix + text(header[:100])
         size = 0  # some programs give one to what is no file, and never content
-        if kind is Kind.FILE:
+        if kind is _FILE:
             size = size_of(header[124:136], pax.get(b"size"))
             self._begin_content(size)
             if name.endswith(b"/"):
-                kind = Kind.DIRECTORY  # as before ustar
-        entry = Entry(
-            name=name,
-            kind=kind,
-            mode=number(header[100:108]) & 0o7777,
-            uid=decimal(pax[b"uid"]) if b"uid" in pax else number(header[108:116]),
-            gid=decimal(pax[b"gid"]) if b"gid" in pax else number(header[116:124]),
-            mtime=decimal(pax[b"mtime"]) if b"mtime" in pax else number(header[136:148]),
-            size=size,
-            stored=size,
-            link=pax.get(b"linkpath") or link or text(header[157:257]),
-            xattrs=_xattrs(pax) if pax else _NO_XATTRS,
-        )
-        return self._with_segments(entry, header, pax, sparse) if kind is Kind.FILE else entry
+                kind = _DIRECTORY  # as before ustar
+        mode, uid, gid = _owner(header, pax) if pax else owner(header[100:124])
+        mtime = decimal(pax[b"mtime"]) if b"mtime" in pax else number(header[136:148])
+        link = pax.get(b"linkpath") or link or rest.link
+        xattrs = _xattrs(pax) if pax else _NO_XATTRS
+        entry = Entry(name, kind, mode, uid, gid, mtime, size, size, link, xattrs)
+        if kind is _FILE and (pax or header[156:157] == b"S"):
+            return self._with_segments(entry, header, pax, sparse)
+        return entry
 
     def _with_segments(
         self, entry: Entry, header: bytes, pax: dict[bytes, bytes], sparse: list[tuple[bytes, bytes]]
@@ -237,11 +250,12 @@ def _xattrs(pax: dict[bytes, bytes]) -> dict[bytes, bytes]:
     return {key[len(_XATTR) :]: value for key, value in pax.items() if key.startswith(_XATTR)}
 
 
-def _full_name(header: bytes) -> bytes:
-    name = text(header[:100])
-    if header[257:263] == b"ustar\0" and (prefix := text(header[345:500])):
-        return prefix + b"/" + name
-    return name
+def _owner(header: bytes, pax: dict[bytes, bytes]) -> tuple[int, int, int]:
+    """Mode, user and group; of a header, what pax says otherwise is not even looked at."""
+    mode = number(header[100:108]) & 0o7777
+    uid = decimal(pax[b"uid"]) if b"uid" in pax else number(header[108:116])
+    gid = decimal(pax[b"gid"]) if b"gid" in pax else number(header[116:124])
+    return mode, uid, gid
 
 
 def _old_segments(fields: bytes) -> list[Segment]:

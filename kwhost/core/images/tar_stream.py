@@ -37,6 +37,24 @@ class ReadAhead:
             return data
         return b"".join(self.pieces(size))
 
+    def take_ahead(self, gap: int, size: int) -> bytes:
+        """So many bytes behind a gap, if all has been read already; otherwise nothing, and nothing is
+        taken."""
+        start = self._at + gap
+        end = start + size
+        if end > len(self._ahead):
+            return b""
+        self._at = end
+        return self._ahead[start:end]
+
+    def piece_ahead(self, size: int) -> memoryview | None:
+        """So many bytes, if all of them have been read already; otherwise nothing is taken."""
+        start, end = self._at, self._at + size
+        if end > len(self._ahead):
+            return None
+        self._at = end
+        return memoryview(self._ahead)[start:end]
+
     def pieces(self, size: int) -> Iterator[memoryview]:
         """The same in pieces, as they come."""
         while size:
