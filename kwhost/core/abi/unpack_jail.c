@@ -7,13 +7,36 @@
 #include <linux/mount.h>
 #include <linux/seccomp.h>
 #include <stddef.h>
+#include <string.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 
 #define KW_MS_PRIVATE_REC (1ul << 18 | 1ul << 14)
 #define KW_MNT_DETACH 2
 #define KW_AT_EMPTY_PATH 0x1000
 #define KW_ARRAY_SIZE(array) (sizeof(array) / sizeof *(array))
+
+/* Receives a message from a socket, at most `size` bytes, and the descriptor that may come with it (-1: none).
+ * Answers its length, 0 where nobody is at the other end. */
+static long kw_receive(int control, char *message, size_t size, int *fd) {
+    union {
+        struct cmsghdr header;
+        char space[CMSG_SPACE(sizeof(int))];
+    } extra;
+    struct iovec part = {.iov_base = message, .iov_len = size};
+    struct msghdr whole = {
+        .msg_iov = &part, .msg_iovlen = 1, .msg_control = &extra, .msg_controllen = sizeof extra};
+    ssize_t length = recvmsg(control, &whole, MSG_CMSG_CLOEXEC);
+    if (length < 0)
+        return -errno;
+    const struct cmsghdr *come = CMSG_FIRSTHDR(&whole);
+    *fd = -1;
+    if (come && come->cmsg_level == SOL_SOCKET && come->cmsg_type == SCM_RIGHTS &&
+        come->cmsg_len == CMSG_LEN(sizeof *fd))
+        memcpy(fd, CMSG_DATA(come), sizeof *fd);
+    return whole.msg_flags & MSG_TRUNC ? -EMSGSIZE : length;
+}
 
 static int kw_own_user_namespace(void) {
     return unshare(CLONE_NEWUSER) < 0 ? -errno : 0;
@@ -81,7 +104,8 @@ static const uint16_t kw_unpacking_calls[] = {
     __NR_unlinkat,     __NR_renameat,       __NR_linkat,          __NR_symlinkat,
     __NR_readlinkat,   __NR_utimensat,      __NR_fsetxattr,       __NR_statx,
     __NR_futex,        __NR_getpid,         __NR_gettid,
-    __NR_geteuid,      __NR_getuid,         __NR_clock_gettime,   __NR_clock_nanosleep,
+    __NR_geteuid,      __NR_getuid,         __NR_getegid,         __NR_clock_gettime,
+    __NR_clock_nanosleep,
     __NR_getrandom,    __NR_restart_syscall, __NR_exit,           __NR_exit_group,
     __NR_rseq,         __NR_set_robust_list, __NR_membarrier,     __NR_sched_yield,
 };

@@ -5,7 +5,7 @@ Every function raises OSError.
 
 import os
 
-from kwhost.core.abi._abi import lib
+from kwhost.core.abi._abi import ffi, lib
 
 __all__ = [
     "end_with_parent",
@@ -15,6 +15,7 @@ __all__ = [
     "mount_of",
     "own_mounts",
     "own_user_namespace",
+    "receive",
     "sync_file_system",
 ]
 
@@ -23,6 +24,14 @@ def _check(result: int) -> int:
     if result < 0:
         raise OSError(-result, os.strerror(-result))
     return int(result)
+
+
+def receive(control: int, most: int) -> tuple[bytes, int | None]:
+    """A message of at most so many bytes, and the descriptor that came with it; nothing where nobody is at
+    the other end. Python's own socket module takes longer to load than all of the jail to make."""
+    message, fd = ffi.new("char[]", most), ffi.new("int *")
+    length = _check(lib.kw_receive(control, message, most, fd))
+    return bytes(ffi.buffer(message, length)), fd[0] if fd[0] >= 0 else None
 
 
 def own_user_namespace() -> None:

@@ -6,7 +6,7 @@ from typing import Any, BinaryIO
 
 from kwhost.core.errors import ImageError
 
-__all__ = ["HEAD", "is_compressed", "plain_stream"]
+__all__ = ["HEAD", "Read", "is_compressed", "plain_stream"]
 
 # So many bytes say how a stream is compressed.
 HEAD = 6
@@ -116,8 +116,9 @@ def is_compressed(head: bytes) -> bool:
 
 
 def plain_stream(source: BinaryIO) -> Read:
-    """What gives at most so many bytes of the stream without its compression, none at its end. Raises
-    ImageError, also later, where it is damaged."""
+    """What gives at most so many bytes of the stream without its compression, none at its end. Only the
+    first HEAD bytes are read here, and all that reading the rest needs is loaded. Raises ImageError, also
+    later, where it is damaged."""
     head = b""
     while len(head) < HEAD and (more := source.read(HEAD - len(head))):
         head += more

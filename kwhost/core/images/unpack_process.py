@@ -8,18 +8,16 @@ it goes to standard output as JSON: `error`, or the fields of LayerResult and `d
 plain archive.
 """
 
-import hashlib
 import json
 import os
 import resource
-import socket
 import sys
 from io import FileIO
 from typing import Any
 
 from kwhost.core.abi import unpack_jail
 from kwhost.core.errors import ImageError
-from kwhost.core.images.compression import plain_stream
+from kwhost.core.images.compression import Read, plain_stream
 from kwhost.core.images.layer_writer import LayerBounds, write_layer
 from kwhost.core.images.tar_reader import TarReader
 
@@ -48,60 +46,71 @@ def become_root() -> None:
     os.setresuid(0, 0, 0)
 
 
-def _enter(control: socket.socket, path: str) -> dict[str, Any]:
-    """Go into the jail; what to do there."""
+def _ask(control: int) -> tuple[dict[str, Any], int | None]:
+    """What to do, with the directory to do it in, once this process has a user namespace."""
     unpack_jail.end_with_parent()
     unpack_jail.own_user_namespace()
-    control.send(b"namespace")
-    request, fds, _, _ = socket.recv_fds(control, _REQUEST_MAX, 1)
+    os.write(control, b"namespace")
+    request, tree = unpack_jail.receive(control, _REQUEST_MAX)
     if not request:
         sys.exit(1)  # whoever wanted it is gone
-    control.close()
+    os.close(control)
+    return json.loads(request), tree
+
+
+def _enter(tree: int | None, path: str) -> None:
+    """Go into the jail."""
     become_root()
     unpack_jail.end_with_parent()  # forgotten with the change of ids
     unpack_jail.own_mounts()
-    tree = fds[0] if fds else unpack_jail.mount_of(os.open(path, os.O_RDONLY | os.O_DIRECTORY))
+    if tree is None:
+        tree = unpack_jail.mount_of(os.open(path, os.O_RDONLY | os.O_DIRECTORY))
     unpack_jail.enter_mount(tree)
     os.close(tree)
-    wish: dict[str, Any] = json.loads(request)
-    return wish
+    _bound_itself()
+    unpack_jail.keep_file_capabilities()
+    unpack_jail.filter_unpacking()
 
 
-def _load_decompression() -> None:
-    """What is loaded on demand has to be there before the file system is not."""
-    import zlib  # noqa: F401
+class _Hashed:
+    """A stream as it is, and the digest of what has come of it."""
 
-    import zstandard  # noqa: F401
+    def __init__(self, read: Read) -> None:
+        import hashlib  # takes as long to load as a small layer to unpack
 
+        self._read = read
+        self._content = hashlib.sha256()
 
-def _unpack(wish: dict[str, Any], source: FileIO) -> dict[str, Any]:
-    content = hashlib.sha256()
-    read = plain_stream(source)
-
-    def hashed(size: int) -> bytes:
-        piece = read(size)
-        content.update(piece)
+    def read(self, size: int) -> bytes:
+        """At most so many bytes."""
+        piece = self._read(size)
+        self._content.update(piece)
         return piece
 
+    def digest(self) -> str:
+        """Of all so far."""
+        return f"sha256:{self._content.hexdigest()}"
+
+
+def _work(control: int, path: str) -> dict[str, Any]:
+    """What came of it. Raises ImageError, OSError."""
+    source = FileIO(0, closefd=False)
+    wish, tree = _ask(control)
+    # What is loaded on demand has to be there before the file system is not.
+    read = plain_stream(source)
+    hashed = _Hashed(read) if wish["digest"] else None
+    _enter(tree, path)
+    reader = TarReader(hashed.read if hashed else read)
     root = os.open("/", os.O_RDONLY | os.O_DIRECTORY)
-    bounds = LayerBounds(**wish["bounds"])
-    result = write_layer(
-        root, TarReader(hashed if wish["digest"] else read), bounds, one_owner=wish["one_owner"]
-    )
-    opaque = [os.fsdecode(path) for path in result.opaque]
-    return {**result._asdict(), "opaque": opaque, "diff_id": f"sha256:{content.hexdigest()}"}
+    result = write_layer(root, reader, LayerBounds(**wish["bounds"]), one_owner=wish["one_owner"])
+    opaque = [os.fsdecode(each) for each in result.opaque]
+    return {**result._asdict(), "opaque": opaque, "diff_id": hashed and hashed.digest()}
 
 
 def main(arguments: list[str]) -> None:
     """Do the work; ends the process."""
-    source = FileIO(0, closefd=False)
-    _load_decompression()
     try:
-        wish = _enter(socket.socket(fileno=int(arguments[0])), arguments[1])
-        _bound_itself()
-        unpack_jail.keep_file_capabilities()
-        unpack_jail.filter_unpacking()
-        result = _unpack(wish, source)
+        result = _work(int(arguments[0]), arguments[1])
     except ImageError as error:
         result = {"error": str(error)}
     except OSError as error:
