@@ -52,6 +52,17 @@ def test_a_directory_does_not_hand_its_group_down(layers: Layers) -> None:
     assert [layers.stat(name).st_gid for name in ("d", "d/f", "e", "e/g")] == [50, 0, 50, 0]
 
 
+@pytest.mark.parametrize(("directory", "name"), [(".", ""), ("d", "d/"), ("d", "link/")])
+def test_a_directory_that_gets_a_group_in_the_middle_does_not_hand_it_down(
+    directory: str, name: str, layers: Layers
+) -> None:
+    archive = Archive().directory("d").link("link", "d").add(f"{name}before", b"x")
+    layers.unpack(archive.directory(directory, mode=0o2775, gid=50).add(f"{name}after", b"x"))
+
+    found = (directory, f"{name}before", f"{name}after")
+    assert [layers.stat(each).st_gid for each in found] == [50, 0, 0]
+
+
 @pytest.mark.parametrize("mode", [0o666, 0o1777, 0o000])
 def test_modes_are_the_archives_whatever_this_process_masks(mode: int, layers: Layers) -> None:
     before = os.umask(0o077)

@@ -19,6 +19,8 @@ from kwhost.core.images.tar_reader import Entry, Kind, TarReader
 
 __all__ = ["LayerBounds", "LayerResult", "write_layer"]
 
+# Looking a member of an enumeration up takes Python long.
+_FILE, _DEVICES = Kind.FILE, (Kind.CHARACTER, Kind.BLOCK)
 _DIRECTORY = os.O_PATH | os.O_DIRECTORY
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _WHITEOUT = b".wh."
@@ -81,17 +83,24 @@ def write_layer(
 
 def _parts(name: bytes) -> list[bytes]:
     """The names on the way to an entry."""
-    parts: list[bytes] = []
-    for part in name.split(b"/"):
-        if part == b"..":
-            raise ImageError(f"the layer's entry {_shown(name)} has '..' in its name")
-        if part not in (b"", b"."):
-            parts.append(part)
+    parts = name.split(b"/")
+    if b".." in parts:
+        raise ImageError(f"the layer's entry {_shown(name)} has '..' in its name")
+    if b"" in parts or b"." in parts:
+        return [part for part in parts if part not in (b"", b".")]
     return parts
 
 
 def _shown(name: bytes) -> str:
     return ascii(os.fsdecode(name[:200]))
+
+
+class _Parent(NamedTuple):
+    """An opened directory; whether what is made in it belongs to this process's group, by whatever rule."""
+
+    path: bytes
+    fd: int
+    is_ours: bool
 
 
 class _Writer:
@@ -103,12 +112,13 @@ class _Writer:
         self._opaque: dict[bytes, None] = {}
         self._opaque_bytes = 0
         self._times: dict[bytes, int] = {}  # of directories, set at the end
-        self._parent: tuple[bytes, int] | None = None  # the last one, opened: archives go by directories
+        self._parent: _Parent | None = None  # the last one: archives go by directories
+        self._us = os.geteuid(), os.getegid()
 
     def close(self) -> None:
         """Let go of what is opened."""
         if self._parent:
-            os.close(self._parent[1])
+            os.close(self._parent.fd)
         self._parent = None
 
     def finish(self) -> LayerResult:
@@ -160,8 +170,8 @@ class _Writer:
     def _open_parent(self, parts: list[bytes]) -> int:
         """The directory of an entry, made where it is not there. It stays opened until the next one."""
         path = b"/".join(parts)
-        if self._parent and self._parent[0] == path:
-            return self._parent[1]
+        if self._parent and self._parent.path == path:
+            return self._parent.fd
         self.close()
         try:
             fd = open_in_root(self._root, os.fsdecode(path) or ".", _DIRECTORY)
@@ -171,21 +181,22 @@ class _Writer:
             os.mkdir(parts[-1], 0o755, dir_fd=above)
             self.close()
             fd = open_in_root(self._root, os.fsdecode(path), _DIRECTORY)
-        self._parent = (path, fd)
+        self._parent = _Parent(path, fd, os.fstat(fd).st_gid == self._us[1])
         return fd
 
     def _add(self, entry: Entry, parts: list[bytes], archive: TarReader) -> None:
-        if entry.kind in (Kind.CHARACTER, Kind.BLOCK):
+        kind = entry.kind
+        if kind in _DEVICES:
             self._left_out += 1
             return
         parent, name = self._open_parent(parts[:-1]), parts[-1]
-        if entry.kind is Kind.DIRECTORY:
-            self._add_directory(entry, parts, parent)
-        elif entry.kind is Kind.FILE:
+        if kind is _FILE:
             self._create(parent, parts, lambda: self._make_file(entry, archive, parent, name))
-        elif entry.kind is Kind.SYMLINK:
+        elif kind is Kind.DIRECTORY:
+            self._add_directory(entry, parts, parent)
+        elif kind is Kind.SYMLINK:
             self._create(parent, parts, lambda: self._make_symlink(entry, parent, name))
-        elif entry.kind is Kind.LINK:
+        elif kind is Kind.LINK:
             self._link_again(entry, parent, parts)
         else:
             self._create(parent, parts, lambda: os.mkfifo(name, 0o600, dir_fd=parent))
@@ -214,6 +225,7 @@ class _Writer:
 
     def _add_root(self, entry: Entry) -> None:
         if entry.kind is Kind.DIRECTORY:
+            self.close()  # it may be the parent, and get another group
             self._set_directory(entry, self._root, b".")
 
     def _add_directory(self, entry: Entry, parts: list[bytes], parent: int) -> None:
@@ -247,7 +259,8 @@ class _Writer:
             elif entry.stored:
                 for piece in archive.pieces():
                     _write(file, piece)
-            self._own(entry, file)  # even to 0: in some directories the group would be the directory's
+            if not (self._parent and self._parent.is_ours and (entry.uid, entry.gid) == self._us):
+                self._own(entry, file)  # even to 0: in some directories the group would be the directory's
             if entry.xattrs:
                 self._set_attributes(entry, file)
             seconds = min(entry.mtime, _LAST_SECOND)
@@ -333,7 +346,10 @@ class _Writer:
             return
         if not (0 <= entry.uid < _NO_ID and 0 <= entry.gid < _NO_ID):
             raise ImageError(f"the layer's entry {_shown(entry.name)} has an owner that cannot be")
-        os.chown(file, entry.uid, entry.gid, dir_fd=parent, follow_symlinks=isinstance(file, int))
+        if isinstance(file, int):
+            os.fchown(file, entry.uid, entry.gid)
+        else:
+            os.chown(file, entry.uid, entry.gid, dir_fd=parent, follow_symlinks=False)
 
     def _set_attributes(self, entry: Entry, file: int) -> None:
         for name, value in _users_attributes(entry):
