@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,7 +18,7 @@ from kwhost.core.images.contents import read_contents
 from kwhost.core.images.deadline import Deadline
 from kwhost.core.images.digests import Digest, hex_of, parse_digest
 from kwhost.core.images.documents import DOCUMENT_MAX, Configuration, Manifest, decode
-from kwhost.core.images.on_disk import sync_file_system_of
+from kwhost.core.images.on_disk import new_name, sync, sync_file_system_of
 from kwhost.core.images.platforms import check_platform
 from kwhost.core.images.records import ImageRecord, read_record, write_record
 from kwhost.core.images.room import room_for
@@ -40,7 +40,8 @@ class UnpackedLayer(NamedTuple):
 class Adder:
     """Adds images. `report` gets a line about each step; `place` is what `store.adding()` gave.
     Whether a layer is there already counts only where the owner has it, or where its content has come: a
-    digest alone opens nothing."""
+    digest alone opens nothing. Blobs of layers `came` without a name: they get it with their layer, so that
+    the disk is waited for once."""
 
     store: ImageStore
     lease_ids: LeaseIds
@@ -48,6 +49,27 @@ class Adder:
     report: Callable[[str], None]
     allowance: Allowance
     deadline: Deadline
+    came: dict[Digest, Path] = field(default_factory=dict)
+
+    def take_blob(self, fd: int, layer: Digest) -> None:
+        """A layer's blob has come, as an opened file, whoever its owner is; its digest was checked, and
+        nobody else can change it. Raises HostError."""
+        if layer in self.came or self.store.blob(layer).exists():
+            return
+        file = self.place / f"blob-{new_name()}"
+        with telling_full_disk("keep an image's layer"):
+            os.fchown(fd, os.geteuid(), os.getegid())
+            os.fchmod(fd, 0o600)
+            place = os.open(self.place, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+            try:  # with a directory given, Python follows the link that /proc has
+                os.link(f"/proc/self/fd/{fd}", file.name, dst_dir_fd=place)
+            finally:
+                os.close(place)
+        self.came[layer] = file
+
+    def blob(self, layer: Digest) -> Path:
+        """Where a layer's blob is."""
+        return self.came.get(layer) or self.store.blob(layer)
 
     def add(self, document: bytes) -> Digest:
         """Add an image by its manifest; the configuration's and all layers' blobs have come. It has no name
@@ -101,6 +123,10 @@ class Adder:
         if not target.is_dir():
             self.report(f"unpacking {what}")
             self._make_layer(layer, target, about)
+        elif layer in self.came:
+            with telling_full_disk("keep an image's layer"):
+                sync(self.came[layer])
+            self.store.name_blob(self.came.pop(layer), layer)
         known = json.loads(about.read_bytes())
         size = int(known["size"])
         self.allowance.count(layer, self.store.blob(layer).stat().st_size + size)
@@ -111,7 +137,7 @@ class Adder:
         with telling_full_disk("unpack a layer"):
             shutil.rmtree(made, ignore_errors=True)
             made.mkdir(mode=0o755)
-            with self.store.blob(layer).open("rb") as blob:
+            with self.blob(layer).open("rb") as blob:
                 compressed = is_compressed(os.pread(blob.fileno(), HEAD, 0))
                 bounds = self.allowance.within(room_for(self.place), os.fstat(blob.fileno()).st_size)
                 left = self.deadline.left()
@@ -119,6 +145,8 @@ class Adder:
             # A layer without compression is called what its blob is, whose content was checked.
             fields = {"diff_id": result.diff_id or layer, "size": result.size, "left_out": result.left_out}
             sync_file_system_of(made)
+            if layer in self.came:
+                self.store.name_blob(self.came.pop(layer), layer)
             self.store.write_file(about, json.dumps(fields).encode())
             try:
                 made.rename(target)

@@ -5,7 +5,6 @@ import os
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
@@ -92,13 +91,14 @@ def _add(
     document = directory.document(path)
     config = digest_of(document)
     _check(config, promised)
-    layers = [_adopt(work.store, directory, path, promised) for path, promised in image.layers]
+    adder = work.adder(place)
+    layers = [_adopt(adder, directory, path, promised) for path, promised in image.layers]
     work.store.add_blob(document)
-    manifest = image.manifest or _manifest(work.store, config, len(document), layers)
+    manifest = image.manifest or _manifest(adder, config, len(document), layers)
     own = digest_of(manifest)
     if wanted and wanted.digest not in (None, image.chosen_from, own):
         raise UsageError(f"the archive's image is {own}, and cannot be called {wanted.full}")
-    return work.adder(place).add(manifest)
+    return adder.add(manifest)
 
 
 def _check(digest: Digest, promised: Digest | None) -> None:
@@ -106,22 +106,20 @@ def _check(digest: Digest, promised: Digest | None) -> None:
         raise ImageError(f"the archive's {promised} has another content than its name says: {digest}")
 
 
-def _adopt(store: ImageStore, directory: Directory, path: str, promised: Digest | None) -> Digest:
-    """Keep a layer as a blob, once its content is known. What unpacked it has ended: nobody can change it."""
-    with directory.open(path) as file, telling_full_disk("keep an image's layer"):
+def _adopt(adder: Adder, directory: Directory, path: str, promised: Digest | None) -> Digest:
+    """Take a layer's blob, once its content is known. What unpacked it has ended: nobody can change it."""
+    with directory.open(path) as file, telling_full_disk("read an image's layer"):
         digest = directory.digest(file)
         _check(digest, promised)
-        if store.blob(digest).exists():
-            return digest
-        store.adopt_file(file.fileno(), digest)
+        adder.take_blob(file.fileno(), digest)
     return digest
 
 
-def _manifest(store: ImageStore, config: Digest, size: int, layers: list[Digest]) -> bytes:
+def _manifest(adder: Adder, config: Digest, size: int, layers: list[Digest]) -> bytes:
     """A manifest for what `docker save` wrote without one."""
     described = []
     for layer in layers:
-        with store.blob(layer).open("rb") as file:
+        with adder.blob(layer).open("rb") as file:
             suffix = _SUFFIXES.get(file.read(2), "")
             length = os.fstat(file.fileno()).st_size
         described.append({"mediaType": _LAYER + suffix, "digest": layer, "size": length})
@@ -138,6 +136,8 @@ def _manifest(store: ImageStore, config: Digest, size: int, layers: list[Digest]
 def import_root(work: ImageWork, archive: int, name: str) -> list[str]:
     """Add an image of one layer, the opened archive of a root file system, compressed or not. Raises
     ImageError, HostError, UsageError, QuotaExceeded."""
+    from datetime import UTC, datetime  # of all that adds images, only this makes one
+
     wanted = parse_name(name)
     if wanted.digest:
         raise UsageError(f"{name[:200]!r} has a digest, which nobody can know before the image is made")
@@ -146,17 +146,18 @@ def import_root(work: ImageWork, archive: int, name: str) -> list[str]:
         work.report("reading the root file system")
         with telling_full_disk("keep a root file system"), file.open("xb") as copy:
             _copy(archive, copy.fileno(), Watch(place))
+        adder = work.adder(place)
         with file.open("rb", buffering=0) as opened:
             layer = hash_file(opened)
-        work.store.adopt_blob(file, layer)
-        diff_id = work.adder(place).unpack_layer(layer, "the root file system").diff_id
+            adder.take_blob(opened.fileno(), layer)
+        diff_id = adder.unpack_layer(layer, "the root file system").diff_id
         created = datetime.now(UTC).isoformat(timespec="seconds")
         root = {"type": "layers", "diff_ids": [diff_id]}
         document = json.dumps(
             {"architecture": "amd64", "os": "linux", "created": created, "rootfs": root}
         ).encode()
         config = work.store.add_blob(document)
-        digest = work.adder(place).add(_manifest(work.store, config, len(document), [layer]))
+        digest = adder.add(_manifest(adder, config, len(document), [layer]))
         work.store.set_names(work.owner, {wanted.familiar: Named(digest, time.time())})
     return [wanted.familiar]
 

@@ -6,7 +6,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["locked", "locked_directory", "sync", "sync_file_system_of"]
+__all__ = ["locked", "locked_directory", "new_name", "sync", "sync_file_system_of"]
+
+
+def new_name() -> str:
+    """One that nobody else takes. The module secrets, for the same, loads much more."""
+    return os.urandom(8).hex()
 
 
 @contextmanager

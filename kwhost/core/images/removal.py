@@ -1,11 +1,12 @@
 """Removing directories that somebody hostile filled: however deep they are, and never through a link."""
 
 import os
-import secrets
 import shutil
 import stat
 from contextlib import suppress
 from pathlib import Path
+
+from kwhost.core.images.on_disk import new_name
 
 __all__ = ["empty_directory", "remove_tree"]
 
@@ -57,7 +58,7 @@ def _empty(path: Path, beside: Path) -> list[Path]:
             try:
                 os.unlink(name, dir_fd=opened)
             except IsADirectoryError:
-                place = beside / f".removed-{secrets.token_hex(8)}"
+                place = beside / f".removed-{new_name()}"
                 os.chmod(name, 0o700, dir_fd=opened)
                 os.rename(name, place, src_dir_fd=opened)
                 moved.append(place)

@@ -18,7 +18,6 @@ import errno
 import fcntl
 import json
 import os
-import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -28,7 +27,7 @@ from kwhost.core.errors import HostError, ImageError
 from kwhost.core.images.contents import read_contents
 from kwhost.core.images.digests import Digest, digest_of, hex_of, parse_digest
 from kwhost.core.images.layout_index import index_of
-from kwhost.core.images.on_disk import locked, sync
+from kwhost.core.images.on_disk import locked, new_name, sync
 from kwhost.core.images.removal import remove_tree
 from kwhost.core.model.ids import TenantName
 
@@ -104,7 +103,7 @@ class ImageStore:
         """A directory for what is being made; nothing is collected meanwhile."""
         self.make()
         with locked(self.path / "content.lock", fcntl.LOCK_SH):
-            place = self.ingest / secrets.token_hex(8)
+            place = self.ingest / new_name()
             with telling_full_disk("begin to add an image"):
                 place.mkdir(mode=0o700)
             try:
@@ -154,7 +153,7 @@ class ImageStore:
     def write_file(self, path: Path, content: bytes, *, durable: bool = True) -> None:
         """Have a file with this content, all of it or as it was before. One that is not `durable` outlasts a
         power failure only if its file system was synced meanwhile. Raises OSError."""
-        temporary = path.parent / f".{path.name[:64]}-{secrets.token_hex(8)}"
+        temporary = path.parent / f".{path.name[:64]}-{new_name()}"
         try:
             with os.fdopen(os.open(temporary, _NEW, 0o600), "wb") as file:
                 file.write(content)
@@ -172,7 +171,7 @@ class ImageStore:
 
     def put_away(self, path: Path) -> None:
         """Have something gone from the store at once, however many files it has. Raises OSError."""
-        path.rename(self._removed / secrets.token_hex(8))
+        path.rename(self._removed / new_name())
 
     def empty_removed(self) -> None:
         """Remove what was put away; nobody has to wait for it. Raises HostError."""
@@ -199,24 +198,11 @@ class ImageStore:
             self.write_file(self.blob(digest), content, durable=False)
         return digest
 
-    def adopt_blob(self, file: Path, digest: Digest) -> None:
-        """Keep a file whose digest was checked, and that nobody else has opened. Raises HostError."""
+    def name_blob(self, file: Path, digest: Digest) -> None:
+        """Keep a file whose digest was checked, that nobody else has opened, and that is on the disk: whoever
+        finds the name trusts the content. Raises HostError."""
         with telling_full_disk("keep an image's layer"):
-            sync(file)  # whoever finds the name trusts the content
             file.rename(self.blob(digest))
-
-    def adopt_file(self, fd: int, digest: Digest) -> None:
-        """The same for a file by its descriptor, whoever its owner is."""
-        with telling_full_disk("keep an image's layer"):
-            os.fchown(fd, os.geteuid(), os.getegid())
-            os.fchmod(fd, 0o600)
-            name = f"blob-{secrets.token_hex(8)}"
-            ingest = os.open(self.ingest, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-            try:  # with a directory given, Python follows the link that /proc has
-                os.link(f"/proc/self/fd/{fd}", name, dst_dir_fd=ingest)
-            finally:
-                os.close(ingest)
-        self.adopt_blob(self.ingest / name, digest)
 
     def read_blob(self, digest: Digest, most: int) -> bytes:
         """A document. Raises ImageError where it is not there, or not what it was."""
