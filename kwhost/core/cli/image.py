@@ -12,7 +12,6 @@ from kwhost.core.cli.image_access import Archive, ImageAccess, open_access, pack
 from kwhost.core.cli.options import CommandParser
 from kwhost.core.cli.results import output_width, show_json, show_result
 from kwhost.core.cli.tables import format_table
-from kwhost.core.cli.times import format_when
 from kwhost.core.errors import ImageError, UsageError
 from kwhost.core.model.units import format_bytes
 
@@ -47,6 +46,8 @@ _DIGITS = 12
 
 def format_images(images: Sequence[dict[str, Any]]) -> str:
     """The list for people."""
+    from kwhost.core.cli.times import format_when  # of all actions, only this one shows times
+
     return format_table(
         ("NAME", "DIGEST", "TENANT", "LAYERS", "SIZE", "ADDED"),
         (

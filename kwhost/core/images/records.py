@@ -17,7 +17,7 @@ from kwhost.core.images.contents import CONTENTS_FILE, Contents
 from kwhost.core.images.digests import Digest, hex_of, parse_digest
 from kwhost.core.images.on_disk import sync, sync_file_system_of
 from kwhost.core.images.store import ImageStore
-from kwhost.core.model.definition import Healthcheck, ProbeKind
+from kwhost.core.model.healthcheck import Healthcheck, ProbeKind
 from kwhost.core.model.image import ImageSettings
 
 __all__ = ["ImageRecord", "read_record", "write_record"]

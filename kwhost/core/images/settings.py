@@ -7,7 +7,7 @@ import signal
 
 from kwhost.core.errors import ImageError
 from kwhost.core.images.documents import Configuration, Process
-from kwhost.core.model.definition import Healthcheck, ProbeKind
+from kwhost.core.model.healthcheck import Healthcheck, ProbeKind
 from kwhost.core.model.image import ImageSettings
 
 __all__ = ["settings_of"]

@@ -1,9 +1,9 @@
 """What a hosted instance is to be: one table `[tenants.T.instances.N]`, or one request of the API."""
 
 from dataclasses import dataclass, field
-from enum import Enum
 
 from kwhost.core.model.chosen import Changes, Restart
+from kwhost.core.model.healthcheck import Healthcheck, ProbeKind
 from kwhost.core.model.ids import InstanceName, TenantName
 from kwhost.core.model.instance import Engine
 from kwhost.core.model.network import NO_TRAFFIC_OF_ITS_OWN, PublishedPort, Traffic
@@ -13,30 +13,6 @@ from kwhost.core.model.tmpfs import Tmpfs
 from kwhost.core.model.volume import Volume
 
 __all__ = ["BlockLimits", "Changes", "Healthcheck", "InstanceDefinition", "Limits", "ProbeKind", "Restart"]
-
-
-class ProbeKind(Enum):
-    """How a health check looks."""
-
-    COMMAND = "command"
-    HTTP = "http"
-    TCP = "tcp"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Healthcheck:
-    """A probe and how often; times in seconds.
-
-    `target` is a command line for COMMAND (an argument list), `http://:PORT/PATH` for HTTP (any status
-    from 200 to 399 is healthy) and `:PORT` for TCP; both reach the instance's own loopback.
-    """
-
-    kind: ProbeKind
-    target: tuple[str, ...]
-    interval: float = 30.0
-    timeout: float = 5.0
-    retries: int = 3
-    start_period: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field, replace
 
-from kwhost.core.model.definition import Healthcheck
+from kwhost.core.model.healthcheck import Healthcheck
 
 __all__ = ["ImageSettings", "StoredImage"]
 
