@@ -114,4 +114,6 @@ def entry() -> None:
     # What start-up loads stays: collecting in between costs a fifth of a short command's time. Commands
     # that go on for longer collect again once they are loaded.
     gc.disable()
-    sys.exit(main(sys.argv[1:]))
+    status = main(sys.argv[1:])
+    gc.freeze()  # nor does what is left have to be looked through: the process ends
+    sys.exit(status)
