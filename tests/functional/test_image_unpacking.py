@@ -52,6 +52,16 @@ def test_a_directory_does_not_hand_its_group_down(layers: Layers) -> None:
     assert [layers.stat(name).st_gid for name in ("d", "d/f", "e", "e/g")] == [50, 0, 50, 0]
 
 
+def test_a_name_means_the_same_however_it_is_written(layers: Layers) -> None:
+    archive = Archive(tarfile.GNU_FORMAT).directory("d/")
+    for name in ("d/a", "./d/b", "d/./c", "d/./e", "d//f", "d/.g", "/d/h", "d/i"):
+        archive.add(name, b"x")
+    layers.unpack(archive.directory("d/.").add("d/j", b"x").add("k", b"x"))
+
+    assert sorted(os.listdir(layers.root)) == ["d", "k"]
+    assert sorted(os.listdir(layers.root / "d")) == [".g", *"abcefhij"]
+
+
 @pytest.mark.parametrize(("directory", "name"), [(".", ""), ("d", "d/"), ("d", "link/")])
 def test_a_directory_that_gets_a_group_in_the_middle_does_not_hand_it_down(
     directory: str, name: str, layers: Layers

@@ -98,7 +98,7 @@ def _shown(name: bytes) -> str:
 class _Parent(NamedTuple):
     """An opened directory; whether what is made in it belongs to this process's group, by whatever rule."""
 
-    path: bytes
+    parts: list[bytes]
     fd: int
     is_ours: bool
 
@@ -112,7 +112,11 @@ class _Writer:
         self._opaque: dict[bytes, None] = {}
         self._opaque_bytes = 0
         self._times: dict[bytes, int] = {}  # of directories, set at the end
-        self._parent: _Parent | None = None  # the last one: archives go by directories
+        # The last entry's directory as the archive writes it, by its names, and opened: archives go by
+        # directories.
+        self._head = b"/"  # as none is written
+        self._above: list[bytes] = []
+        self._parent: _Parent | None = None
         self._us = os.geteuid(), os.getegid()
 
     def close(self) -> None:
@@ -135,20 +139,30 @@ class _Writer:
     def add(self, entry: Entry, archive: TarReader) -> None:
         """Make one entry."""
         self._count(entry)
-        parts = _parts(entry.name)
-        if len(parts) > self._bounds.depth:
-            raise ImageError(f"the layer's entry {_shown(entry.name)} lies too deep")
+        head, _, name = entry.name.rpartition(b"/")
         try:
-            if not parts:
-                self._add_root(entry)
-            elif parts[-1].startswith(_WHITEOUT):
-                self._take_away(parts)
+            if head == self._head and name and not name.startswith(b"."):  # beside the last one, as most are
+                self._add(entry, self._above, name, archive)
             else:
-                self._add(entry, parts, archive)
+                self._add_anywhere(entry, archive)
         except OSError as error:
             raise ImageError(f"cannot unpack the layer's {_shown(entry.name)}: {error.strerror}") from error
         except ValueError as error:  # a NUL character
             raise ImageError(f"the layer's entry {_shown(entry.name)} has an impossible name") from error
+
+    def _add_anywhere(self, entry: Entry, archive: TarReader) -> None:
+        parts = _parts(entry.name)
+        if len(parts) > self._bounds.depth:
+            raise ImageError(f"the layer's entry {_shown(entry.name)} lies too deep")
+        if not parts:
+            self._add_root(entry)
+        elif parts[-1].startswith(_WHITEOUT):
+            self._take_away(parts)
+        else:
+            head, _, name = entry.name.rpartition(b"/")
+            if name == parts[-1]:  # neither nothing nor a dot, behind which there would be another name
+                self._head, self._above = head, parts[:-1]
+            self._add(entry, parts[:-1], parts[-1], archive)
 
     def _count(self, entry: Entry) -> None:
         self._entries += 1
@@ -169,46 +183,46 @@ class _Writer:
 
     def _open_parent(self, parts: list[bytes]) -> int:
         """The directory of an entry, made where it is not there. It stays opened until the next one."""
-        path = b"/".join(parts)
-        if self._parent and self._parent.path == path:
+        if self._parent and self._parent.parts == parts:
             return self._parent.fd
         self.close()
+        path = os.fsdecode(b"/".join(parts)) or "."
         try:
-            fd = open_in_root(self._root, os.fsdecode(path) or ".", _DIRECTORY)
+            fd = open_in_root(self._root, path, _DIRECTORY)
         except FileNotFoundError:
             above = self._open_parent(parts[:-1])
             self._grow(_BLOCK)
             os.mkdir(parts[-1], 0o755, dir_fd=above)
             self.close()
-            fd = open_in_root(self._root, os.fsdecode(path), _DIRECTORY)
-        self._parent = _Parent(path, fd, os.fstat(fd).st_gid == self._us[1])
+            fd = open_in_root(self._root, path, _DIRECTORY)
+        self._parent = _Parent(parts, fd, os.fstat(fd).st_gid == self._us[1])
         return fd
 
-    def _add(self, entry: Entry, parts: list[bytes], archive: TarReader) -> None:
+    def _add(self, entry: Entry, above: list[bytes], name: bytes, archive: TarReader) -> None:
         kind = entry.kind
-        if kind in _DEVICES:
+        if kind is not _FILE and kind in _DEVICES:
             self._left_out += 1
             return
-        parent, name = self._open_parent(parts[:-1]), parts[-1]
+        parent = self._open_parent(above)
         if kind is _FILE:
-            self._create(parent, parts, lambda: self._make_file(entry, archive, parent, name))
+            self._create(parent, name, lambda: self._make_file(entry, archive, parent, name))
         elif kind is Kind.DIRECTORY:
-            self._add_directory(entry, parts, parent)
+            self._add_directory(entry, [*above, name], parent)
         elif kind is Kind.SYMLINK:
-            self._create(parent, parts, lambda: self._make_symlink(entry, parent, name))
+            self._create(parent, name, lambda: self._make_symlink(entry, parent, name))
         elif kind is Kind.LINK:
-            self._link_again(entry, parent, parts)
+            self._link_again(entry, parent, [*above, name])
         else:
-            self._create(parent, parts, lambda: os.mkfifo(name, 0o600, dir_fd=parent))
+            self._create(parent, name, lambda: os.mkfifo(name, 0o600, dir_fd=parent))
             self._own(entry, name, parent)
             os.chmod(name, entry.mode & _FILE_MODES, dir_fd=parent)
 
-    def _create(self, parent: int, parts: list[bytes], make: Callable[[], None]) -> None:
+    def _create(self, parent: int, name: bytes, make: Callable[[], None]) -> None:
         """Make something; what an earlier entry made under that name goes."""
         try:
             make()
         except FileExistsError:
-            self._remove(parent, parts[-1])
+            self._remove(parent, name)
             make()
 
     def _remove(self, parent: int, name: bytes) -> None:
@@ -297,7 +311,7 @@ class _Writer:
             raise FileNotFoundError
         self._create(
             parent,
-            parts,
+            parts[-1],
             lambda: os.link(target, parts[-1], src_dir_fd=source, dst_dir_fd=parent, follow_symlinks=False),
         )
 
