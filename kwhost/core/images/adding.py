@@ -144,10 +144,10 @@ class Adder:
                 result = unpack(blob.fileno(), made, bounds, self.lease_ids, digest=compressed, seconds=left)
             # A layer without compression is called what its blob is, whose content was checked.
             fields = {"diff_id": result.diff_id or layer, "size": result.size, "left_out": result.left_out}
+            self.store.write_file(about, json.dumps(fields).encode(), durable=False)
             sync_file_system_of(made)
             if layer in self.came:
                 self.store.name_blob(self.came.pop(layer), layer)
-            self.store.write_file(about, json.dumps(fields).encode())
             try:
                 made.rename(target)
             except OSError:
