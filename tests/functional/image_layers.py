@@ -9,6 +9,7 @@ from kwhost.core.engines.id_ranges import lease_ids
 from kwhost.core.errors import ImageError
 from kwhost.core.images.layer_writer import LayerBounds
 from kwhost.core.images.unpack import Unpacked, unpack
+from kwhost.core.images.unpackers import Unpackers
 from kwhost.core.model.ids import DEFAULT_UID_BASE
 from tests.unit.tar_parts import Archive
 
@@ -30,9 +31,8 @@ class Layers:
         file.write_bytes(archive if isinstance(archive, bytes) else archive.data)
         with file.open("rb") as opened:
             limits = bounds or LayerBounds()
-            return unpack(
-                opened.fileno(), self.root, limits, lambda: lease_ids(DEFAULT_UID_BASE), digest=True
-            )
+            with Unpackers(lambda: lease_ids(DEFAULT_UID_BASE)) as unpackers:
+                return unpack(opened.fileno(), self.root, limits, unpackers, digest=True)
 
     def refuse(self, archive: Archive | bytes, bounds: LayerBounds | None = None) -> str:
         with pytest.raises(ImageError) as caught:

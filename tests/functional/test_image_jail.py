@@ -3,6 +3,7 @@
 import fcntl
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -17,6 +18,7 @@ from kwhost.core.engines.id_ranges import lease_ids
 from kwhost.core.errors import ImageError
 from kwhost.core.images.layer_writer import LayerBounds
 from kwhost.core.images.unpack import unpack
+from kwhost.core.images.unpackers import Unpackers
 from kwhost.core.model.ids import DEFAULT_UID_BASE
 from tests.functional.image_layers import Layers
 from tests.unit.tar_parts import Archive
@@ -37,7 +39,8 @@ def test_the_process_can_do_nothing_else(layers: Layers, tmp_path: Path) -> None
 
     def work() -> None:
         try:
-            unpack(reading, layers.root, LayerBounds(), lambda: lease_ids(DEFAULT_UID_BASE))
+            with Unpackers(lambda: lease_ids(DEFAULT_UID_BASE)) as unpackers:
+                unpack(reading, layers.root, LayerBounds(), unpackers)
         except ImageError as error:
             failures.append(str(error))
 
@@ -96,19 +99,40 @@ def test_the_process_can_signal_nobody_else() -> None:
 def test_the_process_cannot_change_its_archive(layers: Layers, monkeypatch: pytest.MonkeyPatch) -> None:
     modes: list[int] = []
 
-    def start(*arguments: Any, stdin: int, **options: Any) -> Any:
-        modes.append(fcntl.fcntl(stdin, fcntl.F_GETFL) & os.O_ACCMODE)
-        return popen(*arguments, stdin=stdin, **options)
+    def send(control: Any, messages: Any, fds: list[int]) -> Any:
+        modes.append(fcntl.fcntl(fds[0], fcntl.F_GETFL) & os.O_ACCMODE)
+        return send_fds(control, messages, fds)
 
-    popen: Any = subprocess.Popen
-    monkeypatch.setattr(subprocess, "Popen", start)
-    with TemporaryFile() as archive:
+    send_fds: Any = socket.send_fds
+    monkeypatch.setattr(socket, "send_fds", send)
+    with TemporaryFile() as archive, Unpackers(lambda: lease_ids(DEFAULT_UID_BASE)) as unpackers:
         archive.write(Archive().add("f", b"x").data)
         archive.seek(0)
-        unpack(archive.fileno(), layers.root, LayerBounds(), lambda: lease_ids(DEFAULT_UID_BASE))
+        unpack(archive.fileno(), layers.root, LayerBounds(), unpackers)
 
     assert modes == [os.O_RDONLY]
     assert (layers.root / "f").read_bytes() == b"x"
+
+
+def test_a_process_that_began_early_is_taken_or_ends() -> None:
+    others = _children()
+    with Unpackers(lambda: lease_ids(DEFAULT_UID_BASE)) as unpackers:
+        unpackers.prepare()
+        unpackers.prepare()
+        began = _children() - others
+        taken = unpackers.take()
+        try:
+            assert began == {taken.process.pid}
+        finally:
+            taken.end()
+        unpackers.prepare()
+        assert len(_children() - others) == 1
+    assert not _children() - others
+
+
+def _children() -> set[int]:
+    found = Path("/proc/self/task").glob("*/children")
+    return {int(pid) for children in found for pid in children.read_text().split()}
 
 
 def _wait_jailed(before: set[Path]) -> Path:

@@ -15,6 +15,7 @@ from kwhost.core.images.layer_writer import LayerBounds
 from kwhost.core.images.root_work import copy_layers
 from kwhost.core.images.tree_copy import TreeCopy
 from kwhost.core.images.unpack import unpack
+from kwhost.core.images.unpackers import Unpackers
 from kwhost.core.model.ids import DEFAULT_UID_BASE
 from tests.unit.tar_parts import Archive
 
@@ -36,8 +37,8 @@ def layers(tmp_path: Path) -> Unpack:
             directory = tmp_path / f"layer{number}"
             directory.mkdir()
             (tmp_path / "archive").write_bytes(archive.data)
-            with (tmp_path / "archive").open("rb") as file:
-                unpack(file.fileno(), directory, LayerBounds(), ids)
+            with (tmp_path / "archive").open("rb") as file, Unpackers(ids) as unpackers:
+                unpack(file.fileno(), directory, LayerBounds(), unpackers)
             made.append(str(directory))
         return made[::-1]
 

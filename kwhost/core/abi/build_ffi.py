@@ -77,7 +77,7 @@ ffi.cdef("const char *kw_call_name(uint32_t number);")
 ffi.cdef("long kw_openat2(int directory, const char *path, uint64_t flags, uint64_t mode, uint64_t resolve);")
 ffi.cdef("int kw_enter_user_namespace(int pidfd);")
 for declaration in (
-    "long kw_receive(int control, char *message, size_t size, int *fd)",
+    "long kw_receive(int control, char *message, size_t size, int fds[2])",
     "int kw_own_user_namespace(void)",
     "long kw_mount_of(int directory, int user_namespace)",
     "int kw_own_mounts(void)",

@@ -17,12 +17,12 @@
 #define KW_AT_EMPTY_PATH 0x1000
 #define KW_ARRAY_SIZE(array) (sizeof(array) / sizeof *(array))
 
-/* Receives a message from a socket, at most `size` bytes, and the descriptor that may come with it (-1: none).
+/* Receives a message from a socket, at most `size` bytes, and at most two descriptors with it (-1: none).
  * Answers its length, 0 where nobody is at the other end. */
-static long kw_receive(int control, char *message, size_t size, int *fd) {
+static long kw_receive(int control, char *message, size_t size, int fds[2]) {
     union {
         struct cmsghdr header;
-        char space[CMSG_SPACE(sizeof(int))];
+        char space[CMSG_SPACE(2 * sizeof(int))];
     } extra;
     struct iovec part = {.iov_base = message, .iov_len = size};
     struct msghdr whole = {
@@ -31,10 +31,10 @@ static long kw_receive(int control, char *message, size_t size, int *fd) {
     if (length < 0)
         return -errno;
     const struct cmsghdr *come = CMSG_FIRSTHDR(&whole);
-    *fd = -1;
+    fds[0] = fds[1] = -1;
     if (come && come->cmsg_level == SOL_SOCKET && come->cmsg_type == SCM_RIGHTS &&
-        come->cmsg_len == CMSG_LEN(sizeof *fd))
-        memcpy(fd, CMSG_DATA(come), sizeof *fd);
+        come->cmsg_len <= CMSG_LEN(2 * sizeof(int)))
+        memcpy(fds, CMSG_DATA(come), come->cmsg_len - CMSG_LEN(0));
     return whole.msg_flags & MSG_TRUNC ? -EMSGSIZE : length;
 }
 

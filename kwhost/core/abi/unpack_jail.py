@@ -26,12 +26,13 @@ def _check(result: int) -> int:
     return int(result)
 
 
-def receive(control: int, most: int) -> tuple[bytes, int | None]:
-    """A message of at most so many bytes, and the descriptor that came with it; nothing where nobody is at
-    the other end. Python's own socket module takes longer to load than all of the jail to make."""
-    message, fd = ffi.new("char[]", most), ffi.new("int *")
-    length = _check(lib.kw_receive(control, message, most, fd))
-    return bytes(ffi.buffer(message, length)), fd[0] if fd[0] >= 0 else None
+def receive(control: int, most: int) -> tuple[bytes, list[int]]:
+    """A message of at most so many bytes, and the descriptors, two at most, that came with it; nothing where
+    nobody is at the other end. Python's own socket module takes longer to load than all of the jail to make.
+    """
+    message, fds = ffi.new("char[]", most), ffi.new("int[2]")
+    length = _check(lib.kw_receive(control, message, most, fds))
+    return bytes(ffi.buffer(message, length)), [fd for fd in fds if fd >= 0]
 
 
 def own_user_namespace() -> None:

@@ -24,7 +24,8 @@ from kwhost.core.images.records import ImageRecord, read_record, write_record
 from kwhost.core.images.room import room_for
 from kwhost.core.images.settings import settings_of
 from kwhost.core.images.store import ImageStore, telling_full_disk
-from kwhost.core.images.unpack import LeaseIds, unpack
+from kwhost.core.images.unpack import unpack
+from kwhost.core.images.unpackers import Unpackers
 
 __all__ = ["Adder", "UnpackedLayer"]
 
@@ -44,7 +45,7 @@ class Adder:
     the disk is waited for once."""
 
     store: ImageStore
-    lease_ids: LeaseIds
+    unpackers: Unpackers
     place: Path
     report: Callable[[str], None]
     allowance: Allowance
@@ -141,7 +142,7 @@ class Adder:
                 compressed = is_compressed(os.pread(blob.fileno(), HEAD, 0))
                 bounds = self.allowance.within(room_for(self.place), os.fstat(blob.fileno()).st_size)
                 left = self.deadline.left()
-                result = unpack(blob.fileno(), made, bounds, self.lease_ids, digest=compressed, seconds=left)
+                result = unpack(blob.fileno(), made, bounds, self.unpackers, digest=compressed, seconds=left)
             # A layer without compression is called what its blob is, whose content was checked.
             fields = {"diff_id": result.diff_id or layer, "size": result.size, "left_out": result.left_out}
             self.store.write_file(about, json.dumps(fields).encode(), durable=False)

@@ -17,7 +17,8 @@ from kwhost.core.images.digests import Digest, digest_of, hash_file
 from kwhost.core.images.names import ImageName, parse_name
 from kwhost.core.images.room import Watch, room_for
 from kwhost.core.images.store import ImageStore, Named, Owner, telling_full_disk
-from kwhost.core.images.unpack import LeaseIds, unpack
+from kwhost.core.images.unpack import unpack
+from kwhost.core.images.unpackers import Unpackers
 
 __all__ = ["ImageWork", "import_root", "load_archive"]
 
@@ -32,7 +33,7 @@ class ImageWork(NamedTuple):
 
     store: ImageStore
     owner: Owner
-    lease_ids: LeaseIds
+    unpackers: Unpackers
     allowance: Allowance
     deadline: Deadline
     report: Callable[[str], None] = lambda _line: None
@@ -41,7 +42,7 @@ class ImageWork(NamedTuple):
         """What adds them."""
         return Adder(
             store=self.store,
-            lease_ids=self.lease_ids,
+            unpackers=self.unpackers,
             place=place,
             report=self.report,
             allowance=self.allowance,
@@ -62,7 +63,8 @@ def load_archive(work: ImageWork, archive: int, name: str | None) -> list[str]:
         bounds = room_for(place)
         # Holes cost an archive nothing, and whoever reads what is in it much.
         bounds = bounds._replace(file=bounds.size, holes=False)
-        unpack(archive, unpacked, bounds, work.lease_ids, seconds=work.deadline.left())
+        unpack(archive, unpacked, bounds, work.unpackers, seconds=work.deadline.left())
+        work.unpackers.prepare()
         fd = os.open(unpacked, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
         ends.callback(os.close, fd)
         directory = Directory(fd)

@@ -12,8 +12,9 @@ from pathlib import Path
 
 from kwhost.core.errors import HostError, ImageError
 from kwhost.core.images.tree_copy import Copied
-from kwhost.core.images.unpack import LeaseIds, write_id_maps
+from kwhost.core.images.unpack import write_id_maps
 from kwhost.core.images.unpack_answer import read_answer
+from kwhost.core.images.unpackers import LeaseIds
 
 __all__ = ["copy_layers", "empty_tree", "overlay_refusal"]
 

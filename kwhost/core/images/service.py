@@ -24,7 +24,7 @@ from kwhost.core.model.image import StoredImage
 
 if TYPE_CHECKING:
     from kwhost.core.images.loading import ImageWork
-    from kwhost.core.images.unpack import LeaseIds
+    from kwhost.core.images.unpackers import LeaseIds, Unpackers
 
 __all__ = ["Images", "kept_image", "stored_image"]
 
@@ -53,26 +53,37 @@ class Images:
         take: Take = unbounded,
     ) -> tuple[StoredImage, ...]:
         """Add the images of an opened docker-archive or oci-archive."""
-        from kwhost.core.images.loading import load_archive  # brings msgspec
+        with self._unpackers() as unpackers:
+            from kwhost.core.images.loading import load_archive  # brings msgspec
 
-        work = self._work(owner, report, take)
-        return self._added(owner, lambda: load_archive(work, archive, name))
+            work = self._work(owner, unpackers, report, take)
+            return self._added(owner, lambda: load_archive(work, archive, name))
 
     def import_root(
         self, owner: Owner, archive: int, name: str, report: Report = _silent, take: Take = unbounded
     ) -> tuple[StoredImage, ...]:
         """Add an image out of the opened archive of a root file system."""
-        from kwhost.core.images.loading import import_root
+        with self._unpackers() as unpackers:
+            from kwhost.core.images.loading import import_root
 
-        work = self._work(owner, report, take)
-        return self._added(owner, lambda: import_root(work, archive, name))
+            work = self._work(owner, unpackers, report, take)
+            return self._added(owner, lambda: import_root(work, archive, name))
 
-    def _work(self, owner: Owner, report: Report, take: Take) -> "ImageWork":
+    @contextmanager
+    def _unpackers(self) -> "Iterator[Unpackers]":
+        """The first begins while this process loads what it needs itself."""
+        from kwhost.core.images.unpackers import Unpackers
+
+        with Unpackers(self._lease_ids) as unpackers:
+            unpackers.prepare()
+            yield unpackers
+
+    def _work(self, owner: Owner, unpackers: "Unpackers", report: Report, take: Take) -> "ImageWork":
         from kwhost.core.images.loading import ImageWork
 
         own = () if take is unbounded else self.store.content(owner)
         allowance = Allowance(owner, own, take)
-        return ImageWork(self.store, owner, self._lease_ids, allowance, Deadline(self.seconds), report)
+        return ImageWork(self.store, owner, unpackers, allowance, Deadline(self.seconds), report)
 
     @contextmanager
     def spooling(self) -> Iterator[tuple[int, Callable[[bytes], None]]]:

@@ -6,12 +6,11 @@ import os
 import socket
 import stat
 import subprocess
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from kwhost.core.abi import unpack_jail
 from kwhost.core.abi.openat2 import open_beneath
@@ -21,26 +20,12 @@ from kwhost.core.images.digests import Digest, parse_digest
 from kwhost.core.images.layer_writer import LayerBounds
 from kwhost.core.images.room import room_for
 from kwhost.core.images.unpack_answer import read_answer
+from kwhost.core.images.unpackers import Unpacker, Unpackers
 from kwhost.core.model.ids import IdRange
 
-__all__ = ["Lease", "LeaseIds", "Unpacked", "unpack", "write_id_maps"]
+__all__ = ["Unpacked", "unpack", "write_id_maps"]
 
-_MODULE = "kwhost.core.images.unpack_process"
 _READY_SECONDS = 60.0
-
-
-class Lease(Protocol):
-    """Ids that nobody else has until it is closed; core.engines.id_ranges has them."""
-
-    @property
-    def ids(self) -> IdRange:
-        """Which they are."""
-
-    def close(self) -> None:
-        """Give them back."""
-
-
-LeaseIds = Callable[[], Lease]
 
 
 class Unpacked(NamedTuple):
@@ -57,7 +42,7 @@ def unpack(
     archive: int,
     directory: Path,
     bounds: LayerBounds,
-    lease_ids: LeaseIds,
+    unpackers: Unpackers,
     *,
     digest: bool = False,
     seconds: float = LOAD_SECONDS,
@@ -68,24 +53,19 @@ def unpack(
     instances have. Whoever else writes to the disk, it ends once there is too little room. Raises ImageError,
     HostError."""
     with ExitStack() as ends:
-        lease = lease_ids()
+        lease = unpackers.lease_ids()
         ends.callback(lease.close)
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        ends.callback(ours.close)
-        with theirs, _only_read(archive) as source:
-            process = subprocess.Popen(
-                [sys.executable, "-P", "-X", "utf8", "-m", _MODULE, str(theirs.fileno()), str(directory)],
-                stdin=source,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                pass_fds=(theirs.fileno(),),
-                env={},
-                cwd="/",
-            )
-        ends.callback(_end, process)
-        wish = {"bounds": bounds._asdict(), "one_owner": lease.ids.size == 1, "digest": digest}
-        _let_begin(ours, process.pid, directory, wish, lease.ids)
-        result = read_answer(process, seconds, partial(room_for, directory))
+        unpacker = unpackers.take()
+        ends.callback(unpacker.end)
+        wish = {
+            "bounds": bounds._asdict(),
+            "one_owner": lease.ids.size == 1,
+            "digest": digest,
+            "path": str(directory),
+        }
+        with _only_read(archive) as source:
+            _let_begin(unpacker, source, directory, wish, lease.ids)
+        result = read_answer(unpacker.process, seconds, partial(room_for, directory))
     return _finish(result, directory, digest=digest)
 
 
@@ -103,18 +83,11 @@ def _only_read(archive: int) -> Iterator[int]:
         os.close(source)
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
-    process.kill()
-    process.wait()
-    for pipe in (process.stdout, process.stderr):
-        if pipe:
-            pipe.close()
-
-
 def _let_begin(
-    control: socket.socket, pid: int, directory: Path, wish: dict[str, object], ids: IdRange
+    unpacker: Unpacker, source: int, directory: Path, wish: dict[str, object], ids: IdRange
 ) -> None:
-    """Give the process ids, the directory and the order. One that ended says why by itself."""
+    """Give the process ids, the archive, the directory and the order. One that ended says why by itself."""
+    control, pid = unpacker.control, unpacker.process.pid
     control.settimeout(_READY_SECONDS)
     try:
         if not control.recv(64):
@@ -126,10 +99,10 @@ def _let_begin(
     rootless = os.geteuid() != 0
     write_id_maps(pid, ids, rootless=rootless)
     with ExitStack() as ends:
-        fds = []
+        fds = [source]
         if not rootless:
             fds.append(_mapped_mount(pid, directory))
-            ends.callback(os.close, fds[0])
+            ends.callback(os.close, fds[1])
         with suppress(BrokenPipeError, ConnectionResetError):
             socket.send_fds(control, [json.dumps(wish).encode()], fds)
 

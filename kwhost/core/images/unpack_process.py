@@ -1,10 +1,10 @@
-"""The process that unpacks one archive, which is hostile: `unpack_process CONTROL PATH`.
+"""The process that unpacks one archive, which is hostile: `unpack_process CONTROL`.
 
-The archive comes on standard input. CONTROL is a socket: this process tells there that it has a user
-namespace, and gets what to do, with the directory to unpack in as a detached mount (without one it makes the
-mount itself, of PATH: an ordinary user's). It then has nothing but that directory, its streams, the
-capabilities for files within its own user namespace, and the system calls that unpacking needs. What came of
-it goes to standard output as JSON: `error`, or the fields of LayerResult and `diff_id`, the digest of the
+CONTROL is a socket: this process tells there that it has a user namespace, and gets what to do, with the
+archive, which becomes its standard input, and the directory to unpack in as a detached mount (without one it
+makes the mount itself, of `path`: an ordinary user's). It then has nothing but that directory, its streams,
+the capabilities for files within its own user namespace, and the system calls that unpacking needs. What came
+of it goes to standard output as JSON: `error`, or the fields of LayerResult and `diff_id`, the digest of the
 plain archive.
 """
 
@@ -25,7 +25,7 @@ __all__ = ["become_root", "main"]
 
 _MEMORY_MAX = 768 * 1024 * 1024
 _PROCESSOR_SECONDS = 3600
-_REQUEST_MAX = 4096
+_REQUEST_MAX = 32 * 1024  # with a path in it
 
 
 def _bound_itself() -> None:
@@ -47,15 +47,18 @@ def become_root() -> None:
 
 
 def _ask(control: int) -> tuple[dict[str, Any], int | None]:
-    """What to do, with the directory to do it in, once this process has a user namespace."""
+    """What to do, with the directory to do it in, once this process has a user namespace; the archive becomes
+    its standard input."""
     unpack_jail.end_with_parent()
     unpack_jail.own_user_namespace()
     os.write(control, b"namespace")
-    request, tree = unpack_jail.receive(control, _REQUEST_MAX)
+    request, fds = unpack_jail.receive(control, _REQUEST_MAX)
     if not request:
         sys.exit(1)  # whoever wanted it is gone
     os.close(control)
-    return json.loads(request), tree
+    os.dup2(fds[0], 0)
+    os.close(fds[0])
+    return json.loads(request), fds[1] if len(fds) > 1 else None
 
 
 def _enter(tree: int | None, path: str) -> None:
@@ -92,14 +95,13 @@ class _Hashed:
         return f"sha256:{self._content.hexdigest()}"
 
 
-def _work(control: int, path: str) -> dict[str, Any]:
+def _work(control: int) -> dict[str, Any]:
     """What came of it. Raises ImageError, OSError."""
-    source = FileIO(0, closefd=False)
     wish, tree = _ask(control)
     # What is loaded on demand has to be there before the file system is not.
-    read = plain_stream(source)
+    read = plain_stream(FileIO(0, closefd=False))
     hashed = _Hashed(read) if wish["digest"] else None
-    _enter(tree, path)
+    _enter(tree, wish["path"])
     reader = TarReader(hashed.read if hashed else read)
     root = os.open("/", os.O_RDONLY | os.O_DIRECTORY)
     result = write_layer(root, reader, LayerBounds(**wish["bounds"]), one_owner=wish["one_owner"])
@@ -110,7 +112,7 @@ def _work(control: int, path: str) -> dict[str, Any]:
 def main(arguments: list[str]) -> None:
     """Do the work; ends the process."""
     try:
-        result = _work(int(arguments[0]), arguments[1])
+        result = _work(int(arguments[0]))
     except ImageError as error:
         result = {"error": str(error)}
     except OSError as error:

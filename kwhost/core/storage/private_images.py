@@ -19,7 +19,7 @@ from kwhost.core.images.on_disk import locked_directory, sync, sync_file_system_
 from kwhost.core.images.removal import remove_tree
 from kwhost.core.images.room import room_for
 from kwhost.core.images.store import telling_full_disk
-from kwhost.core.images.unpack import LeaseIds
+from kwhost.core.images.unpackers import LeaseIds
 from kwhost.core.model.ids import TenantName
 from kwhost.core.storage.root_copies import clear_copy, copy_root
 

@@ -22,7 +22,7 @@ from kwhost.core.images.removal import remove_tree
 from kwhost.core.images.room import room_for
 from kwhost.core.images.root_work import copy_layers, empty_tree
 from kwhost.core.images.tree_copy import Copied
-from kwhost.core.images.unpack import LeaseIds
+from kwhost.core.images.unpackers import LeaseIds
 
 __all__ = ["RootCopies", "clear_copy", "copied_kind", "copy_root", "describe_copy"]
 
