@@ -148,7 +148,7 @@ def test_nobody_gets_the_room_that_a_volume_was_promised(store: VolumeStore, sta
         store.create(ACME, "more", 200 * MIB)
     (volumes / "disk").touch()
     with pytest.raises(OSError, match="No space left on device"):
-        take_space(volumes / "disk", 200 * MIB)
+        take_space(volumes / "disk", 200 * MIB, state_dir)
     assert bounds(state_dir) == [200 * MIB]
 
     with store.using(ACME, "data") as files:

@@ -12,7 +12,9 @@ from pathlib import Path
 import pytest
 
 from kwhost.core.errors import Conflict, HostError, NotFound, UsageError
+from kwhost.core.images.free_room import free_room
 from kwhost.core.model.ids import TenantName
+from kwhost.core.storage import disk
 from kwhost.core.storage.volume_store import VolumeStore
 from tests.functional.hosting import eventually
 
@@ -29,6 +31,12 @@ def store(tmp_path: Path) -> VolumeStore:
 
 def mounts(place: Path) -> list[str]:
     return [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines() if str(place) in line]
+
+
+def has_waiting(lock: Path) -> bool:
+    """Whether somebody waits for the lock on a file."""
+    waiting = [line for line in Path("/proc/locks").read_text().splitlines() if "->" in line]
+    return lock.exists() and any(f":{lock.stat().st_ino} " in line for line in waiting)
 
 
 def loops(place: Path) -> list[str]:
@@ -80,11 +88,11 @@ def test_one_that_is_taken_at_the_last_moment_is_not_removed(
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m", "none", disk], check=True)
-    yield disk
-    subprocess.run(["umount", "-l", disk], check=True)
+    place = tmp_path / "disk"
+    place.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m", "none", place], check=True)
+    yield place
+    subprocess.run(["umount", "-l", place], check=True)
 
 
 def test_its_space_is_taken_when_it_is_made(small_disk: Path, tmp_path: Path) -> None:
@@ -101,6 +109,34 @@ def test_a_volume_does_not_take_all_that_a_disk_has(small_disk: Path, tmp_path: 
 
     with pytest.raises(HostError, match="No space left on device; free some space"):
         store.create(ACME, "one", 23 << 20)
+
+
+def test_two_that_are_made_at_once_do_not_take_the_same_room(
+    small_disk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, failures = VolumeStore(small_disk / "state", tmp_path / "run"), []
+    lock = small_disk / "state/space.lock"
+
+    def make_second() -> None:
+        with pytest.raises(HostError) as caught:
+            store.create(ACME, "two", SIZE)
+        failures.append(str(caught.value))
+
+    def look_first(path: Path) -> int:
+        """The other one comes just after the look."""
+        room = free_room(path)
+        monkeypatch.undo()
+        second.start()
+        eventually(lambda: has_waiting(lock), "the second's waiting")
+        return room
+
+    second = threading.Thread(target=make_second)
+    monkeypatch.setattr(disk, "free_room", look_first)
+    store.create(ACME, "one", SIZE)
+    second.join(30)
+
+    assert failures == ["cannot make the volume two: No space left on device; free some space"]
+    assert [volume.name for volume in store.list(ACME)] == ["one"]
 
 
 def test_a_volume_is_its_tenants_alone(store: VolumeStore) -> None:
@@ -189,15 +225,11 @@ def test_who_starts_while_a_volume_is_filled_waits(store: VolumeStore, tmp_path:
         with store.using(ACME, "data", lambda _files: pytest.fail("it is filled already")) as files:
             seen.append(os.listdir(files))
 
-    def has_waiting() -> bool:
-        waiting = [line for line in Path("/proc/locks").read_text().splitlines() if "->" in line]
-        return any(f":{lock.stat().st_ino} " in line for line in waiting)
-
     second = threading.Thread(target=start_second)
 
     def fill(files: Path) -> None:
         second.start()
-        eventually(has_waiting, "the second start's waiting")
+        eventually(lambda: has_waiting(lock), "the second start's waiting")
         (files / "given").touch()
 
     with store.using(ACME, "data", fill):

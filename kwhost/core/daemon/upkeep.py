@@ -26,6 +26,7 @@ from kwhost.core.images.removal import remove_tree
 from kwhost.core.model.events import Event, EventKind
 from kwhost.core.model.ids import InstanceId
 from kwhost.core.model.status import InstanceState
+from kwhost.core.storage.disk import SPACE_LOCK
 from kwhost.core.storage.private_images import PrivateImages
 from kwhost.core.storage.root_copies import RootCopies
 from kwhost.core.storage.upper_disks import UpperDisks
@@ -38,7 +39,7 @@ from kwhost.core.supervise.secrets import SecretStore
 
 __all__ = ["Inventory", "prune", "reset"]
 
-_DATABASE_FILES = (DATABASE, f"{DATABASE}-wal", f"{DATABASE}-shm")
+_OWN_FILES = (DATABASE, f"{DATABASE}-wal", f"{DATABASE}-shm", SPACE_LOCK)
 _STORES = ("images", "overlays", "private", "roots", "uppers", "volumes")
 _ID = re.compile("[0-9a-f]{12}")
 _ENDED = frozenset({InstanceState.EXITED, InstanceState.FAILED})
@@ -157,7 +158,7 @@ def _take_inventory(host: HostConfig) -> Inventory:
     parents = (host.run_dir / "instances", host.state_dir / "instances")
     instances = sorted({instance for parent in parents for instance in _instances_in(parent)})
     stores = [host.state_dir / name for name in _STORES] + [host.run_dir / name for name in _STORES]
-    files = (*(host.state_dir / name for name in _DATABASE_FILES), host.api, *stores)
+    files = (*(host.state_dir / name for name in _OWN_FILES), host.api, *stores)
     return Inventory(
         instances=tuple(instances),
         running=tuple(each for each in instances if _is_running(host, each)),

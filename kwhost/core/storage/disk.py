@@ -5,15 +5,28 @@ and nobody's volume can fill that of another.
 """
 
 import errno
+import fcntl
 import os
 import subprocess
 from pathlib import Path
 
 from kwhost.core.images.free_room import free_room
+from kwhost.core.images.on_disk import locked
 from kwhost.core.storage.loop_device import is_attached, open_loop_device
 
-__all__ = ["DISK_LEAST", "MKFS_PATH", "DiskBacking", "format_disk", "hide_disk", "show_disk", "take_space"]
+__all__ = [
+    "DISK_LEAST",
+    "MKFS_PATH",
+    "SPACE_LOCK",
+    "DiskBacking",
+    "format_disk",
+    "hide_disk",
+    "show_disk",
+    "take_space",
+]
 
+# In the state directory: held while room is looked for and taken.
+SPACE_LOCK = "space.lock"
 # Few users' own paths have it.
 MKFS_PATH = "/usr/sbin:/sbin:/usr/bin:/bin"
 # With less ext4 has no journal, and little room beside its own tables.
@@ -34,7 +47,7 @@ class DiskBacking:
         assert size is not None
         whole = size // _BLOCK * _BLOCK
         (place / _DISK).touch(mode=0o600, exist_ok=False)
-        take_space(place / _DISK, whole)
+        take_space(place / _DISK, whole, place.parent.parent)
         empty = place / "root"
         (empty / _FILES).mkdir(parents=True)
         (empty / _FILES).chmod(0o755)
@@ -65,14 +78,15 @@ class DiskBacking:
         """See VolumeBacking."""
 
 
-def take_space(disk: Path, size: int) -> None:
-    """Take all the space that a file will need, so that what is in it never meets a full disk. Raises
-    OSError, at once where so much may not be taken."""
-    if size - disk.stat().st_blocks * 512 > free_room(disk):
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+def take_space(disk: Path, size: int, state_dir: Path) -> None:
+    """Take all the space that a file of the state directory will need, so that what is in it never meets a
+    full disk. Raises OSError, at once where so much may not be taken."""
     fd = os.open(disk, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
-        os.posix_fallocate(fd, 0, size)
+        with locked(state_dir / SPACE_LOCK, fcntl.LOCK_EX):  # no two find the same room
+            if size - os.fstat(fd).st_blocks * 512 > free_room(disk):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            os.posix_fallocate(fd, 0, size)
     finally:
         os.close(fd)
 

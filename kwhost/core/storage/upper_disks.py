@@ -74,7 +74,7 @@ class UpperDisks:
         disk = self._path / f".copy-{place.name}"
         try:
             _copy(self._ready(size), disk)
-            take_space(disk, size)
+            take_space(disk, size, self._path.parent)
             show_disk(disk, place)
         finally:
             disk.unlink(missing_ok=True)
