@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from kwhost.core.model.ids import DEFAULT_TENANT
+from kwhost.core.storage.volume_store import VolumeStore
 from tests.conftest import RunKwhost
 from tests.functional.hosting import Daemon, StartDaemon, eventually
 from tests.functional.image_parts import busybox_layer, docker_archive
@@ -285,3 +287,26 @@ def test_without_a_daemon_too(run_kwhost: RunKwhost, kwhost_command: list[str], 
     volume("rm", "data")
     assert json.loads(volume("ls", "--json")) == []
     assert mounts(tmp_path) == loops(tmp_path) == []
+
+
+def test_one_that_a_run_without_a_daemon_has_is_not_removed(
+    kwhost_command: list[str], tmp_path: Path
+) -> None:
+    """Of a directory no mount or loop device tells."""
+    VolumeStore(tmp_path / "state", tmp_path / "run", usual="directory").create(DEFAULT_TENANT, "data")
+    has_it = tmp_path / "state/volumes/default/data/data/f"
+    command = [*kwhost_command, "run", "-i", "-v", "data:/data", "--", "sh", "-c", "echo >/data/f; read end"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE) as running:
+        eventually(has_it.exists, "the program")
+
+        refused = subprocess.run(
+            [*kwhost_command, "volume", "rm", "data"],
+            check=False,
+            timeout=60,
+            capture_output=True,
+            text=True,
+        )
+
+        running.communicate(b"end\n", timeout=60)
+    assert refused.stderr == "kwhost: the volume data is in use\n"
+    assert has_it.exists()
