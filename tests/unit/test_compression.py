@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import struct
 from collections.abc import Callable
 
 import pytest
@@ -9,10 +10,20 @@ import zstandard
 
 from kwhost.core.errors import ImageError
 from kwhost.core.images import compression
-from kwhost.core.images.compression import HEAD, is_compressed, plain_stream
+from kwhost.core.images.compression import HEAD, compression_of, is_compressed, plain_stream
 
 Compress = Callable[[bytes], bytes]
-COMPRESSIONS = [gzip.compress, zstandard.compress]
+
+
+def pzstd(content: bytes) -> bytes:
+    """As pzstd writes it: each part behind a frame that says how long the part is, and that is skipped."""
+    parts = [
+        zstandard.compress(part) for part in (content[: len(content) // 2], content[len(content) // 2 :])
+    ]
+    return b"".join(struct.pack("<III", 0x184D2A50, 4, len(part)) + part for part in parts)
+
+
+COMPRESSIONS = [gzip.compress, zstandard.compress, pzstd]
 ZEROS = bytes(32 << 20)
 
 
@@ -42,6 +53,7 @@ def test_a_file_of_zeros_is_no_bomb(compress: Compress) -> None:
 @pytest.mark.parametrize("compress", COMPRESSIONS)
 def test_what_is_compressed_is_told_by_its_beginning(compress: Compress) -> None:
     assert is_compressed(compress(b"content")[:HEAD])
+    assert compression_of(compress(b"content")[:HEAD]) == ("gzip" if compress is gzip.compress else "zstd")
     assert not is_compressed(b"content"[:HEAD])
     assert not is_compressed(b"")
 

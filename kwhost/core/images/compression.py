@@ -6,13 +6,14 @@ from typing import Any, BinaryIO
 
 from kwhost.core.errors import ImageError
 
-__all__ = ["HEAD", "Read", "is_compressed", "plain_stream"]
+__all__ = ["HEAD", "Read", "compression_of", "is_compressed", "plain_stream"]
 
 # So many bytes say how a stream is compressed.
 HEAD = 6
 _PIECE = 1 << 18
 _GZIP = b"\x1f\x8b"
-_ZSTD = b"\x28\xb5\x2f\xfd"
+# A frame, or what may come before one and is skipped, as pzstd begins.
+_ZSTD = (b"\x28\xb5\x2f\xfd", *(bytes((0x50 + number,)) + b"\x2a\x4d\x18" for number in range(16)))
 _OTHERS = {b"BZh": "bzip2", b"\xfd7zXZ\0": "xz"}
 # zstd may ask for gigabytes of what it has written before; nothing in use asks for more than this.
 _WINDOW_MAX = 1 << 27
@@ -110,9 +111,16 @@ def _no_bomb(read: Read, source: _Head) -> Read:
     return checked
 
 
+def compression_of(head: bytes) -> str:
+    """How a stream is compressed that begins so (with HEAD bytes), as far as it can be read here; or ""."""
+    if head.startswith(_GZIP):
+        return "gzip"
+    return "zstd" if head.startswith(_ZSTD) else ""
+
+
 def is_compressed(head: bytes) -> bool:
     """Whether a stream that begins so (with HEAD bytes) is anything but itself."""
-    return head.startswith((_GZIP, _ZSTD, *_OTHERS))
+    return head.startswith((_GZIP, *_ZSTD, *_OTHERS))
 
 
 def plain_stream(source: BinaryIO) -> Read:

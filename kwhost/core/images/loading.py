@@ -12,6 +12,7 @@ from kwhost.core.errors import ImageError, UsageError
 from kwhost.core.images.adding import Adder
 from kwhost.core.images.allowance import Allowance
 from kwhost.core.images.archive_layout import ArchivedImage, Directory, read_layout
+from kwhost.core.images.compression import HEAD, compression_of
 from kwhost.core.images.deadline import Deadline
 from kwhost.core.images.digests import Digest, digest_of, hash_file
 from kwhost.core.images.names import ImageName, parse_name
@@ -25,7 +26,6 @@ __all__ = ["ImageWork", "import_root", "load_archive"]
 _LAYER = "application/vnd.oci.image.layer.v1.tar"
 _CONFIG = "application/vnd.oci.image.config.v1+json"
 _MANIFEST = "application/vnd.oci.image.manifest.v1+json"
-_SUFFIXES = {b"\x1f\x8b": "+gzip", b"\x28\xb5": "+zstd"}
 
 
 class ImageWork(NamedTuple):
@@ -122,9 +122,10 @@ def _manifest(adder: Adder, config: Digest, size: int, layers: list[Digest]) -> 
     described = []
     for layer in layers:
         with adder.blob(layer).open("rb") as file:
-            suffix = _SUFFIXES.get(file.read(2), "")
+            compression = compression_of(file.read(HEAD))
             length = os.fstat(file.fileno()).st_size
-        described.append({"mediaType": _LAYER + suffix, "digest": layer, "size": length})
+        kind = f"{_LAYER}+{compression}" if compression else _LAYER
+        described.append({"mediaType": kind, "digest": layer, "size": length})
     return json.dumps(
         {
             "schemaVersion": 2,
