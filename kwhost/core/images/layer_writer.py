@@ -16,6 +16,7 @@ from typing import NamedTuple
 from kwhost.core.abi.openat2 import open_in_root
 from kwhost.core.errors import ImageError
 from kwhost.core.images.tar_reader import Entry, Kind, TarReader
+from kwhost.core.model.ids import FULL_RANGE
 
 __all__ = ["LayerBounds", "LayerResult", "write_layer"]
 
@@ -32,7 +33,6 @@ _OVERLAY = b"user.overlay."
 # Set-user-ID bits do nothing in an instance, and might elsewhere. Of a directory they mean something else.
 _FILE_MODES = stat.S_ISVTX | 0o777
 _DIRECTORY_MODES = stat.S_ISVTX | stat.S_ISGID | 0o777
-_NO_ID = 2**32 - 1  # means "leave it" to the kernel
 _LAST_SECOND = 2**33
 _OPAQUE_MAX = 10_000
 _OPAQUE_BYTES_MAX = 1 << 20  # of all their paths
@@ -189,14 +189,24 @@ class _Writer:
         path = os.fsdecode(b"/".join(parts)) or "."
         try:
             fd = open_in_root(self._root, path, _DIRECTORY)
-        except FileNotFoundError:
-            above = self._open_parent(parts[:-1])
-            self._grow(_BLOCK)
-            os.mkdir(parts[-1], 0o755, dir_fd=above)
+        except (FileNotFoundError, NotADirectoryError):
+            self._make_parent(parts)
             self.close()
             fd = open_in_root(self._root, path, _DIRECTORY)
         self._parent = _Parent(parts, fd, os.fstat(fd).st_gid == self._us[1])
         return fd
+
+    def _make_parent(self, parts: list[bytes]) -> None:
+        """Make a directory that is not there, or that is taken away from the layers below."""
+        above, name = self._open_parent(parts[:-1]), parts[-1]
+        self._grow(_BLOCK)
+        try:
+            os.mkdir(name, 0o755, dir_fd=above)
+        except FileExistsError:
+            if stat.S_ISCHR(os.stat(name, dir_fd=above, follow_symlinks=False).st_mode):
+                os.unlink(name, dir_fd=above)
+                os.mkdir(name, 0o755, dir_fd=above)
+                self._make_opaque(above, parts)
 
     def _add(self, entry: Entry, above: list[bytes], name: bytes, archive: TarReader) -> None:
         kind = entry.kind
@@ -358,8 +368,12 @@ class _Writer:
         """Give the archive's owner to an opened file, or to a name."""
         if self._one_owner:
             return
-        if not (0 <= entry.uid < _NO_ID and 0 <= entry.gid < _NO_ID):
-            raise ImageError(f"the layer's entry {_shown(entry.name)} has an owner that cannot be")
+        if not (0 <= entry.uid < FULL_RANGE and 0 <= entry.gid < FULL_RANGE):
+            owner = f"{entry.uid}:{entry.gid}"
+            raise ImageError(
+                f"the layer's entry {_shown(entry.name)} belongs to {owner}, and there are ids up to "
+                f"{FULL_RANGE - 1} alone"
+            )
         if isinstance(file, int):
             os.fchown(file, entry.uid, entry.gid)
         else:
@@ -367,7 +381,14 @@ class _Writer:
 
     def _set_attributes(self, entry: Entry, file: int) -> None:
         for name, value in _users_attributes(entry):
-            os.setxattr(file, name, value)
+            try:
+                os.setxattr(file, name, value)
+            except OSError as error:
+                what = f"the attribute {_shown(name)} of {len(value)} bytes"
+                raise ImageError(
+                    f"the layer's entry {_shown(entry.name)} has {what}, which the file system of the images "
+                    f"does not take: {error.strerror}"
+                ) from error
 
 
 def _users_attributes(entry: Entry) -> list[tuple[bytes, bytes]]:
