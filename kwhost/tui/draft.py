@@ -11,7 +11,7 @@ from kwhost.core.errors import KwhostError, UsageError
 from kwhost.core.images.names import parse_name
 from kwhost.core.model.definition import InstanceDefinition, Limits, Restart
 from kwhost.core.model.ids import instance_name, tenant_name
-from kwhost.core.model.image import StoredImage
+from kwhost.core.model.image import ListedImage, StoredImage
 from kwhost.core.model.instance import Engine
 from kwhost.core.model.policy import policy_name
 from kwhost.core.model.ports import parse_port
@@ -149,7 +149,7 @@ def _command_line(definition: InstanceDefinition, texts: Mapping[str, str]) -> s
     return shlex.join([*words, "--", *definition.command] if definition.command else words)
 
 
-def image_of(text: str, tenant: str, images: Sequence[StoredImage]) -> StoredImage | None:
+def image_of(text: str, tenant: str, images: Sequence[ListedImage]) -> ListedImage | None:
     """The image that a tenant means by what is written; its own come before those that all share."""
     try:
         name = parse_name(text.strip()).familiar

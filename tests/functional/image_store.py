@@ -27,13 +27,15 @@ class Store:
         with self.images.spooling() as (file, write):
             write(archive)
             os.lseek(file, 0, os.SEEK_SET)
-            return self.images.load(owner, file, name)
+            added = self.images.load(owner, file, name)
+        return tuple(self.images.inspect(owner, image.name) for image in added)
 
     def import_root(self, archive: bytes, name: str) -> tuple[StoredImage, ...]:
         with self.images.spooling() as (file, write):
             write(archive)
             os.lseek(file, 0, os.SEEK_SET)
-            return self.images.import_root(OPERATOR, file, name)
+            added = self.images.import_root(OPERATOR, file, name)
+        return tuple(self.images.inspect(OPERATOR, image.name) for image in added)
 
     def names(self, owner: Owner = OPERATOR) -> list[str]:
         return [image.name for image in self.images.list(owner)]

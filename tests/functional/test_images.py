@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from kwhost.core.errors import ImageError, NotFound, UsageError
@@ -366,24 +367,51 @@ def test_names_are_bounded(store: Store) -> None:
     assert len(store.names()) == 1000
 
 
-def test_what_images_say_of_themselves_is_bounded_for_all_names_of_an_owner(store: Store) -> None:
-    store.load(docker_archive([BASE], *[f"a:{tag}" for tag in range(20)], Env=["A=" + "x" * 100_000]))
+def several(configs: dict[str, bytes]) -> bytes:
+    """An archive of an image for each name, all of one layer."""
+    archive = Archive().add("layer.tar", BASE)
+    for name, config in configs.items():
+        archive.add(f"{name}.json", config)
+    entries = [
+        {"Config": f"{name}.json", "RepoTags": [f"{name}:1"], "Layers": ["layer.tar"]} for name in configs
+    ]
+    return archive.add("manifest.json", json.dumps(entries).encode()).data
+
+
+def test_what_all_images_of_an_owner_say_of_themselves_is_bounded(store: Store) -> None:
+    def talkative(name: str) -> dict[str, bytes]:
+        environment = [f"{name}{half}={'x' * 125_000}" for half in range(2)]
+        return {
+            f"{name}{number}": image_config([BASE], Env=environment, User=str(number)) for number in range(10)
+        }
+
+    store.load(several(talkative("a")))
 
     with pytest.raises(ImageError, match="would say more than 4194304 bytes of themselves; remove some"):
-        store.load(docker_archive([BASE], *[f"b:{tag}" for tag in range(30)], Env=["A=" + "x" * 100_000]))
-    assert len(store.names()) == 20
+        store.load(several(talkative("b")))
+    assert len(store.names()) == 10
     store.load(docker_archive([BASE], "b:1"), ACME)
 
 
-def test_of_an_archive_all_images_are_added_or_none(store: Store) -> None:
-    configs = {"good.json": image_config([BASE]), "bad.json": image_config([TOP])}
-    archive = Archive().add("layer.tar", BASE)
-    for name, config in configs.items():
-        archive.add(name, config)
-    entries = [{"Config": name, "RepoTags": [f"{name[:-5]}:1"], "Layers": ["layer.tar"]} for name in configs]
+def test_lists_are_short_whatever_images_say_of_themselves(store: Store) -> None:
+    names = [f"a:{number}" for number in range(100)]
+    (image, *_) = store.load(docker_archive([BASE], *names, Env=["A=" + "x" * 100_000]))
+    assert len(image.settings.environment["A"]) == 100_000
 
+    lists = (
+        store.images.list(OPERATOR),
+        store.images.list(ACME),
+        store.images.list_all(None),
+        store.images.prune(OPERATOR, ()),
+    )
+
+    assert [len(found) for found in lists] == [100] * 4
+    assert all(len(msgspec.json.encode(found)) < 100 * 500 for found in lists)
+
+
+def test_of_an_archive_all_images_are_added_or_none(store: Store) -> None:
     with pytest.raises(ImageError, match="layer 1 is not what"):
-        store.load(archive.add("manifest.json", json.dumps(entries).encode()).data)
+        store.load(several({"good": image_config([BASE]), "bad": image_config([TOP])}))
     assert store.names() == []
     assert store.content() == []
 

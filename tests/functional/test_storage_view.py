@@ -87,8 +87,11 @@ def test_an_image_tells_who_has_it(daemon: Daemon) -> None:
 
     def users(**query: Any) -> list[str]:
         (image,) = daemon.client.request("GET", "/v1/images", query)
-        instances: list[str] = image["instances"]
+        found = daemon.client.request("GET", f"/v1/images/{image['digest']}", query)
+        instances: list[str] = found["instances"]
+        assert image["instance_count"] == len(instances)
         return instances
 
-    assert users(all=True) == users() == ["acme/app", "beta/other"]
+    assert users() == ["acme/app", "beta/other"]
     assert users(tenant="beta") == ["beta/other"]
+    assert daemon.client.request("GET", "/v1/images", {"all": True})[0]["instance_count"] == 2

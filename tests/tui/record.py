@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator
 from itertools import islice
 from typing import Any
+from urllib.parse import quote
 
 from kwhost.core.api.client import Client, instance_path
 from kwhost.net.netlink import open_session
@@ -151,6 +152,10 @@ def record(client: Client) -> dict[str, Any]:
     for volume in answers["/v1/volumes"]:
         path = f"/v1/volumes/{volume['name']}"
         answers[path] = client.request("GET", path, {"tenant": volume["tenant"]})
+    for image in answers["/v1/images"]:
+        reference = f"{image['name']}@{image['digest']}"
+        path = f"/v1/images/{quote(reference, safe='')}"
+        answers[path] = client.request("GET", path, {"tenant": image["tenant"]})
     streams["/v1/events"] = list(_streamed(client, "/v1/events", None))[-_EVENTS:]
     answers["/v1/audit"] = client.request("GET", "/v1/audit")
     answers["/v1/info"] |= _INFO

@@ -1,6 +1,7 @@
 """What an instance writes, is named or asks for cannot act on the operator's terminal."""
 
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from textual.pilot import Pilot
@@ -75,8 +76,10 @@ def hostile() -> dict[str, Any]:
         "image": EVIL, "digest": EVIL, "size": 1, "layers": [layer], "mounts": [mount],
     }  # fmt: skip
     settings = {"command": [EVIL], "user": EVIL, "workdir": EVIL, "volumes": [EVIL], "ports": [EVIL]}
-    image = {"name": EVIL, "digest": EVIL, "tenant": EVIL, "size": 1, "layers": [], "added": 1.0}
-    transcript["answers"]["/v1/images"] = [image | {"settings": settings, "instances": [EVIL]}]
+    image = {"name": EVIL, "digest": EVIL, "tenant": EVIL, "size": 1, "added": 1.0}
+    transcript["answers"]["/v1/images"] = [image | {"layer_count": 1, "instance_count": 1}]
+    about = image | {"layers": [EVIL], "settings": settings, "instances": [EVIL]}
+    transcript["answers"][f"/v1/images/{quote(EVIL, safe='')}"] = about
     for connection in transcript["answers"][f"{base}/connections"]["connections"]:
         connection |= {"local": EVIL, "remote": EVIL}
     for layer in transcript["answers"][f"{base}/policy"]["layers"]:

@@ -139,6 +139,23 @@ def test_what_instances_have_is_told_before_it_is_removed() -> None:
     play(look)
 
 
+def test_of_an_image_that_is_gone_already_nothing_more_is_told() -> None:
+    transcript = load("images")
+    for path in [path for path in transcript["answers"] if path.startswith("/v1/images/")]:
+        del transcript["answers"][path]
+
+    async def look() -> None:
+        async with interface(transcript) as (app, pilot, _):
+            await open_images(app, pilot)
+            await pilot.press("j", "enter")
+            detail = app.screen.query_one("#detail", Static)
+            await wait_for(lambda: "no /v1/images/shop" in str(detail.content), "the error")
+
+            assert isinstance(app.screen, ImagesScreen)
+
+    play(look)
+
+
 def test_no_key_changes_images_in_read_only_mode() -> None:
     async def look() -> None:
         async with interface(load("images"), read_only=True) as (app, pilot, replay):

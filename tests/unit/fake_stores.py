@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Container
 from kwhost.core.errors import NotFound
 from kwhost.core.images.store import Owner
 from kwhost.core.model.ids import TenantName
-from kwhost.core.model.image import StoredImage
+from kwhost.core.model.image import ListedImage, StoredImage
 from kwhost.core.model.volume import StoredVolume
 from kwhost.core.supervise.images import ArchiveKind
 
@@ -53,12 +53,12 @@ class FakeImages:
         self.stored: dict[tuple[Owner, str], StoredImage] = {}
         self.received = b""
 
-    async def list(self, owner: Owner) -> tuple[StoredImage, ...]:
-        return tuple(image for (whose, _), image in self.stored.items() if whose in (None, owner))
+    async def list(self, owner: Owner) -> tuple[ListedImage, ...]:
+        return tuple(image.listed() for (whose, _), image in self.stored.items() if whose in (None, owner))
 
-    async def list_all(self, tenants: Container[TenantName] | None) -> tuple[StoredImage, ...]:
+    async def list_all(self, tenants: Container[TenantName] | None) -> tuple[ListedImage, ...]:
         return tuple(
-            image
+            image.listed()
             for (whose, _), image in self.stored.items()
             if whose is None or tenants is None or whose in tenants
         )
@@ -74,14 +74,14 @@ class FakeImages:
         del self.stored[owner, reference]
         return image
 
-    async def prune(self, owner: Owner) -> tuple[StoredImage, ...]:
-        removed = tuple(image for (whose, _), image in self.stored.items() if whose == owner)
+    async def prune(self, owner: Owner) -> tuple[ListedImage, ...]:
+        removed = tuple(image.listed() for (whose, _), image in self.stored.items() if whose == owner)
         self.stored = {key: image for key, image in self.stored.items() if key[0] != owner}
         return removed
 
     async def add(
         self, owner: Owner, kind: ArchiveKind, name: str | None, archive: AsyncIterator[bytes]
-    ) -> tuple[StoredImage, ...]:
+    ) -> tuple[ListedImage, ...]:
         self.received = b"".join([piece async for piece in archive])
         image = StoredImage(
             name=name or kind.value,
@@ -92,4 +92,4 @@ class FakeImages:
             added=1.0,
         )
         self.stored[owner, image.name] = image
-        return (image,)
+        return (image.listed(),)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from kwhost.core.errors import UsageError
-from kwhost.core.model.image import StoredImage
+from kwhost.core.model.image import ListedImage
 from kwhost.tui.bringing import read_bringing, read_volume
 from kwhost.tui.screens.images import unused
 
@@ -63,16 +63,16 @@ def test_a_volume_that_cannot_be_is_refused(text: str) -> None:
         read_volume(text, "acme")
 
 
-def image(name: str, tenant: str | None, digest: str, *instances: str) -> StoredImage:
-    return StoredImage(
-        name=name, digest=digest, tenant=tenant, size=1, layers=(), added=0.0, instances=instances
+def image(name: str, tenant: str | None, digest: str, instances: int = 0) -> ListedImage:
+    return ListedImage(
+        name=name, digest=digest, tenant=tenant, size=1, layer_count=1, added=0.0, instance_count=instances
     )
 
 
 def test_unused_is_what_no_instance_has_or_is_to_have() -> None:
     images = (
         image("a:1", "acme", "1"),
-        image("b:1", "acme", "2", "acme/x"),
+        image("b:1", "acme", "2", instances=1),
         image("c:1", "acme", "2"),
         image("d:latest", "acme", "3"),
         image("a:1", None, "4"),

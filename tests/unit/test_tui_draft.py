@@ -72,8 +72,8 @@ def image(name: str, tenant: str | None, **settings: Any) -> StoredImage:
 
 
 def test_a_tenants_own_image_comes_before_the_shared_one() -> None:
-    shared, own, others = image("a:latest", None), image("a:latest", "acme"), image("b:1", "rival")
-    images = (shared, own, others)
+    names = (("a:latest", None), ("a:latest", "acme"), ("b:1", "rival"))
+    images = shared, own, _ = tuple(image(name, tenant).listed() for name, tenant in names)
 
     assert image_of("a", "acme", images) is own
     assert image_of(" a:latest ", "rival", images) is shared

@@ -3,7 +3,7 @@
 from kwhost.core.api.calls import Call, Handler
 from kwhost.core.errors import UsageError
 from kwhost.core.images.store import OPERATOR, Owner
-from kwhost.core.model.image import StoredImage
+from kwhost.core.model.image import ListedImage, StoredImage
 from kwhost.core.supervise.images import ArchiveKind
 
 __all__ = ["IMAGE_HANDLERS"]
@@ -14,7 +14,7 @@ def _owner(call: Call) -> Owner:
     return call.only_tenant() or OPERATOR
 
 
-async def _images(call: Call) -> tuple[StoredImage, ...]:
+async def _images(call: Call) -> tuple[ListedImage, ...]:
     if call.query.get("all"):
         return await call.hosting.images.list_all(call.visible())
     return await call.hosting.images.list(_owner(call))
@@ -30,11 +30,11 @@ async def _remove(call: Call) -> StoredImage:
     return await call.hosting.images.remove(_owner(call), reference)
 
 
-async def _prune(call: Call) -> tuple[StoredImage, ...]:
+async def _prune(call: Call) -> tuple[ListedImage, ...]:
     return await call.hosting.images.prune(_owner(call))
 
 
-async def _add(call: Call) -> tuple[StoredImage, ...]:
+async def _add(call: Call) -> tuple[ListedImage, ...]:
     try:
         kind = ArchiveKind(call.query["kind"])
     except ValueError:

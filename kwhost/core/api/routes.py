@@ -24,7 +24,7 @@ from kwhost.core.model.decisions import Answer, Question, RememberedAnswer
 from kwhost.core.model.definition import InstanceDefinition
 from kwhost.core.model.events import AuditRecord, Event
 from kwhost.core.model.history import History
-from kwhost.core.model.image import StoredImage
+from kwhost.core.model.image import ListedImage, StoredImage
 from kwhost.core.model.memory import InstanceMemory
 from kwhost.core.model.network import PublishedPort
 from kwhost.core.model.policy import CallChoice
@@ -247,7 +247,7 @@ ROUTES: tuple[Route, ...] = (
     _read(
         "images",
         "/v1/images",
-        tuple[StoredImage, ...],
+        tuple[ListedImage, ...],
         "the images that a tenant may use; without one, those that the operator shares",
         _WHOSE,
         Parameter("all", bool, "those of the operator and of all tenants that the caller may see instead"),
@@ -256,7 +256,7 @@ ROUTES: tuple[Route, ...] = (
         name="image-add",
         method="PUT",
         path="/v1/images",
-        answer=tuple[StoredImage, ...],
+        answer=tuple[ListedImage, ...],
         summary="add the images of an archive, or one out of the archive of a root file system",
         query=(
             _WHOSE,
@@ -281,7 +281,7 @@ ROUTES: tuple[Route, ...] = (
         name="images-prune",
         method="POST",
         path="/v1/prune/images",
-        answer=tuple[StoredImage, ...],
+        answer=tuple[ListedImage, ...],
         summary="forget the images that no instance is made of",
         query=(_WHOSE,),
         changes=True,

@@ -55,7 +55,7 @@ def format_images(images: Sequence[dict[str, Any]]) -> str:
                 image["name"],
                 image["digest"].partition(":")[2][:_DIGITS],
                 image["tenant"] or "-",
-                str(len(image["layers"])),
+                str(image["layer_count"]),
                 format_bytes(image["size"]),
                 format_when(image["added"]),
             )

@@ -45,7 +45,7 @@ class Archive:
 
 
 class ImageAccess(Protocol):
-    """Images as JSON values. Raises KwhostError."""
+    """Images as JSON values, in lists without what they say of themselves. Raises KwhostError."""
 
     def all_images(self) -> list[dict[str, Any]]:
         """What may be used."""
@@ -107,7 +107,7 @@ class _Local:
 
     def all_images(self) -> list[dict[str, Any]]:
         """See ImageAccess."""
-        return [_plain(asdict(image)) for image in self._images.list(None)]
+        return [asdict(image) for image in self._images.list(None)]
 
     def inspect(self, reference: str) -> dict[str, Any]:
         """See ImageAccess."""
@@ -119,7 +119,7 @@ class _Local:
 
     def prune(self) -> list[dict[str, Any]]:
         """See ImageAccess."""
-        return [_plain(asdict(image)) for image in self._images.prune(None, ())]
+        return [asdict(image) for image in self._images.prune(None, ())]
 
     def add(self, archive: Archive, *, name: str | None, root: bool) -> list[dict[str, Any]]:
         """See ImageAccess."""
@@ -136,7 +136,7 @@ class _Local:
             added = self._images.import_root(None, file, name or "", self._report)
         else:
             added = self._images.load(None, file, name, self._report)
-        return [_plain(asdict(image)) for image in added]
+        return [asdict(image) for image in added]
 
     def _report(self, line: str) -> None:
         if self._shown:

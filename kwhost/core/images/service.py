@@ -19,8 +19,8 @@ from kwhost.core.images.image import Image
 from kwhost.core.images.records import read_record
 from kwhost.core.images.room import Watch
 from kwhost.core.images.store import ImageStore, Owner, telling_full_disk
-from kwhost.core.images.stored import describe, find_name, plan_stored
-from kwhost.core.model.image import StoredImage
+from kwhost.core.images.stored import describe, find_name, list_names, plan_stored
+from kwhost.core.model.image import ListedImage, StoredImage
 
 if TYPE_CHECKING:
     from kwhost.core.images.loading import ImageWork
@@ -51,7 +51,7 @@ class Images:
         name: str | None,
         report: Report = _silent,
         take: Take = unbounded,
-    ) -> tuple[StoredImage, ...]:
+    ) -> tuple[ListedImage, ...]:
         """Add the images of an opened docker-archive or oci-archive."""
         with self._unpackers() as unpackers:
             from kwhost.core.images.loading import load_archive  # brings msgspec
@@ -61,7 +61,7 @@ class Images:
 
     def import_root(
         self, owner: Owner, archive: int, name: str, report: Report = _silent, take: Take = unbounded
-    ) -> tuple[StoredImage, ...]:
+    ) -> tuple[ListedImage, ...]:
         """Add an image out of the opened archive of a root file system."""
         with self._unpackers() as unpackers:
             from kwhost.core.images.loading import import_root
@@ -105,27 +105,28 @@ class Images:
         finally:
             os.close(file)
 
-    def _added(self, owner: Owner, add: Callable[[], Iterable[str]]) -> tuple[StoredImage, ...]:
+    def _added(self, owner: Owner, add: Callable[[], Iterable[str]]) -> tuple[ListedImage, ...]:
         try:
             names = add()
         finally:
             self.collect()  # what came before a failure, or what a name meant until now
         own = self.store.names(owner)
-        return tuple(describe(self.store, name, owner, own[name]) for name in names if name in own)
+        return list_names(self.store, ((name, owner, own[name]) for name in names if name in own))
 
-    def list(self, owner: Owner) -> tuple[StoredImage, ...]:
+    def list(self, owner: Owner) -> tuple[ListedImage, ...]:
         """The images that the owner may use, by name."""
         visible = sorted(self.store.visible(owner).items())
-        return tuple(describe(self.store, name, whose, named) for name, (whose, named) in visible)
+        return list_names(self.store, ((name, whose, named) for name, (whose, named) in visible))
 
-    def list_all(self, owners: Collection[Owner] | None) -> tuple[StoredImage, ...]:
+    def list_all(self, owners: Collection[Owner] | None) -> tuple[ListedImage, ...]:
         """The images of these owners, or of all, each with its own names."""
-        return tuple(
-            describe(self.store, name, owner, named)
+        names = (
+            (name, owner, named)
             for owner in self.store.owners()
             if owners is None or owner in owners
             for name, named in sorted(self.store.names(owner).items())
         )
+        return list_names(self.store, names)
 
     def sizes(self) -> dict[Owner, int]:
         """The bytes that each owner's images take, each part once."""
@@ -158,7 +159,7 @@ class Images:
         self.collect()
         return image
 
-    def prune(self, owner: Owner, configured: Collection[str]) -> tuple[StoredImage, ...]:
+    def prune(self, owner: Owner, configured: Collection[str]) -> tuple[ListedImage, ...]:
         """Forget the owner's own names of images that no instance has, or is `configured` with; what they
         were. What was left by whoever was killed goes, too."""
         self.store.make()
@@ -166,13 +167,13 @@ class Images:
         for reference in configured:
             with suppress(NotFound, UsageError):  # another owner's, or a plugin's
                 used.add(find_name(self.store, owner, reference)[2].digest)
-        removed = []
-        for name, named in sorted(self.store.names(owner).items()):
-            if named.digest not in used:
-                removed.append(describe(self.store, name, owner, named))
-                self.store.remove_name(owner, name)
+        own = sorted(self.store.names(owner).items())
+        unused = [(name, owner, named) for name, named in own if named.digest not in used]
+        removed = list_names(self.store, unused)
+        for image in removed:
+            self.store.remove_name(owner, image.name)
         self.collect()
-        return tuple(removed)
+        return removed
 
     def let_go(self, digest: str) -> None:
         """Remove an image that an instance had, and that has no name any more."""

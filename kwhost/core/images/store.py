@@ -46,7 +46,7 @@ OPERATOR: Owner = None
 _OPERATORS_FILE = "_operator"  # no tenant can be called so
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 _NAMES_MAX = 1000
-_SAID_MAX = 4 * 1024 * 1024  # of all names: a list has all of it
+_SAID_MAX = 4 * 1024 * 1024  # of all images: whoever lists them reads it
 _LAYOUT = b'{"imageLayoutVersion": "1.0.0"}\n'
 
 
@@ -264,8 +264,7 @@ class ImageStore:
                 raise ImageError(
                     f"there would be {len(entries)} names of images, more than {_NAMES_MAX}; remove some"
                 )
-            said = {each.digest: self._said(each.digest) for each in entries.values()}
-            if sum(said[each.digest] for each in entries.values()) > _SAID_MAX:
+            if sum(map(self._said, {each.digest for each in entries.values()})) > _SAID_MAX:
                 raise ImageError(
                     f"the images would say more than {_SAID_MAX} bytes of themselves; remove some"
                 )

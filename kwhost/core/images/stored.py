@@ -1,6 +1,8 @@
 """Images of the store, as an instance's root: the layers beneath an overlay, shared by all that have them."""
 
 import re
+from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,10 +12,10 @@ from kwhost.core.images.names import parse_name
 from kwhost.core.images.records import read_record
 from kwhost.core.images.store import ImageStore, Named, Owner
 from kwhost.core.images.system_dirs import system_mounts
-from kwhost.core.model.image import ImageSettings, StoredImage
+from kwhost.core.model.image import ImageSettings, ListedImage, StoredImage
 from kwhost.core.model.mounts import Mount, MountFlag, MountKind
 
-__all__ = ["StoredPlan", "describe", "find_name", "plan_stored"]
+__all__ = ["StoredPlan", "describe", "find_name", "list_names", "plan_stored"]
 
 _SHORT_DIGEST = re.compile(r"(?:sha256:)?([0-9a-f]{12,64})")
 
@@ -91,3 +93,15 @@ def describe(store: ImageStore, name: str, owner: Owner, named: Named) -> Stored
         created=record.created,
         settings=record.settings,
     )
+
+
+def list_names(store: ImageStore, names: Iterable[tuple[str, Owner, Named]]) -> tuple[ListedImage, ...]:
+    """What lists have of names. Raises ImageError."""
+    known: dict[Digest, ListedImage] = {}  # each record is read once, and let go
+    listed = []
+    for name, owner, named in names:
+        if named.digest not in known:
+            known[named.digest] = describe(store, name, owner, named).listed()
+        image = known[named.digest]
+        listed.append(replace(image, name=name, tenant=owner, added=named.added, index=named.chosen_from))
+    return tuple(listed)

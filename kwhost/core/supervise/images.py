@@ -3,7 +3,7 @@ there."""
 
 import os
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Collection, Iterable
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from enum import Enum
 from functools import partial
 from typing import TYPE_CHECKING, Protocol, TypeVar
@@ -14,7 +14,7 @@ from kwhost.core.errors import ImageError, QuotaExceeded
 from kwhost.core.images.service import Images
 from kwhost.core.images.store import OPERATOR, Owner
 from kwhost.core.model.ids import TenantName
-from kwhost.core.model.image import StoredImage
+from kwhost.core.model.image import ListedImage, StoredImage
 from kwhost.core.supervise.admission import check_storage
 
 if TYPE_CHECKING:
@@ -42,10 +42,11 @@ class ArchiveKind(Enum):
 class ImageHosting(Protocol):
     """Images of tenants, and of the operator (None), who shares them with all."""
 
-    async def list(self, owner: Owner) -> tuple[StoredImage, ...]:
-        """What the owner may use, by name. Raises ImageError."""
+    async def list(self, owner: Owner) -> tuple[ListedImage, ...]:
+        """What the owner may use, by name; instances that have it are those of the owner (None: of all).
+        Raises ImageError."""
 
-    async def list_all(self, tenants: Collection[TenantName] | None) -> tuple[StoredImage, ...]:
+    async def list_all(self, tenants: Collection[TenantName] | None) -> tuple[ListedImage, ...]:
         """All own images of these tenants and of the operator; None: of everybody. Raises ImageError."""
 
     async def inspect(self, owner: Owner, reference: str) -> StoredImage:
@@ -55,12 +56,12 @@ class ImageHosting(Protocol):
         """Forget a name of the owner's own; what no other name and no instance needs goes with it, and who
         still has it is told. Raises as `inspect`, and HostError."""
 
-    async def prune(self, owner: Owner) -> tuple[StoredImage, ...]:
+    async def prune(self, owner: Owner) -> tuple[ListedImage, ...]:
         """Forget the owner's own names that no instance needs; what they were. Raises as `remove`."""
 
     async def add(
         self, owner: Owner, kind: ArchiveKind, name: str | None, archive: AsyncIterator[bytes]
-    ) -> tuple[StoredImage, ...]:
+    ) -> tuple[ListedImage, ...]:
         """Add what an archive has: all of it, or nothing. Raises ImageError, UsageError, HostError,
         QuotaExceeded."""
 
@@ -107,46 +108,49 @@ class HostedImages:
         """What the owner has may have changed."""
         self._sizes[owner] = await self._call(owner, lambda: self._images.size(owner))
 
-    async def list(self, owner: Owner) -> tuple[StoredImage, ...]:
+    async def list(self, owner: Owner) -> tuple[ListedImage, ...]:
         """See ImageHosting."""
         found = await self._call(owner, lambda: self._images.list(owner))
-        return await self._with_instances(found, None if owner is None else (owner,))
+        return await self._counted(found, None if owner is None else (owner,))
 
-    async def list_all(self, tenants: Collection[TenantName] | None) -> tuple[StoredImage, ...]:
+    async def list_all(self, tenants: Collection[TenantName] | None) -> tuple[ListedImage, ...]:
         """See ImageHosting."""
         owners = None if tenants is None else (OPERATOR, *tenants)
         found = await self._call(owners, lambda: self._images.list_all(owners))
-        return await self._with_instances(found, tenants)
+        return await self._counted(found, tenants)
 
     async def inspect(self, owner: Owner, reference: str) -> StoredImage:
         """See ImageHosting."""
         found = await self._call(owner, lambda: self._images.inspect(owner, reference))
-        return (await self._with_instances((found,), None if owner is None else (owner,)))[0]
+        return await self._with_instances(found, owner)
 
-    async def _with_instances(
-        self, images: tuple[StoredImage, ...], tenants: Collection[TenantName] | None
-    ) -> tuple[StoredImage, ...]:
-        """With those that are made of each, of these tenants or of all."""
+    async def _counted(
+        self, images: tuple[ListedImage, ...], tenants: Collection[TenantName] | None
+    ) -> tuple[ListedImage, ...]:
+        users = await self._users(tenants)
+        return tuple(image.with_instances(users.get(image.digest, ())) for image in images)
+
+    async def _with_instances(self, image: StoredImage, owner: Owner) -> StoredImage:
+        users = await self._users(None if owner is None else (owner,))
+        private = tuple(each for each in self.private(image.digest) if owner in (None, each))
+        return image.with_instances(sorted(users.get(image.digest, ()))).with_private(private)
+
+    async def _users(self, tenants: Collection[TenantName] | None) -> Mapping[str, Sequence[str]]:
+        """The instances that are made of each image, of these tenants or of all."""
         uses = await self._call(None if tenants is None else tuple(tenants), self._images.uses)
-        names: dict[str, list[str]] = {}
+        names = defaultdict(list)
         for record in self.records():
             if tenants is None or record.tenant in tenants:
-                names.setdefault(uses.get(record.id, ""), []).append(f"{record.tenant}/{record.name}")
-        told = (image.with_instances(tuple(sorted(names.get(image.digest, ())))) for image in images)
-        return tuple(
-            image.with_private(
-                tuple(each for each in self.private(image.digest) if tenants is None or each in tenants)
-            )
-            for image in told
-        )
+                names[uses.get(record.id, "")].append(f"{record.tenant}/{record.name}")
+        return names
 
     async def remove(self, owner: Owner, reference: str) -> StoredImage:
         """See ImageHosting."""
         removed = await self._call(owner, lambda: self._images.remove(owner, reference))
         await self._count(owner)
-        return (await self._with_instances((removed,), None if owner is None else (owner,)))[0]
+        return await self._with_instances(removed, owner)
 
-    async def prune(self, owner: Owner) -> tuple[StoredImage, ...]:
+    async def prune(self, owner: Owner) -> tuple[ListedImage, ...]:
         """See ImageHosting."""
         wanted = {record.definition.image for record in self.records()}
         removed = await self._call(owner, lambda: self._images.prune(owner, wanted))
@@ -164,7 +168,7 @@ class HostedImages:
 
     async def add(
         self, owner: Owner, kind: ArchiveKind, name: str | None, archive: AsyncIterator[bytes]
-    ) -> tuple[StoredImage, ...]:
+    ) -> tuple[ListedImage, ...]:
         """See ImageHosting."""
         async with self._sending[owner]:
             if self._take(owner, 0) == 0:
@@ -179,11 +183,11 @@ class HostedImages:
 
     async def _add(
         self, owner: Owner, kind: ArchiveKind, name: str | None, file: int
-    ) -> tuple[StoredImage, ...]:
+    ) -> tuple[ListedImage, ...]:
         def take(size: int) -> int | None:
             return trio.from_thread.run_sync(self._take, owner, size)
 
-        def add() -> tuple[StoredImage, ...]:
+        def add() -> tuple[ListedImage, ...]:
             if kind is ArchiveKind.ROOT:
                 return self._images.import_root(owner, file, name or "", take=take)
             return self._images.load(owner, file, name, take=take)

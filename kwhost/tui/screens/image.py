@@ -4,6 +4,7 @@ import shlex
 import signal
 from collections.abc import Iterable
 from typing import ClassVar
+from urllib.parse import quote
 
 from textual.binding import BindingType
 from textual.containers import VerticalScroll
@@ -11,15 +12,28 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from kwhost.core.model.definition import ProbeKind
-from kwhost.core.model.image import StoredImage
+from kwhost.core.model.image import ListedImage, StoredImage
 from kwhost.core.model.text import clean
 from kwhost.tui.format import age, size
 from kwhost.tui.host import Host
 from kwhost.tui.keys import bindings
+from kwhost.tui.records import read
 from kwhost.tui.screens.base import HostScreen
 from kwhost.tui.screens.listing import lines
 
-__all__ = ["ImageScreen", "program_of"]
+__all__ = ["ImageScreen", "inspect", "program_of", "reference_to"]
+
+
+def reference_to(image: ListedImage) -> str:
+    """A name may have moved, or be that of a tenant's own image before the shared one."""
+    return image.name if "@" in image.name else f"{image.name}@{image.digest}"
+
+
+async def inspect(host: Host, image: ListedImage) -> StoredImage:
+    """All about it, which lists do not have. Raises KwhostError."""
+    path = f"/v1/images/{quote(reference_to(image), safe='')}"
+    query = {"tenant": image.tenant} if image.tenant else None
+    return read(await host.client.request("GET", path, query), StoredImage)
 
 
 def program_of(image: StoredImage) -> str:

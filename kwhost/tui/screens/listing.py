@@ -109,6 +109,9 @@ class Listing(HostScreen, Generic[R]):
                 pass
 
     @on(RowTable.Highlighted)
+    def _look_closer(self) -> None:
+        self.run_worker(self._show_current(), group="detail", exclusive=True)
+
     async def _show_current(self) -> None:
         row = self.table.current
         text = Content("") if row is None else await self.describe(row)
@@ -116,7 +119,7 @@ class Listing(HostScreen, Generic[R]):
             self._detail.update(text)
 
     async def describe(self, row: R) -> Content:
-        """More about a row."""
+        """More about a row, whether or not the daemon answers."""
         raise NotImplementedError
 
     def ask_remove(self, title: str, rows: Sequence[R], warning: str, command: str, query: Query) -> None:

@@ -1,6 +1,7 @@
 """A new instance."""
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from typing import ClassVar
 
 import msgspec
@@ -11,7 +12,7 @@ from textual.widgets import Static
 
 from kwhost.core.errors import KwhostError
 from kwhost.core.model.definition import Restart
-from kwhost.core.model.image import StoredImage
+from kwhost.core.model.image import ListedImage, StoredImage
 from kwhost.core.model.instance import Engine
 from kwhost.core.model.status import InstanceStatus
 from kwhost.core.model.text import clean
@@ -22,6 +23,7 @@ from kwhost.tui.keys import bindings
 from kwhost.tui.messages import Started
 from kwhost.tui.records import read
 from kwhost.tui.screens.base import HostScreen
+from kwhost.tui.screens.image import inspect
 from kwhost.tui.widgets.form import Form, Line
 
 __all__ = ["StartScreen"]
@@ -45,7 +47,7 @@ class StartScreen(HostScreen):
         super().__init__(host)
         values = {"tenant": tenant, "image": image}
         self._form = Form([_line(field, host, values.get(field.name, "")) for field in FIELDS])
-        self._images: tuple[StoredImage, ...] = ()
+        self._images: tuple[ListedImage, ...] = ()
         self._volumes: tuple[StoredVolume, ...] = ()
         self._offered = ("", "")
         self._command = Static("", id="command", markup=False)
@@ -82,7 +84,7 @@ class StartScreen(HostScreen):
         """Images and volumes."""
         ask = self.host.client.request
         try:
-            self._images = read(await ask("GET", "/v1/images", {"all": True}), tuple[StoredImage, ...])
+            self._images = read(await ask("GET", "/v1/images", {"all": True}), tuple[ListedImage, ...])
             self._volumes = read(await ask("GET", "/v1/volumes", {"all": True}), tuple[StoredVolume, ...])
         except KwhostError:
             pass  # what is not offered can still be written
@@ -96,10 +98,18 @@ class StartScreen(HostScreen):
         if offered == self._offered:
             return
         self._offered = offered
-        image = image_of(text, tenant, self._images)
-        self._form.hint(hints_of(image))
         names = {each.name for each in self._images if each.tenant in (tenant, None)}
         self._form.know("image", sorted(names | _running(self.host)))
+        self._offer_more(image_of(text, tenant, self._images), tenant)
+
+    @work(exclusive=True, group="image")
+    async def _offer_more(self, listed: ListedImage | None, tenant: str) -> None:
+        """What the image says."""
+        image: StoredImage | None = None
+        if listed:
+            with suppress(KwhostError):
+                image = await inspect(self.host, listed)
+        self._form.hint(hints_of(image))
         volumes = [each.name for each in self._volumes if each.tenant == tenant and each.instance is None]
         self._form.know("volumes", places_of(image, volumes))
 
