@@ -128,8 +128,9 @@ async def test_whoever_has_no_storage_left_need_not_send_anything(bounded: Hoste
 
 async def test_who_has_to_wait_keeps_few_threads(images: HostedImages, tmp_path: Path) -> None:
     await add(images, ARCHIVE, OPERATOR)
+    await add(images, ARCHIVE, ACME)
     async with trio.open_nursery() as nursery:
-        with locked(tmp_path / "images/removed.lock", fcntl.LOCK_EX):
+        with locked(tmp_path / "images/references.lock", fcntl.LOCK_EX):
             for _ in range(100):
                 nursery.start_soon(images.prune, ACME)
             await trio.testing.wait_all_tasks_blocked()

@@ -13,8 +13,10 @@ import msgspec
 import pytest
 
 from kwhost.core.errors import ImageError, NotFound, UsageError
+from kwhost.core.images import store as store_module
 from kwhost.core.images.collection import collect
 from kwhost.core.images.contents import CONTENTS_FILE
+from kwhost.core.images.removal import remove_tree
 from kwhost.core.images.service import stored_image
 from kwhost.core.images.store import OPERATOR, ImageStore
 from kwhost.core.model.ids import TenantName
@@ -413,6 +415,25 @@ def test_of_an_archive_all_images_are_added_or_none(store: Store) -> None:
     with pytest.raises(ImageError, match="layer 1 is not what"):
         store.load(several({"good": image_config([BASE]), "bad": image_config([TOP])}))
     assert store.names() == []
+    assert store.content() == []
+
+
+def test_nobody_waits_until_another_ones_files_are_removed(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(2):
+        store.load(docker_archive([Archive().add(f"f{number}", b"x").data], f"a:{number}"))
+
+    def remove_slowly(path: Path) -> None:
+        """The other one is removed meanwhile."""
+        monkeypatch.undo()
+        assert store.images.remove(OPERATOR, "a:1").name == "a:1"
+        assert len(list((store.state / "images/removed").iterdir())) > 1
+        remove_tree(path)
+
+    monkeypatch.setattr(store_module, "remove_tree", remove_slowly)
+    store.images.remove(OPERATOR, "a:0")
+
     assert store.content() == []
 
 

@@ -174,13 +174,13 @@ class ImageStore:
         path.rename(self._removed / new_name())
 
     def empty_removed(self) -> None:
-        """Remove what was put away; nobody has to wait for it. Raises HostError."""
-        with (
-            locked(self.path / "removed.lock", fcntl.LOCK_EX),
-            telling_full_disk("remove what is left of images"),
-        ):
-            for path in list(self._removed.iterdir()):
-                remove_tree(path)
+        """Remove what was put away. Whoever does so already takes all of it along, and nobody waits: there
+        may be millions of files. Raises HostError."""
+        with telling_full_disk("remove what is left of images"), suppress(BlockingIOError):
+            while any(self._removed.iterdir()):  # also what was put away while the lock was held
+                with locked(self.path / "removed.lock", fcntl.LOCK_EX | fcntl.LOCK_NB):
+                    for path in list(self._removed.iterdir()):
+                        remove_tree(path)
 
     # Blobs.
 
