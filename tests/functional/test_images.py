@@ -104,9 +104,32 @@ def test_accounts_that_a_layer_takes_away_are_gone(covered: str, store: Store) -
     assert root.accounts.passwd == b""
 
 
-def test_accounts_are_not_read_through_links(store: Store) -> None:
-    links = Archive().link("etc/passwd", "/etc/passwd").data
-    store.load(docker_archive([links], "app:1"))
+@pytest.mark.parametrize(
+    "links",
+    [
+        Archive().link("etc/passwd", "/srv/passwd"),
+        Archive().link("etc/passwd", "../opt/passwd").link("opt", "/srv"),
+        Archive().link("etc", "srv"),
+    ],
+)
+def test_accounts_are_those_that_links_of_the_image_lead_to(links: Archive, store: Store) -> None:
+    below = Archive().directory("srv").add("srv/passwd", b"app:x:7:8::/srv:/bin/sh\n").data
+    store.load(docker_archive([below, links.data], "app:1"))
+
+    root = stored_image(store.state, OPERATOR, "app:1")
+    root.close()
+
+    assert root.accounts.passwd == b"app:x:7:8::/srv:/bin/sh\n"
+
+
+@pytest.mark.parametrize(
+    "target", ["/etc/passwd", "{secret}", "{up}{secret}", "/proc/self/root{secret}", "{long}"]
+)
+def test_accounts_are_nothing_of_the_hosts(target: str, store: Store, tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("root:x:0:0::/:/bin/sh\n")
+    text = target.format(secret=secret, up="../" * 40, long="x" * 300)
+    store.load(docker_archive([Archive().link("etc/passwd", text).data], "app:1"))
 
     root = stored_image(store.state, OPERATOR, "app:1")
     root.close()

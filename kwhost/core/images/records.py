@@ -5,9 +5,8 @@ neither msgspec nor any layer's files.
 """
 
 import json
-import os
-import stat
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from typing import Any
 from kwhost.core.errors import ImageError
 from kwhost.core.images.contents import CONTENTS_FILE, Contents
 from kwhost.core.images.digests import Digest, hex_of, parse_digest
+from kwhost.core.images.layered import find_file
 from kwhost.core.images.on_disk import sync, sync_file_system_of
 from kwhost.core.images.store import ImageStore
 from kwhost.core.model.healthcheck import Healthcheck, ProbeKind
@@ -25,7 +25,6 @@ __all__ = ["ImageRecord", "read_record", "write_record"]
 _RECORD_FILE = "image.json"
 _ACCOUNTS = ("passwd", "group")
 _ACCOUNTS_MAX = 1024 * 1024
-_NAME_ONLY = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,32 +102,10 @@ def _contents(
 
 
 def _find_accounts(store: ImageStore, layers: tuple[Digest, ...], name: str) -> bytes:
-    """What overlayfs would show as /etc/NAME, if that is a plain file in a plain directory."""
-    for layer in reversed(layers):
-        content, covered = _look(store.layers / hex_of(layer), name)
-        if content is not None or covered:
-            return content or b""
+    """What an instance has as /etc/NAME, if that is a plain file; links lead within the image."""
+    places = [store.layers / hex_of(layer) for layer in dict.fromkeys(reversed(layers))]
+    with suppress(OSError):  # such as a link to a name that is too long
+        if found := find_file(places, f"/etc/{name}"):
+            with found.open("rb") as file:
+                return file.read(_ACCOUNTS_MAX)
     return b""
-
-
-def _look(layer: Path, name: str) -> tuple[bytes | None, bool]:
-    """A layer's own, and whether it hides those below."""
-    try:
-        etc = os.open(layer / "etc", _NAME_ONLY)
-    except FileNotFoundError:
-        return None, False
-    try:
-        if not stat.S_ISDIR(os.fstat(etc).st_mode):
-            return None, True
-        opaque = "user.overlay.opaque" in os.listxattr(f"/proc/self/fd/{etc}")
-        try:
-            file = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=etc)
-        except FileNotFoundError:
-            return None, opaque
-        except OSError:
-            return None, True  # a link, or a whiteout
-    finally:
-        os.close(etc)
-    with os.fdopen(file, "rb") as opened:
-        plain = stat.S_ISREG(os.fstat(file).st_mode)
-        return (opened.read(_ACCOUNTS_MAX) if plain else None), True
