@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import RunKwhost
+from tests.functional.hosting import eventually
 from tests.host_mounts import host_mounts
 from tests.patience import SECONDS
 
@@ -105,6 +106,8 @@ def test_privileges_are_gone_for_good(instance: tuple[int, int]) -> None:
 def test_each_process_is_behind_a_filter(kwhost_command: list[str]) -> None:
     with running(kwhost_command, "--init") as (_, supervisor, first):
         [monitor] = children(first)
+        # The init takes its own once the program has begun.
+        eventually(lambda: status(first)["Seccomp"] == "2", "the filter of the instance's init")
         filters = {status(pid)["Name"]: status(pid)["Seccomp"] for pid in (supervisor, first, monitor)}
 
     assert filters == {"kw-supervise": "2", "kw-init": "2", "sh": "2"}
