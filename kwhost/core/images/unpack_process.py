@@ -116,7 +116,8 @@ def main(arguments: list[str]) -> None:
     except ImageError as error:
         result = {"error": str(error)}
     except OSError as error:
-        result = {"error": f"the jail for unpacking cannot be made or used: {error}"}
+        advice = "kwhost doctor tells what is missing"
+        result = {"error": f"the jail for unpacking cannot be made or used ({error}); {advice}"}
     except (MemoryError, RecursionError):
         result = {"error": "the archive asks for more memory than unpacking may have"}
     sys.stdout.write(json.dumps(result))
