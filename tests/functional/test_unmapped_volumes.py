@@ -1,8 +1,11 @@
 """Volumes whose file system cannot map owners, here an overlayfs: their ids stay those of the tenant."""
 
+import fcntl
 import json
 import subprocess
+import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +15,7 @@ from kwhost.core.engines.id_ranges import lease_again, lease_for_several, lease_
 from kwhost.core.errors import HostError
 from kwhost.core.model.ids import DEFAULT_UID_BASE, TenantName
 from kwhost.core.storage.volume_store import VolumeStore
-from tests.functional.hosting import Daemon, StartDaemon
+from tests.functional.hosting import Daemon, StartDaemon, eventually
 from tests.functional.image_parts import busybox_layer, docker_archive
 
 pytestmark = pytest.mark.root
@@ -121,3 +124,33 @@ def test_no_other_instance_gets_ids_that_several_have(tmp_path: Path) -> None:
         lease_again(alone.ids.uid_base, lock_file=locks)
     for lease in (shared, again, alone):
         lease.close()
+
+
+ASKS = """
+import fcntl, os, sys
+from kwhost.core.abi.mounting import maps_owners
+lock, directory = os.open(sys.argv[1], os.O_RDWR | os.O_CREAT), os.open("/", os.O_RDONLY)
+fcntl.flock(lock, fcntl.LOCK_EX)
+print("asks", flush=True)
+while True:
+    maps_owners(directory)
+"""
+
+
+def is_free(lock: Path) -> bool:
+    with lock.open() as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
+
+def test_who_is_killed_while_asking_for_owners_leaves_no_lock(tmp_path: Path) -> None:
+    for number in range(10):
+        lock = tmp_path / str(number)
+        with subprocess.Popen([sys.executable, "-c", ASKS, lock], stdout=subprocess.PIPE) as asking:
+            assert asking.stdout
+            assert asking.stdout.readline() == b"asks\n"
+            asking.kill()
+        eventually(partial(is_free, lock), "the lock of who was killed")

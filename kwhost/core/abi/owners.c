@@ -1,4 +1,4 @@
-/* Whether owners of files can be mapped; part of the cffi module, behind kw_mount_of. */
+/* Whether owners of files can be mapped; part of the cffi module, behind kw_mount_of and kw_end_with_parent. */
 
 #include <stdio.h>
 #include <sys/wait.h>
@@ -32,13 +32,23 @@ static long kw_try_mapping(int directory, int pid) {
     return tree < 0 ? tree : 0;
 }
 
+/* The child, which is there for its user namespace. It has the parent's descriptors and with them its locks: it
+ * must not outlive a parent that is killed. */
+static void kw_wait_for_end(int parent) {
+    kw_end_with_parent();
+    while (getppid() == parent)
+        pause();
+    _exit(0);
+}
+
 /* 0: the file system of an opened directory can; a negative errno: why it cannot (EINVAL), or nobody can tell. */
 static long kw_map_owners(int directory) {
+    int self = getpid();
     long pid = syscall(__NR_clone, CLONE_NEWUSER | SIGCHLD, 0, 0, 0, 0);
     if (pid < 0)
         return -errno;
-    while (!pid)
-        pause(); /* the child, which is there for its user namespace */
+    if (!pid)
+        kw_wait_for_end(self);
     long result = kw_try_mapping(directory, (int)pid);
     kill((int)pid, SIGKILL);
     while (waitpid((int)pid, NULL, 0) < 0 && errno == EINTR)
