@@ -113,6 +113,47 @@ def test_without_a_daemon_there_are_none(tmp_path: Path) -> None:
         subprocess.run(["umount", "-l", volumes], check=True)
 
 
+class Ranges:
+    """Those of a daemon, which chooses these."""
+
+    def __init__(self, *chosen: int) -> None:
+        self.chosen = list(chosen)
+        self.held: set[int] = set()
+
+    def choose(self) -> int:
+        self.held.add(first := self.chosen.pop(0))
+        return first
+
+    def hold(self, first: int) -> None:
+        self.held.add(first)
+
+
+def test_a_tenants_ids_stay_its_own_when_its_last_volume_is_gone(tmp_path: Path) -> None:
+    def fill(_files: Path) -> None:
+        pass
+
+    def take(ranges: Ranges, *names: str) -> list[int | None]:
+        store = VolumeStore(tmp_path / "state", tmp_path / "run", usual="directory", ranges=ranges)
+        assert store.hold_ids() == ()
+        found = []
+        for name in map(TenantName, names):
+            store.create(name, "data")
+            with store.using(name, "data", fill):
+                found.append(store.find(name, "data").first_id)
+            store.remove(name, "data")
+        return found
+
+    mount_overlay(tmp_path, tmp_path / "state/volumes")
+    try:
+        assert take(Ranges(65536), "acme") == [65536]
+        following = Ranges(65536, 131072)  # the range was free: nobody held it
+
+        assert take(following, "other", "acme") == [131072, 65536]
+        assert following.held == {65536, 131072}
+    finally:
+        subprocess.run(["umount", "-l", tmp_path / "state/volumes"], check=True)
+
+
 def test_no_other_instance_gets_ids_that_several_have(tmp_path: Path) -> None:
     locks, base = tmp_path / "ids.lock", 2**31 - 2 * 65536
     shared = lease_for_several(base, lock_file=locks)

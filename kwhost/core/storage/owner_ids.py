@@ -12,7 +12,7 @@ from typing import Protocol
 from kwhost.core.errors import HostError
 from kwhost.core.images.on_disk import sync
 
-__all__ = ["IdRanges", "own_files", "read_ids"]
+__all__ = ["IdRanges", "noted_ids", "own_files", "read_ids"]
 
 _IDS = "ids"
 
@@ -50,14 +50,28 @@ def own_files(place: Path, files: Path, ranges: IdRanges | None) -> None:
             return
         if ranges is None:
             raise HostError(f"the file system of {files} cannot map owners: its volumes need root's daemon")
-        first = read_ids(place.parent)
-        if first is None:
-            first = ranges.choose()
-            _write_ids(place.parent, first)
+        first = _tenants_ids(place.parent, ranges)
         os.fchown(opened, first, first)
     finally:
         os.close(opened)
     _write_ids(place, first)
+
+
+def noted_ids(volumes: Path) -> set[int]:
+    """The first ids of all tenants that have a range, whether they have volumes or not. Raises HostError."""
+    return {first for file in volumes.glob(f"[!.]*/{_IDS}") if (first := read_ids(file.parent)) is not None}
+
+
+def _tenants_ids(tenant: Path, ranges: IdRanges) -> int:
+    known = read_ids(tenant)
+    if known is not None:
+        ranges.hold(known)
+        return known
+    noted = noted_ids(tenant.parent)
+    while (first := ranges.choose()) in noted:  # nobody could hold it for the tenant that has it
+        pass
+    _write_ids(tenant, first)
+    return first
 
 
 def _write_ids(directory: Path, first: int) -> None:

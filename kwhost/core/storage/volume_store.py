@@ -33,7 +33,7 @@ from kwhost.core.model.units import format_bytes
 from kwhost.core.model.volume import AUTO_STORAGE, DEFAULT_VOLUME_SIZE, StoredVolume, volume_name
 from kwhost.core.storage.first_files import fill_once, promise_filling
 from kwhost.core.storage.kinds import BUILT_IN, StorageKind, usual_kind
-from kwhost.core.storage.owner_ids import IdRanges, own_files, read_ids
+from kwhost.core.storage.owner_ids import IdRanges, noted_ids, own_files, read_ids
 
 if TYPE_CHECKING:
     from kwhost.core.model.volume_backing import VolumeBacking
@@ -281,12 +281,13 @@ class VolumeStore:
             own_files(self._path / tenant / name, files, self._ranges)
 
     def hold_ids(self) -> tuple[str, ...]:
-        """Have the ids of all tenants whose volumes need them; a line for each whose ids cannot be had."""
+        """Have the ids of all tenants whose volumes needed some; a line for each whose ids cannot be had."""
         problems: list[str] = []
-        for first in {volume.first_id for volume in self.all()[0]} - {None}:
+        if self._ranges:
             with _noting(problems):
-                if self._ranges and first is not None:
-                    self._ranges.hold(first)
+                for first in sorted(noted_ids(self._path)):
+                    with _noting(problems):
+                        self._ranges.hold(first)
         return tuple(problems)
 
     def _take(self, tenant: TenantName, name: str, held: ExitStack) -> Path:
