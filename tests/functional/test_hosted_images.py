@@ -14,7 +14,10 @@ from kwhost.core.errors import ImageError, QuotaExceeded
 from kwhost.core.images.on_disk import locked
 from kwhost.core.images.service import Images
 from kwhost.core.images.store import OPERATOR, Owner
-from kwhost.core.model.ids import DEFAULT_UID_BASE, TenantName
+from kwhost.core.model.definition import InstanceDefinition
+from kwhost.core.model.ids import DEFAULT_UID_BASE, InstanceId, InstanceName, TenantName
+from kwhost.core.model.status import InstanceState
+from kwhost.core.store.records import InstanceRecord
 from kwhost.core.supervise.images import ArchiveKind, HostedImages
 from tests.functional.image_parts import docker_archive, image_config
 from tests.unit.tar_parts import Archive
@@ -124,6 +127,31 @@ async def test_whoever_has_no_storage_left_need_not_send_anything(bounded: Hoste
     with pytest.raises(QuotaExceeded, match="all of its storage in use"):
         await bounded.add(ACME, ArchiveKind.IMAGES, None, stalled(begun))
     assert not begun.is_set()
+
+
+async def test_what_an_instance_has_counts_without_a_name(bounded: HostedImages, tmp_path: Path) -> None:
+    await add(bounded, ARCHIVE)
+    await add(bounded, ARCHIVE, OPERATOR)
+    counted = bounded.promised(ACME)
+    (one,) = await bounded.list(OPERATOR)
+    noted = tmp_path / "instances/0123456789ab/image"
+    noted.parent.mkdir(parents=True)
+    noted.write_text(one.digest)
+    definition = InstanceDefinition(tenant=ACME, name=InstanceName("one"), command=("true",))
+    record = InstanceRecord(
+        id=InstanceId("0123456789ab"), tenant=ACME, name=definition.name, definition=definition,
+        desired="running", state=InstanceState.RUNNING, created=1.0,
+    )  # fmt: skip
+    bounded.records = lambda: [record]
+
+    await bounded.remove(ACME, "app:1")
+    assert bounded.promised(ACME) == 0  # it has the operator's
+    await bounded.remove(OPERATOR, "app:1")
+    await bounded.load()  # as the next daemon does
+    assert bounded.promised(ACME) == counted
+    noted.unlink()
+    await bounded.let_go(ACME, one.digest)
+    assert bounded.promised(ACME) == 0
 
 
 async def test_who_has_to_wait_keeps_few_threads(images: HostedImages, tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from kwhost.core.model.daemon import Changes, DaemonInfo, PluginStatus
 from kwhost.core.model.definition import InstanceDefinition, Limits
 from kwhost.core.model.events import EventKind
 from kwhost.core.model.history import History
-from kwhost.core.model.ids import InstanceId
+from kwhost.core.model.ids import InstanceId, TenantName
 from kwhost.core.model.network import PublishedPort
 from kwhost.core.model.status import InstanceState
 from kwhost.core.pluginmgr.manager import Plugins
@@ -119,11 +119,11 @@ class DaemonHosting(HostSupervisor):
         await super()._forget(instance)
         await self._around.roots.let_go(instance.record.tenant)
         if digest:
-            self.spawn(self._let_go, digest)
+            self.spawn(self._let_go, instance.record.tenant, digest)
 
-    async def _let_go(self, digest: str) -> None:
+    async def _let_go(self, tenant: TenantName, digest: str) -> None:
         try:
-            await self.images.let_go(digest)
+            await self.images.let_go(tenant, digest)
         except KwhostError as error:
             await self._around.journal.tell(EventKind.NOTICE, f"an image was not removed: {error}")
 

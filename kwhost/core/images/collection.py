@@ -9,7 +9,7 @@ from kwhost.core.images.contents import Contents, read_contents
 from kwhost.core.images.digests import Digest, hex_of, parse_digest
 from kwhost.core.images.store import ImageStore, telling_full_disk
 
-__all__ = ["collect", "in_use"]
+__all__ = ["collect", "images_of", "in_use"]
 
 
 def _named(store: ImageStore) -> set[Digest]:
@@ -24,10 +24,16 @@ def in_use(store: ImageStore, instances: Iterable[Path]) -> set[Digest]:
             digest = parse_digest(f"sha256:{file.name}")
             if store.is_pinned(digest):
                 used.add(digest)
+    return used | images_of(instances)
+
+
+def images_of(instances: Iterable[Path]) -> set[Digest]:
+    """Images that instances have. `instances`: files that each name one."""
+    found = set()
     for file in instances:
-        with suppress(ImageError, OSError):
-            used.add(parse_digest(file.read_text(encoding="ascii")))
-    return used
+        with suppress(ImageError, OSError, ValueError):
+            found.add(parse_digest(file.read_text(encoding="ascii")))
+    return found
 
 
 class _Known:

@@ -9,17 +9,19 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kwhost.core.errors import NotFound, UsageError
+from kwhost.core.errors import ImageError, NotFound, UsageError
 from kwhost.core.images.accounts import read_accounts
 from kwhost.core.images.allowance import Allowance, Take, unbounded
-from kwhost.core.images.collection import collect, in_use
+from kwhost.core.images.collection import collect, images_of, in_use
+from kwhost.core.images.contents import read_contents
 from kwhost.core.images.deadline import LOAD_SECONDS, Deadline
 from kwhost.core.images.digests import hex_of, parse_digest
 from kwhost.core.images.image import Image
 from kwhost.core.images.records import read_record
 from kwhost.core.images.room import Watch
-from kwhost.core.images.store import ImageStore, Owner, telling_full_disk
+from kwhost.core.images.store import OPERATOR, ImageStore, Owner, telling_full_disk
 from kwhost.core.images.stored import describe, find_name, list_names, plan_stored
+from kwhost.core.model.ids import InstanceId
 from kwhost.core.model.image import ListedImage, StoredImage
 
 if TYPE_CHECKING:
@@ -128,13 +130,15 @@ class Images:
         )
         return list_names(self.store, names)
 
-    def sizes(self) -> dict[Owner, int]:
-        """The bytes that each owner's images take, each part once."""
-        return {owner: sum(self.store.content(owner).values()) for owner in self.store.owners()}
-
-    def size(self, owner: Owner) -> int:
-        """Those of one owner's."""
-        return sum(self.store.content(owner).values())
+    def size(self, owner: Owner, instances: Iterable[InstanceId]) -> int:
+        """The bytes that an owner's images take, each part once: those with names of its own, and what these
+        instances of its have besides, unless the operator has a name for it."""
+        content = self.store.content(owner)
+        shared = {named.digest for named in self.store.names(OPERATOR).values()}
+        for digest in images_of(self._instances / each / "image" for each in instances) - shared:
+            with suppress(ImageError):  # whoever uses a damaged image is told
+                content |= read_contents(self.store.images, digest).blobs
+        return sum(content.values())
 
     def uses(self) -> dict[str, str]:
         """The digest of the image that each instance has, by the instances' ids."""

@@ -115,10 +115,12 @@ class HostSupervisor:
 
     async def recover(self, records: tuple[InstanceRecord, ...]) -> None:
         """Take over what an earlier daemon left, and remove what belongs to nobody."""
-        await self._count_kept()
+        await self.volumes.load()
+        await self._around.roots.private.load()
         for record in records:
             tenant = self._tenants.get(record.tenant, Tenant(name=record.tenant))
             await self._hold(HostedInstance(record, tenant, self._around))
+        await self._count_images()
         async with trio.open_nursery() as nursery:
             for instance in self._instances.values():
                 if instance.is_live or instance.record.state is InstanceState.CRASH_LOOP:
@@ -127,9 +129,7 @@ class HostSupervisor:
         await self._around.remove_leftovers(frozenset(self._instances), live)
         self.spawn(self._repair_volumes)
 
-    async def _count_kept(self) -> None:
-        await self.volumes.load()
-        await self._around.roots.private.load()
+    async def _count_images(self) -> None:
         try:
             await self.images.load()
         except KwhostError as error:

@@ -88,8 +88,11 @@ class HostedImages:
         return await trio.to_thread.run_sync(operation, limiter=self._threads[who])
 
     async def load(self) -> None:
-        """Find out what everybody has; before anything else. Raises ImageError."""
-        self._sizes = await self._call(None, self._images.sizes)
+        """Find out what everybody has; once all instances are known, before anything else. Raises
+        ImageError."""
+        owners = await self._call(None, self._images.store.owners)
+        for owner in {*owners, *(record.tenant for record in self.records())}:
+            await self._count(owner)
 
     def promised(self, tenant: TenantName) -> int:
         """The bytes that a tenant's images take, with what is being added."""
@@ -106,7 +109,9 @@ class HostedImages:
 
     async def _count(self, owner: Owner) -> None:
         """What the owner has may have changed."""
-        self._sizes[owner] = await self._call(owner, lambda: self._images.size(owner))
+        if owner is not None:
+            instances = [record.id for record in self.records() if record.tenant == owner]
+            self._sizes[owner] = await self._call(owner, lambda: self._images.size(owner, instances))
 
     async def list(self, owner: Owner) -> tuple[ListedImage, ...]:
         """See ImageHosting."""
@@ -157,9 +162,10 @@ class HostedImages:
         await self._count(owner)
         return removed
 
-    async def let_go(self, digest: str) -> None:
-        """An instance that had an image is no more. Raises ImageError, HostError."""
+    async def let_go(self, tenant: TenantName, digest: str) -> None:
+        """An instance of a tenant's that had an image is no more. Raises ImageError, HostError."""
         await self._call(None, lambda: self._images.let_go(digest))
+        await self._count(tenant)
 
     async def repair(self) -> None:
         """Remove what a daemon left that was killed while it added or removed an image. Raises ImageError,
@@ -171,6 +177,7 @@ class HostedImages:
     ) -> tuple[ListedImage, ...]:
         """See ImageHosting."""
         async with self._sending[owner]:
+            await self._count(owner)  # an instance may have another image since
             if self._take(owner, 0) == 0:
                 raise QuotaExceeded(
                     f"tenant {owner} has all of its storage in use: none is left for an image"
