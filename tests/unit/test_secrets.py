@@ -89,7 +89,7 @@ def test_what_is_no_readable_file_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "large").write_bytes(bytes(SECRETS_SIZE_MAX + 1))
     os.mkfifo(tmp_path / "pipe")
     for name, message in (
-        ("none", "cannot read the secret none from .*/none: No such file or directory"),
+        ("none", "cannot read the secret none: No such file or directory"),  # nor where it was looked for
         ("", "Is a directory"),
         ("large", "it has more than 512 KiB"),
         ("pipe", "it is no file"),

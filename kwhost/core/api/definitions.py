@@ -91,7 +91,7 @@ def check_definition(definition: InstanceDefinition) -> None:
     for field, value in _positive(definition.limits):
         _check_positive(field, value)
     sized(definition.tmpfs, definition.limits.memory)
-    by_place(definition.volumes, definition.tmpfs)
+    by_place(definition.volumes, definition.tmpfs, has_secrets=bool(definition.secrets))
     for published in definition.ports:
         check_port(published)
     check_traffic(definition.traffic)

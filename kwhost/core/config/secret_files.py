@@ -11,8 +11,9 @@ __all__ = ["read_secrets"]
 
 
 def read_secrets(secrets: Iterable[Secret], *, pipes: bool) -> dict[str, bytes]:
-    """What the files of secrets have now, by the secrets' names. With `pipes` one may be a pipe, such as a
-    shell makes for `<(COMMAND)`, which is waited for. Raises UsageError."""
+    """What the files of secrets have now, by the secrets' names. With `pipes`, for who named them, one may be
+    a pipe, such as a shell makes for `<(COMMAND)`, which is waited for; without, errors do not say where the
+    operator keeps them. Raises UsageError."""
     contents: dict[str, bytes] = {}
     for secret in secrets:
         if secret.name in contents:
@@ -24,7 +25,7 @@ def read_secrets(secrets: Iterable[Secret], *, pipes: bool) -> dict[str, bytes]:
 
 
 def _read(name: str, path: str, *, pipes: bool) -> bytes:
-    what = f"cannot read the secret {name} from {path}"
+    what = f"cannot read the secret {name}" + (f" from {path}" if pipes else "")
     flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOCTTY | (0 if pipes else os.O_NONBLOCK)
     try:
         with open(os.open(path, flags), "rb", buffering=0) as file:
