@@ -2,7 +2,8 @@
 
 import fcntl
 import zlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
 from pathlib import Path
 
 import pytest
@@ -118,6 +119,20 @@ async def test_what_is_more_than_a_tenant_may_have_is_refused(
     assert await bounded.list(ACME) == ()
     assert bounded.promised(ACME) == 0
     await add(bounded, archive, OPERATOR)
+
+
+async def test_an_archive_that_can_never_fit_takes_no_room(bounded: HostedImages) -> None:
+    async def endless() -> AsyncGenerator[bytes, None]:
+        for _ in range(64):
+            yield bytes(1 << 20)
+        pytest.fail("all of it was taken")
+
+    async with aclosing(endless()) as archive:
+        with pytest.raises(QuotaExceeded, match=r"has more than .*: it cannot fit"):
+            await bounded.add(ACME, ArchiveKind.IMAGES, None, archive)
+    bomb = zlib.compress(Archive().add("unknown", bytes(64 << 20)).data, wbits=31)
+    with pytest.raises(ImageError, match="that is left of the storage of acme"):
+        await add(bounded, bomb)
 
 
 async def test_whoever_has_no_storage_left_need_not_send_anything(bounded: HostedImages) -> None:

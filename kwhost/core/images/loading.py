@@ -60,7 +60,7 @@ def load_archive(work: ImageWork, archive: int, name: str | None) -> list[str]:
         with telling_full_disk("begin to unpack an archive"):
             unpacked.mkdir(mode=0o700)
         work.report("reading the archive")
-        bounds = room_for(place)
+        bounds = work.allowance.of_archive(room_for(place))
         # Holes cost an archive nothing, and whoever reads what is in it much.
         bounds = bounds._replace(file=bounds.size, holes=False)
         unpack(archive, unpacked, bounds, work.unpackers, seconds=work.deadline.left())

@@ -83,7 +83,7 @@ class Images:
     def _work(self, owner: Owner, unpackers: "Unpackers", report: Report, take: Take) -> "ImageWork":
         from kwhost.core.images.loading import ImageWork
 
-        own = () if take is unbounded else self.store.content(owner)
+        own = {} if take is unbounded else self.store.content(owner)
         allowance = Allowance(owner, own, take)
         return ImageWork(self.store, owner, unpackers, allowance, Deadline(self.seconds), report)
 

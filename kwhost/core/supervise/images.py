@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 import trio
 
 from kwhost.core.errors import ImageError, QuotaExceeded
+from kwhost.core.images.allowance import archive_bound
 from kwhost.core.images.service import Images
 from kwhost.core.images.store import OPERATOR, Owner
 from kwhost.core.model.ids import TenantName
 from kwhost.core.model.image import ListedImage, StoredImage
+from kwhost.core.model.units import format_bytes
 from kwhost.core.supervise.admission import check_storage
 
 if TYPE_CHECKING:
@@ -178,12 +180,14 @@ class HostedImages:
         """See ImageHosting."""
         async with self._sending[owner]:
             await self._count(owner)  # an instance may have another image since
-            if self._take(owner, 0) == 0:
+            left = self._take(owner, 0)
+            if left == 0:
                 raise QuotaExceeded(
                     f"tenant {owner} has all of its storage in use: none is left for an image"
                 )
+            most = archive_bound(left, 0 if owner is None else self.promised(owner))
             with self._images.spooling() as (file, write):
-                await _keep(archive, write)
+                await _keep(archive, write, most)
                 os.lseek(file, 0, os.SEEK_SET)
                 async with self._adding:
                     return await self._add(owner, kind, name, file)
@@ -207,9 +211,17 @@ class HostedImages:
             self._coming[owner] = 0
 
 
-async def _keep(archive: AsyncIterator[bytes], write: Callable[[bytes], None]) -> None:
+async def _keep(archive: AsyncIterator[bytes], write: Callable[[bytes], None], most: int | None) -> None:
+    """Raises QuotaExceeded where more than `most` bytes come."""
+    come = 0
     with trio.move_on_after(_COMING_SECONDS) as slow:
         async for piece in archive:
+            come += len(piece)
+            if most is not None and come > most:
+                raise QuotaExceeded(
+                    f"the archive has more than {format_bytes(most)}: it cannot fit into what is left of the "
+                    "tenant's storage"
+                )
             await trio.to_thread.run_sync(write, piece)
     if slow.cancelled_caught:
         raise ImageError(f"the archive did not come within {_COMING_SECONDS / 3600:g} hours")
