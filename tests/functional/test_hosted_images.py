@@ -169,6 +169,25 @@ async def test_what_an_instance_has_counts_without_a_name(bounded: HostedImages,
     assert bounded.promised(ACME) == 0
 
 
+async def test_what_could_not_be_counted_is_not_counted_for_ever(
+    bounded: HostedImages, tmp_path: Path
+) -> None:
+    await add(bounded, ARCHIVE, OPERATOR)
+    names = tmp_path / "images/references/acme.json"
+
+    def spoil_what_is_read_next(tenant: TenantName) -> tuple[int, int]:
+        if bounded.promised(tenant):
+            names.write_text("{")
+        return bounded.promised(tenant), BOUND
+
+    bounded.quota = spoil_what_is_read_next
+    with pytest.raises(ImageError, match="cannot be read"):
+        await add(bounded, ARCHIVE)
+
+    names.unlink()
+    assert bounded.promised(ACME) == 0
+
+
 async def test_who_has_to_wait_keeps_few_threads(images: HostedImages, tmp_path: Path) -> None:
     await add(images, ARCHIVE, OPERATOR)
     await add(images, ARCHIVE, ACME)

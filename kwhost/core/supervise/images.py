@@ -207,8 +207,10 @@ class HostedImages:
             return await self._call(owner, add)
         finally:
             with trio.CancelScope(shield=True):
-                await self._count(owner)
-            self._coming[owner] = 0
+                try:
+                    await self._count(owner)
+                finally:
+                    self._coming[owner] = 0
 
 
 async def _keep(archive: AsyncIterator[bytes], write: Callable[[bytes], None], most: int | None) -> None:
