@@ -1,13 +1,16 @@
 """Secrets as users meet them (docs/storage.md): files that one instance sees, for as long as it runs."""
 
 import os
+import subprocess
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from kwhost.core.errors import KwhostError
+from kwhost.core.errors import HostError, KwhostError
+from kwhost.core.model.ids import InstanceId
+from kwhost.core.model.secrets import SECRETS_SIZE_MAX
 from kwhost.core.supervise.secrets import SecretStore
 from tests.conftest import RunKwhost
 from tests.functional.daemon_requests import create, wait_log
@@ -262,6 +265,21 @@ def test_a_request_with_bad_secrets_is_refused_and_says_nothing_of_them(daemon: 
     with pytest.raises(KwhostError, match="nothing else can be at /run/secrets/mine"):
         create(daemon, "one", "true", start=False, secret_contents={"key": "c2VzYW1l"}, tmpfs=tmpfs)
     assert kept(daemon) == []
+
+
+@pytest.mark.root
+def test_they_leave_memory_to_others(tmp_path: Path) -> None:
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1M", "none", tmp_path], check=True)
+    try:
+        store = SecretStore(tmp_path)
+        store.keep(InstanceId("one"), {"key": bytes(SECRETS_SIZE_MAX)})
+        with pytest.raises(HostError, match="too little room left to keep secrets"):
+            store.keep(InstanceId("two"), {"key": bytes(SECRETS_SIZE_MAX)})
+        store.remove(InstanceId("one"))
+
+        store.keep(InstanceId("two"), {"key": bytes(SECRETS_SIZE_MAX)})
+    finally:
+        subprocess.run(["umount", tmp_path], check=True)
 
 
 @pytest.fixture

@@ -24,6 +24,8 @@ __all__ = ["SecretStore"]
 
 _SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - what is made in there is looked at before it is used
 _IN_MEMORY = ("tmpfs", "ramfs")
+# Of what there is where they are kept, which all of the host may use: a part that stays free.
+_KEPT_FREE = 4
 
 
 class SecretStore:
@@ -40,12 +42,21 @@ class SecretStore:
             try:
                 with suppress(FileExistsError):
                     self._place().mkdir(mode=0o700)
+                encoded = encode_secrets(contents)
                 with self._opened() as directory:
+                    self._check_room(directory, len(encoded))
                     fd = os.open(instance, flags, 0o600, dir_fd=directory)
                 with open(fd, "wb") as file:
-                    file.write(encode_secrets(contents))
+                    file.write(encoded)
             except OSError as error:
                 raise HostError(f"cannot keep the secrets: {error}") from error
+
+    def _check_room(self, directory: int, size: int) -> None:
+        """There may be any number of instances. Raises HostError."""
+        found = os.fstatvfs(directory)
+        left = found.f_bavail * found.f_frsize - size
+        if found.f_blocks and left < found.f_blocks * found.f_frsize // _KEPT_FREE:
+            raise HostError(f"{self._place()} has too little room left to keep secrets: remove instances")
 
     def open(self, instance: InstanceId, secrets: tuple[Secret, ...]) -> int:
         """What a start of the instance needs; the caller closes it. Raises HostError, UsageError."""
