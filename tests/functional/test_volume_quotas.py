@@ -1,6 +1,8 @@
 """A tenant's bound for its storage, where volumes cannot be held to any."""
 
+import os
 import sys
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -60,3 +62,24 @@ def test_directories_however_deep_are_counted(tmp_path: Path) -> None:
         assert DirectoryBacking().count_used(tmp_path) >= 1 << 20
     finally:
         remove_tree(tmp_path / "d")
+
+
+def test_a_file_with_several_names_counts_once(tmp_path: Path) -> None:
+    (tmp_path / "d").mkdir()
+    (tmp_path / "f").write_bytes(bytes(1 << 20))
+    for number in range(3):
+        os.link(tmp_path / "f", tmp_path / f"d/{number}")
+
+    assert 1 << 20 <= DirectoryBacking().count_used(tmp_path) < 2 << 20
+
+
+def test_counting_files_remembers_none_of_them(tmp_path: Path) -> None:
+    for number in range(2000):
+        (tmp_path / str(number)).touch()
+    DirectoryBacking().count_used(tmp_path)
+    tracemalloc.start()
+    try:
+        DirectoryBacking().count_used(tmp_path)
+        assert tracemalloc.get_traced_memory()[1] < 2000 * 30
+    finally:
+        tracemalloc.stop()

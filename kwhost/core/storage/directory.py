@@ -7,6 +7,8 @@ from pathlib import Path
 __all__ = ["DirectoryBacking"]
 
 _FILES = "data"
+# Files with several names that are known again; each name of more of them counts.
+_KNOWN_MAX = 100_000
 
 
 class DirectoryBacking:
@@ -26,16 +28,21 @@ class DirectoryBacking:
 
     def count_used(self, files: Path) -> int:
         """See VolumeBacking. What cannot be read counts nothing."""
-        seen: dict[tuple[int, int], int] = {}
+        used, known = 0, set[tuple[int, int]]()
         waiting = [str(files)]
         while waiting:
             with suppress(OSError), os.scandir(waiting.pop()) as entries:
                 for entry in entries:
                     status = entry.stat(follow_symlinks=False)
-                    seen[status.st_dev, status.st_ino] = status.st_blocks * 512
                     if entry.is_dir(follow_symlinks=False):
                         waiting.append(entry.path)
-        return sum(seen.values())
+                    elif status.st_nlink > 1:
+                        if (status.st_dev, status.st_ino) in known:
+                            continue
+                        if len(known) < _KNOWN_MAX:
+                            known.add((status.st_dev, status.st_ino))
+                    used += status.st_blocks * 512
+        return used
 
     def is_busy(self, place: Path) -> bool:  # noqa: ARG002 - the kernel does not say
         """See VolumeBacking."""
