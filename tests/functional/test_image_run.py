@@ -317,6 +317,25 @@ def test_a_configured_instance_gets_what_its_name_means_when_somebody_starts_it(
     eventually(lambda: logged("version 2"), "a run of the new image")
 
 
+def test_a_configured_image_that_is_not_there_is_not_the_one_before(kwhostd: StartDaemon) -> None:
+    hosted = Hosted(kwhostd("[tenants.acme]\n"))
+    hosted.load(version(1))
+    definition = "[tenants.acme.instances.one]\nrestart = 'always'\nimage = "
+    hosted.daemon.config.write_text(f"{definition}'app:1'\n")
+    hosted.run("reload")
+    eventually(lambda: hosted.run("logs", "one").stdout, "the first run")
+
+    hosted.daemon.config.write_text(f"{definition}'app:2'\n")
+    hosted.run("reload")
+    begun = hosted.run("logs", "one").stdout
+    restarts = hosted.daemon.instance("one")["restarts"]
+    eventually(lambda: hosted.daemon.instance("one")["restarts"] > restarts + 1, "two more attempts")
+
+    assert hosted.run("logs", "one").stdout == begun
+    hosted.load(docker_archive([BASE], "app:2", Cmd=["sh", "-c", "echo another"]))
+    eventually(lambda: "another" in hosted.run("logs", "one").stdout, "the image that it is to have")
+
+
 def test_whoever_removes_an_image_is_told_who_has_it_and_content_goes_with_that(hosted: Hosted) -> None:
     hosted.load(docker_archive([BASE], "app:1", Cmd=["sleep", "1000"]))
     hosted.run("run", "-d", "--name", "one", "--image", "app:1")

@@ -113,6 +113,8 @@ class HostedInstance(InstanceLife):
             )
             image: Image | None = None
             try:
+                if not digest and self._dirs.read_image():
+                    self._dirs.keep_image("")  # should this start fail, the next one has no other image
                 engine = await self.choose_engine()
                 confined = self.record.confined
                 start = Start(self.record.id, self.definition, self.tenant, engine, digest, stdio, confined)
