@@ -82,12 +82,7 @@ class InstanceDirs(NamedTuple):
 
     def keep_policy(self, data: bytes) -> None:
         """Keep what is known of the run's policies: all of it, or what there was before. Raises HostError."""
-        fresh = self.state / "policy.next"
-        try:
-            fresh.write_bytes(data)
-            fresh.replace(self._policy_file)
-        except OSError as error:
-            raise HostError(f"cannot write {self._policy_file}: {error.strerror}") from error
+        _replace(self._policy_file, data)
 
     def read_policy(self) -> bytes | None:
         """What was kept; None where it cannot be read."""
@@ -97,11 +92,9 @@ class InstanceDirs(NamedTuple):
             return None
 
     def keep_image(self, digest: str) -> None:
-        """Note the image of the run, "" for none of the store, so that it stays there. Raises HostError."""
-        try:
-            (self.state / "image").write_text(digest, encoding="ascii")
-        except OSError as error:
-            raise HostError(f"cannot write {self.state / 'image'}: {error.strerror}") from error
+        """Note the image of the run, "" for none of the store, so that it stays there: at no time is there
+        less than the new note or the one before. Raises HostError."""
+        _replace(self.state / "image", digest.encode("ascii"))
 
     def keep_settings(self, settings: bytes) -> None:
         """Note what an image that is not of the store says of itself; b"" for nothing. Raises HostError."""
@@ -165,6 +158,15 @@ class InstanceDirs(NamedTuple):
         """Remove everything, the log too."""
         self.remove_run()
         shutil.rmtree(self.state, ignore_errors=True)
+
+
+def _replace(file: Path, data: bytes) -> None:
+    fresh = file.with_name(f"{file.name}.next")
+    try:
+        fresh.write_bytes(data)
+        fresh.replace(file)
+    except OSError as error:
+        raise HostError(f"cannot write {file}: {error.strerror}") from error
 
 
 class _ShortPath:
