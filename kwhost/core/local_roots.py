@@ -13,7 +13,7 @@ from kwhost.core.errors import HostError
 from kwhost.core.images.image import Image
 from kwhost.core.model.mounts import Mount, MountKind
 from kwhost.core.model.roots import RootStorage
-from kwhost.core.storage.overlays import Overlays
+from kwhost.core.storage.overlays import Overlays, layers_of
 
 __all__ = ["choose_root"]
 
@@ -22,7 +22,7 @@ def choose_root(host: HostConfig, image: Image, held: ExitStack, report: Callabl
     """The image with the root that can be had here; a copy stays until `held` is closed, and is told. Raises
     KwhostError."""
     root, *others = image.mounts
-    layers = (root.source or "").split(":")
+    layers = layers_of(root)
     if not (refused := _refusal(host, layers)):
         return image
     from kwhost.core.storage.root_copies import RootCopies, describe_copy  # few hosts need one

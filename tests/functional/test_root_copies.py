@@ -1,6 +1,7 @@
 """Roots that are copies of an image, where no overlay is to be had: whole, bounded, and gone with the run."""
 
 import os
+import pwd
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -253,3 +254,26 @@ def test_a_copy_is_on_a_disk_where_owners_cannot_be_mapped(stacked: Path, tmp_pa
     assert shown.stdout == "7 8\n0 0\n"
     assert "its root is a copy: no overlay can be had: Invalid argument" in told
     assert "has no id-mapped mounts; keep host.state_dir on ext4, xfs or btrfs" in local.stderr
+
+
+def test_nothing_is_copied_that_a_user_may_not_use(kwhostd: StartDaemon, tmp_path: Path) -> None:
+    """What a path led to when the instance was made is one thing, what it leads to by now another."""
+    binds, hidden, link = tmp_path / "binds", tmp_path / "hidden", tmp_path / "binds/link"
+    (binds / "root").mkdir(parents=True)
+    hidden.mkdir()
+    link.symlink_to("root")
+    daemon = kwhostd(f'{COPIES}[tenants.acme]\nusers = ["nobody"]\nbinds = ["{binds}"]\n')
+    made = {"tenant": "acme", "name": "one", "rootfs": str(link), "command": ["true"]}
+    os.seteuid(pwd.getpwnam("nobody").pw_uid)
+    try:
+        daemon.client.request("POST", "/v1/instances", {"start": False}, made)
+    finally:
+        os.seteuid(0)
+    link.unlink()
+    link.symlink_to(hidden)
+
+    done = daemon.run("start", "one")
+
+    assert "may not be used: the tenant's users may bind beneath" in done.stderr
+    assert "its root is" not in daemon.run("events", "--json").stdout
+    assert copies(daemon) == []

@@ -201,3 +201,12 @@ def test_a_copy_that_nobody_wants_any_more_ends(tmp_path: Path) -> None:
         copy_layers([str(root)], copy, ids, unwanted)
 
     assert len(os.listdir(copy)) < 5000
+
+
+def test_a_layer_is_not_looked_for_behind_links(layers: Unpack, tmp_path: Path) -> None:
+    (layer,) = layers(Archive().add("f", b"f"))
+    (tmp_path / "target").mkdir()
+    (tmp_path / "way").symlink_to(tmp_path)
+
+    with pytest.raises(OSError, match="symbolic links"):
+        copy_layers([str(tmp_path / "way" / Path(layer).name)], tmp_path / "target", ids)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from kwhost.core.abi.openat2 import open_without_links
 from kwhost.core.errors import HostError, ImageError
 from kwhost.core.images.tree_copy import Copied
 from kwhost.core.images.unpack import write_id_maps
@@ -33,7 +34,7 @@ def copy_layers(
     with ExitStack() as held:
         fds = []
         for layer in layers:
-            fds.append(os.open(layer, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC))
+            fds.append(open_without_links(layer, os.O_PATH | os.O_DIRECTORY))
             held.callback(os.close, fds[-1])
         lease = lease_ids()
         held.callback(lease.close)

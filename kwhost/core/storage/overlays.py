@@ -11,8 +11,16 @@ from contextlib import suppress
 from pathlib import Path
 
 from kwhost.core.errors import HostError
+from kwhost.core.model.mounts import Mount, MountFlag
 
-__all__ = ["Overlays"]
+__all__ = ["Overlays", "layers_of"]
+
+
+def layers_of(root: Mount) -> list[str]:
+    """The directories that a root is made of, by paths that are used as they are: links on the way to them
+    lead nowhere, unless the image allows it, and then they are followed here."""
+    layers = (root.source or "").split(":")
+    return layers if MountFlag.NO_LINKS in root.flags else [os.path.realpath(layer) for layer in layers]
 
 
 class Overlays:

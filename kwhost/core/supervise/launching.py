@@ -29,7 +29,7 @@ from kwhost.core.supervise.choosing import advise_without_kvm
 from kwhost.core.supervise.held_limits import Shortage, find_shortage, guest_limits, guest_tasks
 from kwhost.core.supervise.hosting import StdioFds
 from kwhost.core.supervise.networking import Attached
-from kwhost.core.supervise.planning import plan_instance, spec_of
+from kwhost.core.supervise.planning import check_found, plan_instance, spec_of
 from kwhost.core.supervise.policies import StartPolicy
 from kwhost.core.supervise.protecting import check_probe, protect
 from kwhost.core.supervise.roots import ShownRoot
@@ -211,7 +211,10 @@ def _launch(
 async def find_image(around: Surroundings, start: Start) -> Image:
     """The image of an instance that this host can run; it may have to be fetched. Raises KwhostError."""
     find_shortage(around.cgroups, start.definition.limits)
-    return await around.image(start.spec(), start.digest)
+    image = await around.image(start.spec(), start.digest)
+    if start.confined and start.definition.rootfs is not None:
+        check_found(image, start.tenant.binds)
+    return image
 
 
 async def launch_instance(around: Surroundings, start: Start, image: Image, policy: StartPolicy) -> Launch:

@@ -33,6 +33,7 @@ if TYPE_CHECKING:  # `kwhost run` alone has no definition
 __all__ = [
     "ExecPlan",
     "build_environment",
+    "check_found",
     "descriptor_limit",
     "id_count",
     "local_image",
@@ -81,6 +82,13 @@ def descriptor_limit() -> int:
     return room
 
 
+def check_found(image: Image, within: Sequence[str]) -> None:
+    """Raise PermissionDenied unless the directory that an image was found to be lies in one of these. What is
+    used is opened by that path without following links: whatever the one that was asked for leads to by
+    then."""
+    check_within(image.mounts[0].source or "", within)
+
+
 def plan_instance(
     spec: InstanceSpec,
     image: Image,
@@ -93,7 +101,7 @@ def plan_instance(
     uses of this host must lie; None: anywhere that the caller may read. `named`: where the files of its named
     volumes are."""
     if within is not None and spec.rootfs is not None:
-        check_within(spec.rootfs, within)
+        check_found(image, within)
     identity = resolve_user(image.accounts, _user(spec, image), ids.size)
     return LaunchPlan(
         name=spec.name,

@@ -20,7 +20,7 @@ from kwhost.core.model.roots import RootStorage
 from kwhost.core.model.tenant import Tenant
 from kwhost.core.model.units import format_bytes
 from kwhost.core.model.volume import DEFAULT_VOLUME_SIZE
-from kwhost.core.storage.overlays import Overlays
+from kwhost.core.storage.overlays import Overlays, layers_of
 from kwhost.core.storage.root_copies import RootCopies, copied_kind, describe_copy
 from kwhost.core.storage.upper_disks import UpperDisks
 from kwhost.core.store.records import InstanceRecord
@@ -127,7 +127,7 @@ class HostedRoots:
                 )
             yield ShownRoot()
             return
-        layers = (root.source or "").split(":")
+        layers = layers_of(root)
         refused = await self._refusal(layers, definition.rootfs)
         lower = ""
         if tenant.private_images and not refused:  # a copy is private anyhow
