@@ -210,3 +210,16 @@ def test_a_layer_is_not_looked_for_behind_links(layers: Unpack, tmp_path: Path) 
 
     with pytest.raises(OSError, match="symbolic links"):
         copy_layers([str(tmp_path / "way" / Path(layer).name)], tmp_path / "target", ids)
+
+
+def test_what_is_mounted_within_a_layer_is_not_copied(layers: Unpack, tmp_path: Path) -> None:
+    (layer,) = layers(Archive().directory("place", mode=0o750).add("place/beneath", b"f"))
+    (tmp_path / "target").mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "none", Path(layer) / "place"], check=True)
+    try:
+        (Path(layer) / "place/mounted").touch()
+        copy_layers([layer], tmp_path / "target", ids)
+    finally:
+        subprocess.run(["umount", Path(layer) / "place"], check=True)
+
+    assert os.listdir(tmp_path / "target/place") == ["beneath"]

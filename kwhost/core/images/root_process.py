@@ -1,6 +1,6 @@
 """The process that makes, removes and tries roots: `root_process CONTROL WISH`.
 
-WISH is JSON. `action` is `copy` (to the empty directory `target`, of the opened directories `layers`),
+WISH is JSON. `action` is `copy` (to the empty directory `target`, of the directories `layers`),
 `empty` (the directory `target`), or `try` (an overlay over the paths `layers`). An ordinary user's process
 works in a user namespace, where it may give files away and read all that belongs to the user's ids: with
 `namespace` it tells on the socket CONTROL that it is in one, and waits until its ids are there. Before it
@@ -8,6 +8,7 @@ touches anything of an image's it has nothing in reach but `target`, the layers,
 files. What came of it goes to standard output as JSON: `refused` with `errno`, or what the action answers.
 """
 
+import errno
 import json
 import os
 import resource
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from kwhost.core.abi import mounting, unpack_jail
+from kwhost.core.abi.openat2 import open_without_links
 from kwhost.core.images.removal import remove_tree
 from kwhost.core.images.tree_copy import TreeCopy
 from kwhost.core.images.unpack_process import become_root
@@ -36,7 +38,6 @@ def _enter_namespace(control: socket.socket) -> None:
 
 def _enter(target: str) -> int:
     """Have a directory as the only one that this process sees; a descriptor of it."""
-    unpack_jail.own_mounts()
     directory = os.open(target, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     tree = unpack_jail.mount_of(directory)
     os.close(directory)
@@ -46,17 +47,32 @@ def _enter(target: str) -> int:
     return os.open("/", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
 
 
+def _layer(path: str) -> int:
+    """A layer as an overlay has it: without what is mounted within it. Who made a path may make links of it."""
+    directory = open_without_links(path, os.O_PATH | os.O_DIRECTORY)
+    try:
+        tree = unpack_jail.mount_of(directory)
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        text = f"an ordinary user cannot have {path} without what is mounted within it"
+        raise OSError(errno.EINVAL, text) from error
+    # Opened here, it can be read as well; whoever wants it copied may not be able to.
+    return os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=tree)
+
+
 def _copy(wish: dict[str, Any]) -> dict[str, Any]:
     sys.setrecursionlimit(_FRAMES)
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    unpack_jail.own_mounts()
+    layers = [_layer(path) for path in wish["layers"]]
     root = _enter(wish["target"])
-    # Opened here, they can be read as well; whoever gave them may not have been able to.
-    layers = [os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=fd) for fd in wish["layers"]]
     return TreeCopy(root, owners=wish["owners"]).fill(layers)._asdict()
 
 
 def _empty(wish: dict[str, Any]) -> dict[str, Any]:
+    unpack_jail.own_mounts()
     _enter(wish["target"])
     for path in Path("/").iterdir():
         remove_tree(path)

@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from kwhost.core.abi.openat2 import open_without_links
 from kwhost.core.errors import HostError, ImageError
 from kwhost.core.images.tree_copy import Copied
 from kwhost.core.images.unpack import write_id_maps
@@ -31,17 +30,14 @@ def copy_layers(
     """Copy what the layers show, the uppermost first, into an empty directory; meanwhile `look` is called now
     and then, and may raise. Owners are those that the layers' files have. Raises ImageError, HostError, and
     OSError for what is in the way."""
-    with ExitStack() as held:
-        fds = []
-        for layer in layers:
-            fds.append(open_without_links(layer, os.O_PATH | os.O_DIRECTORY))
-            held.callback(os.close, fds[-1])
-        lease = lease_ids()
-        held.callback(lease.close)
+    lease = lease_ids()
+    try:
         owners = os.geteuid() == 0 or lease.ids.size > 1
-        wish = {"action": "copy", "target": str(target), "layers": fds, "owners": owners}
-        with _running(wish, lease_ids, fds) as process:
+        wish = {"action": "copy", "target": str(target), "layers": list(layers), "owners": owners}
+        with _running(wish, lease_ids) as process:
             answer = _answer(process, _COPY_SECONDS, look)
+    finally:
+        lease.close()
     size, left_out, reflinked = (answer.get(key) for key in Copied._fields)
     if not (isinstance(size, int) and isinstance(left_out, int) and isinstance(reflinked, bool)):
         raise ImageError("the process that copies the image gave no proper answer")
@@ -72,9 +68,7 @@ def _answer(
 
 
 @contextmanager
-def _running(
-    wish: dict[str, object], lease_ids: LeaseIds | None, fds: Sequence[int] = ()
-) -> Iterator["subprocess.Popen[bytes]"]:
+def _running(wish: dict[str, object], lease_ids: LeaseIds | None) -> Iterator["subprocess.Popen[bytes]"]:
     """The process, which has begun. An ordinary user's gets the ids that the user's instances have."""
     with ExitStack() as held:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -87,7 +81,7 @@ def _running(
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
-                pass_fds=(theirs.fileno(), *fds),
+                pass_fds=(theirs.fileno(),),
                 env={},
                 cwd="/",
             )
