@@ -1,8 +1,10 @@
 """Copies of layers: what overlayfs itself shows of them, and nothing that leads elsewhere."""
 
+import json
 import os
 import stat
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -223,3 +225,21 @@ def test_what_is_mounted_within_a_layer_is_not_copied(layers: Unpack, tmp_path: 
         subprocess.run(["umount", Path(layer) / "place"], check=True)
 
     assert os.listdir(tmp_path / "target/place") == ["beneath"]
+
+
+def test_who_was_started_by_somebody_who_is_gone_copies_nothing(layers: Unpack, tmp_path: Path) -> None:
+    """Killed before its process could ask to end with it: nobody would look whether there is room."""
+    (tmp_path / "target").mkdir()
+    wish = {
+        "action": "copy",
+        "target": str(tmp_path / "target"),
+        "layers": layers(Archive().add("f", b"f")),
+        "owners": True,
+        "namespace": False,
+        "parent": os.getppid(),
+    }
+    command = [sys.executable, "-m", "kwhost.core.images.root_process", "0", json.dumps(wish)]
+
+    done = subprocess.run(command, capture_output=True, check=False, stdin=subprocess.DEVNULL)
+
+    assert (done.returncode, done.stdout, os.listdir(tmp_path / "target")) == (1, b"", [])

@@ -107,6 +107,8 @@ def main(arguments: list[str]) -> None:
     os.umask(0)
     try:
         unpack_jail.end_with_parent()
+        if os.getppid() != wish["parent"]:
+            os._exit(1)  # it has ended already: nobody would look after this process
         if wish["namespace"]:
             _enter_namespace(socket.socket(fileno=int(arguments[0])))
             unpack_jail.end_with_parent()  # forgotten with the change of ids

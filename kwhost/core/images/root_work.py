@@ -74,7 +74,7 @@ def _running(wish: dict[str, object], lease_ids: LeaseIds | None) -> Iterator["s
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         held.callback(ours.close)
         namespace = lease_ids is not None and os.geteuid() != 0
-        order = json.dumps({**wish, "namespace": namespace})
+        order = json.dumps({**wish, "namespace": namespace, "parent": os.getpid()})
         with theirs:
             process = subprocess.Popen(
                 [sys.executable, "-P", "-X", "utf8", "-m", _MODULE, str(theirs.fileno()), order],
