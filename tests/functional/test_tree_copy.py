@@ -13,6 +13,7 @@ import pytest
 
 from kwhost.core.engines.id_ranges import lease_ids
 from kwhost.core.errors import Conflict
+from kwhost.core.images import tree_copy
 from kwhost.core.images.layer_writer import LayerBounds
 from kwhost.core.images.root_work import copy_layers
 from kwhost.core.images.tree_copy import TreeCopy
@@ -243,3 +244,32 @@ def test_who_was_started_by_somebody_who_is_gone_copies_nothing(layers: Unpack, 
     done = subprocess.run(command, capture_output=True, check=False, stdin=subprocess.DEVNULL)
 
     assert (done.returncode, done.stdout, os.listdir(tmp_path / "target")) == (1, b"", [])
+
+
+def test_a_copy_counts_in_blocks_and_takes_no_more_than_it_may(layers: Unpack, tmp_path: Path) -> None:
+    made = layers(Archive().directory("d").add("d/one", b"1").add("d/two", b"2").add("many", bytes(10_000)))
+    for name in ("whole", "bounded"):
+        (tmp_path / name).mkdir()
+
+    assert copy_layers(made, tmp_path / "whole", ids, most=24 << 10).size == 24 << 10
+    with pytest.raises(OSError, match="quota"):
+        copy_layers(made, tmp_path / "bounded", ids, most=20 << 10)
+
+
+def test_files_with_more_names_than_are_remembered_do_not_pass_the_bound(
+    layers: Unpack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tree_copy, "_REMEMBERED_MAX", 0)
+    archive = Archive().add("0", bytes(1 << 20))
+    for number in range(1, 10):
+        archive = archive.hard_link(f"{number}", "0")
+    (tmp_path / "target").mkdir()
+    source, target = (os.open(path, os.O_RDONLY) for path in (layers(archive)[0], tmp_path / "target"))
+    try:
+        with pytest.raises(OSError, match="quota"):
+            TreeCopy(target, most=4 << 20).fill([source])
+    finally:
+        os.close(source)
+        os.close(target)
+
+    assert len(os.listdir(tmp_path / "target")) <= 4

@@ -48,7 +48,7 @@ def _enter(target: str) -> int:
 
 
 def _layer(path: str) -> int:
-    """A layer as an overlay has it: without what is mounted within it. Who made a path may make links of it."""
+    """A layer as an overlay has it, without what is mounted within it; by a path without links."""
     directory = open_without_links(path, os.O_PATH | os.O_DIRECTORY)
     try:
         tree = unpack_jail.mount_of(directory)
@@ -68,7 +68,7 @@ def _copy(wish: dict[str, Any]) -> dict[str, Any]:
     unpack_jail.own_mounts()
     layers = [_layer(path) for path in wish["layers"]]
     root = _enter(wish["target"])
-    return TreeCopy(root, owners=wish["owners"]).fill(layers)._asdict()
+    return TreeCopy(root, owners=wish["owners"], most=wish["most"]).fill(layers)._asdict()
 
 
 def _empty(wish: dict[str, Any]) -> dict[str, Any]:

@@ -25,16 +25,20 @@ _READY_SECONDS = 60.0
 
 
 def copy_layers(
-    layers: Sequence[str], target: Path, lease_ids: LeaseIds, look: Callable[[], object] = lambda: None
+    layers: Sequence[str],
+    target: Path,
+    lease_ids: LeaseIds,
+    look: Callable[[], object] = lambda: None,
+    most: int | None = None,
 ) -> Copied:
-    """Copy what the layers show, the uppermost first, into an empty directory; meanwhile `look` is called now
-    and then, and may raise. Owners are those that the layers' files have. Raises ImageError, HostError, and
-    OSError for what is in the way."""
+    """Copy what the layers show, the uppermost first, into an empty directory, so many bytes at `most`
+    (EDQUOT); meanwhile `look` is called now and then, and may raise. Owners are those that the layers' files
+    have. Raises ImageError, HostError, and OSError for what is in the way."""
     lease = lease_ids()
     try:
         owners = os.geteuid() == 0 or lease.ids.size > 1
-        wish = {"action": "copy", "target": str(target), "layers": list(layers), "owners": owners}
-        with _running(wish, lease_ids) as process:
+        order = {"target": str(target), "layers": list(layers), "owners": owners, "most": most}
+        with _running({"action": "copy", **order}, lease_ids) as process:
             answer = _answer(process, _COPY_SECONDS, look)
     finally:
         lease.close()

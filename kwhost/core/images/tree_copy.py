@@ -38,9 +38,9 @@ _CANNOT_CLONE = (errno.EOPNOTSUPP, errno.EXDEV, errno.EINVAL, errno.ENOTTY, errn
 
 
 class Copied(NamedTuple):
-    """What was copied: the bytes of files without their holes, how many were left out (devices, sockets, and
-    what may not be read), and whether the contents of all files are shared with the layers' on the disk
-    (reflinks)."""
+    """What was copied: the bytes that files and directories take, without holes, how many were left
+    out (devices, sockets, and what may not be read), and whether the contents of all files are shared with
+    the layers' on the disk (reflinks)."""
 
     size: int
     left_out: int
@@ -49,23 +49,25 @@ class Copied(NamedTuple):
 
 class TreeCopy:
     """Copies into the opened directory `root`, once. `owners`: files get those that they have, counted from
-    `first_id`; otherwise they are this process's own, who cannot give files away."""
+    `first_id`; otherwise they are this process's own, who cannot give files away. `most`: bytes that it may
+    take (EDQUOT), which may be more than the layers do: of files with very many names some become several."""
 
-    def __init__(self, root: int, *, owners: bool = True, first_id: int = 0) -> None:
+    def __init__(self, root: int, *, owners: bool = True, first_id: int = 0, most: int | None = None) -> None:
         self._root = root
         self._owners = owners
         self._first = first_id
+        self._most = most
         self._links: dict[tuple[int, int], tuple[str, str]] = {}  # where a file with several names is
         self._room = _REMEMBERED_MAX
         self._clones = True
-        self._copied = False
+        self._cloned = self._copied = False
         self._size = self._left_out = self._open = 0
 
     def fill(self, layers: Sequence[int]) -> Copied:
         """Copy what these opened directories show, the uppermost first. Raises OSError, with what is done by
         then."""
         self._fill(self._root, layers, "", 0)
-        return Copied(self._size, self._left_out, self._clones and not self._copied)
+        return Copied(self._size, self._left_out, self._cloned and not self._copied)
 
     def _fill(self, target: int, sources: Sequence[int], path: str, depth: int) -> None:
         if depth > _DEPTH_MAX:
@@ -82,6 +84,7 @@ class TreeCopy:
         if stat.S_ISDIR(status.st_mode):
             with self._merged(sources, name) as below:
                 if below:
+                    self._count(_BLOCK)
                     os.mkdir(name, 0o700, dir_fd=target)
                     with _opened(name, _DIRECTORY, target) as made:
                         self._fill(made, below, f"{path}{name}/", depth + 1)
@@ -96,6 +99,11 @@ class TreeCopy:
             self._own(name, status, target)
         elif not _is_whiteout(status):
             self._left_out += 1
+
+    def _count(self, size: int) -> None:
+        self._size += size
+        if self._most is not None and self._size > self._most:
+            raise OSError(errno.EDQUOT, os.strerror(errno.EDQUOT))
 
     # Directories.
 
@@ -143,9 +151,10 @@ class TreeCopy:
             if place in self._links:
                 self._link(*self._links[place], name, target)
                 return
+            size = status.st_size + -status.st_size % _BLOCK
+            self._count(min(size, max(status.st_blocks * 512, _BLOCK)))
             made = held.enter_context(_opened(name, _NEW_FILE, target))
             self._copy_content(content, made, status.st_size)
-            self._size += min(status.st_size, max(status.st_blocks * 512, _BLOCK))
             self._finish(content, made, _FILE_MODES)
         if status.st_nlink > 1 and self._room > 0:
             self._room -= len(path) + len(name) + _ENTRY
@@ -169,6 +178,7 @@ class TreeCopy:
                     raise
                 self._clones = False
             else:
+                self._cloned = True
                 return
         self._copied = True
         _copy_data(source, target, size)

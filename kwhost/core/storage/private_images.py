@@ -21,6 +21,7 @@ from kwhost.core.images.room import room_for
 from kwhost.core.images.store import telling_full_disk
 from kwhost.core.images.unpackers import LeaseIds
 from kwhost.core.model.ids import TenantName
+from kwhost.core.model.units import format_bytes
 from kwhost.core.storage.root_copies import clear_copy, copy_root
 
 __all__ = ["PrivateImages"]
@@ -48,12 +49,19 @@ class PrivateImages:
         return files.resolve() if files.is_dir() else None
 
     def make(
-        self, tenant: TenantName, digest: str, layers: Sequence[str], look: Callable[[], object]
+        self,
+        tenant: TenantName,
+        digest: str,
+        layers: Sequence[str],
+        look: Callable[[], object],
+        most: int | None = None,
     ) -> tuple[Path, int]:
-        """Make one that is not there; its files, and their bytes. Raises HostError, ImageError, and what
-        `look` raises, with nothing left."""
+        """Make one that is not there, of so many bytes at `most`; its files, and their bytes. Raises
+        HostError, ImageError, and what `look` raises, with nothing left."""
         place, made = self._place(tenant, digest), self._path / f".new-{secrets.token_hex(8)}"
         full = f"there is too little room for a private copy of an image in {self._path}; free some space"
+        if most is not None:
+            full += f", or give {tenant} more storage: {format_bytes(most)} are left of it"
 
         def look_at_both() -> None:
             look()
@@ -64,7 +72,8 @@ class PrivateImages:
             try:
                 with locked_directory(made):
                     room_for(self._path)
-                    size = copy_root(layers, made / "files", self._lease_ids, look_at_both, full).size
+                    files = made / "files"
+                    size = copy_root(layers, files, self._lease_ids, look_at_both, full, most).size
                     (made / "size").write_text(f"{size}\n", encoding="ascii")
                     sync_file_system_of(made)
                     place.parent.mkdir(mode=0o700, exist_ok=True)

@@ -30,12 +30,18 @@ _RUN = "run-"
 
 
 def copy_root(
-    layers: Sequence[str], target: Path, lease_ids: LeaseIds, look: Callable[[], object], full: str
+    layers: Sequence[str],
+    target: Path,
+    lease_ids: LeaseIds,
+    look: Callable[[], object],
+    full: str,
+    most: int | None = None,
 ) -> Copied:
-    """Copy layers into an empty directory. `full`: what is said where there is too little room. Raises
+    """Copy layers into an empty directory, so many bytes at `most`. `full`: what is said where there is too
+    little room. Raises
     HostError, ImageError, and what `look` raises."""
     try:
-        return copy_layers(layers, target, lease_ids, look)
+        return copy_layers(layers, target, lease_ids, look, most)
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise HostError(full) from error

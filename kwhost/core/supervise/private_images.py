@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
+from pathlib import Path
 
 import trio
 
@@ -30,6 +31,8 @@ class HostedPrivateImages:
         self._images = images
         self._sizes: dict[tuple[TenantName, str], int] = {}
         self._changing: dict[TenantName, trio.Lock] = defaultdict(trio.Lock)
+        # Copies that take long keep no threads of others.
+        self._making: dict[TenantName, trio.CapacityLimiter] = defaultdict(partial(trio.CapacityLimiter, 1))
         self.records: Callable[[], Iterable[InstanceRecord]] = tuple
         self.quota: Callable[[TenantName], tuple[int, int | None]] = lambda _tenant: (0, None)
 
@@ -80,15 +83,27 @@ class HostedPrivateImages:
             files = await trio.to_thread.run_sync(self._private.files, tenant.name, digest)
             if files is None:
                 await self._collect(tenant.name, record.id)
-                await self._check_quota(tenant.name, digest)
-                make = partial(self._private.make, tenant.name, digest, layers, look)
-                files, self._sizes[tenant.name, digest] = await trio.to_thread.run_sync(make)
+                files = await self._make(tenant.name, digest, layers, look)
             return str(files)
 
-    async def _check_quota(self, tenant: TenantName, digest: str) -> None:
+    async def _make(
+        self, tenant: TenantName, digest: str, layers: Sequence[str], look: Callable[[], object]
+    ) -> Path:
+        """It counts from the beginning on."""
         record = await trio.to_thread.run_sync(read_record, self._images.store, parse_digest(digest))
         used, quota = self.quota(tenant)
         check_storage(tenant, used, quota, "its private copy of the image", record.size)
+        most = None if quota is None else quota - used
+        make = partial(self._private.make, tenant, digest, layers, look, most)
+        self._sizes[tenant, digest] = record.size
+        try:
+            files, self._sizes[tenant, digest] = await trio.to_thread.run_sync(
+                make, limiter=self._making[tenant]
+            )
+        except BaseException:
+            del self._sizes[tenant, digest]
+            raise
+        return files
 
     async def collect(self, tenant: TenantName) -> None:
         """Remove a tenant's copies that none of its instances has. Raises HostError, ImageError."""
