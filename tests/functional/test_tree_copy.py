@@ -12,14 +12,18 @@ from typing import Any
 import pytest
 
 from kwhost.core.engines.id_ranges import lease_ids
-from kwhost.core.errors import Conflict
+from kwhost.core.errors import Conflict, HostError
 from kwhost.core.images import tree_copy
+from kwhost.core.images.accounts import Accounts
+from kwhost.core.images.filling import fill_volume
+from kwhost.core.images.image import Image
 from kwhost.core.images.layer_writer import LayerBounds
 from kwhost.core.images.root_work import copy_layers
 from kwhost.core.images.tree_copy import TreeCopy
 from kwhost.core.images.unpack import unpack
 from kwhost.core.images.unpackers import Unpackers
 from kwhost.core.model.ids import DEFAULT_UID_BASE
+from kwhost.core.model.mounts import Mount, MountFlag, MountKind
 from tests.unit.tar_parts import Archive
 
 pytestmark = pytest.mark.root
@@ -273,3 +277,15 @@ def test_files_with_more_names_than_are_remembered_do_not_pass_the_bound(
         os.close(target)
 
     assert len(os.listdir(tmp_path / "target")) <= 4
+
+
+def test_few_directories_are_open_at_once_where_others_need_descriptors(
+    layers: Unpack, tmp_path: Path
+) -> None:
+    deep = "/".join("d" * 100)
+    made = layers(*(Archive().directory(f"data/{deep}") for _ in range(6)))
+    (tmp_path / "files").mkdir()
+    root = Mount(MountKind.OVERLAY, "/", ":".join(made), MountFlag.NO_LINKS)
+
+    with pytest.raises(HostError, match="too many layers have directories too deep in each other"):
+        fill_volume(tmp_path / "files", Image((root,), Accounts(), digest="sha256:0"), "/data")

@@ -15,6 +15,8 @@ from kwhost.core.model.mounts import MountKind
 
 __all__ = ["fill_volume"]
 
+# Directories at once: what the daemon opens, others cannot.
+_OPENED_MAX = 500
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -29,7 +31,7 @@ def fill_volume(files: Path, image: Image, target: str, first_id: int = 0) -> No
         with ExitStack() as held:
             sources = [_opened(path, held) for path in find_directories(layers, target)]
             if sources:
-                TreeCopy(_opened(files, held), first_id=first_id).fill(sources)
+                TreeCopy(_opened(files, held), first_id=first_id, opened=_OPENED_MAX).fill(sources)
     except OSError as error:
         reason = error.strerror or error
         raise HostError(f"cannot copy what the image has at {target} into the volume: {reason}") from error

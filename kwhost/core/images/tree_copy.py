@@ -17,9 +17,7 @@ from kwhost.core.abi.openat2 import open_beneath
 
 __all__ = ["Copied", "TreeCopy"]
 
-# Directories in each other, as layers may have them; and directories that may be open for that at once.
-_DEPTH_MAX = 256
-_OPEN_MAX = 2000
+_DEPTH_MAX = 256  # directories in each other, as layers may have them
 # Bytes that are remembered of files with several names; names of others become files of their own.
 _REMEMBERED_MAX, _ENTRY = 16 << 20, 300
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -50,13 +48,23 @@ class Copied(NamedTuple):
 class TreeCopy:
     """Copies into the opened directory `root`, once. `owners`: files get those that they have, counted from
     `first_id`; otherwise they are this process's own, who cannot give files away. `most`: bytes that it may
-    take (EDQUOT), which may be more than the layers do: of files with very many names some become several."""
+    take (EDQUOT), which may be more than the layers do: of files with very many names some become several.
+    `opened`: directories of layers that may be open at once."""
 
-    def __init__(self, root: int, *, owners: bool = True, first_id: int = 0, most: int | None = None) -> None:
+    def __init__(
+        self,
+        root: int,
+        *,
+        owners: bool = True,
+        first_id: int = 0,
+        most: int | None = None,
+        opened: int = 2000,
+    ) -> None:
         self._root = root
         self._owners = owners
         self._first = first_id
         self._most = most
+        self._open_most = opened
         self._links: dict[tuple[int, int], tuple[str, str]] = {}  # where a file with several names is
         self._room = _REMEMBERED_MAX
         self._clones = True
@@ -126,7 +134,7 @@ class TreeCopy:
                     raise
                 merged.append(fd)
                 self._open += 1
-                if self._open > _OPEN_MAX:
+                if self._open > self._open_most:
                     raise OSError(errno.EMFILE, "too many layers have directories too deep in each other")
                 if _is_opaque(fd):
                     break
