@@ -282,7 +282,7 @@ class HostedInstance(InstanceLife):
 
     async def _remove_root(self) -> None:
         try:
-            await self._around.roots.remove_of(self.record.id)
+            await self._around.roots.remove_of(self.record.tenant, self.record.id)
         except KwhostError as error:  # the next daemon tries again
             await self.on_notice(str(error))
 

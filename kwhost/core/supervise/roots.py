@@ -29,7 +29,7 @@ from kwhost.core.supervise.private_images import HostedPrivateImages
 
 __all__ = ["HostedRoots", "ShownRoot"]
 
-# Roots of one tenant's that are made at once.
+# Roots of one tenant's that are made at once, and that are removed.
 _MAKING_MAX = 4
 
 
@@ -75,10 +75,10 @@ class HostedRoots:
         self._copies = copies
         self.private = private
         self._tell = tell
-        # Whose copies take long keeps nobody else's threads.
-        self._making: dict[str, trio.CapacityLimiter] = defaultdict(
-            partial(trio.CapacityLimiter, _MAKING_MAX)
-        )
+        # Whose copies take long, to make or to remove, keeps nobody else's threads.
+        limiter = partial(trio.CapacityLimiter, _MAKING_MAX)
+        self._making: dict[TenantName, trio.CapacityLimiter] = defaultdict(limiter)
+        self._removing: dict[TenantName, trio.CapacityLimiter] = defaultdict(limiter)
 
     async def repair(self) -> None:
         """Take away what an earlier daemon left. Raises KwhostError."""
@@ -91,10 +91,10 @@ class HostedRoots:
     def _is_live(self, instance: str) -> bool:
         return any(each.id == instance and each.state in LIVE_STATES for each in self.private.records())
 
-    async def remove_of(self, instance: InstanceId) -> None:
+    async def remove_of(self, tenant: TenantName, instance: InstanceId) -> None:
         """A run has ended: nothing is left of its root. Raises KwhostError."""
         if self._copies.is_there(instance):
-            await trio.to_thread.run_sync(self._copies.remove, instance)
+            await trio.to_thread.run_sync(self._copies.remove, instance, limiter=self._removing[tenant])
 
     def promised(self, tenant: TenantName) -> int:
         """The bytes that a tenant has in copies of images, besides its instances."""
@@ -145,7 +145,7 @@ class HostedRoots:
                 yield made._replace(lower=lower)
             except BaseException:
                 with trio.CancelScope(shield=True):
-                    await self.remove_of(record.id)
+                    await self.remove_of(tenant.name, record.id)
                 raise
             finally:
                 with trio.CancelScope(shield=True):
