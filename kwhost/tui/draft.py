@@ -15,6 +15,7 @@ from kwhost.core.model.image import ListedImage, StoredImage
 from kwhost.core.model.instance import Engine
 from kwhost.core.model.policy import policy_name
 from kwhost.core.model.ports import parse_port
+from kwhost.core.model.text import clean
 from kwhost.core.model.tmpfs import parse_visible, split_visible
 from kwhost.core.model.units import parse_bytes
 
@@ -177,6 +178,7 @@ def hints_of(image: StoredImage | None) -> dict[str, str]:
 
 
 def places_of(image: StoredImage | None, volumes: Sequence[str]) -> list[str]:
-    """What may be written to have one of these volumes where the image wants one, or anywhere."""
-    places = image.settings.volumes if image else ()
+    """What may be written to have one of these volumes where the image wants one, or anywhere. What a line
+    would show otherwise is no place that one wants to write."""
+    places = [place for place in image.settings.volumes if clean(place) == place] if image else ()
     return [f"{name}:{place}" for name in volumes for place in places or ("/",)]

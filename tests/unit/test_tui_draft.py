@@ -95,3 +95,5 @@ def test_what_an_image_says_stands_in_the_lines() -> None:
 def test_volumes_are_offered_where_the_image_keeps_something() -> None:
     assert places_of(image("a:1", None, volumes=("/data",)), ["x", "y"]) == ["x:/data", "y:/data"]
     assert places_of(None, ["x"]) == ["x:/"]
+    hostile = image("a:1", None, volumes=("/a\x1b[2J", "/b"))
+    assert places_of(hostile, ["x"]) == ["x:/b"]
