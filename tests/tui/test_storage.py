@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -273,3 +274,24 @@ def test_an_instance_that_does_not_run_shows_its_image_alone() -> None:
             assert "image shop:2" in str(app.screen.query_one("#storage-image", Static).content)
 
     play(look)
+
+
+def test_a_file_that_goes_while_its_name_is_written_is_an_error(tmp_path: Path) -> None:
+    archive = tmp_path / "app.tar"
+    archive.touch()
+
+    async def enter() -> None:
+        async with interface(load("images"), size=SIZES[0]) as (app, pilot, _):
+            await open_images(app, pilot)
+            await pilot.press("l")
+            await wait_for(lambda: isinstance(app.screen, Prompt), "the question")
+            app.screen.query_one(Input).value = str(archive)
+            await pilot.pause()
+            archive.unlink()
+            await pilot.press("enter")
+            await wait_for(lambda: isinstance(app.screen, ImagesScreen), "the list")
+            await pilot.pause()
+            (told,) = app._notifications
+            assert (told.message, told.severity) == (f"there is no {archive} here", "error")
+
+    play(enter)

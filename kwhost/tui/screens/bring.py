@@ -19,8 +19,14 @@ def ask_image(screen: HostScreen, verb: str) -> None:
         return shlex.join(["kwhost", *read_bringing(verb, text)])
 
     def bring(text: str | None) -> None:
-        if text is not None:
-            screen.post_message(Bring(read_bringing(verb, text)))
+        if text is None:
+            return
+        try:
+            words = read_bringing(verb, text)
+        except KwhostError as error:  # the file has gone since it was written
+            screen.notify(clean(str(error)), severity="error", markup=False)
+        else:
+            screen.post_message(Bring(words))
 
     screen.app.push_screen(Prompt(BRINGING[verb].title, BRINGING[verb].hint, describe), bring)
 
