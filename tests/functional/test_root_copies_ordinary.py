@@ -110,6 +110,20 @@ def test_a_hosted_instance_has_one_and_none_that_its_bound_cannot_hold(user: Dae
     eventually(lambda: roots(user) == [], "that no copy is left")
 
 
+def test_a_root_with_something_mounted_in_it_is_an_error(user: Daemon, tmp_path: Path) -> None:
+    """The kernel shows no ordinary user what is beneath, and what is mounted there an overlay never has."""
+    root = tmp_path / "root"
+    (root / "place").mkdir(parents=True)
+    subprocess.run(["mount", "-t", "tmpfs", "none", root / "place"], check=True)
+    try:
+        done = user.run("run", "--rootfs", str(root), "--", "true")
+    finally:
+        subprocess.run(["umount", root / "place"], check=True)
+
+    assert f"an ordinary user cannot have {root} without what is mounted within it" in done.stderr
+    assert roots(user) == []
+
+
 _COPIES = """
 import os, sys
 from pathlib import Path
