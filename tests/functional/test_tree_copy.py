@@ -289,3 +289,20 @@ def test_few_directories_are_open_at_once_where_others_need_descriptors(
 
     with pytest.raises(HostError, match="too many layers have directories too deep in each other"):
         fill_volume(tmp_path / "files", Image((root,), Accounts(), digest="sha256:0"), "/data")
+
+
+def test_a_pipe_is_as_it_was_whatever_the_umask(tmp_path: Path) -> None:
+    for name in ("layer", "copy"):
+        (tmp_path / name).mkdir()
+    os.mkfifo(tmp_path / "layer/pipe")
+    os.chmod(tmp_path / "layer/pipe", 0o666)
+    os.utime(tmp_path / "layer/pipe", (7, 7))
+    source, target = (os.open(tmp_path / name, os.O_RDONLY) for name in ("layer", "copy"))
+    try:
+        TreeCopy(target).fill([source])
+    finally:
+        os.close(source)
+        os.close(target)
+
+    status = (tmp_path / "copy/pipe").stat()
+    assert (stat.filemode(status.st_mode), status.st_mtime) == ("prw-rw-rw-", 7)

@@ -103,8 +103,7 @@ class TreeCopy:
             self._own(name, status, target)
             os.utime(name, ns=_times(status), dir_fd=target, follow_symlinks=False)
         elif stat.S_ISFIFO(status.st_mode):
-            os.mkfifo(name, stat.S_IMODE(status.st_mode), dir_fd=target)
-            self._own(name, status, target)
+            self._make_pipe(name, status, target)
         elif not _is_whiteout(status):
             self._left_out += 1
 
@@ -190,6 +189,14 @@ class TreeCopy:
                 return
         self._copied = True
         _copy_data(source, target, size)
+
+    def _make_pipe(self, name: str, status: os.stat_result, target: int) -> None:
+        os.mkfifo(name, 0o600, dir_fd=target)
+        with _opened(name, _FILE, target) as made:
+            if stat.S_ISFIFO(os.fstat(made).st_mode):  # else it was replaced
+                self._own(made, status)
+                os.fchmod(made, status.st_mode & _FILE_MODES)  # whatever this process's umask is
+                os.utime(made, ns=_times(status))
 
     # What files and directories have besides.
 
