@@ -4,12 +4,16 @@ import os
 import pwd
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from kwhost.core.engines.id_ranges import lease_ids
+from kwhost.core.images.on_disk import locked_directory
+from kwhost.core.model.ids import DEFAULT_UID_BASE
+from kwhost.core.storage.root_copies import RootCopies
 from tests.functional.hosting import Daemon, StartDaemon, eventually
 from tests.functional.image_parts import busybox_layer, docker_archive
 from tests.functional.test_volume_store import loops, mounts
@@ -277,3 +281,36 @@ def test_nothing_is_copied_that_a_user_may_not_use(kwhostd: StartDaemon, tmp_pat
     assert "may not be used: the tenant's users may bind beneath" in done.stderr
     assert "its root is" not in daemon.run("events", "--json").stdout
     assert copies(daemon) == []
+
+
+@pytest.mark.parametrize("when", ["before it is locked", "while it is locked"])
+def test_a_place_that_a_repair_took_is_not_used(
+    when: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken: list[Path] = []
+
+    @contextmanager
+    def raced(directory: Path) -> Iterator[None]:
+        early = when == "before it is locked"
+        if not taken and early:
+            directory.rmdir()
+        with ExitStack() as held:
+            try:
+                held.enter_context(locked_directory(directory))
+            finally:
+                if not taken and not early:
+                    directory.rmdir()
+                taken.append(directory)
+            yield
+
+    monkeypatch.setattr("kwhost.core.storage.root_copies.locked_directory", raced)
+    (tmp_path / "layer").mkdir()
+    (tmp_path / "layer/f").touch()
+    copies = RootCopies(tmp_path, lambda: lease_ids(DEFAULT_UID_BASE))
+
+    with copies.held([str(tmp_path / "layer")]) as (files, _):
+        copies.repair()
+
+        assert (files / "f").exists()
+        assert files.parent not in taken[:1]
+    assert os.listdir(tmp_path / "roots") == []

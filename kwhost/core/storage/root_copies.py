@@ -123,16 +123,25 @@ class RootCopies:
     @contextmanager
     def held(self, layers: Sequence[str]) -> Iterator[tuple[Path, Copied]]:
         """One until the end of a run of this process. Raises as `make`."""
-        name = f"{_RUN}{secrets.token_hex(8)}"
-        place = self._path / name
         with ExitStack() as held:
             try:
-                place.mkdir(mode=0o700, parents=True)
-                held.callback(self.remove, name)
-                held.enter_context(locked_directory(place))
+                name = self._begin(held)
             except OSError as error:
-                raise HostError(f"cannot make {place}: {error.strerror}") from error
+                raise HostError(f"cannot make a root in {self._path}: {error.strerror}") from error
             yield self._make(name, layers, lambda: None)
+
+    def _begin(self, held: ExitStack) -> str:
+        """A place with its lock. Somebody's repair may take one away before it is locked: then another."""
+        while True:
+            name = f"{_RUN}{secrets.token_hex(8)}"
+            place = self._path / name
+            place.mkdir(mode=0o700, parents=True)
+            with suppress(FileNotFoundError, BlockingIOError), ExitStack() as lock:
+                lock.enter_context(locked_directory(place))
+                if place.exists():
+                    held.callback(self.remove, name)
+                    held.enter_context(lock.pop_all())
+                    return name
 
     def is_there(self, name: str) -> bool:
         """Whether there is a copy of that name."""
