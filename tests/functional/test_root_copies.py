@@ -278,7 +278,7 @@ def test_nothing_is_copied_that_a_user_may_not_use(kwhostd: StartDaemon, tmp_pat
 
     done = daemon.run("start", "one")
 
-    assert "may not be used: the tenant's users may bind beneath" in done.stderr
+    assert f"{link} may not be used: the tenant's users may bind beneath" in done.stderr
     assert "its root is" not in daemon.run("events", "--json").stdout
     assert copies(daemon) == []
 

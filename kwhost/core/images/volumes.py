@@ -42,8 +42,9 @@ def _check_source(volume: Volume) -> str:
     return source
 
 
-def check_within(path: str, directories: Sequence[str]) -> None:
-    """Raise PermissionDenied unless the path, with all links followed, lies in one of the directories.
+def check_within(path: str, directories: Sequence[str], asked: str | None = None) -> None:
+    """Raise PermissionDenied unless the path, with all links followed, lies in one of the directories. Where
+    a link that was `asked` for leads to, its user is not told.
 
     What is bound is later opened without following links: whoever can change the path gains nothing.
     """
@@ -52,7 +53,9 @@ def check_within(path: str, directories: Sequence[str]) -> None:
         if os.path.commonpath((real, directory)) == directory:
             return
     allowed = ", ".join(directories) or "none"
-    raise PermissionDenied(f"{path} may not be used: the tenant's users may bind beneath {allowed} only")
+    raise PermissionDenied(
+        f"{asked or path} may not be used: the tenant's users may bind beneath {allowed} only"
+    )
 
 
 def _plan_volume(volume: Volume, places: Sequence[str], within: Sequence[str] | None) -> list[Mount]:

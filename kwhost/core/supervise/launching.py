@@ -213,7 +213,7 @@ async def find_image(around: Surroundings, start: Start) -> Image:
     find_shortage(around.cgroups, start.definition.limits)
     image = await around.image(start.spec(), start.digest)
     if start.confined and start.definition.rootfs is not None:
-        check_found(image, start.tenant.binds)
+        check_found(image, start.tenant.binds, start.definition.rootfs)
     return image
 
 

@@ -82,11 +82,11 @@ def descriptor_limit() -> int:
     return room
 
 
-def check_found(image: Image, within: Sequence[str]) -> None:
+def check_found(image: Image, within: Sequence[str], asked: str) -> None:
     """Raise PermissionDenied unless the directory that an image was found to be lies in one of these. What is
     used is opened by that path without following links: whatever the one that was asked for leads to by
     then."""
-    check_within(image.mounts[0].source or "", within)
+    check_within(image.mounts[0].source or "", within, asked)
 
 
 def plan_instance(
@@ -101,7 +101,7 @@ def plan_instance(
     uses of this host must lie; None: anywhere that the caller may read. `named`: where the files of its named
     volumes are."""
     if within is not None and spec.rootfs is not None:
-        check_found(image, within)
+        check_found(image, within, spec.rootfs)
     identity = resolve_user(image.accounts, _user(spec, image), ids.size)
     return LaunchPlan(
         name=spec.name,

@@ -67,7 +67,7 @@ class HostedPrivateImages:
         is the tenant's own already. Raises KwhostError."""
         definition = record.definition
         if definition.rootfs is not None:
-            check_within(layers[0], tenant.binds)
+            check_within(layers[0], tenant.binds, definition.rootfs)
             return ""
         if not digest:
             raise UsageError(
