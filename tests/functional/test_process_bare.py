@@ -3,6 +3,7 @@
 import errno
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -437,3 +438,53 @@ def test_a_directory_is_the_root_where_root_may_change_it(
         WARNED + "sh: can't create /etc/passwd: Permission denied\n",
     )
     assert sorted(str(path) for path in busybox_root.rglob("*")) == before
+
+
+# Whoever owns the directory lets it lead elsewhere once it was found, and looked at.
+SWAPPED = """
+import os, sys
+from kwhost.core.cli.main import entry
+from kwhost.core.supervise import bare
+
+link, there, elsewhere, after = sys.argv[1:5]
+planned = bare.plan_bare
+
+def swap(path):
+    os.rename(path, path + ".before")
+    os.symlink(elsewhere, path)
+
+def swapping(*arguments):
+    if after == "found":
+        swap(link)
+    plan = planned(*arguments)
+    if after == "planned":
+        swap(there)
+    return plan
+
+bare.plan_bare = swapping
+sys.argv[1:] = "run --engine process --isolation process --rootfs".split() + [link, "--", "ls", "/"]
+entry()
+"""
+
+
+@pytest.mark.parametrize(
+    ("after", "output", "error"),
+    [("found", "bin\netc\ntmp\n", ""), ("planned", "", "there is no such root: too many symbolic links")],
+)
+def test_a_root_that_leads_elsewhere_once_it_was_found_is_not_followed(
+    container: Surroundings, busybox_root: Path, tmp_path: Path, after: str, output: str, error: str
+) -> None:
+    (busybox_root / "tmp").mkdir()
+    (busybox_root / "tmp").chmod(0o1777)
+    link = tmp_path / "link"
+    link.symlink_to(busybox_root)
+    command = container.command(
+        sys.executable, "-c", SWAPPED, str(link), str(busybox_root), str(tmp_path / "elsewhere"), after
+    )
+    shutil.copytree(busybox_root, tmp_path / "elsewhere", symlinks=True)
+    (tmp_path / "elsewhere/secret").touch()
+
+    done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False)
+
+    assert done.stdout == output
+    assert error in done.stderr

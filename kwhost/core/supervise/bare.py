@@ -9,7 +9,6 @@ from pathlib import Path
 from kwhost.core.engines.bare import check_bare, probe_abilities, scratch_path
 from kwhost.core.errors import LimitError, UsageError
 from kwhost.core.images.host import HIDDEN_IN_ETC, probe_host
-from kwhost.core.images.rootfs import check_rootfs
 from kwhost.core.model.ids import IdRange
 from kwhost.core.model.instance import Identity, InstanceSpec, LaunchPlan
 from kwhost.core.model.mounts import Mount, MountFlag, MountKind
@@ -45,12 +44,13 @@ def _host_grants() -> Iterator[Mount]:
     yield from (_grant(str(path)) for path in _visible(etc, hidden))
 
 
-def _root_grants(directory: str, *, may_chroot: bool) -> Iterator[Mount]:
+def _root_grants(root: Mount, *, may_chroot: bool) -> Iterator[Mount]:
+    """The directory that was found and checked, whatever a link to it leads to by now."""
     if not may_chroot:
         raise UsageError(
             "--rootfs needs user namespaces, which are refused here, or root with CAP_SYS_CHROOT"
         )
-    yield Mount(MountKind.BIND, "/", check_rootfs(directory), MountFlag.READ_ONLY)
+    yield Mount(MountKind.BIND, "/", root.source, MountFlag.READ_ONLY | MountFlag.NO_LINKS)
 
 
 def _system_grants() -> Iterable[Mount]:
@@ -95,7 +95,9 @@ def plan_bare(plan: LaunchPlan, spec: InstanceSpec, name: str, unheld: Collectio
     for limit in unheld:
         if limit != "pids" or os.geteuid() != 0:  # root's instances have ids of their own, which are counted
             raise LimitError(f"{limit} cannot be limited here without namespaces ({abilities.jail})")
-    root = _root_grants(spec.rootfs, may_chroot=abilities.may_chroot) if spec.rootfs else _host_grants()
+    root = _host_grants()
+    if spec.rootfs:
+        root = _root_grants(plan.mounts[0], may_chroot=abilities.may_chroot)
     scratch = scratch_path(name)
     ids = plan.ids if os.geteuid() == 0 else IdRange(uid_base=os.geteuid(), gid_base=os.getegid(), size=1)
     return replace(

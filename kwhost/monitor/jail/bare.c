@@ -3,6 +3,7 @@
 #include <asm/poll.h>
 #include <asm/signal.h>
 #include <linux/capability.h>
+#include <linux/openat2.h>
 #include <linux/poll.h>
 #include <linux/prctl.h>
 
@@ -42,10 +43,20 @@ static bool enter_root(struct entry *entry, int root) {
     return result >= 0 || fail(&entry->failure, STATUS_OWN, result, "entering the instance's root");
 }
 
+/* Without following a link, where the caller checked that there is none: whoever owns a directory
+ * on the way cannot lead it elsewhere in between. */
+static long open_found(const struct launch_mount *mount) {
+    struct open_how how = {.flags = O_PATH | O_DIRECTORY | O_CLOEXEC};
+    if (mount->flags & KW_MOUNT_NO_LINKS)
+        how.resolve = RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS;
+    return host(__NR_openat2, AT_FDCWD, mount->source, &how, sizeof how);
+}
+
 /* The root directory is held, and made this process's own. */
 static bool open_root(struct entry *entry, int *root) {
-    const char *path = has_root(entry->instance) ? entry->instance->mounts[0].source : "/";
-    *root = (int)open_path(path);
+    const struct launch_mount *own = has_root(entry->instance) ? entry->instance->mounts : NULL;
+    const char *path = own ? own->source : "/";
+    *root = (int)(own ? open_found(own) : open_path(path));
     if (*root < 0)
         return fail(&entry->failure, STATUS_OWN, *root, "%s: there is no such root", path);
     return !has_root(entry->instance) || enter_root(entry, *root);
