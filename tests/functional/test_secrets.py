@@ -134,6 +134,7 @@ def test_a_file_of_the_configurations_is_read_at_each_start(daemon: Daemon) -> N
 
 @pytest.mark.root
 def test_the_owners_file_is_read_with_the_daemons_rights_for_nobody_else(daemon: Daemon) -> None:
+    wait_log(daemon, "web", 1)
     (daemon.directory / "files/key").chmod(0o000)
     request: dict[str, Any] = {"secrets": [{"name": "key", "file": f"{daemon.directory}/files/key"}]}
 
